@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Bilevel optimisation over a gradient oracle: min over alpha of L_valid(w*(alpha), alpha). Knows no network.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/loss.hpp"
+
+namespace pydarts {
+
+// Loss at weights w, and whichever gradients are asked for (null: not wanted).
+template <class T>
+using LossGradient = std::function<Loss(const T* w, T* d_weights, T* d_alphas)>;
+
+template <class T>
+struct Oracle {
+  std::size_t num_weights, num_alphas;
+  LossGradient<T> train, valid;
+  std::function<std::string(std::size_t)> weight_name;  // for error texts
+  int threads;
+};
+
+// out = (gradient(w + eps v) - gradient(w - eps v)) / (2 eps), eps = epsilon / ||v||. `gradient` may have any
+// length m: with a gradient by alpha this is the mixed derivative times v. w is only read.
+template <class T>
+void hessian_vector_product(const std::function<void(const T* w, T* out)>& gradient, const T* w, const T* v,
+                            std::size_t n, std::size_t m, double epsilon, T* out, int threads);
+
+struct UnrolledStep {
+  int order = 2;
+  double eta = 0.025, momentum = 0.9, weight_decay = 3e-4, epsilon = 0.01;
+};
+
+struct ArchLosses {
+  Loss train, valid;  // train: only of the second order
+};
+
+// Second order, with w' = w - eta (momentum buffer + grad_w L_train(w) + weight_decay w) and v = grad_w' L_valid(w'):
+//   out = grad_alpha L_valid(w') - eta (grad_alpha L_train(w + eps v) - grad_alpha L_train(w - eps v)) / (2 eps)
+// First order: out = grad_alpha L_valid(w). `buffer` may be null for zero.
+template <class T>
+ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out);
+
+// Throws NonFinite naming the first weight tensor whose gradient is not finite.
+template <class T>
+double checked_norm(const Oracle<T>& oracle, const T* gradient, const char* what);
+
+// SGD with momentum, weight decay and a bound on the gradient's norm, as PyTorch's SGD and clip_grad_norm_.
+template <class T>
+struct Sgd {
+  double momentum = 0.9, weight_decay = 3e-4, clip = 5;
+  std::vector<T> buffer;
+
+  void update(T* w, T* gradient, double norm, double lr, int threads);
+};
+
+// Adam with the weight decay added to the gradient. Kingma & Ba, arXiv:1412.6980.
+template <class T>
+struct Adam {
+  double lr = 3e-4, beta1 = 0.5, beta2 = 0.999, weight_decay = 1e-3;
+  std::vector<T> first, second;
+  long long steps = 0;
+
+  void update(T* alphas, const T* gradient);
+};
+
+// One whole search step: alpha by Adam, then w by SGD at the new alpha.
+template <class T>
+class BilevelStep {
+ public:
+  BilevelStep(UnrolledStep unrolled, Sgd<T> sgd, Adam<T> adam)
+      : unrolled_(unrolled), sgd_(std::move(sgd)), adam_(std::move(adam)) {}
+
+  struct Info {
+    Loss train, valid;
+    double gradient_norm = 0;        // of w, before clipping
+    double alpha_gradient_norm = 0;
+  };
+  // Changes w and alphas only after everything that can fail has succeeded.
+  Info operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr);
+
+  Sgd<T>& sgd() { return sgd_; }
+  Adam<T>& adam() { return adam_; }
+
+ private:
+  UnrolledStep unrolled_;
+  Sgd<T> sgd_;
+  Adam<T> adam_;
+  std::vector<T> gradient_, alpha_gradient_;
+};
+
+}  // namespace pydarts

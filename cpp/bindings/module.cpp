@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+// Python's view of the engine: checks, releases the GIL, calls. No algorithms.
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <chrono>
+#include <mutex>
+#include <optional>
+
+#include "bilevel/bilevel.hpp"
+#include "core/error.hpp"
+#include "core/parallel.hpp"
+#include "network/network.hpp"
+
+namespace py = pybind11;
+using namespace pydarts;
+
+namespace {
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
+using Labels = Array<std::int32_t>;
+
+// Ctrl-C is looked for between phases, at most twenty times a second.
+class Interrupt {
+ public:
+  bool operator()() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return false;
+    last_ = now;
+    py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+template <class T>
+struct Engine {
+  Engine(Graph graph, std::uint64_t seed, int threads) : network(std::move(graph), seed, threads) {}
+  Network<T> network;
+  std::mutex busy;  // one call at a time
+};
+
+// Runs `call` without the GIL; a Python error that the interrupt check met is raised.
+template <class T, class Call>
+auto run(Engine<T>& engine, Call call) {
+  try {
+    py::gil_scoped_release release;
+    std::lock_guard<std::mutex> lock(engine.busy);
+    engine.network.set_cancel(Interrupt());
+    return call(engine.network);
+  } catch (const Cancelled&) {
+    throw py::error_already_set();
+  }
+}
+
+template <class T>
+Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Labels* labels) {
+  const Graph& graph = network.graph();
+  require(images.ndim() == 4, "images must have 4 axes (N, C, H, W), not ", images.ndim());
+  require(images.shape(1) == graph.in_channels, "images have ", images.shape(1), " channels; the network takes ",
+          graph.in_channels);
+  for (int axis : {0, 2, 3}) require(images.shape(axis) >= 1, "images are empty: axis ", axis, " has no extent");
+  require(images.shape(0) < (1 << 24) && images.shape(2) < (1 << 14) && images.shape(3) < (1 << 14),
+          "images are too large");
+  if (labels) {
+    require(labels->ndim() == 1 && labels->shape(0) == images.shape(0), "there are ", images.shape(0),
+            " images and ", labels->size(), " labels");
+    for (py::ssize_t i = 0; i < labels->size(); ++i)
+      require(labels->data()[i] >= 0 && labels->data()[i] < graph.classes, "label ", labels->data()[i],
+              " is not in 0..", graph.classes - 1);
+  }
+  return {images.data(), labels ? labels->data() : nullptr, int(images.shape(0)), int(images.shape(2)),
+          int(images.shape(3))};
+}
+
+template <class T>
+const T* drop_of(const Network<T>& network, const std::optional<Array<T>>& drop, int samples) {
+  if (!drop) return nullptr;
+  require(drop->ndim() == 2 && drop->shape(0) == network.graph().droppables && drop->shape(1) == samples,
+          "`drop_masks` must have the shape (", network.graph().droppables, ", ", samples, ")");
+  return drop->data();
+}
+
+template <class T>
+Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& valid) {
+  const Graph& graph = network.graph();
+  return {graph.num_weights,
+          graph.num_alphas,
+          [&network, train](const T* w, T* dw, T* da) { return network.evaluate(train, w, dw, da); },
+          [&network, valid](const T* w, T* dw, T* da) { return network.evaluate(valid, w, dw, da); },
+          [&graph](std::size_t index) {
+            for (const Parameter& p : graph.parameters)
+              if (index < p.offset + p.size) return p.name;
+            return std::string();
+          },
+          network.threads()};
+}
+
+template <class T>
+struct PyBilevelStep {
+  BilevelStep<T> step;
+};
+
+template <class T>
+struct PySgd {
+  Sgd<T> sgd;
+  std::vector<T> gradient;
+};
+
+// An array over memory that `owner` keeps alive.
+template <class T>
+py::array_t<T> view(std::vector<T>& values, py::handle owner) {
+  return py::array_t<T>(py::ssize_t(values.size()), values.data(), owner);
+}
+
+template <class T>
+void bind(py::module_& m, const std::string& suffix) {
+  using Net = Engine<T>;
+  py::class_<Net>(m, ("Network" + suffix).c_str())
+      .def_property_readonly("weights", [](py::object self) {
+        return view(self.cast<Net&>().network.weights(), self);
+      })
+      .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
+      .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
+      .def_property_readonly("threads", [](const Net& self) { return self.network.threads(); })
+      .def_property_readonly("in_channels", [](const Net& self) { return self.network.graph().in_channels; })
+      .def_property_readonly("classes", [](const Net& self) { return self.network.graph().classes; })
+      .def_property_readonly("droppables", [](const Net& self) { return self.network.graph().droppables; })
+      .def_property_readonly("parameters",
+                             [](const Net& self) {
+                               py::list list;
+                               for (const Parameter& p : self.network.graph().parameters)
+                                 list.append(py::make_tuple(p.name, py::tuple(py::cast(p.shape)), p.offset, p.size));
+                               return list;
+                             })
+      .def_property_readonly("norms",
+                             [](const Net& self) {
+                               py::list list;
+                               for (const BatchNorm& n : self.network.graph().norms)
+                                 list.append(py::make_tuple(n.name, n.channels, n.running));
+                               return list;
+                             })
+      .def_property_readonly("alpha_groups",
+                             [](const Net& self) {
+                               py::list list;
+                               for (const AlphaGroup& g : self.network.graph().alpha_groups)
+                                 list.append(py::make_tuple(g.name, g.rows, g.columns, g.offset));
+                               return list;
+                             })
+      .def("memory",
+           [](const Net& self, int samples, int height, int width, bool backward) {
+             return self.network.memory(samples, height, width, backward);
+           },
+           py::arg("samples"), py::arg("height"), py::arg("width"), py::arg("backward"))
+      .def("logits",
+           [](Net& self, const Array<T>& images, bool training) {
+             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(self.network.graph().classes)});
+             T* data = out.mutable_data();
+             run(self, [&](Network<T>& network) { network.logits(batch, training, data); });
+             return out;
+           },
+           py::arg("images"), py::arg("training"))
+      .def("evaluate",
+           [](Net& self, const Array<T>& images, const Labels& labels, bool weights, bool alphas,
+              const std::optional<Array<T>>& drop) {
+             const Batch<T> batch = batch_of(self.network, images, &labels);
+             const T* factors = drop_of(self.network, drop, batch.samples);
+             const Graph& graph = self.network.graph();
+             py::array_t<T> dw(weights ? py::ssize_t(graph.num_weights) : 0);
+             py::array_t<T> da(alphas ? py::ssize_t(graph.num_alphas) : 0);
+             T* to_w = weights ? dw.mutable_data() : nullptr;
+             T* to_a = alphas ? da.mutable_data() : nullptr;
+             const Loss loss = run(self, [&](Network<T>& network) {
+               return network.evaluate(batch, network.weights().data(), to_w, to_a, factors);
+             });
+             return py::make_tuple(loss.value, loss.correct, dw, da);
+           },
+           py::arg("images"), py::arg("labels"), py::arg("weights"), py::arg("alphas"), py::arg("drop") = py::none())
+      .def("forward",
+           [](Net& self, const Array<T>& images) {
+             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+             const auto& states = self.network.graph().states;
+             const Plan plan(self.network.graph(), batch.samples, batch.height, batch.width, false);
+             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(states.back().channels.count()),
+                                 py::ssize_t(plan.states.back().h), py::ssize_t(plan.states.back().w)});
+             T* data = out.mutable_data();
+             run(self, [&](Network<T>& network) { network.forward(batch, data); });
+             return out;
+           },
+           py::arg("images"))
+      .def("backward",
+           [](Net& self, const Array<T>& images, const Array<T>& d_output) {
+             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+             const Graph& graph = self.network.graph();
+             const Plan plan(graph, batch.samples, batch.height, batch.width, false);
+             require(d_output.ndim() == 4 && d_output.shape(0) == images.shape(0) &&
+                         d_output.shape(1) == graph.states.back().channels.count() &&
+                         d_output.shape(2) == plan.states.back().h && d_output.shape(3) == plan.states.back().w,
+                     "the output gradient does not have the output's shape");
+             py::array_t<T> dw(py::ssize_t(graph.num_weights)), da(py::ssize_t(graph.num_alphas));
+             py::array_t<T> dx(std::vector<py::ssize_t>(images.shape(), images.shape() + 4));
+             T *to_w = dw.mutable_data(), *to_a = da.mutable_data(), *to_x = dx.mutable_data();
+             const T* from = d_output.data();
+             run(self, [&](Network<T>& network) { network.backward(batch, from, to_w, to_a, to_x); });
+             return py::make_tuple(dx, dw, da);
+           },
+           py::arg("images"), py::arg("d_output"));
+
+  m.def(("arch_gradient" + suffix).c_str(),
+        [](Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv, const Labels& yv, int order, double eta,
+           double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon) {
+          const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
+          const Graph& graph = net.network.graph();
+          require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
+                  buffer ? buffer->size() : 0, " entries, not ", graph.num_weights);
+          py::array_t<T> out(py::ssize_t(graph.num_alphas));
+          T* to = out.mutable_data();
+          const T* from = buffer ? buffer->data() : nullptr;
+          run(net, [&](Network<T>& network) {
+            arch_gradient(oracle_of(network, train, valid), network.weights().data(), from,
+                          {order, eta, momentum, weight_decay, epsilon}, to);
+          });
+          return out;
+        });
+
+  using Step = PyBilevelStep<T>;
+  py::class_<Step>(m, ("BilevelStep" + suffix).c_str())
+      .def(py::init([](const Net& net, int order, double momentum, double weight_decay, double clip, double alpha_lr,
+                       double beta1, double beta2, double alpha_weight_decay, double epsilon) {
+        Sgd<T> sgd{momentum, weight_decay, clip, std::vector<T>(net.network.graph().num_weights, T(0))};
+        const std::vector<T> zeros(net.network.graph().num_alphas, T(0));
+        Adam<T> adam{alpha_lr, beta1, beta2, alpha_weight_decay, zeros, zeros, 0};
+        return std::make_unique<Step>(
+            Step{BilevelStep<T>({order, 0, momentum, weight_decay, epsilon}, std::move(sgd), std::move(adam))});
+      }))
+      .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Step&>().step.sgd().buffer, self); })
+      .def_property_readonly("first", [](py::object self) { return view(self.cast<Step&>().step.adam().first, self); })
+      .def_property_readonly("second", [](py::object self) { return view(self.cast<Step&>().step.adam().second, self); })
+      .def_property("steps", [](Step& self) { return self.step.adam().steps; },
+                    [](Step& self, long long steps) { self.step.adam().steps = steps; })
+      .def("__call__", [](Step& self, Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv,
+                          const Labels& yv, double lr) {
+        const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
+        const auto info = run(net, [&](Network<T>& network) {
+          const auto result = self.step(oracle_of(network, train, valid), network.weights().data(),
+                                        network.alphas().data(), lr);
+          network.update_running();
+          return result;
+        });
+        return py::make_tuple(info.train.value, info.valid.value, info.train.correct, info.valid.correct,
+                              info.gradient_norm, info.alpha_gradient_norm);
+      });
+
+  using Optimizer = PySgd<T>;
+  py::class_<Optimizer>(m, ("Sgd" + suffix).c_str())
+      .def(py::init([](const Net& net, double momentum, double weight_decay, double clip) {
+        const std::vector<T> zeros(net.network.graph().num_weights, T(0));
+        return std::make_unique<Optimizer>(Optimizer{{momentum, weight_decay, clip, zeros}, zeros});
+      }))
+      .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().sgd.buffer, self); })
+      .def("__call__", [](Optimizer& self, Net& net, const Array<T>& x, const Labels& y, double lr,
+                          const std::optional<Array<T>>& drop) {
+        const Batch<T> batch = batch_of(net.network, x, &y);
+        const T* factors = drop_of(net.network, drop, batch.samples);
+        const Loss loss = run(net, [&](Network<T>& network) {
+          T* w = network.weights().data();
+          const Loss result = network.evaluate(batch, w, self.gradient.data(), nullptr, factors);
+          if (!std::isfinite(result.value)) throw NonFinite(text("the training loss is ", result.value));
+          const Oracle<T> oracle = oracle_of(network, batch, batch);
+          const double norm = checked_norm(oracle, self.gradient.data(), "the gradient of the training loss");
+          self.sgd.update(w, self.gradient.data(), norm, lr, network.threads());
+          network.update_running();
+          return result;
+        });
+        return py::make_tuple(loss.value, loss.correct);
+      });
+
+  m.def(("hessian_vector_product" + suffix).c_str(),
+        [](const std::function<Array<T>(py::array_t<T>)>& gradient, const Array<T>& w, const Array<T>& v,
+           double epsilon) {
+          require(w.ndim() == 1 && v.ndim() == 1 && w.size() == v.size(), "`w` and `v` must be flat and equally long");
+          const std::size_t n = std::size_t(w.size());
+          const Array<T> probe = gradient(py::array_t<T>(w.size(), w.data()));
+          require(probe.ndim() == 1, "the gradient must be a flat array, not one of ", probe.ndim(), " axes");
+          py::array_t<T> out(probe.size());
+          hessian_vector_product<T>(
+              [&](const T* at, T* to) {
+                const Array<T> g = gradient(py::array_t<T>(py::ssize_t(n), at));
+                require(g.ndim() == 1 && g.size() == out.size(), "the gradient changed its shape");
+                std::copy(g.data(), g.data() + g.size(), to);
+              },
+              w.data(), v.data(), n, std::size_t(out.size()), epsilon, out.mutable_data(), 1);
+          return out;
+        });
+
+  m.def(("supernet" + suffix).c_str(), [](int channels, int cells, int classes, int in_channels, std::uint64_t seed,
+                                          int threads) {
+    return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed, threads);
+  });
+  m.def(("derived" + suffix).c_str(),
+        [](int channels, int cells, int classes, int in_channels,
+           const std::vector<std::pair<std::string, int>>& normal, const std::vector<int>& normal_concat,
+           const std::vector<std::pair<std::string, int>>& reduce, const std::vector<int>& reduce_concat,
+           bool auxiliary, double auxiliary_weight, std::uint64_t seed, int threads) {
+          return std::make_unique<Net>(derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
+                                                     {reduce, reduce_concat}, auxiliary, auxiliary_weight),
+                                       seed, threads);
+        });
+  m.def(("mixed_operation" + suffix).c_str(),
+        [](int channels, int stride, const std::vector<std::string>& operations, std::uint64_t seed, int threads) {
+          return std::make_unique<Net>(mixed_operation_graph(channels, stride, operations), seed, threads);
+        });
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The engine of pydarts; the public names are in the package above.";
+  py::register_exception<InvalidArgument>(m, "InvalidArgument", PyExc_ValueError);
+  py::register_exception<NonFinite>(m, "NonFinite", PyExc_ArithmeticError);
+  m.attr("__version__") = PYDARTS_VERSION;
+  m.def("default_threads", &default_threads);
+  m.def("instruction_set", [] { return instruction_set().name; });
+  m.def("instruction_sets", [] {
+    int count = 0;
+    const InstructionSet* sets = instruction_sets(&count);
+    std::vector<std::pair<std::string, bool>> list;
+    for (int i = 0; i < count; ++i) list.emplace_back(sets[i].name, sets[i].supported);
+    return list;
+  });
+  bind<float>(m, "32");
+  bind<double>(m, "64");
+}

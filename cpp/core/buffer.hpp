@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <new>
+
+namespace pydarts {
+
+// Memory of one kind of number on a cache-line boundary, not initialised; grows, never shrinks.
+template <class T>
+class Buffer {
+ public:
+  void reserve(std::size_t size) {
+    if (size <= size_) return;
+    data_.reset();  // first free, then allocate: the peak is what is needed, not the sum
+    size_ = 0;
+    data_.reset(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t(kAlign))));
+    size_ = size;
+  }
+  T* data() const { return data_.get(); }
+  std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::size_t kAlign = 64;
+  struct Free {
+    void operator()(T* p) const { ::operator delete(p, std::align_val_t(kAlign)); }
+  };
+  std::unique_ptr<T, Free> data_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace pydarts

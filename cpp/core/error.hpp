@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace pydarts {
+
+// The caller asked for something impossible; the text names the argument and its value.
+struct InvalidArgument : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
+
+// A loss, gradient or norm stopped being a finite number.
+struct NonFinite : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// The cancel callback asked the engine to stop; weights and alphas are as before the call.
+struct Cancelled : std::runtime_error {
+  Cancelled() : std::runtime_error("cancelled") {}
+};
+
+template <class... Parts>
+std::string text(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+template <class... Parts>
+void require(bool condition, const Parts&... parts) {
+  if (!condition) throw InvalidArgument(text(parts...));
+}
+
+}  // namespace pydarts

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "core/parallel.hpp"
+
+#include <atomic>
+
+#ifdef _OPENMP
+#include <omp.h>
+#else
+#include <thread>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#define PYDARTS_HAS_FORK 1
+#endif
+
+namespace pydarts {
+namespace {
+
+// GCC's OpenMP hangs in a forked child whose parent had started a team, so a child runs serially.
+std::atomic<bool> forked{false};
+
+#ifdef PYDARTS_HAS_FORK
+const bool fork_watched = [] {
+  pthread_atfork(nullptr, nullptr, [] { forked = true; });
+  return true;
+}();
+#endif
+
+}  // namespace
+
+int default_threads() {
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  const unsigned cores = std::thread::hardware_concurrency();
+  return cores == 0 ? 1 : static_cast<int>(cores);
+#endif
+}
+
+void parallel_for(int threads, int tasks, const std::function<void(int, int)>& body) {
+  if (threads > tasks) threads = tasks;
+#ifdef _OPENMP
+  if (threads > 1 && !forked) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int task = 0; task < tasks; ++task) body(task, omp_get_thread_num());
+    return;
+  }
+#endif
+  for (int task = 0; task < tasks; ++task) body(task, 0);
+}
+
+}  // namespace pydarts

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace pydarts {
+
+// Places buffers of known size and lifetime into one arena, before anything runs.
+class Planner {
+ public:
+  // A buffer of `size` elements that is alive from time `birth` to time `death`, both included.
+  int add(std::size_t size, int birth, int death);
+
+  // Chooses the offsets: largest first, each at the lowest place where no live buffer stands.
+  void solve();
+
+  std::size_t offset(int buffer) const { return buffers_[buffer].offset; }
+  std::size_t arena_size() const { return arena_size_; }
+
+ private:
+  struct Buffer {
+    std::size_t size;
+    int birth, death;
+    std::size_t offset;
+  };
+  std::vector<Buffer> buffers_;
+  std::size_t arena_size_ = 0;
+};
+
+}  // namespace pydarts

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include <cstdlib>
+#include <cstring>
+
+#include "core/error.hpp"
+#include "kernels/kernels.hpp"
+
+namespace pydarts {
+
+#define PYDARTS_DECLARE(name)         \
+  namespace name {                    \
+  extern const Kernels<float> f32;    \
+  extern const Kernels<double> f64;   \
+  }
+PYDARTS_DECLARE(baseline)
+#ifdef PYDARTS_X86
+PYDARTS_DECLARE(avx2)
+PYDARTS_DECLARE(avx512)
+#endif
+#undef PYDARTS_DECLARE
+
+namespace {
+
+const InstructionSet* best() {
+  int count = 0;
+  const InstructionSet* sets = instruction_sets(&count);
+  if (const char* wanted = std::getenv("PYDARTS_ISA")) {
+    for (int i = 0; i < count; ++i)
+      if (sets[i].supported && std::strcmp(sets[i].name, wanted) == 0) return &sets[i];
+    throw InvalidArgument(text("the environment variable PYDARTS_ISA (=", wanted,
+                               ") names no instruction set that this machine runs; see `pydarts info`"));
+  }
+  while (!sets[count - 1].supported) --count;
+  return &sets[count - 1];
+}
+
+}  // namespace
+
+const InstructionSet* instruction_sets(int* count) {
+  static const InstructionSet sets[] = {
+#ifdef PYDARTS_X86
+      {"baseline", true, &baseline::f32, &baseline::f64},
+      {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), &avx2::f32, &avx2::f64},
+      {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"), &avx512::f32, &avx512::f64},
+#elif defined(__aarch64__) || defined(_M_ARM64)
+      {"neon", true, &baseline::f32, &baseline::f64},
+#else
+      {"baseline", true, &baseline::f32, &baseline::f64},
+#endif
+  };
+  *count = int(sizeof(sets) / sizeof(sets[0]));
+  return sets;
+}
+
+const InstructionSet& instruction_set() {
+  static const InstructionSet* chosen = best();
+  return *chosen;
+}
+
+template <>
+const Kernels<float>& kernels<float>() {
+  return *instruction_set().f32;
+}
+template <>
+const Kernels<double>& kernels<double>() {
+  return *instruction_set().f64;
+}
+
+std::size_t tile_size(int samples, int blocks, int h, int w, int halo) {
+  return std::size_t(samples) * blocks * (h + 2 * halo) * (w + 2 * halo) * kLanes;
+}
+
+std::size_t unit_scratch(const UnitShape& s, int samples) {
+  const std::size_t capacity = s.out_w > kChunk ? s.out_w : kChunk;
+  const std::size_t chunk = capacity * kLanes;
+  const std::size_t dz = s.spread == Spread::gather      ? s.z_blocks() * chunk
+                         : s.spread == Spread::depthwise ? tile_size(samples, s.in_blocks, s.out_h, s.out_w, s.pad)
+                                                         : 0;
+  return (s.z_blocks() + s.out_blocks) * chunk + 2 * s.out_blocks * kLanes + kMaxTaps * kLanes + capacity + dz;
+}
+
+}  // namespace pydarts

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+// The kernels, one table per instruction set. A kernel works on one group of samples on one thread.
+//
+// Layout of an activation: [sample][block][row][column][kLanes], kLanes channels innermost, unused lanes
+// zero. `stride` is the distance between samples, in elements; a block's plane is contiguous.
+// A tile is [sample][block][h + 2 halo][w + 2 halo][kLanes] with a border of zeros.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace pydarts {
+
+constexpr int kLanes = 8;
+constexpr int kMaxTaps = 64;
+constexpr int kChunk = 128;  // pixels that a unit works on at a time, unless one row is longer
+
+constexpr int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
+
+// How a unit spreads its input before the matrix product.
+//   pointwise: z = x
+//   depthwise: z[c] = sum over taps of x[c] shifted by the tap, times that channel's weight
+//   gather:    z = the shifted copies of x, one tap after the other (a dense convolution)
+enum class Spread : std::uint8_t { pointwise, depthwise, gather };
+
+struct UnitShape {
+  Spread spread;
+  int in_blocks, out_blocks;
+  int in_h, in_w, out_h, out_w;
+  int stride_h, stride_w;      // equal for depthwise, 1 for pointwise
+  int kernel, dilation, pad;   // depthwise: kernel x kernel
+  int taps;                    // gather: offsets into the input, relative to stride * output position
+  std::int8_t tap_y[kMaxTaps], tap_x[kMaxTaps];
+
+  int z_blocks() const { return spread == Spread::gather ? taps * in_blocks : in_blocks; }
+  int in_plane() const { return in_h * in_w; }
+  int out_plane() const { return out_h * out_w; }
+};
+
+template <class T>
+struct View {
+  T* data;
+  std::size_t stride;
+};
+
+// y = spread(x) * product; sums[0][c] += sum y, sums[1][c] += sum y^2.
+template <class T>
+struct UnitForward {
+  const UnitShape* shape;
+  int samples;
+  View<const T> x;         // pointwise: the activation itself; else a tile of x
+  int halo;                // of the tile
+  const T* scale;          // pointwise only: x is read as relu(scale * x + shift); null: as it is
+  const T* shift;
+  bool relu;
+  const T* depthwise;      // [block][tap][lane]
+  const T* product;        // [z_blocks * lanes][out_blocks * lanes]
+  View<T> y;
+  double* sums;            // [2][out_blocks * lanes]
+  T* scratch;              // unit_scratch(shape, samples)
+};
+
+// The gradient at y is dy = a * factor * g + b * y + c (batch normalisation and mixing weight folded
+// into per-channel a, b, c), never stored. dx += spread^T(dy * product^T); dweights += ...
+template <class T>
+struct UnitBackward {
+  const UnitShape* shape;
+  int samples;
+  View<const T> x;
+  int halo;
+  const T* scale;
+  const T* shift;
+  bool relu;
+  const T* depthwise;
+  const T* product_transposed;  // [out_blocks * lanes][z_blocks * lanes]
+  View<const T> y, g;
+  const T *a, *b, *c;
+  const T* factor;              // per sample, or null for 1
+  View<T> dx;                   // accumulates; null: not wanted
+  T* d_depthwise;               // accumulate; null: not wanted
+  T* d_product;
+  T* scratch;
+};
+
+// One summand of a node: contribution = factor * (scale * y + shift), per channel.
+template <class T>
+struct Summand {
+  View<const T> y;
+  const T* scale;
+  const T* shift;    // null: 0
+  const T* factor;   // per sample, null: 1
+  const T* mean;     // moments: sums of g and g * (y - mean); null: mean 0
+  double* moments;   // [2][blocks * lanes], accumulates
+};
+
+struct PoolShape {
+  bool max;          // else average, which leaves the padding out of its count
+  bool relu;         // pools relu(x)
+  int blocks, in_h, in_w, out_h, out_w;
+  int window_h, window_w, stride_h, stride_w, pad;
+};
+
+// One use of a pool's output by a node: adds a * g to the gradient at the pool's output.
+template <class T>
+struct PoolUse {
+  View<const T> g;
+  const T* a;
+  const T* factor;
+};
+
+template <class T>
+struct Kernels {
+  void (*load_tile)(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo,
+                    const T* scale, const T* shift, bool relu);
+  void (*unit_forward)(const UnitForward<T>&);
+  void (*unit_backward)(const UnitBackward<T>&);
+  // y = pool(x); sums as in UnitForward.
+  void (*pool_forward)(View<T> y, View<const T> x, int samples, const PoolShape&, double* sums);
+  // dx += pool^T(sum over uses of a * factor * g + b * y + c)
+  void (*pool_backward)(View<T> dx, View<const T> x, View<const T> y, int samples, const PoolShape&,
+                        const PoolUse<T>* uses, int count, const T* b, const T* c, T* scratch);
+  // s = sum over summands
+  void (*node_sum)(View<T> s, const Summand<T>*, int count, int samples, int blocks, int plane);
+  // moments of every summand against the node's gradient g
+  void (*node_moments)(View<const T> g, const Summand<T>*, int count, int samples, int blocks, int plane);
+  // out (+)= scale * x, per channel (scale null: 1)
+  void (*add_scaled)(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane);
+  // g += dx where x > 0
+  void (*relu_backward)(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane);
+  // g = dx where scale * y + shift > 0 (or everywhere without relu); moments of g against y as in Summand
+  void (*activation_backward)(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift,
+                              bool relu, const T* mean, double* moments, int samples, int blocks, int plane);
+};
+
+// Elements of scratch that a call needs.
+std::size_t unit_scratch(const UnitShape& shape, int samples);
+std::size_t tile_size(int samples, int blocks, int h, int w, int halo);
+
+// The tables compiled into this library, best last; `kernels()` is the best this machine runs,
+// or the one that PYDARTS_ISA names.
+struct InstructionSet {
+  const char* name;
+  bool supported;
+  const Kernels<float>* f32;
+  const Kernels<double>* f64;
+};
+const InstructionSet* instruction_sets(int* count);
+const InstructionSet& instruction_set();
+template <class T>
+const Kernels<T>& kernels();
+
+}  // namespace pydarts

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// All kernels of one instruction set. The including file defines
+//   PYDARTS_ISA            the namespace
+//   PYDARTS_VECTOR_BYTES   width of the native vector
+//   PYDARTS_REGISTERS      how many of them there are
+// and is compiled with that set's flags; so nothing here may call an inline function of the standard library,
+// whose copy the linker might then choose for all.
+#include "kernels/kernels.hpp"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define PYDARTS_INLINE inline __attribute__((always_inline))
+#else
+#include <cstring>
+#define PYDARTS_INLINE __forceinline
+#define __builtin_memset memset
+#endif
+
+namespace pydarts {
+namespace PYDARTS_ISA {
+
+#include "kernels/vec.hpp"
+
+#include "kernels/depthwise.inl"
+#include "kernels/product.inl"
+#include "kernels/node.inl"
+#include "kernels/pool.inl"
+#include "kernels/unit.inl"
+
+template <class T>
+constexpr Kernels<T> table() {
+  return {load_tile<T>,  unit_forward<T>, unit_backward<T>, pool_forward<T>,  pool_backward<T>,
+          node_sum<T>,   node_moments<T>, add_scaled<T>,    relu_backward<T>, activation_backward<T>};
+}
+
+extern const Kernels<float> f32;
+extern const Kernels<double> f64;
+const Kernels<float> f32 = table<float>();
+const Kernels<double> f64 = table<double>();
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

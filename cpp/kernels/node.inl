@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// Node sums, their moments against the gradient, and the element-wise passes between units.
+
+template <class T>
+static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo, const T* scale,
+                      const T* shift, bool relu) {
+  using V = Vec<T>;
+  const int pitch = w + 2 * halo;
+  auto clear = [](T* p, int pixels) { __builtin_memset(p, 0, sizeof(T) * pixels * kLanes); };
+  for (int n = 0; n < samples; ++n)
+    for (int b = 0; b < blocks; ++b) {
+      const T* in = x.data + n * x.stride + std::size_t(b) * h * w * kLanes;
+      const V a = scale ? V::load(scale + b * kLanes) : V::fill(1);
+      const V c = scale ? V::load(shift + b * kLanes) : V::zero();
+      clear(tile, halo * pitch + halo);
+      tile += (halo * pitch + halo) * kLanes;
+      for (int y = 0; y < h; ++y) {
+        for (int p = 0; p < w; ++p, in += kLanes, tile += kLanes) {
+          V value = V::load(in);
+          if (scale) value = value * a + c;
+          (relu ? value.relu() : value).store(tile);
+        }
+        if (y + 1 < h) {
+          clear(tile, 2 * halo);
+          tile += 2 * halo * kLanes;
+        }
+      }
+      clear(tile, halo * pitch + halo);
+      tile += (halo * pitch + halo) * kLanes;
+    }
+}
+
+template <class T>
+static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
+  using V = Vec<T>;
+  constexpr int kTogether = 4;
+  for (int n = 0; n < samples; ++n)
+    for (int b = 0; b < blocks; ++b) {
+      V shift = V::zero();
+      for (int t = 0; t < count; ++t) {
+        if (!terms[t].shift) continue;
+        const V own = V::load(terms[t].shift + b * kLanes);
+        shift = shift + (terms[t].factor ? own * V::fill(terms[t].factor[n]) : own);
+      }
+      const std::size_t at = std::size_t(b) * plane * kLanes;
+      T* out = s.data + n * s.stride + at;
+      auto pixels = [&](int p, auto size) {
+        V acc[decltype(size)::value];
+        unroll<decltype(size)::value>([&](auto u) { acc[u] = shift; });
+        for (int t = 0; t < count; ++t) {
+          V scale = V::load(terms[t].scale + b * kLanes);
+          if (terms[t].factor) scale = scale * V::fill(terms[t].factor[n]);
+          const T* y = terms[t].y.data + n * terms[t].y.stride + at + p * kLanes;
+          unroll<decltype(size)::value>([&](auto u) { acc[u].add_product(scale, V::load(y + u * kLanes)); });
+        }
+        unroll<decltype(size)::value>([&](auto u) { acc[u].store(out + (p + u) * kLanes); });
+      };
+      int p = 0;
+      for (; p + kTogether <= plane; p += kTogether) pixels(p, Index<kTogether>{});
+      for (; p < plane; ++p) pixels(p, Index<1>{});
+    }
+}
+
+template <class T>
+static void node_moments(View<const T> g, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
+  using V = Vec<T>;
+  constexpr int kTogether = 4;
+  const int lanes = blocks * kLanes;
+  for (int n = 0; n < samples; ++n)
+    for (int b = 0; b < blocks; ++b) {
+      const std::size_t at = std::size_t(b) * plane * kLanes;
+      const T* gn = g.data + n * g.stride + at;
+      V total = V::zero();
+      for (int p = 0; p < plane; ++p) total = total + V::load(gn + p * kLanes);
+      for (int t = 0; t < count; ++t) {
+        const V mean = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
+        const T* y = terms[t].y.data + n * terms[t].y.stride + at;
+        V acc[kTogether];
+        unroll<kTogether>([&](auto u) { acc[u] = V::zero(); });
+        int p = 0;
+        for (; p + kTogether <= plane; p += kTogether)
+          unroll<kTogether>([&](auto u) {
+            acc[u].add_product(V::load(gn + (p + u) * kLanes), V::load(y + (p + u) * kLanes) - mean);
+          });
+        for (; p < plane; ++p) acc[0].add_product(V::load(gn + p * kLanes), V::load(y + p * kLanes) - mean);
+        V first = total, second = (acc[0] + acc[1]) + (acc[2] + acc[3]);
+        if (terms[t].factor) {
+          first = first * V::fill(terms[t].factor[n]);
+          second = second * V::fill(terms[t].factor[n]);
+        }
+        first.add_to(terms[t].moments + b * kLanes);
+        second.add_to(terms[t].moments + lanes + b * kLanes);
+      }
+    }
+}
+
+template <class T>
+static void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane) {
+  using V = Vec<T>;
+  for (int n = 0; n < samples; ++n)
+    for (int b = 0; b < blocks; ++b) {
+      const V a = scale ? V::load(scale + b * kLanes) : V::fill(1);
+      const T* in = x.data + n * x.stride + std::size_t(b) * plane * kLanes;
+      T* to = out.data + n * out.stride + std::size_t(b) * plane * kLanes;
+      for (int p = 0; p < plane; ++p) {
+        V value = V::load(to + p * kLanes);
+        value.add_product(a, V::load(in + p * kLanes));
+        value.store(to + p * kLanes);
+      }
+    }
+}
+
+template <class T>
+static void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane) {
+  using V = Vec<T>;
+  for (int n = 0; n < samples; ++n) {
+    T* to = g.data + n * g.stride;
+    const T* d = dx.data + n * dx.stride;
+    const T* in = x.data + n * x.stride;
+    for (int p = 0; p < blocks * plane; ++p, to += kLanes, d += kLanes, in += kLanes)
+      (V::load(to) + V::where_positive(V::load(in), V::load(d))).store(to);
+  }
+}
+
+template <class T>
+static void activation_backward(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift,
+                                bool relu, const T* mean, double* moments, int samples, int blocks, int plane) {
+  using V = Vec<T>;
+  const int lanes = blocks * kLanes;
+  for (int n = 0; n < samples; ++n)
+    for (int b = 0; b < blocks; ++b) {
+      const std::size_t at = std::size_t(b) * plane * kLanes;
+      const T* d = dx.data + n * dx.stride + at;
+      const T* in = y.data + n * y.stride + at;
+      T* to = g.data + n * g.stride + at;
+      const V a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes), m = V::load(mean + b * kLanes);
+      V first = V::zero(), second = V::zero();
+      for (int p = 0; p < plane; ++p) {
+        const V value = V::load(in + p * kLanes);
+        V grad = V::load(d + p * kLanes);
+        if (relu) grad = V::where_positive(value * a + c, grad);
+        grad.store(to + p * kLanes);
+        first = first + grad;
+        second.add_product(grad, value - m);
+      }
+      first.add_to(moments + b * kLanes);
+      second.add_to(moments + lanes + b * kLanes);
+    }
+}

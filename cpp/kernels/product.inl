@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// The matrix product of a unit: rows are pixels of a chunk, columns are channels.
+// z: [k_blocks][pixel][lane]; weights: [k_blocks * lanes][out_blocks * lanes].
+
+// Where a chunk's pixels go: out + offset[pixel] + block * out_block.
+template <class T>
+struct Scatter {
+  T* out;
+  const int* offset;
+  std::size_t out_block;
+};
+
+template <class T, int Pixels, int Blocks, bool Accumulate, bool Sums>
+static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int block, const T* z,
+                                        std::size_t z_block, const T* weights, int columns, int k_blocks,
+                                        T* sums) {
+  using V = Vec<T>;
+  V acc[Pixels][Blocks];
+  unroll<Pixels>([&](auto p) { unroll<Blocks>([&](auto n) { acc[p][n] = V::zero(); }); });
+  const T* row = weights + block * kLanes;
+  for (int kb = 0; kb < k_blocks; ++kb) {
+    const T* zk = z + kb * z_block + pixel * kLanes;
+    unroll<kLanes>([&](auto k) {
+      V w[Blocks];
+      unroll<Blocks>([&](auto n) { w[n] = V::load(row + k * columns + n * kLanes); });
+      unroll<Pixels>([&](auto p) {
+        const T value = zk[p * kLanes + k];
+        unroll<Blocks>([&](auto n) { acc[p][n].add_product(value, w[n]); });
+      });
+    });
+    row += kLanes * columns;
+  }
+  unroll<Blocks>([&](auto n) {
+    T* out = to.out + (block + n) * to.out_block;
+    [[maybe_unused]] V sum = V::zero(), squares = V::zero();
+    unroll<Pixels>([&](auto p) {
+      V value = acc[p][n];
+      T* place = out + to.offset[pixel + p];
+      if constexpr (Accumulate) value = value + V::load(place);
+      value.store(place);
+      if constexpr (Sums) {
+        sum = sum + value;
+        squares.add_product(value, value);
+      }
+    });
+    if constexpr (Sums) {
+      T* s = sums + (block + n) * 2 * kLanes;
+      (V::load(s) + sum).store(s);
+      (V::load(s + kLanes) + squares).store(s + kLanes);
+    }
+  });
+}
+
+template <class T, int Blocks, bool Accumulate, bool Sums>
+static void product_columns(const Scatter<T>& to, int pixels, int block, const T* z, std::size_t z_block,
+                            const T* weights, int columns, int k_blocks, T* sums) {
+  constexpr int kMain = Blocks == 1 || PYDARTS_REGISTERS >= 32 ? 12 : 6;
+  int p = 0;
+  auto tiles = [&](auto size) {
+    product_tile<T, decltype(size)::value, Blocks, Accumulate, Sums>(to, p, block, z, z_block, weights, columns,
+                                                                     k_blocks, sums);
+    p += size;
+  };
+  while (p + kMain <= pixels) tiles(Index<kMain>{});
+  if constexpr (kMain > 6) {
+    if (p + 6 <= pixels) tiles(Index<6>{});
+  }
+  switch (pixels - p) {
+    case 5: return tiles(Index<5>{});
+    case 4: return tiles(Index<4>{});
+    case 3: return tiles(Index<3>{});
+    case 2: return tiles(Index<2>{});
+    case 1: return tiles(Index<1>{});
+  }
+}
+
+// to (+)= z * weights; sums[block][0 and 1][lane] += the sums and squares of what was stored.
+template <class T, bool Accumulate, bool Sums>
+static void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_block, const T* weights,
+                    int k_blocks, int out_blocks, T* sums) {
+  const int columns = out_blocks * kLanes;
+  int block = 0;
+  for (; block + 2 <= out_blocks; block += 2)
+    product_columns<T, 2, Accumulate, Sums>(to, pixels, block, z, z_block, weights, columns, k_blocks, sums);
+  if (block < out_blocks)
+    product_columns<T, 1, Accumulate, Sums>(to, pixels, block, z, z_block, weights, columns, k_blocks, sums);
+}
+
+template <class T, int Rows, int Blocks>
+static PYDARTS_INLINE void product_backward_weight_tile(T* dw, int columns, const T* z, const T* dy,
+                                                        std::size_t dy_block, int pixels) {
+  using V = Vec<T>;
+  V acc[Rows][Blocks];
+  unroll<Rows>([&](auto k) { unroll<Blocks>([&](auto n) { acc[k][n] = V::zero(); }); });
+  for (int p = 0; p < pixels; ++p) {
+    V d[Blocks];
+    unroll<Blocks>([&](auto n) { d[n] = V::load(dy + n * dy_block + p * kLanes); });
+    unroll<Rows>([&](auto k) {
+      const T value = z[p * kLanes + k];
+      unroll<Blocks>([&](auto n) { acc[k][n].add_product(value, d[n]); });
+    });
+  }
+  unroll<Rows>([&](auto k) {
+    unroll<Blocks>([&](auto n) {
+      T* place = dw + k * columns + n * kLanes;
+      (V::load(place) + acc[k][n]).store(place);
+    });
+  });
+}
+
+// dw += z^T * dy
+template <class T>
+static void product_backward_weight(T* dw, const T* z, std::size_t z_block, const T* dy, std::size_t dy_block,
+                                    int k_blocks, int out_blocks, int pixels) {
+  constexpr int kRows = PYDARTS_REGISTERS >= 32 ? 8 : 4;
+  const int columns = out_blocks * kLanes;
+  for (int kb = 0; kb < k_blocks; ++kb) {
+    const T* zk = z + kb * z_block;
+    T* rows = dw + kb * kLanes * columns;
+    int block = 0;
+    for (; block + 2 <= out_blocks; block += 2)
+      for (int k = 0; k < kLanes; k += kRows)
+        product_backward_weight_tile<T, kRows, 2>(rows + k * columns + block * kLanes, columns, zk + k,
+                                                  dy + block * dy_block, dy_block, pixels);
+    if (block < out_blocks)
+      product_backward_weight_tile<T, kLanes, 1>(rows + block * kLanes, columns, zk, dy + block * dy_block,
+                                                 dy_block, pixels);
+  }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// A unit, [ReLU ->] spread -> product, forward and backward, in chunks of pixels that stay in the L1 cache.
+
+static int chunk_capacity(const UnitShape& s) { return s.out_w > kChunk ? s.out_w : kChunk; }
+
+// Output rows [first, last) of samples [sample, sample + samples): several whole small planes, or some
+// rows of a large one.
+struct Chunk {
+  int sample, samples, first, last, pixels;
+};
+
+template <class F>
+static void for_chunks(const UnitShape& s, int samples, F&& f) {
+  const int plane = s.out_plane(), capacity = chunk_capacity(s);
+  if (plane <= capacity) {
+    const int together = capacity / plane;
+    for (int n = 0; n < samples; n += together) {
+      const int count = samples - n < together ? samples - n : together;
+      f(Chunk{n, count, 0, s.out_h, count * plane});
+    }
+    return;
+  }
+  const int chunks = (plane + capacity - 1) / capacity;
+  int rows = (s.out_h + chunks - 1) / chunks;
+  if (rows * s.out_w > capacity) rows = capacity / s.out_w;
+  for (int n = 0; n < samples; ++n)
+    for (int y = 0; y < s.out_h; y += rows) {
+      const int last = y + rows < s.out_h ? y + rows : s.out_h;
+      f(Chunk{n, 1, y, last, (last - y) * s.out_w});
+    }
+}
+
+// offset[pixel] of a chunk in an activation, or in a tile of the same size with a halo.
+static void chunk_offsets(int* offset, const Chunk& c, int width, std::size_t sample_stride, int halo) {
+  const int pitch = (width + 2 * halo) * kLanes;
+  for (int n = 0; n < c.samples; ++n)
+    for (int y = c.first; y < c.last; ++y) {
+      const int row = int((c.sample + n) * sample_stride) + (y + halo) * pitch + halo * kLanes;
+      for (int x = 0; x < width; ++x) *offset++ = row + x * kLanes;
+    }
+}
+
+template <class T>
+struct UnitInput {
+  View<const T> x;
+  int halo;
+  const T *scale, *shift;
+  bool relu;
+  const T* depthwise;
+};
+
+template <class T>
+static const T* tile_at(const UnitShape& s, const UnitInput<T>& in, int sample, int block, int y, int x) {
+  const int pitch = s.in_w + 2 * in.halo;
+  const std::size_t plane = std::size_t(s.in_h + 2 * in.halo) * pitch;
+  return in.x.data + sample * in.x.stride + (block * plane + std::size_t(y + in.halo) * pitch + x + in.halo) * kLanes;
+}
+
+// z: [z_blocks][pixels][lane] of one chunk.
+template <class T>
+static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c) {
+  using V = Vec<T>;
+  const int rows = c.last - c.first, pitch = (s.in_w + 2 * in.halo) * kLanes;
+  for (int b = 0; b < s.in_blocks; ++b)
+    for (int n = 0; n < c.samples; ++n) {
+      const int sample = c.sample + n;
+      T* zb = z + (std::size_t(b) * c.pixels + n * rows * s.out_w) * kLanes;
+      switch (s.spread) {
+        case Spread::pointwise: {
+          const T* x = in.x.data + sample * in.x.stride + (b * s.in_plane() + c.first * s.in_w) * kLanes;
+          const V scale = in.scale ? V::load(in.scale + b * kLanes) : V::fill(1);
+          const V shift = in.scale ? V::load(in.shift + b * kLanes) : V::zero();
+          for (int p = 0; p < rows * s.in_w; ++p) {
+            V value = V::load(x + p * kLanes);
+            if (in.scale) value = value * scale + shift;
+            (in.relu ? value.relu() : value).store(zb + p * kLanes);
+          }
+          break;
+        }
+        case Spread::depthwise: {
+          const T* taps = in.depthwise + b * s.kernel * s.kernel * kLanes;
+          const DepthwiseRows<T> rows_of{zb - c.first * s.out_w * kLanes, s.out_w * kLanes, s.out_w,
+                                         tile_at(s, in, sample, b, -s.pad, -s.pad), pitch, taps, c.first, c.last};
+          if (!with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
+                depthwise_rows<T, k, d, stride, false>(rows_of);
+              }))
+            depthwise_rows_plain<T, false>(rows_of, s.kernel, s.dilation, s.stride_h);
+          break;
+        }
+        case Spread::gather:
+          for (int t = 0; t < s.taps; ++t) {
+            T* zt = zb + std::size_t(t) * s.in_blocks * c.pixels * kLanes;
+            for (int y = c.first; y < c.last; ++y) {
+              const T* x = tile_at(s, in, sample, b, y * s.stride_h + s.tap_y[t], s.tap_x[t]);
+              for (int p = 0; p < s.out_w; ++p, zt += kLanes) V::load(x + p * s.stride_w * kLanes).store(zt);
+            }
+          }
+          break;
+      }
+    }
+}
+
+template <class T>
+static void unit_forward(const UnitForward<T>& a) {
+  const UnitShape& s = *a.shape;
+  const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
+  const int lanes = s.out_blocks * kLanes;
+  T* z = a.scratch;
+  T* sums = z + std::size_t(s.z_blocks()) * chunk_capacity(s) * kLanes;
+  int* offset = reinterpret_cast<int*>(sums + 2 * lanes);
+  for_chunks(s, a.samples, [&](const Chunk& c) {
+    spread(z, s, in, c);
+    chunk_offsets(offset, c, s.out_w, a.y.stride, 0);
+    for (int i = 0; i < 2 * lanes; ++i) sums[i] = 0;
+    product<T, false, true>({a.y.data, offset, std::size_t(s.out_plane()) * kLanes}, c.pixels, z,
+                            std::size_t(c.pixels) * kLanes, a.product, s.z_blocks(), s.out_blocks, sums);
+    for (int b = 0; b < s.out_blocks; ++b)
+      for (int i = 0; i < kLanes; ++i) {
+        a.sums[b * kLanes + i] += double(sums[b * 2 * kLanes + i]);
+        a.sums[lanes + b * kLanes + i] += double(sums[(b * 2 + 1) * kLanes + i]);
+      }
+  });
+}
+
+// dy of one chunk: [out_blocks][pixels][lane].
+template <class T>
+static void unit_output_gradient(T* dy, const UnitBackward<T>& a, const Chunk& c) {
+  using V = Vec<T>;
+  const UnitShape& s = *a.shape;
+  const int count = (c.last - c.first) * s.out_w;
+  for (int b = 0; b < s.out_blocks; ++b) {
+    const V weight = V::load(a.a + b * kLanes), slope = V::load(a.b + b * kLanes), level = V::load(a.c + b * kLanes);
+    for (int n = 0; n < c.samples; ++n) {
+      const int sample = c.sample + n;
+      const std::size_t at = (std::size_t(b) * s.out_plane() + c.first * s.out_w) * kLanes;
+      const T* g = a.g.data + sample * a.g.stride + at;
+      const T* y = a.y.data + sample * a.y.stride + at;
+      const V scaled = a.factor ? weight * V::fill(a.factor[sample]) : weight;
+      for (int p = 0; p < count; ++p, dy += kLanes) {
+        V value = level;
+        value.add_product(slope, V::load(y + p * kLanes));
+        value.add_product(scaled, V::load(g + p * kLanes));
+        value.store(dy);
+      }
+    }
+  }
+}
+
+// dx += spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad.
+template <class T>
+static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
+  const UnitShape& s = *a.shape;
+  const int count = s.kernel * s.kernel;
+  const int pitch = (s.in_w + 2 * in.halo) * kLanes, dz_pitch = (s.out_w + 2 * s.pad) * kLanes;
+  const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad) * dz_pitch;
+  for (int b = 0; b < s.in_blocks; ++b) {
+    const T* taps = a.depthwise + b * count * kLanes;
+    for (int t = 0; t < count; ++t)
+      for (int i = 0; i < kLanes; ++i) turned[t * kLanes + i] = taps[(count - 1 - t) * kLanes + i];
+    for (int n = 0; n < a.samples; ++n) {
+      const T* border = dz + (std::size_t(n) * s.in_blocks + b) * dz_plane;
+      const T* origin = border + s.pad * dz_pitch + s.pad * kLanes;
+      const T* tile = tile_at(s, in, n, b, -s.pad, -s.pad);
+      T* dtaps = a.d_depthwise ? a.d_depthwise + b * count * kLanes : nullptr;
+      T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
+      if (with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
+            if (dtaps)
+              depthwise_backward_weight<T, k, d, stride>(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w);
+            if (!dx) return;
+            if constexpr (decltype(stride)::value == 1)
+              depthwise_rows<T, k, d, 1, true>(
+                  {dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h});
+            else
+              depthwise_backward_input_stride2<T, k, d>(dx, s.in_h, s.in_w, origin, dz_pitch, taps);
+          }))
+        continue;
+      if (dtaps)
+        depthwise_backward_weight_plain(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w, s.kernel, s.dilation,
+                                        s.stride_h);
+      if (dx)
+        depthwise_backward_input_plain(dx, s.in_h, s.in_w, origin, dz_pitch, s.out_h, s.out_w, taps, s.kernel,
+                                       s.dilation, s.stride_h, s.pad);
+    }
+  }
+}
+
+// dx += the chunk's dz, every tap at its place.
+template <class T>
+static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const Chunk& c) {
+  using V = Vec<T>;
+  for (int t = 0; t < s.taps; ++t)
+    for (int b = 0; b < s.in_blocks; ++b) {
+      const T* d = dz + std::size_t(t * s.in_blocks + b) * c.pixels * kLanes;
+      for (int n = 0; n < c.samples; ++n)
+        for (int y = c.first; y < c.last; ++y, d += s.out_w * kLanes) {
+          const int at_y = y * s.stride_h + s.tap_y[t];
+          if (at_y < 0 || at_y >= s.in_h) continue;
+          T* row = dx.data + (c.sample + n) * dx.stride + (std::size_t(b) * s.in_plane() + at_y * s.in_w) * kLanes;
+          for (int x = 0; x < s.out_w; ++x) {
+            const int at_x = x * s.stride_w + s.tap_x[t];
+            if (at_x < 0 || at_x >= s.in_w) continue;
+            (V::load(row + at_x * kLanes) + V::load(d + x * kLanes)).store(row + at_x * kLanes);
+          }
+        }
+    }
+}
+
+template <class T>
+static void unit_backward(const UnitBackward<T>& a) {
+  const UnitShape& s = *a.shape;
+  const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
+  const std::size_t capacity = std::size_t(chunk_capacity(s)) * kLanes;
+  T* z = a.scratch;
+  T* dy = z + s.z_blocks() * capacity;
+  T* turned = dy + s.out_blocks * capacity;
+  int* offset = reinterpret_cast<int*>(turned + kMaxTaps * kLanes);
+  T* dz = turned + kMaxTaps * kLanes + chunk_capacity(s);
+  const int halo = s.spread == Spread::depthwise ? s.pad : 0;
+  const std::size_t dz_block = std::size_t(s.out_h + 2 * halo) * (s.out_w + 2 * halo) * kLanes;
+  if (halo > 0) __builtin_memset(dz, 0, sizeof(T) * a.samples * s.in_blocks * dz_block);
+  const bool wants_x = a.dx.data != nullptr;
+  for_chunks(s, a.samples, [&](const Chunk& c) {
+    const std::size_t chunk_block = std::size_t(c.pixels) * kLanes;
+    unit_output_gradient(dy, a, c);
+    if (a.d_product) {
+      spread(z, s, in, c);
+      product_backward_weight(a.d_product, z, chunk_block, dy, chunk_block, s.z_blocks(), s.out_blocks, c.pixels);
+    }
+    switch (s.spread) {
+      case Spread::pointwise:
+        if (!wants_x) break;
+        chunk_offsets(offset, c, s.out_w, a.dx.stride, 0);
+        product<T, true, false>({a.dx.data, offset, std::size_t(s.in_plane()) * kLanes}, c.pixels, dy, chunk_block,
+                                a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
+        break;
+      case Spread::depthwise:
+        if (!wants_x && !a.d_depthwise) break;
+        chunk_offsets(offset, c, s.out_w, s.in_blocks * dz_block, halo);
+        product<T, false, false>({dz, offset, dz_block}, c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks,
+                                 s.in_blocks, nullptr);
+        break;
+      case Spread::gather:
+        if (!wants_x) break;
+        for (int p = 0; p < c.pixels; ++p) offset[p] = p * kLanes;
+        product<T, false, false>({dz, offset, chunk_block}, c.pixels, dy, chunk_block, a.product_transposed,
+                                 s.out_blocks, s.z_blocks(), nullptr);
+        gather_backward(a.dx, dz, s, c);
+        break;
+    }
+  });
+  if (s.spread == Spread::depthwise && (wants_x || a.d_depthwise)) depthwise_backward(a, in, dz, turned);
+}

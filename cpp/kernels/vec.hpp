@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+// kLanes channels as one value. Included once per instruction set, inside its namespace.
+// Made of native vectors of PYDARTS_VECTOR_BYTES (compiler vector types; plain scalars where there are none).
+
+template <class T>
+struct Vec {
+  static constexpr int kBytes =
+      PYDARTS_VECTOR_BYTES < int(kLanes * sizeof(T)) ? PYDARTS_VECTOR_BYTES : int(kLanes * sizeof(T));
+#if defined(__GNUC__) || defined(__clang__)
+  typedef T Native __attribute__((vector_size(kBytes)));
+  typedef T Unaligned __attribute__((vector_size(kBytes), aligned(sizeof(T)), may_alias));
+  static constexpr int kPer = kBytes / int(sizeof(T));
+#else
+  typedef T Native;
+  typedef T Unaligned;
+  static constexpr int kPer = 1;
+#endif
+  static constexpr int kParts = kLanes / kPer;
+  Native part[kParts];
+
+  static PYDARTS_INLINE Vec load(const T* p) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = *reinterpret_cast<const Unaligned*>(p + i * kPer);
+    return v;
+  }
+  static PYDARTS_INLINE Vec fill(T value) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = value - Native{};
+    return v;
+  }
+  static PYDARTS_INLINE Vec zero() {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = Native{};
+    return v;
+  }
+  PYDARTS_INLINE void store(T* p) const {
+    for (int i = 0; i < kParts; ++i) *reinterpret_cast<Unaligned*>(p + i * kPer) = part[i];
+  }
+  PYDARTS_INLINE void add_product(const Vec& a, const Vec& b) {
+    for (int i = 0; i < kParts; ++i) part[i] += a.part[i] * b.part[i];
+  }
+  PYDARTS_INLINE void add_product(T a, const Vec& b) {
+    for (int i = 0; i < kParts; ++i) part[i] += a * b.part[i];
+  }
+  friend PYDARTS_INLINE Vec operator+(const Vec& a, const Vec& b) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] + b.part[i];
+    return v;
+  }
+  friend PYDARTS_INLINE Vec operator-(const Vec& a, const Vec& b) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] - b.part[i];
+    return v;
+  }
+  friend PYDARTS_INLINE Vec operator*(const Vec& a, const Vec& b) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] * b.part[i];
+    return v;
+  }
+  static PYDARTS_INLINE Vec max(const Vec& a, const Vec& b) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+    return v;
+  }
+  PYDARTS_INLINE Vec relu() const {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = part[i] > Native{} ? part[i] : Native{};
+    return v;
+  }
+  // value where x > 0, else 0
+  static PYDARTS_INLINE Vec where_positive(const Vec& x, const Vec& value) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = x.part[i] > Native{} ? value.part[i] : Native{};
+    return v;
+  }
+  // value where x == y, else 0
+  static PYDARTS_INLINE Vec where_equal(const Vec& x, const Vec& y, const Vec& value) {
+    Vec v;
+    for (int i = 0; i < kParts; ++i) v.part[i] = x.part[i] == y.part[i] ? value.part[i] : Native{};
+    return v;
+  }
+  PYDARTS_INLINE void add_to(double* sums) const {
+    T lanes[kLanes];
+    store(lanes);
+    for (int i = 0; i < kLanes; ++i) sums[i] += double(lanes[i]);
+  }
+};
+
+// Calls f(0), ..., f(N - 1) with compile-time arguments: unrolled before registers are assigned.
+template <int I>
+struct Index {
+  static constexpr int value = I;
+  constexpr operator int() const { return I; }
+};
+template <int N, int I = 0, class F>
+PYDARTS_INLINE void unroll(F&& f) {
+  if constexpr (I < N) {
+    f(Index<I>{});
+    unroll<N, I + 1>(f);
+  }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cmath>
+
+#include "network/passes.hpp"
+
+namespace pydarts {
+
+template <class T>
+void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
+  std::fill(sums_.begin(), sums_.end(), 0);  // from here on: moments of the gradients
+  std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
+  for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
+    backward_state(v, d_weights);
+    check_cancelled();
+  }
+  if (d_alphas) alpha_gradient(d_alphas);
+  if (d_images)
+    copy_channels(graph_.states[0].channels, plan_->states[0].plane(), plan_->samples, gradient(0, 0),
+                  [&](std::size_t at, T& value) { d_images[at] = value; });
+}
+
+template <class T>
+void Network<T>::backward_state(int v, T* d_weights) {
+  const State& state = graph_.states[v];
+  for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(v, level, d_weights);
+  backward_sources(v, d_weights);
+}
+
+// Where the unit's output gradient comes from, and where its weight gradients go.
+template <class T>
+UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int shard, bool wants_weights) {
+  const Unit& unit = graph_.units[u];
+  const Coefficients k = coefficients(unit.affine);
+  UnitBackward<T> call{};
+  call.shape = &plan_->units[u].shape;
+  call.samples = samples;
+  call.relu = unit.relu;
+  call.depthwise = packed_.data() + unit.packed_depthwise;
+  call.product_transposed = packed_.data() + unit.packed_transposed;
+  call.y = readable(output(u, sample));
+  call.g = readable(unit.next >= 0 ? output_gradient(u, sample) : gradient(unit.node, sample));
+  call.a = k.a;
+  call.b = k.b;
+  call.c = k.c;
+  call.factor = unit.next >= 0 ? nullptr : factor(unit.affine, sample);
+  if (wants_weights) {
+    T* partial = partial_.data() + shard * graph_.partial_size + unit.partial;
+    if (sample == plan_->shards[shard].begin) std::fill_n(partial, unit.depthwise_size() + unit.product_size(), T(0));
+    call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
+    call.d_product = partial + unit.depthwise_size();
+  }
+  return call;
+}
+
+// Units that read the output of another one: gives the gradient at that one's normalised output.
+template <class T>
+void Network<T>::backward_units(int v, int level, T* d_weights) {
+  const std::vector<int>& units = graph_.states[v].levels[level];
+  for_groups(plan_->states[v].group, [&](int n, int samples, int shard, T* scratch) {
+    for (int u : units) {
+      const Unit& unit = graph_.units[u];
+      const int previous = unit.previous;
+      const Coefficients before = coefficients(graph_.units[previous].affine);
+      UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
+      const UnitShape& shape = *call.shape;
+      const View<const T> x = readable(output(previous, n));
+      T* free = scratch;
+      if (shape.spread == Spread::pointwise) {
+        call.x = x;
+        call.scale = before.scale;
+        call.shift = before.shift;
+      } else {
+        call.halo = unit_halo(unit);
+        call.x = {free, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
+        if (d_weights)
+          kernels_.load_tile(free, x, samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo, before.scale,
+                             before.shift, unit.relu);
+        free += samples * call.x.stride;
+      }
+      const std::size_t size = tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, 0);
+      call.dx = {free, size};
+      std::fill_n(free, samples * size, T(0));
+      call.scratch = free + samples * size;
+      kernels_.unit_backward(call);
+      kernels_.activation_backward(output_gradient(previous, n), readable(call.dx), x, before.scale, before.shift,
+                                   unit.relu, before.mean, sums(shard, graph_.units[previous].affine), samples,
+                                   shape.in_blocks, shape.in_plane());
+    }
+  });
+  for (int u : units) finish_backward(graph_.units[graph_.units[u].previous].affine, false, d_weights);
+  if (d_weights) reduce_weight_gradients(units, d_weights);
+}
+
+// All that reads the state itself: completes the gradient at the state, and takes its moments against what
+// the state is the sum of.
+template <class T>
+void Network<T>::backward_sources(int v, T* d_weights) {
+  const State& state = graph_.states[v];
+  const auto& place = plan_->states[v];
+  const int blocks = state.channels.blocks();
+  static const std::vector<int> none;
+  const std::vector<int>& units = state.levels.empty() ? none : state.levels[0];
+  const bool wants_state = state.kind != StateKind::image || graph_.input_gradient;
+  const bool started = gradient_started_[v] || (state.concat >= 0 && gradient_started_[state.concat]);
+  gradient_started_[v] = 1;
+  const int halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
+  const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
+                                      tile_size(1, blocks, place.h, place.w, halo[1])};
+  bool spreads[2] = {false, false}, relu_units = false;
+  for (int u : units) {
+    const Unit& unit = graph_.units[u];
+    if (unit.shape.spread != Spread::pointwise && d_weights) spreads[unit.relu] = true;
+    if (unit.relu) relu_units = true;
+  }
+  const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
+  for_groups(place.group, [&](int n, int samples, int shard, T* scratch) {
+    T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
+    T* free = scratch + samples * (tile_stride[0] + tile_stride[1]);
+    const View<const T> x = readable(activation(v, n));
+    const View<T> g = wants_state ? gradient(v, n) : View<T>{nullptr, 0};
+    const View<T> behind_relu = wants_state ? View<T>{free, size} : View<T>{nullptr, 0};
+    for (int relu : {0, 1})
+      if (spreads[relu])
+        kernels_.load_tile(tiles[relu], x, samples, blocks, place.h, place.w, halo[relu], nullptr, nullptr, relu == 1);
+    if (wants_state && !started)
+      for (int i = 0; i < samples; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
+    if (wants_state && relu_units) std::fill_n(free, samples * size, T(0));
+    for (int u : units) {
+      const Unit& unit = graph_.units[u];
+      UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
+      if (call.shape->spread == Spread::pointwise) {
+        call.x = x;
+      } else {
+        call.x = {tiles[unit.relu], tile_stride[unit.relu]};
+        call.halo = halo[unit.relu];
+      }
+      call.dx = unit.relu ? behind_relu : g;
+      call.scratch = free + samples * size;
+      kernels_.unit_backward(call);
+    }
+    if (!wants_state) return;
+    if (relu_units) kernels_.relu_backward(g, readable(behind_relu), x, samples, blocks, place.plane());
+    for (int p : state.pools) {
+      const Pool& pool = graph_.pools[p];
+      const std::size_t lanes = pool.channels.lanes();
+      std::vector<PoolUse<T>> uses;
+      std::vector<T> slope(lanes, 0), level(lanes, 0);
+      for (int t : pool.terms) {
+        const Term& term = graph_.terms[t];
+        const Coefficients k = coefficients(term.affine);
+        uses.push_back({readable(gradient(term.node, n)), k.a, factor(term.affine, n)});
+        for (std::size_t i = 0; i < lanes; ++i) {
+          slope[i] += k.b[i];
+          level[i] += k.c[i];
+        }
+      }
+      kernels_.pool_backward(g, x, readable(pooled(p, n)), samples, plan_->pools[p].shape, uses.data(),
+                             int(uses.size()), slope.data(), level.data(), free);
+    }
+    for (int t : state.identities)
+      kernels_.add_scaled(g, readable(gradient(graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
+                          samples, blocks, place.plane());
+    if (state.terms.empty()) return;
+    std::vector<Summand<T>> summands;
+    for (int t : state.terms) summands.push_back(summand(graph_.terms[t], n, shard));
+    kernels_.node_moments(readable(g), summands.data(), int(summands.size()), samples, blocks, place.plane());
+  });
+  for (int t : state.terms) finish_backward(graph_.terms[t].affine, true, d_weights);
+  if (d_weights) reduce_weight_gradients(units, d_weights);
+}
+
+// With G = sum of g and D = sum of g (y - mean), over batch and plane, and x^ the normalised output:
+//   dy = mixing gamma rstd (g - G / M - x^ rstd D / M) = a g + b y + c
+//   dgamma = mixing rstd D, dbeta = mixing G, dmixing = sum over channels of gamma rstd D + beta G
+template <class T>
+void Network<T>::finish_backward(int index, bool final_unit, T* d_weights) {
+  const Affine& affine = graph_.affines[index];
+  const Coefficients k = coefficients(index);
+  const bool mixed = final_unit && affine.alpha >= 0;
+  const double mixing = mixed ? mixing_[affine.alpha] : 1;
+  const int lanes = affine.channels.lanes();
+  const double count = double(plan_->samples) * plan_->affine_plane[index];
+  double d_mixing = 0;
+  for (int c = 0; c < affine.channels.count(); ++c) {
+    const int lane = affine.channels.lane(c);
+    double total = 0, moment = 0;
+    for (int shard = 0; shard < int(plan_->shards.size()); ++shard) {
+      const double* s = sums(shard, index);
+      total += s[lane];
+      moment += s[lanes + lane];
+    }
+    if (affine.norm < 0) {
+      k.a[lane] = T(mixing);
+      k.b[lane] = k.c[lane] = T(0);
+      d_mixing += moment;
+      continue;
+    }
+    const BatchNorm& norm = graph_.norms[affine.norm];
+    const double rstd = rstd_[affine.lanes + lane], mean = batch_mean_[affine.lanes + lane];
+    const double gamma = norm.gamma < 0 ? 1 : pass_weights_[graph_.parameters[norm.gamma].offset + c];
+    const double beta = norm.beta < 0 ? 0 : pass_weights_[graph_.parameters[norm.beta].offset + c];
+    const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
+    k.a[lane] = T(a);
+    k.b[lane] = T(b);
+    k.c[lane] = T(-a * total / count - b * mean);
+    d_mixing += gamma * rstd * moment + beta * total;
+    if (d_weights && norm.gamma >= 0) {
+      d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
+      d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
+    }
+  }
+  if (mixed) d_mixing_[affine.alpha] += d_mixing;  // cells share their alphas
+}
+
+template <class T>
+void Network<T>::reduce_weight_gradients(const std::vector<int>& units, T* d_weights) {
+  const int shards = int(plan_->shards.size());
+  parallel_for(threads_, int(units.size()), [&](int i, int) {
+    const Unit& unit = graph_.units[units[i]];
+    T* first = partial_.data() + unit.partial;
+    const std::size_t size = unit.depthwise_size() + unit.product_size();
+    for (int shard = 1; shard < shards; ++shard) {
+      const T* other = first + shard * graph_.partial_size;
+      for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
+    }
+    const T* product = first + unit.depthwise_size();
+    const std::size_t columns = unit.out.lanes();
+    for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { d_weights[weight] = first[at]; });
+    for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+      d_weights[weight] = product[row * columns + column];
+    });
+  });
+}
+
+// d alpha_k = p_k (q_k - sum_m p_m q_m), the softmax's Jacobian; q is zero for `none`.
+template <class T>
+void Network<T>::alpha_gradient(T* d_alphas) const {
+  for (const AlphaGroup& group : graph_.alpha_groups)
+    for (int row = 0; row < group.rows; ++row) {
+      const std::size_t at = group.offset + std::size_t(row) * group.columns;
+      double mean = 0;
+      for (int k = 0; k < group.columns; ++k) mean += mixing_[at + k] * d_mixing_[at + k];
+      for (int k = 0; k < group.columns; ++k) d_alphas[at + k] = T(mixing_[at + k] * (d_mixing_[at + k] - mean));
+    }
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace pydarts

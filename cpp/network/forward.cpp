@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cmath>
+
+#include "network/passes.hpp"
+
+namespace pydarts {
+namespace {
+
+constexpr double kEpsilon = 1e-5;  // of the batch normalisation
+
+}  // namespace
+
+template <class T>
+void Network<T>::run_forward() {
+  if (!training_)  // the running statistics are known before anything runs
+    for (std::size_t i = 0; i < graph_.affines.size(); ++i) finish_forward(int(i), true);
+  for (const Unit& unit : graph_.units)
+    if (!training_ && unit.next >= 0) finish_forward(unit.affine, false);
+  for (int v = 0; v < int(graph_.states.size()); ++v) {
+    if (graph_.states[v].auxiliary && !training_) continue;
+    forward_state(v);
+    check_cancelled();
+  }
+}
+
+// A node is summed and at once, while it is in cache, all that leaves it at level 0 is computed; then,
+// level by level, what follows in the chains. Between levels the batch statistics are complete.
+template <class T>
+void Network<T>::forward_state(int v) {
+  const State& state = graph_.states[v];
+  forward_units(v, 0);
+  for (int level = 1; level < int(state.levels.size()); ++level) forward_units(v, level);
+}
+
+template <class T>
+void Network<T>::forward_units(int v, int level) {
+  const State& state = graph_.states[v];
+  const auto& place = plan_->states[v];
+  const int blocks = state.channels.blocks();
+  static const std::vector<int> none;
+  const std::vector<int>& units = level < int(state.levels.size()) ? state.levels[level] : none;
+  const int halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
+  const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
+                                      tile_size(1, blocks, place.h, place.w, halo[1])};
+  bool spreads[2] = {false, false};  // whether a unit reads a tile of x, or of relu(x)
+  if (level == 0)
+    for (int u : units)
+      if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
+
+  if (level > 0 || !units.empty() || state.kind == StateKind::node || !state.pools.empty())
+    for_groups(place.group, [&](int n, int samples, int shard, T* scratch) {
+      T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
+      T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
+      if (level == 0) {
+        if (state.kind == StateKind::node) {
+          std::vector<Summand<T>> summands;
+          for (int t : state.terms) summands.push_back(summand(graph_.terms[t], n, shard));
+          kernels_.node_sum(activation(v, n), summands.data(), int(summands.size()), samples, blocks, place.plane());
+        }
+        for (int relu : {0, 1})
+          if (spreads[relu])
+            kernels_.load_tile(tiles[relu], readable(activation(v, n)), samples, blocks, place.h, place.w,
+                               halo[relu], nullptr, nullptr, relu == 1);
+        for (int p : state.pools)
+          kernels_.pool_forward(pooled(p, n), readable(activation(v, n)), samples, plan_->pools[p].shape,
+                                sums(shard, graph_.terms[graph_.pools[p].terms[0]].affine));
+      }
+      for (int u : units) {
+        const Unit& unit = graph_.units[u];
+        UnitForward<T> call{};
+        call.shape = &plan_->units[u].shape;
+        call.samples = samples;
+        call.relu = unit.relu;
+        call.scratch = own;
+        const bool tiled = call.shape->spread != Spread::pointwise;
+        const View<T> x = level == 0 ? activation(v, n) : output(unit.previous, n);
+        const Coefficients before = level == 0 ? Coefficients{} : coefficients(graph_.units[unit.previous].affine);
+        if (!tiled) {
+          call.x = readable(x);
+          call.scale = before.scale;
+          call.shift = before.shift;
+        } else if (level == 0) {
+          call.x = {tiles[unit.relu], tile_stride[unit.relu]};
+          call.halo = halo[unit.relu];
+        } else {
+          const UnitShape& shape = *call.shape;
+          call.halo = unit_halo(unit);
+          kernels_.load_tile(scratch, readable(x), samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo,
+                             before.scale, before.shift, unit.relu);
+          call.x = {scratch, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
+          call.scratch = scratch + samples * call.x.stride;
+        }
+        call.depthwise = packed_.data() + unit.packed_depthwise;
+        call.product = packed_.data() + unit.packed_product;
+        call.y = output(u, n);
+        call.sums = sums(shard, unit.affine);
+        kernels_.unit_forward(call);
+      }
+    });
+  if (!training_) return;
+  for (int u : units) finish_forward(graph_.units[u].affine, graph_.units[u].next < 0);
+  if (level == 0) {
+    for (int p : state.pools)
+      for (int t : graph_.pools[p].terms) finish_forward(graph_.terms[t].affine, true);
+    for (int t : state.identities) finish_forward(graph_.terms[t].affine, true);
+  }
+}
+
+template <class T>
+Summand<T> Network<T>::summand(const Term& term, int sample, int shard) {
+  const View<T> y = term.source == Source::unit   ? output(term.index, sample)
+                    : term.source == Source::pool ? pooled(term.index, sample)
+                                                  : activation(term.index, sample);
+  const Coefficients k = coefficients(term.affine);
+  return {readable(y), k.scale, k.shift, factor(term.affine, sample), k.mean, sums(shard, term.affine)};
+}
+
+// mean, scale and shift of an affine map, from the sums of all shards or from the running statistics.
+template <class T>
+void Network<T>::finish_forward(int index, bool final_unit) {
+  const Affine& affine = graph_.affines[index];
+  const Coefficients k = coefficients(index);
+  const double mixing = final_unit && affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
+  const int lanes = affine.channels.lanes();
+  if (affine.norm < 0) {
+    std::fill_n(k.mean, lanes, T(0));
+    std::fill_n(k.scale, lanes, T(mixing));
+    std::fill_n(k.shift, lanes, T(0));
+    return;
+  }
+  const BatchNorm& norm = graph_.norms[affine.norm];
+  const double count = double(plan_->samples) * plan_->affine_plane[index];
+  for (int c = 0; c < norm.channels; ++c) {
+    const int lane = affine.channels.lane(c);
+    double mean, variance;
+    if (training_) {
+      double total = 0, squares = 0;
+      for (int shard = 0; shard < int(plan_->shards.size()); ++shard) {
+        const double* s = sums(shard, affine.statistics);
+        total += s[lane];
+        squares += s[lanes + lane];
+      }
+      mean = total / count;
+      variance = std::max(0.0, squares / count - mean * mean);
+      batch_mean_[affine.lanes + lane] = mean;
+      batch_variance_[affine.lanes + lane] = variance;
+    } else {
+      mean = running_[norm.running + c];
+      variance = running_[norm.running + norm.channels + c];
+    }
+    const double rstd = 1 / std::sqrt(variance + kEpsilon);
+    const double gamma = norm.gamma < 0 ? 1 : pass_weights_[graph_.parameters[norm.gamma].offset + c];
+    const double beta = norm.beta < 0 ? 0 : pass_weights_[graph_.parameters[norm.beta].offset + c];
+    rstd_[affine.lanes + lane] = rstd;
+    k.mean[lane] = T(mean);
+    k.scale[lane] = T(mixing * gamma * rstd);
+    k.shift[lane] = T(mixing * (beta - gamma * rstd * mean));
+  }
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace pydarts

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// A network as data, independent of batch and image size.
+//
+// States are activations in topological order. A node is a sum of terms; a term is the output of a unit or
+// pool that reads an earlier state, or that state itself, times an affine map (batch normalisation and
+// mixing weight in one). A concatenation is a view of the nodes that it joins. Everything that leaves one
+// state is listed with it, because it is computed together.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.hpp"
+#include "network/operation.hpp"
+
+namespace pydarts {
+
+// Channels of an activation: `parts` nodes of `part` channels, each padded to whole blocks.
+struct Channels {
+  int parts = 1, part = 0;
+  int count() const { return parts * part; }
+  int blocks() const { return parts * blocks_of(part); }
+  int lanes() const { return blocks() * kLanes; }
+  int lane(int channel) const { return channel / part * blocks_of(part) * kLanes + channel % part; }
+};
+
+struct Parameter {
+  std::string name;
+  std::vector<int> shape;
+  std::size_t offset, size;  // in the weights
+  double bound;              // initialised uniformly in [-bound, bound]; 0: to `start`
+  double start;
+};
+
+struct BatchNorm {
+  std::string name;
+  int channels;
+  int gamma, beta;      // parameters, or -1
+  std::size_t running;  // in the running statistics: mean, then variance
+};
+
+// The map from a raw output to its contribution: mixing weight * batch_norm(y).
+struct Affine {
+  Channels channels;
+  int norm = -1;
+  int alpha = -1;          // the mixing weight; -1: 1
+  int droppable = -1;      // row of the drop-path factors
+  std::size_t lanes;       // offset of its coefficients
+  int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
+};
+
+// Output channels [first, first + count) of a product come from one parameter over some of the taps.
+struct ProductPart {
+  int parameter, first, count, first_tap, taps;
+};
+
+struct Unit {
+  int state;               // whose edge this is
+  int level, previous, next;  // in its chain; previous -1: reads the state
+  bool relu;
+  UnitShape shape;         // sizes are left to the plan
+  int pad_h, pad_w;
+  Channels in, out;
+  int depthwise = -1;      // parameter
+  std::vector<ProductPart> parts;
+  int affine = -1;
+  int node = -1;           // where the last unit of a chain goes
+  std::size_t packed_depthwise, packed_product, packed_transposed;
+  std::size_t partial;     // of the weight gradient, within its phase
+
+  int taps() const { return shape.kernel * shape.kernel; }
+  std::size_t depthwise_size() const { return depthwise < 0 ? 0 : std::size_t(in.lanes()) * taps(); }
+  std::size_t product_size() const { return std::size_t(shape.z_blocks()) * kLanes * out.lanes(); }
+};
+
+struct Pool {
+  int state;
+  PoolShape shape;      // sizes are left to the plan
+  bool auxiliary;       // the window that leaves two places an axis
+  Channels channels;
+  std::vector<int> terms;
+};
+
+enum class Source : std::uint8_t { unit, pool, identity };
+
+struct Term {
+  int node;
+  Source source;
+  int index;  // of the unit, pool or state
+  int affine;
+};
+
+enum class StateKind : std::uint8_t { image, node, concat };
+
+struct State {
+  StateKind kind;
+  Channels channels;
+  bool auxiliary = false;                // of the auxiliary head: not needed for evaluation
+  std::vector<int> terms;                // node: incoming
+  std::vector<std::vector<int>> levels;  // outgoing units by level
+  std::vector<int> pools;                // outgoing
+  std::vector<int> identities;           // outgoing terms
+  std::vector<int> parts;                // concat
+  int concat = -1, part = 0;             // the concatenation that holds this node's memory
+};
+
+// Global average pooling and a linear layer with softmax loss.
+struct Head {
+  int state;
+  bool relu;
+  int weight, bias;
+  double loss_weight;
+};
+
+struct AlphaGroup {
+  std::string name;
+  int rows, columns, offset;
+};
+
+struct Graph {
+  int in_channels = 0, classes = 0;
+  bool input_gradient = false;
+  std::vector<State> states;
+  std::vector<Unit> units;
+  std::vector<Pool> pools;
+  std::vector<Term> terms;
+  std::vector<Affine> affines;
+  std::vector<BatchNorm> norms;
+  std::vector<Parameter> parameters;
+  std::vector<Head> heads;  // the main one first
+  std::vector<AlphaGroup> alpha_groups;
+  std::size_t num_weights = 0, num_running = 0, num_alphas = 0;
+  std::size_t lanes = 0, packed_size = 0, partial_size = 0;
+  int droppables = 0;
+};
+
+struct CellGenotype {
+  std::vector<std::pair<std::string, int>> operations;  // two a node
+  std::vector<int> concat;
+};
+
+struct NetworkConfig {
+  int channels, cells, classes, in_channels;
+};
+
+// The cell supernet of SPEC sections 1 and 6: every edge carries all candidate operations.
+Graph supernet_graph(const NetworkConfig& config);
+
+// The derived network: one operation an edge.
+Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce,
+                    bool auxiliary, double auxiliary_weight);
+
+// One mixed operation by itself, from an input of `channels` to one node; gives the input gradient too.
+Graph mixed_operation_graph(int channels, int stride, const std::vector<std::string>& operations);
+
+}  // namespace pydarts

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <cmath>
+
+#include "network/passes.hpp"
+
+namespace pydarts {
+
+// features[n][c] = mean over the plane of (relu) x; logits = features * weight^T + bias;
+// loss = mean over n of -log softmax(logits)[label].
+template <class T>
+Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward) {
+  const Channels& channels = graph_.states[head.state].channels;
+  const int plane = plan_->states[head.state].plane(), inputs = channels.count(), classes = graph_.classes;
+  const int samples = plan_->samples;
+  const T* weight = pass_weights_ + graph_.parameters[head.weight].offset;
+  const T* bias = pass_weights_ + graph_.parameters[head.bias].offset;
+  features_.resize(std::size_t(samples) * inputs);
+  d_logits_.resize(std::size_t(samples) * classes);
+  std::vector<double> losses(samples, 0);
+  std::vector<char> hits(samples, 0);
+  auto value_of = [&](T x) { return head.relu && !(x > 0) ? T(0) : x; };
+
+  for_groups(1, [&](int n, int, int, T*) {
+    const T* x = activation(head.state, n).data;
+    double* f = features_.data() + std::size_t(n) * inputs;
+    for (int c = 0; c < inputs; ++c) {
+      const int lane = channels.lane(c);
+      const T* p = x + std::size_t(lane / kLanes) * plane * kLanes + lane % kLanes;
+      double total = 0;
+      for (int i = 0; i < plane; ++i) total += value_of(p[std::size_t(i) * kLanes]);
+      f[c] = total / plane;
+    }
+    double* z = d_logits_.data() + std::size_t(n) * classes;
+    for (int k = 0; k < classes; ++k) {
+      double total = bias[k];
+      for (int c = 0; c < inputs; ++c) total += f[c] * weight[std::size_t(k) * inputs + c];
+      z[k] = total;
+      if (logits) logits[std::size_t(n) * classes + k] = T(total);
+    }
+    if (!labels) return;
+    const int label = labels[n];
+    const int best = int(std::max_element(z, z + classes) - z);
+    const double largest = z[best], at_label = z[label];
+    double total = 0;
+    for (int k = 0; k < classes; ++k) total += std::exp(z[k] - largest);
+    losses[n] = std::log(total) + largest - at_label;
+    hits[n] = best == label;
+    for (int k = 0; k < classes; ++k)
+      z[k] = head.loss_weight * (std::exp(z[k] - largest) / total - (k == label)) / samples;
+    if (!backward) return;
+    const View<T> g = gradient(head.state, n);
+    std::fill_n(g.data, std::size_t(channels.lanes()) * plane, T(0));
+    for (int c = 0; c < inputs; ++c) {
+      double d = 0;
+      for (int k = 0; k < classes; ++k) d += z[k] * weight[std::size_t(k) * inputs + c];
+      const int lane = channels.lane(c);
+      const std::size_t at = std::size_t(lane / kLanes) * plane * kLanes + lane % kLanes;
+      for (int i = 0; i < plane; ++i)
+        if (!head.relu || x[at + std::size_t(i) * kLanes] > 0) g.data[at + std::size_t(i) * kLanes] = T(d / plane);
+    }
+  });
+  gradient_started_[head.state] = 1;
+
+  if (d_weights)
+    parallel_for(threads_, classes, [&](int k, int) {
+      std::vector<double> row(inputs, 0);
+      double d_bias = 0;
+      for (int n = 0; n < samples; ++n) {
+        const double d = d_logits_[std::size_t(n) * classes + k];
+        d_bias += d;
+        for (int c = 0; c < inputs; ++c) row[c] += d * features_[std::size_t(n) * inputs + c];
+      }
+      std::copy(row.begin(), row.end(), d_weights + graph_.parameters[head.weight].offset + std::size_t(k) * inputs);
+      d_weights[graph_.parameters[head.bias].offset + k] = T(d_bias);
+    });
+  Loss loss;
+  for (int n = 0; n < samples; ++n) {
+    loss.value += losses[n] / samples;
+    loss.correct += hits[n];
+  }
+  return loss;
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace pydarts

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "network/network.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.hpp"
+#include "core/parallel.hpp"
+#include "core/random.hpp"
+#include "network/passes.hpp"
+
+namespace pydarts {
+namespace {
+
+constexpr int kPlansKept = 4;
+constexpr double kMomentum = 0.1;  // of the running statistics
+constexpr double kAlphaScale = 1e-3;
+
+}  // namespace
+
+template <class T>
+Network<T>::Network(Graph graph, std::uint64_t seed, int threads)
+    : graph_(std::move(graph)), threads_(threads), kernels_(pydarts::kernels<T>()) {
+  Random random(seed);
+  weights_.resize(graph_.num_weights);
+  for (const Parameter& p : graph_.parameters)
+    for (std::size_t i = 0; i < p.size; ++i)
+      weights_[p.offset + i] = T(p.bound > 0 ? p.bound * (2 * random.uniform() - 1) : p.start);
+  alphas_.resize(graph_.num_alphas);
+  for (T& alpha : alphas_) alpha = T(kAlphaScale * random.normal());
+  running_.assign(graph_.num_running, T(0));
+  for (const BatchNorm& norm : graph_.norms)
+    std::fill_n(running_.begin() + norm.running + norm.channels, norm.channels, T(1));
+  coefficients_.assign(graph_.lanes * 6, T(0));
+  rstd_.assign(graph_.lanes, 0);
+  batch_mean_.assign(graph_.lanes, 0);
+  batch_variance_.assign(graph_.lanes, 0);
+  mixing_.assign(graph_.num_alphas, 0);
+  d_mixing_.assign(graph_.num_alphas, 0);
+  gradient_started_.assign(graph_.states.size(), 0);
+}
+
+template <class T>
+typename Network<T>::Coefficients Network<T>::coefficients(int affine) {
+  const std::size_t lanes = graph_.affines[affine].channels.lanes();
+  T* p = coefficients_.data() + graph_.affines[affine].lanes * 6;
+  return {p, p + lanes, p + 2 * lanes, p + 3 * lanes, p + 4 * lanes, p + 5 * lanes};
+}
+
+template <class T>
+void Network<T>::check_cancelled() const {
+  if (cancel_ && cancel_()) throw Cancelled();
+}
+
+template <class T>
+void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop) {
+  auto fits = [&](const std::unique_ptr<Plan>& plan) {
+    return plan->samples == batch.samples && plan->height == batch.height && plan->width == batch.width &&
+           plan->backward == backward;
+  };
+  auto found = std::find_if(plans_.begin(), plans_.end(), fits);
+  if (found == plans_.end()) {
+    if (int(plans_.size()) == kPlansKept) plans_.erase(plans_.begin());
+    plans_.push_back(std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward));
+    found = plans_.end() - 1;
+  }
+  plan_ = found->get();
+  pass_weights_ = weights;
+  training_ = training;
+  drop_ = drop;
+  const std::size_t shards = plan_->shards.size();
+  arena_.reserve(plan_->arena_size);
+  packed_.reserve(graph_.packed_size);
+  scratch_.reserve(plan_->scratch_size * threads_);
+  if (backward) partial_.reserve(graph_.partial_size * shards);
+  sums_.assign(shards * graph_.lanes * 2, 0);
+  pack(weights);
+  mix();
+  load_images(batch.images);
+}
+
+// The weights in the order in which the kernels read them; unused lanes are zero.
+template <class T>
+void Network<T>::pack(const T* weights) {
+  T* packed = packed_.data();
+  parallel_for(threads_, int(graph_.units.size()), [&](int u, int) {
+    const Unit& unit = graph_.units[u];
+    std::fill_n(packed + unit.packed_depthwise, unit.depthwise_size() + 2 * unit.product_size(), T(0));
+    T* depthwise = packed + unit.packed_depthwise;
+    T* product = packed + unit.packed_product;
+    T* transposed = packed + unit.packed_transposed;
+    const int columns = unit.out.lanes(), rows = unit.shape.z_blocks() * kLanes;
+    for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { depthwise[at] = weights[weight]; });
+    for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+      product[std::size_t(row) * columns + column] = weights[weight];
+      transposed[std::size_t(column) * rows + row] = weights[weight];
+    });
+  });
+}
+
+template <class T>
+void Network<T>::mix() {
+  for (const AlphaGroup& group : graph_.alpha_groups)
+    for (int row = 0; row < group.rows; ++row) {
+      const std::size_t at = group.offset + std::size_t(row) * group.columns;
+      double largest = alphas_[at], total = 0;
+      for (int k = 1; k < group.columns; ++k) largest = std::max(largest, double(alphas_[at + k]));
+      for (int k = 0; k < group.columns; ++k) total += mixing_[at + k] = std::exp(alphas_[at + k] - largest);
+      for (int k = 0; k < group.columns; ++k) mixing_[at + k] /= total;
+    }
+}
+
+template <class T>
+void Network<T>::load_images(const T* images) {
+  const int plane = plan_->states[0].plane(), channels = graph_.in_channels;
+  const Channels& layout = graph_.states[0].channels;
+  parallel_for(threads_, int(plan_->shards.size()), [&](int shard, int) {
+    for (int n = plan_->shards[shard].begin; n < plan_->shards[shard].end; ++n) {
+      T* out = activation(0, n).data;
+      std::fill_n(out, std::size_t(layout.blocks()) * plane * kLanes, T(0));
+      for (int c = 0; c < channels; ++c) {
+        const T* in = images + (std::size_t(n) * channels + c) * plane;
+        T* to = out + std::size_t(c / kLanes) * plane * kLanes + c % kLanes;
+        for (int p = 0; p < plane; ++p) to[p * kLanes] = in[p];
+      }
+    }
+  });
+}
+
+template <class T>
+void Network<T>::logits(const Batch<T>& batch, bool training, T* logits) {
+  begin(batch, weights_.data(), training, false, nullptr);
+  run_forward();
+  run_head(graph_.heads[0], nullptr, logits, nullptr, false);
+}
+
+template <class T>
+Loss Network<T>::evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop) {
+  const bool backward = d_weights || d_alphas;
+  begin(batch, weights, true, backward, drop);
+  run_forward();
+  std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
+  Loss total;
+  for (std::size_t i = 0; i < graph_.heads.size(); ++i) {
+    const Head& head = graph_.heads[i];
+    const Loss loss = run_head(head, batch.labels, nullptr, d_weights, backward);
+    total.value += head.loss_weight * loss.value;
+    if (i == 0) total.correct = loss.correct;
+  }
+  if (backward) run_backward(d_weights, d_alphas, nullptr);
+  return total;
+}
+
+template <class T>
+void Network<T>::forward(const Batch<T>& batch, T* output) {
+  begin(batch, weights_.data(), true, true, nullptr);
+  run_forward();
+  const int last = int(graph_.states.size()) - 1;
+  copy_channels(graph_.states[last].channels, plan_->states[last].plane(), plan_->samples,
+                activation(last, 0), [&](std::size_t at, T& value) { output[at] = value; });
+}
+
+template <class T>
+void Network<T>::backward(const Batch<T>& batch, const T* d_output, T* d_weights, T* d_alphas, T* d_images) {
+  begin(batch, weights_.data(), true, true, nullptr);
+  run_forward();
+  std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
+  const int last = int(graph_.states.size()) - 1;
+  const Channels& channels = graph_.states[last].channels;
+  const View<T> g = gradient(last, 0);
+  std::fill_n(g.data, g.stride * plan_->samples, T(0));
+  copy_channels(channels, plan_->states[last].plane(), plan_->samples, g,
+                [&](std::size_t at, T& value) { value = d_output[at]; });
+  gradient_started_[last] = 1;
+  run_backward(d_weights, d_alphas, d_images);
+}
+
+template <class T>
+void Network<T>::update_running() {
+  for (std::size_t i = 0; i < graph_.affines.size(); ++i) {
+    const Affine& affine = graph_.affines[i];
+    if (affine.norm < 0) continue;
+    const BatchNorm& norm = graph_.norms[affine.norm];
+    const double count = double(plan_->samples) * plan_->affine_plane[i];
+    const double unbiased = count > 1 ? count / (count - 1) : 1;
+    T* mean = running_.data() + norm.running;
+    T* variance = mean + norm.channels;
+    for (int c = 0; c < norm.channels; ++c) {
+      const std::size_t lane = affine.lanes + affine.channels.lane(c);
+      mean[c] = T((1 - kMomentum) * mean[c] + kMomentum * batch_mean_[lane]);
+      variance[c] = T((1 - kMomentum) * variance[c] + kMomentum * unbiased * batch_variance_[lane]);
+    }
+  }
+}
+
+template <class T>
+std::size_t Network<T>::memory(int samples, int height, int width, bool backward) const {
+  const Plan plan(graph_, samples, height, width, backward);
+  const std::size_t shards = plan.shards.size();
+  const std::size_t elements = plan.arena_size + graph_.packed_size + plan.scratch_size * threads_ +
+                               (backward ? graph_.partial_size * shards : 0) + graph_.num_weights;
+  return elements * sizeof(T) + shards * graph_.lanes * 2 * sizeof(double);
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace pydarts

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// Runs a graph: forward, loss and backward over a batch. One class for the supernet, the derived network and
+// a single mixed operation.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/buffer.hpp"
+#include "core/loss.hpp"
+#include "network/graph.hpp"
+#include "network/plan.hpp"
+
+namespace pydarts {
+
+template <class T>
+struct Batch {
+  const T* images;             // (samples, in_channels, height, width)
+  const std::int32_t* labels;  // (samples,), or null
+  int samples, height, width;
+};
+
+template <class T>
+class Network {
+ public:
+  // Weights as PyTorch initialises each layer kind, alphas 1e-3 * N(0, 1); both from `seed`.
+  Network(Graph graph, std::uint64_t seed, int threads);
+
+  const Graph& graph() const { return graph_; }
+  int threads() const { return threads_; }
+  std::vector<T>& weights() { return weights_; }
+  std::vector<T>& alphas() { return alphas_; }
+  std::vector<T>& running() { return running_; }
+
+  // Asked between phases; true stops the call with Cancelled.
+  void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
+
+  // (samples, classes) into `logits`: with batch statistics, or with the running ones.
+  void logits(const Batch<T>& batch, bool training, T* logits);
+
+  // Loss and its gradients at `weights`, with batch statistics. A null gradient is not computed. `drop`:
+  // (droppables, samples) factors of drop path, or null. The running statistics stay as they are.
+  Loss evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop = nullptr);
+
+  // Blends the batch statistics of the last evaluate() into the running ones.
+  void update_running();
+
+  // For graphs without a head: the output, and the gradients for a given output gradient.
+  void forward(const Batch<T>& batch, T* output);
+  void backward(const Batch<T>& batch, const T* d_output, T* d_weights, T* d_alphas, T* d_images);
+
+  // Bytes of the arena and the buffers around it for one batch.
+  std::size_t memory(int samples, int height, int width, bool backward) const;
+
+ private:
+  struct Coefficients {  // one per lane of an affine map
+    T *mean, *scale, *shift, *a, *b, *c;
+  };
+
+  // network.cpp
+  void begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop);
+  void pack(const T* weights);
+  void mix();
+  void load_images(const T* images);
+  void check_cancelled() const;
+  template <class Body>
+  void for_groups(int group, Body body);
+
+  // forward.cpp
+  void run_forward();
+  void forward_state(int v);
+  void forward_units(int v, int level);
+  void finish_forward(int affine, bool final_unit);
+  Summand<T> summand(const Term& term, int sample, int shard);
+
+  // backward.cpp
+  void run_backward(T* d_weights, T* d_alphas, T* d_images);
+  void backward_state(int v, T* d_weights);
+  void backward_units(int v, int level, T* d_weights);
+  void backward_sources(int v, T* d_weights);
+  UnitBackward<T> unit_gradient(int u, int sample, int samples, int shard, bool wants_weights);
+  void finish_backward(int affine, bool final_unit, T* d_weights);
+  void reduce_weight_gradients(const std::vector<int>& units, T* d_weights);
+  void alpha_gradient(T* d_alphas) const;
+
+  // head.cpp
+  Loss run_head(const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
+
+  Coefficients coefficients(int affine);
+  double* sums(int shard, int affine) { return sums_.data() + (shard * graph_.lanes + graph_.affines[affine].lanes) * 2; }
+  T* scratch(int thread) { return scratch_.data() + thread * plan_->scratch_size; }
+  View<T> activation(int v, int sample) {
+    const auto& place = plan_->states[v];
+    return {arena_.data() + place.at + sample * place.stride, place.stride};
+  }
+  View<T> gradient(int v, int sample) {
+    const auto& place = plan_->states[v];
+    return {arena_.data() + place.gradient + sample * place.gradient_stride, place.gradient_stride};
+  }
+  View<T> output(int u, int sample) {
+    const auto& place = plan_->units[u];
+    return {arena_.data() + place.at + sample * place.stride(), place.stride()};
+  }
+  View<T> output_gradient(int u, int sample) {
+    const auto& place = plan_->units[u];
+    return {arena_.data() + place.gradient + sample * place.stride(), place.stride()};
+  }
+  View<T> pooled(int p, int sample) {
+    const auto& place = plan_->pools[p];
+    return {arena_.data() + place.at + sample * place.stride(), place.stride()};
+  }
+  const T* factor(int affine, int sample) const {
+    const int row = graph_.affines[affine].droppable;
+    return drop_ && row >= 0 ? drop_ + std::size_t(row) * plan_->samples + sample : nullptr;
+  }
+
+  Graph graph_;
+  int threads_;
+  const Kernels<T>& kernels_;
+  std::function<bool()> cancel_;
+  std::vector<T> weights_, alphas_, running_;
+
+  // Of the pass that runs:
+  const Plan* plan_ = nullptr;
+  const T* pass_weights_ = nullptr;
+  const T* drop_ = nullptr;
+  bool training_ = true;
+
+  std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
+  Buffer<T> arena_, packed_, scratch_, partial_;
+  std::vector<T> coefficients_;
+  std::vector<double> sums_;         // [shard][affine][2][lane]
+  std::vector<double> rstd_;         // by lane: 1 / sqrt(variance + eps)
+  std::vector<double> batch_mean_, batch_variance_;  // by lane
+  std::vector<double> mixing_;       // softmax of the alphas
+  std::vector<double> d_mixing_;     // gradient of the loss by them
+  std::vector<char> gradient_started_;
+  std::vector<double> features_, d_logits_;
+};
+
+}  // namespace pydarts

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+#include "network/plan.hpp"
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "core/planner.hpp"
+
+namespace pydarts {
+namespace {
+
+constexpr int kSamplesPerShard = 4, kMinShards = 8, kMaxShards = 32;
+
+std::vector<Shard> make_shards(int samples) {
+  int count = std::clamp((samples + kSamplesPerShard - 1) / kSamplesPerShard, kMinShards, kMaxShards);
+  count = std::min(count, samples);
+  std::vector<Shard> shards(count);
+  for (int i = 0; i < count; ++i)
+    shards[i] = {int((long long)samples * i / count), int((long long)samples * (i + 1) / count)};
+  return shards;
+}
+
+int strided(int size, int reach, int pad, int stride) { return (size + 2 * pad - reach) / stride + 1; }
+
+}  // namespace
+
+int unit_halo(const Unit& unit) {
+  if (unit.shape.spread == Spread::pointwise) return 0;
+  int halo = std::max(unit.pad_h, unit.pad_w);
+  for (int t = 0; t < unit.shape.taps; ++t)
+    halo = std::max({halo, int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
+  return halo;
+}
+
+int state_halo(const Graph& graph, const State& state, bool relu) {
+  int halo = 0;
+  if (!state.levels.empty())
+    for (int u : state.levels[0])
+      if (graph.units[u].relu == relu) halo = std::max(halo, unit_halo(graph.units[u]));
+  return halo;
+}
+
+Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_)
+    : samples(samples_), height(height_), width(width_), backward(backward_), shards(make_shards(samples_)) {
+  measure(graph);
+  place(graph);
+  size_scratch(graph);
+}
+
+void Plan::measure(const Graph& graph) {
+  states.resize(graph.states.size());
+  units.resize(graph.units.size());
+  pools.resize(graph.pools.size());
+  affine_plane.resize(graph.affines.size());
+  for (std::size_t v = 0; v < graph.states.size(); ++v) {
+    const State& state = graph.states[v];
+    StatePlace& here = states[v];
+    if (state.kind == StateKind::image) {
+      here.h = height;
+      here.w = width;
+    } else if (state.kind == StateKind::concat) {
+      here.h = states[state.parts[0]].h;
+      here.w = states[state.parts[0]].w;
+    } else {
+      for (int t : state.terms) {
+        const Term& term = graph.terms[t];
+        int h, w;
+        if (term.source == Source::unit) {
+          h = units[term.index].shape.out_h;
+          w = units[term.index].shape.out_w;
+        } else if (term.source == Source::pool) {
+          h = pools[term.index].shape.out_h;
+          w = pools[term.index].shape.out_w;
+        } else {
+          h = states[term.index].h;
+          w = states[term.index].w;
+        }
+        affine_plane[term.affine] = h * w;
+        here.h = h;
+        here.w = w;
+      }
+    }
+    here.group = std::max(1, kChunk / here.plane());
+    for (const auto& level : state.levels)
+      for (int u : level) {
+        const Unit& unit = graph.units[u];
+        UnitShape& shape = units[u].shape;
+        shape = unit.shape;
+        shape.in_h = unit.previous < 0 ? here.h : units[unit.previous].shape.out_h;
+        shape.in_w = unit.previous < 0 ? here.w : units[unit.previous].shape.out_w;
+        int reach_h = 1, reach_w = 1;
+        if (shape.spread == Spread::depthwise) {
+          reach_h = reach_w = shape.dilation * (shape.kernel - 1) + 1;
+        } else if (shape.spread == Spread::gather && unit.parts.size() == 1) {
+          reach_h = shape.tap_y[shape.taps - 1] + unit.pad_h + 1;
+          reach_w = shape.tap_x[shape.taps - 1] + unit.pad_w + 1;
+        }
+        shape.out_h = strided(shape.in_h, reach_h, unit.pad_h, shape.stride_h);
+        shape.out_w = strided(shape.in_w, reach_w, unit.pad_w, shape.stride_w);
+        affine_plane[unit.affine] = shape.out_plane();
+      }
+    for (int p : state.pools) {
+      PoolShape& shape = pools[p].shape;
+      shape = graph.pools[p].shape;
+      shape.in_h = here.h;
+      shape.in_w = here.w;
+      if (graph.pools[p].auxiliary) {  // two windows an axis: 5 wide, 3 apart on the 8 x 8 map of the original
+        auto step = [](int size) { return std::min(std::max(1, int(3 * size / 8.0 + 0.5)), size - 1); };
+        shape.stride_h = step(here.h);
+        shape.stride_w = step(here.w);
+        shape.window_h = here.h - shape.stride_h;
+        shape.window_w = here.w - shape.stride_w;
+        shape.out_h = shape.out_w = 2;
+      } else {
+        shape.out_h = strided(here.h, shape.window_h, shape.pad, shape.stride_h);
+        shape.out_w = strided(here.w, shape.window_w, shape.pad, shape.stride_w);
+      }
+    }
+  }
+}
+
+// Time: forward phases of state v, level l at base[v] + l; the heads at `middle`; backward phases mirrored.
+void Plan::place(const Graph& graph) {
+  std::vector<int> base(graph.states.size());
+  int now = 0;
+  for (std::size_t v = 0; v < graph.states.size(); ++v) {
+    base[v] = now;
+    now += std::max<int>(1, int(graph.states[v].levels.size()));
+  }
+  const int middle = now;
+  auto forward_time = [&](int v, int level) { return base[v] + level; };
+  auto backward_time = [&](int v, int level) { return 2 * middle - base[v] - level; };
+  std::vector<char> has_head(graph.states.size(), 0);
+  for (const Head& head : graph.heads) has_head[head.state] = 1;
+  if (graph.heads.empty()) has_head.back() = 1;
+
+  Planner planner;
+  auto sized = [&](std::size_t per_sample) { return per_sample * samples; };
+
+  auto last_use = [&](int v) {  // of a state's activation
+    if (backward) return backward_time(v, 0);
+    int time = has_head[v] ? middle : forward_time(v, 0);
+    for (int t : graph.states[v].identities)
+      time = std::max(time, forward_time(graph.terms[t].node, 0));
+    return time;
+  };
+  auto source_state = [&](const Term& term) {
+    return term.source == Source::unit   ? graph.units[term.index].state
+           : term.source == Source::pool ? graph.pools[term.index].state
+                                         : term.index;
+  };
+  auto gradient_birth = [&](int v) {
+    return has_head[v] ? middle : backward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1));
+  };
+  auto gradient_death = [&](int v) {
+    int time = backward_time(v, 0);
+    for (int t : graph.states[v].terms) time = std::max(time, backward_time(source_state(graph.terms[t]), 0));
+    return time;
+  };
+
+  std::vector<int> activation(graph.states.size(), -1), gradient(graph.states.size(), -1);
+  for (int v = 0; v < int(graph.states.size()); ++v) {
+    const State& state = graph.states[v];
+    StatePlace& here = states[v];
+    if (state.concat >= 0) continue;
+    const std::size_t per_sample = std::size_t(state.channels.blocks()) * here.plane() * kLanes;
+    here.stride = here.gradient_stride = per_sample;
+    int birth = forward_time(v, 0), death = last_use(v);
+    int gradient_first = gradient_birth(v), gradient_last = gradient_death(v);
+    for (int part : state.parts) {
+      birth = std::min(birth, forward_time(part, 0));
+      death = std::max(death, last_use(part));
+      gradient_last = std::max(gradient_last, gradient_death(part));
+    }
+    activation[v] = planner.add(sized(per_sample), birth, death);
+    if (backward && (state.kind != StateKind::image || graph.input_gradient))
+      gradient[v] = planner.add(sized(per_sample), gradient_first, gradient_last);
+  }
+  std::vector<int> unit_at(units.size()), unit_gradient(units.size(), -1), pool_at(pools.size());
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    const Unit& unit = graph.units[u];
+    const int death = backward         ? backward_time(unit.state, unit.level)
+                      : unit.next >= 0 ? forward_time(unit.state, unit.level + 1)
+                                       : forward_time(unit.node, 0);
+    unit_at[u] = planner.add(sized(units[u].stride()), forward_time(unit.state, unit.level), death);
+    if (backward && unit.next >= 0)
+      unit_gradient[u] = planner.add(sized(units[u].stride()), backward_time(unit.state, unit.level + 1),
+                                     backward_time(unit.state, unit.level));
+  }
+  for (std::size_t p = 0; p < pools.size(); ++p) {
+    const Pool& pool = graph.pools[p];
+    int death = backward_time(pool.state, 0);
+    if (!backward) {
+      death = 0;
+      for (int t : pool.terms) death = std::max(death, forward_time(graph.terms[t].node, 0));
+    }
+    pool_at[p] = planner.add(sized(pools[p].stride()), forward_time(pool.state, 0), death);
+  }
+  planner.solve();
+  arena_size = planner.arena_size();
+
+  auto offset = [&](int buffer) { return buffer < 0 ? 0 : planner.offset(buffer); };
+  for (std::size_t v = 0; v < states.size(); ++v) {
+    const State& state = graph.states[v];
+    const int holder = state.concat < 0 ? int(v) : state.concat;
+    const std::size_t within = std::size_t(state.part) * state.channels.blocks() * states[v].plane() * kLanes;
+    states[v].at = offset(activation[holder]) + within;
+    states[v].gradient = offset(gradient[holder]) + within;
+    states[v].stride = states[v].gradient_stride = states[holder].stride;
+  }
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    units[u].at = offset(unit_at[u]);
+    units[u].gradient = offset(unit_gradient[u]);
+  }
+  for (std::size_t p = 0; p < pools.size(); ++p) pools[p].at = offset(pool_at[p]);
+}
+
+// A thread's scratch: tiles of the state with and without ReLU, the gradient at the state, a unit's own.
+void Plan::size_scratch(const Graph& graph) {
+  for (std::size_t v = 0; v < states.size(); ++v) {
+    const State& state = graph.states[v];
+    const StatePlace& here = states[v];
+    std::size_t tiles = 0, own = 0, gradient = 0;
+    for (bool relu : {false, true})
+      tiles += tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu));
+    gradient = tile_size(here.group, state.channels.blocks(), here.h, here.w, 0);
+    for (const auto& level : state.levels)
+      for (int u : level) {
+        const UnitShape& shape = units[u].shape;
+        own = std::max(own, unit_scratch(shape, here.group));
+        tiles = std::max(tiles, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w,
+                                          unit_halo(graph.units[u])));
+        gradient = std::max(gradient, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
+      }
+    for (int p : state.pools) own = std::max(own, std::size_t(pools[p].shape.out_h) * pools[p].shape.out_w * kLanes);
+    scratch_size = std::max(scratch_size, tiles + gradient + own);
+  }
+  scratch_size = (scratch_size + 15) / 16 * 16;
+}
+
+}  // namespace pydarts

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "network/graph.hpp"
+
+namespace pydarts {
+
+// Samples [begin, end) that one task works on. Cut by the batch alone, so that sums do not depend on the
+// number of threads.
+struct Shard {
+  int begin, end;
+};
+
+// Sizes, places and lifetimes of all activations of a graph for one batch and image size. Offsets and
+// strides are in elements of the arena.
+struct Plan {
+  Plan(const Graph& graph, int samples, int height, int width, bool backward);
+
+  struct StatePlace {
+    int h, w;
+    std::size_t at, stride;          // activation
+    std::size_t gradient, gradient_stride;
+    int group;                       // samples that a task takes through a phase together
+    int plane() const { return h * w; }
+  };
+  struct UnitPlace {
+    UnitShape shape;
+    std::size_t at;        // raw output; samples are out_blocks * out_plane * lanes apart
+    std::size_t gradient;  // at the normalised output of a unit that has a next one
+    std::size_t stride() const { return std::size_t(shape.out_blocks) * shape.out_plane() * kLanes; }
+  };
+  struct PoolPlace {
+    PoolShape shape;
+    std::size_t at;
+    std::size_t stride() const { return std::size_t(shape.blocks) * shape.out_h * shape.out_w * kLanes; }
+  };
+
+  int samples, height, width;
+  bool backward;
+  std::vector<Shard> shards;
+  std::vector<StatePlace> states;
+  std::vector<UnitPlace> units;
+  std::vector<PoolPlace> pools;
+  std::vector<int> affine_plane;  // pixels of the output that an affine map belongs to
+  std::size_t arena_size = 0;
+  std::size_t scratch_size = 0;   // a thread
+
+ private:
+  void measure(const Graph& graph);
+  void place(const Graph& graph);
+  void size_scratch(const Graph& graph);
+};
+
+// Halo of the tile of a state, or of a unit's input: what its widest reader needs.
+int unit_halo(const Unit& unit);
+int state_halo(const Graph& graph, const State& state, bool relu);
+
+}  // namespace pydarts

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Random crop, flip and cutout of a batch of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random crop, then horizontal flip, then cutout; each is off by default.
+
+    DARTS uses ``Augmentation(crop_padding=4, flip=True, cutout=16)`` on CIFAR-10. A flip is wrong
+    where left and right differ in meaning, as in digits.
+
+    It works on normalised images, so that the zeros of padding and cutout are the mean colour.
+    The original pads before it normalises, with black; its cutout is as here (DeVries and Taylor,
+    arXiv:1708.04552).
+
+    Attributes
+    ----------
+    crop_padding : int
+        Zeros put on each side before an H×W window is cut out at a random place.
+    flip : bool
+        Mirror each image with probability 1/2.
+    cutout : int
+        Side of a square of zeros, centred at a random pixel and clipped at the border.
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    cutout: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("crop_padding", "cutout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+                raise ValueError(f"`{name}` (={value!r}) must be an integer of at least 0")
+        if not isinstance(self.flip, (bool, np.bool_)):
+            raise ValueError(f"`flip` (={self.flip!r}) must be True or False")
+
+    def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        """Augment floating-point images (N, C, H, W) into a new array; `rng` alone decides how."""
+        if images.ndim != 4 or images.dtype.kind != "f":
+            raise ValueError(
+                f"`images` ({images.dtype}, shape {images.shape}) must be floats (N, C, H, W)"
+            )
+        count, _, height, width = images.shape
+        if self.crop_padding:
+            pad = self.crop_padding
+            padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+            top, left = rng.integers(0, 2 * pad + 1, (2, count))
+            windows = sliding_window_view(padded, (height, width), axis=(2, 3))
+            images = windows[np.arange(count), :, top, left]  # a copy, as is the other branch
+        else:
+            images = images.copy()
+        if self.flip:
+            chosen = np.flatnonzero(rng.random(count) < 0.5)
+            images[chosen] = images[chosen, :, :, ::-1]
+        if self.cutout:
+            rows = self._covered(rng, count, height)[:, np.newaxis, :, np.newaxis]
+            columns = self._covered(rng, count, width)[:, np.newaxis, np.newaxis, :]
+            np.copyto(images, 0, where=rows & columns)
+        return images
+
+    def _covered(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.bool_]:
+        """For each image, which of an axis's pixels its square covers: (count, size)."""
+        start = rng.integers(0, size, (count, 1)) - self.cutout // 2
+        offset = np.arange(size) - start
+        covered: NDArray[np.bool_] = (offset >= 0) & (offset < self.cutout)
+        return covered

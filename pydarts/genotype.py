@@ -1,0 +1,627 @@
+# SPDX-License-Identifier: MIT
+"""Genotypes: the discrete cells that a search finds, their text forms, and how α gives them.
+
+Source: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
+https://arxiv.org/abs/1806.09055, section 2.4.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import math
+import operator
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+__all__ = [
+    "DARTS_V1",
+    "DARTS_V2",
+    "EXTRA_OPERATIONS",
+    "OPERATIONS",
+    "PUBLISHED",
+    "Genotype",
+    "derive",
+    "edges",
+]
+
+#: The candidate operations, in the order of α's columns.
+OPERATIONS: Final = (
+    "none",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+)
+#: Operations that published cells use and the search does not try.
+EXTRA_OPERATIONS: Final = ("sep_conv_7x7", "conv_7x1_1x7")
+
+_CELL_INPUTS: Final = 2
+_CELL_EDGES: Final = 2  # entries of a node in the derived cell
+_CELL_OPERATIONS: Final = tuple(op for op in OPERATIONS if op != "none") + EXTRA_OPERATIONS
+_CELL_FIELDS: Final = ("normal", "normal_concat", "reduce", "reduce_concat")
+
+_FORMAT: Final = "pydarts-genotype"
+_VERSION: Final = 1
+_MAX_TEXT: Final = 1 << 16  # a genotype is under 1 KiB; longer is a mistake or an attack
+_MAX_DEPTH: Final = 16
+_MAX_RANGE: Final = 4096
+
+_CALL: Final = re.compile(r"(?<!\w)(?:Recurrent)?Genotype\s*\(")
+# All that a genotype's text can hold. Operators are left out on purpose: a long chain of them
+# makes a tree that is deep without a bracket.
+_TOKEN: Final = re.compile(
+    r"""
+    '[^'\\\x00-\x1f\ud800-\udfff]*'
+    | "[^"\\\x00-\x1f\ud800-\udfff]*"
+    | \#[^\x00\r\n\ud800-\udfff]*
+    | -?\d{1,9}(?!\w)
+    | [A-Za-z_]\w*
+    | [()\[\],=]
+    | \s+
+    """,
+    re.ASCII | re.VERBOSE,
+)
+
+Entry = tuple[str, int]
+
+
+def edges(nodes: int = 4, inputs: int = _CELL_INPUTS) -> tuple[tuple[int, int], ...]:
+    """Return the edges of a search cell as (input, node) pairs, in the order of α's rows.
+
+    Parameters
+    ----------
+    nodes
+        Number of intermediate nodes.
+    inputs
+        Number of input nodes: 2 in the convolutional cell.
+
+    Returns
+    -------
+    tuple of (int, int)
+        ``nodes * inputs + nodes * (nodes - 1) / 2`` pairs, node by node. States are numbered from
+        the inputs on, so the first intermediate node is number ``inputs``.
+
+    Examples
+    --------
+    >>> edges(2)
+    ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+    """
+    return tuple((j, i) for i in range(inputs, inputs + nodes) for j in range(i))
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Genotype:
+    """A pair of convolutional cells: normal, and reduction.
+
+    States are numbered 0 and 1 (the outputs of the two previous cells) and then 2, 3, … (the
+    intermediate nodes). Entries 2i and 2i+1 of `normal` or `reduce` are the two operations whose
+    sum is node i+2, each an ``(operation, input state)`` pair. The cell's output concatenates the
+    nodes of `normal_concat` or `reduce_concat` along channels, in that order.
+
+    Parameters
+    ----------
+    normal, reduce
+        Sequences of (operation, input) pairs; stored as tuples.
+    normal_concat, reduce_concat
+        Sequences of node numbers; stored as tuples.
+
+    Raises
+    ------
+    ValueError
+        If a field is not a valid cell; the message names the field and the value.
+
+    Notes
+    -----
+    Equality is of the text: the two entries of a node may be swapped without changing what the
+    cell computes, but such genotypes compare unequal.
+
+    References
+    ----------
+    Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*,
+    https://arxiv.org/abs/1806.09055
+    """
+
+    normal: tuple[Entry, ...]
+    normal_concat: tuple[int, ...]
+    reduce: tuple[Entry, ...]
+    reduce_concat: tuple[int, ...]
+
+    # Written out, for it takes any sequence where the fields are tuples.
+    def __init__(
+        self,
+        normal: Sequence[Sequence[str | int]],
+        normal_concat: Sequence[int],
+        reduce: Sequence[Sequence[str | int]],
+        reduce_concat: Sequence[int],
+    ) -> None:
+        for name, entries, concat in (
+            ("normal", normal, normal_concat),
+            ("reduce", reduce, reduce_concat),
+        ):
+            cell = _check_entries(name, entries, _CELL_OPERATIONS, _CELL_INPUTS, _CELL_EDGES)
+            nodes = range(_CELL_INPUTS, _CELL_INPUTS + len(cell) // _CELL_EDGES)
+            object.__setattr__(self, name, cell)
+            object.__setattr__(
+                self, f"{name}_concat", _check_concat(f"{name}_concat", concat, nodes)
+            )
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={list(getattr(self, name))}" for name in _CELL_FIELDS)
+        return f"Genotype({fields})"
+
+    def _repr_svg_(self) -> str | None:
+        from .drawing import genotype_svg
+
+        try:
+            return genotype_svg(self)
+        except ValueError:  # too large to draw: a notebook then shows the text
+            return None
+
+    @classmethod
+    def parse(cls, text: str) -> Genotype:
+        """Read a genotype in the literature's form, ``Genotype(normal=[('op', 0), …], …)``.
+
+        Parameters
+        ----------
+        text
+            The call with keyword or positional arguments, on one or several lines. Text before
+            and after it (``DARTS = ``, a log line's time stamp) is skipped; the concatenated nodes
+            may be a list, a tuple or ``range(2, 6)``. Nothing in it is executed.
+
+        Returns
+        -------
+        Genotype
+
+        Raises
+        ------
+        ValueError
+            If the text holds no genotype, more than one, one that is malformed, or one of a
+            recurrent cell; or if it is longer than 65,536 characters.
+        """
+        return cls(**_parse_call(text, _CELL_FIELDS))
+
+    def to_json(self) -> str:
+        """Return the genotype as JSON text, which `from_json` reads.
+
+        Returns
+        -------
+        str
+            An object with the members ``format``, ``version``, ``kind`` and one for each field.
+        """
+        return _dump_json("convolutional", {name: getattr(self, name) for name in _CELL_FIELDS})
+
+    @classmethod
+    def from_json(cls, text: str) -> Genotype:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        text
+            JSON text of at most 65,536 characters.
+
+        Returns
+        -------
+        Genotype
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON, not a genotype of this format, version and kind, or holds
+            missing, unknown or repeated members or an invalid cell.
+        """
+        return cls(**_load_json(text, "convolutional", _CELL_FIELDS))
+
+    @classmethod
+    def derive(cls, alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) -> Genotype:
+        """Return the genotype that architecture parameters stand for.
+
+        Each row of α is turned to weights by a softmax over all operations, ``none`` included.
+        Each node keeps the two incoming edges with the largest weight of an operation other than
+        ``none`` (on ties the earlier edge), strongest first, and each edge its operation of the
+        largest weight, ``none`` excluded (on ties the earlier operation).
+
+        Parameters
+        ----------
+        alphas
+            ``{"normal": a, "reduce": b}``, arrays of shape (edges, 8): rows in the order of
+            `edges`, columns in that of `OPERATIONS`. The number of nodes follows from the number
+            of edges: 14 edges are 4 nodes.
+        concat
+            The nodes that the output of both cells concatenates; by default all of them.
+
+        Returns
+        -------
+        Genotype
+
+        Raises
+        ------
+        ValueError
+            If a cell is missing, or an array's shape or type is wrong, or it holds a value that
+            is not finite, or `concat` does not fit the cells.
+
+        Notes
+        -----
+        Weights are compared by their logarithms, with sums rounded once. So weights that a plain
+        softmax rounds to 1 or to 0 are still told apart, and edges whose α are permutations of
+        each other tie exactly.
+
+        References
+        ----------
+        Section 2.4 of https://arxiv.org/abs/1806.09055
+        """
+        if not isinstance(alphas, Mapping) or set(alphas) != {"normal", "reduce"}:
+            found = list(alphas) if isinstance(alphas, Mapping) else type(alphas).__name__
+            raise ValueError(f"`alphas` (={_show(found)}) must map 'normal' and 'reduce' to arrays")
+        fields: dict[str, Any] = {}
+        for name in ("normal", "reduce"):
+            entries = _derive_cell(
+                f"alphas[{name!r}]", alphas[name], OPERATIONS, _CELL_INPUTS, _CELL_EDGES
+            )
+            nodes = range(_CELL_INPUTS, _CELL_INPUTS + len(entries) // _CELL_EDGES)
+            fields[name] = entries
+            fields[f"{name}_concat"] = (
+                nodes if concat is None else _check_concat("concat", concat, nodes)
+            )
+        return cls(**fields)
+
+
+def derive(alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) -> Genotype:
+    """Return the genotype that architecture parameters stand for: `Genotype.derive`.
+
+    Parameters
+    ----------
+    alphas
+        ``{"normal": a, "reduce": b}``, arrays of shape (edges, 8).
+    concat
+        The nodes that the output of both cells concatenates; by default all of them.
+
+    Returns
+    -------
+    Genotype
+
+    Raises
+    ------
+    ValueError
+        See `Genotype.derive`.
+    """
+    return Genotype.derive(alphas, concat=concat)
+
+
+# The functions from here on serve every kind of genotype: they know no cell's constants.
+
+
+def _show(value: object) -> str:
+    """Repr for an error message: of bounded length, and never failing."""
+    try:
+        text = repr(value)
+    except Exception:  # a foreign object's repr must not replace our message
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _items(name: str, value: object) -> list[Any]:
+    if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise ValueError(f"`{name}` (={_show(value)}) must be a sequence")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        raise ValueError(f"`{name}` (={_show(value)}) must be a sequence")
+    return list(value)
+
+
+def _integer(name: str, value: object) -> int:
+    if not isinstance(value, (bool, np.bool_)):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise ValueError(f"`{name}` (={_show(value)}) must be an integer")
+
+
+def _operation(name: str, value: object, known: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"`{name}` (={_show(value)}) must be the name of an operation")
+    if value in known:
+        return str(value)  # a plain string, whatever subclass it came as
+    if value == "none":
+        raise ValueError(f"`{name}` (='none') has no place in a derived cell")
+    # The comparison is quadratic, and no name is near this length.
+    close = difflib.get_close_matches(value, known, n=1) if len(value) <= 64 else []
+    hint = f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
+    raise ValueError(f"`{name}` (={_show(value)}) is an unknown operation; {hint}")
+
+
+def _check_entries(
+    name: str, value: object, known: Sequence[str], inputs: int, per_node: int
+) -> tuple[Entry, ...]:
+    entries = _items(name, value)
+    if not entries:
+        raise ValueError(f"`{name}` (={_show(value)}) must not be empty")
+    if len(entries) % per_node:
+        raise ValueError(
+            f"`{name}` (={_show(value)}) must have {per_node} entries for each node, "
+            f"but has {len(entries)}"
+        )
+    checked: list[Entry] = []
+    for k, entry in enumerate(entries):
+        at = f"{name}[{k}]"
+        pair = _items(at, entry)
+        if len(pair) != 2:
+            raise ValueError(f"`{at}` (={_show(entry)}) must be an (operation, input) pair")
+        op = _operation(f"{at}[0]", pair[0], known)
+        source = _integer(f"{at}[1]", pair[1])
+        node = inputs + k // per_node
+        if not 0 <= source < node:
+            raise ValueError(
+                f"`{at}[1]` (={_show(source)}) must be an input before node {node}: 0 to {node - 1}"
+            )
+        checked.append((op, source))
+    return tuple(checked)
+
+
+def _check_concat(name: str, value: object, nodes: range) -> tuple[int, ...]:
+    indices = _items(name, value)
+    if not indices:
+        raise ValueError(f"`{name}` (={_show(value)}) must not be empty")
+    checked: list[int] = []
+    seen: set[int] = set()
+    for k, item in enumerate(indices):
+        index = _integer(f"{name}[{k}]", item)
+        if index not in nodes:
+            raise ValueError(
+                f"`{name}[{k}]` (={_show(index)}) must be one of the nodes "
+                f"{nodes[0]} to {nodes[-1]}"
+            )
+        if index in seen:
+            raise ValueError(f"`{name}` (={_show(value)}) has node {index} twice")
+        seen.add(index)
+        checked.append(index)
+    return tuple(checked)
+
+
+def _check_text(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"`text` must be a str, not {type(text).__name__}")
+    if len(text) > _MAX_TEXT:
+        raise ValueError(
+            f"`text` has {len(text):,} characters; a genotype's may have {_MAX_TEXT:,}"
+        )
+    return text
+
+
+def _call_source(text: str) -> str:
+    """Cut the one call out of the text around it, having seen that all its tokens are harmless."""
+    start = _CALL.search(text)
+    if start is None:
+        raise ValueError(f"`text` (={_show(text)}) holds no `Genotype(...)`")
+    position, depth = start.end() - 1, 0
+    while position < len(text):
+        token = _TOKEN.match(text, position)
+        if token is None:
+            raise ValueError(
+                f"malformed genotype: unexpected {_show(text[position : position + 20])} "
+                f"at character {position}"
+            )
+        position = token.end()
+        depth += (token[0] in ("(", "[")) - (token[0] in (")", "]"))
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"malformed genotype: brackets nest deeper than {_MAX_DEPTH}")
+        if depth == 0:
+            break
+    else:
+        raise ValueError("malformed genotype: the text ends before its last bracket is closed")
+    others = len(_CALL.findall(text, position))
+    if others:
+        raise ValueError(f"`text` holds {others + 1} genotypes where one is expected")
+    return text[start.start() : position]
+
+
+def _literal(name: str, node: ast.expr) -> object:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        if node.func.id in ("list", "tuple") and len(node.args) == 1:
+            return _literal(name, node.args[0])
+        if node.func.id == "range" and 1 <= len(node.args) <= 3:
+            bounds = [_integer(name, _literal(name, arg)) for arg in node.args]
+            if bounds[2:] == [0]:
+                raise ValueError(f"`{name}` is a range with step 0")
+            indices = range(*bounds)
+            if len(indices) > _MAX_RANGE:
+                raise ValueError(f"`{name}` (={indices}) is too long")
+            return indices
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        raise ValueError(f"`{name}` must be made of lists, tuples, strings and integers") from None
+
+
+def _parse_call(text: str, names: Sequence[str]) -> dict[str, Any]:
+    """Read ``Genotype(...)`` into its fields; their values are not checked yet."""
+    source = _call_source(_check_text(text))
+    try:
+        call = ast.parse(source, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("malformed genotype: it is not a single `Genotype(...)`")
+        given = [(str(keyword.arg), keyword.value) for keyword in call.keywords]
+        recurrent = call.func.id.startswith("Recurrent") or "recurrent" in dict(given)
+        if recurrent != ("recurrent" in names):
+            kinds = ("convolutional", "recurrent")
+            raise ValueError(
+                f"`text` is a {kinds[recurrent]} genotype where a {kinds[not recurrent]} one "
+                "is expected"
+            )
+        if len(call.args) > len(names):
+            raise ValueError(
+                f"malformed genotype: {len(call.args)} values for the fields {', '.join(names)}"
+            )
+        fields: dict[str, Any] = {}
+        for name, node in [*zip(names, call.args, strict=False), *given]:
+            if name not in names:
+                raise ValueError(
+                    f"malformed genotype: unknown field {_show(name)}; known are {', '.join(names)}"
+                )
+            if name in fields:
+                raise ValueError(f"malformed genotype: field `{name}` is given twice")
+            fields[name] = _literal(name, node)
+    except SyntaxError as error:
+        raise ValueError(f"malformed genotype: {error.msg}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError("malformed genotype: it nests too deeply") from None
+    return _all_fields(fields, names)
+
+
+def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    missing = [name for name in names if name not in fields]
+    if missing:
+        raise ValueError(f"malformed genotype: field `{missing[0]}` is missing")
+    return fields
+
+
+def _dump_json(kind: str, fields: Mapping[str, object]) -> str:
+    members = {"format": _FORMAT, "version": _VERSION, "kind": kind, **fields}
+    # A line for each member: json's own indent would give every number one.
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member is given twice")
+    return members
+
+
+def _load_json(text: str, kind: str, names: Sequence[str]) -> dict[str, Any]:
+    """Read a genotype's JSON into its fields; their values are not checked yet."""
+    try:
+        members = json.loads(_check_text(text), object_pairs_hook=_unique_members)
+    except ValueError as error:
+        raise ValueError(f"malformed genotype JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("malformed genotype JSON: it nests too deeply") from None
+    if not isinstance(members, dict):
+        raise ValueError(f"malformed genotype JSON: {_show(members)} is not an object")
+    for name, value in (("format", _FORMAT), ("version", _VERSION), ("kind", kind)):
+        found = members.pop(name, None)
+        # The types too, or true and 1.0 would pass as version 1.
+        if type(found) is not type(value) or found != value:
+            raise ValueError(f"genotype JSON: `{name}` (={_show(found)}) must be {value!r}")
+    unknown = [name for name in members if name not in names]
+    if unknown:
+        raise ValueError(
+            f"genotype JSON: unknown member {_show(unknown[0])}; known are {', '.join(names)}"
+        )
+    return _all_fields(members, names)
+
+
+def _derive_cell(
+    name: str, alpha: object, operations: Sequence[str], inputs: int, keep: int
+) -> list[Entry]:
+    """Return the entries that one α matrix stands for, `keep` for each node."""
+    try:
+        array = np.asarray(alpha)
+    except (TypeError, ValueError):
+        raise ValueError(f"`{name}` (={_show(alpha)}) must be an array of numbers") from None
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"`{name}` must be an array of real numbers, not of {array.dtype}")
+    if array.ndim != 2 or array.shape[1] != len(operations):
+        raise ValueError(
+            f"`{name}` has shape {array.shape}, but must be (edges, {len(operations)}), "
+            f"a column for each of {', '.join(operations)}"
+        )
+    counts = [inputs]  # edges of a cell of 1, 2, … nodes
+    while counts[-1] < array.shape[0] or len(counts) < 5:
+        counts.append(counts[-1] + inputs + len(counts))
+    if array.shape[0] not in counts:
+        raise ValueError(
+            f"`{name}` has {array.shape[0]} rows, but a cell has "
+            f"{', '.join(map(str, counts[:5]))}, … edges"
+        )
+    nodes = counts.index(array.shape[0]) + 1
+    pairs = edges(nodes, inputs)
+    rows = array.astype(np.float64)
+    if not np.isfinite(rows).all():
+        edge, column = np.argwhere(~np.isfinite(rows))[0].tolist()
+        raise ValueError(
+            f"`{name}[{edge}, {column}]` (={rows[edge, column]}) must be finite "
+            f"(edge {pairs[edge][0]}→{pairs[edge][1]}, {operations[column]})"
+        )
+    columns = [k for k, op in enumerate(operations) if op != "none"]
+    best: list[tuple[float, str]] = []
+    for row in rows.tolist():
+        # max and sorted are stable, so ties fall to the earlier operation and edge.
+        k = max(columns, key=row.__getitem__)
+        top = row.index(max(row))
+        rest = math.fsum(math.exp(a - row[top]) for i, a in enumerate(row) if i != top)
+        best.append((row[k] - row[top] - math.log1p(rest), operations[k]))
+    entries: list[Entry] = []
+    for node in range(inputs, inputs + nodes):
+        incoming = [(*best[e], j) for e, (j, i) in enumerate(pairs) if i == node]
+        incoming.sort(key=lambda edge: -edge[0])
+        entries += [(op, j) for _, op, j in incoming[:keep]]
+    return entries
+
+
+#: Found by first-order DARTS on CIFAR-10 (the paper's code, ``DARTS_V1``).
+DARTS_V1: Final = Genotype(
+    normal=(
+        ("sep_conv_3x3", 1),
+        ("sep_conv_3x3", 0),
+        ("skip_connect", 0),
+        ("sep_conv_3x3", 1),
+        ("skip_connect", 0),
+        ("sep_conv_3x3", 1),
+        ("sep_conv_3x3", 0),
+        ("skip_connect", 2),
+    ),
+    normal_concat=(2, 3, 4, 5),
+    reduce=(
+        ("max_pool_3x3", 0),
+        ("max_pool_3x3", 1),
+        ("skip_connect", 2),
+        ("max_pool_3x3", 0),
+        ("max_pool_3x3", 0),
+        ("skip_connect", 2),
+        ("skip_connect", 2),
+        ("avg_pool_3x3", 0),
+    ),
+    reduce_concat=(2, 3, 4, 5),
+)
+
+#: Found by second-order DARTS on CIFAR-10 (the paper's code, ``DARTS_V2``).
+DARTS_V2: Final = Genotype(
+    normal=(
+        ("sep_conv_3x3", 0),
+        ("sep_conv_3x3", 1),
+        ("sep_conv_3x3", 0),
+        ("sep_conv_3x3", 1),
+        ("sep_conv_3x3", 1),
+        ("skip_connect", 0),
+        ("skip_connect", 0),
+        ("dil_conv_3x3", 2),
+    ),
+    normal_concat=(2, 3, 4, 5),
+    reduce=(
+        ("max_pool_3x3", 0),
+        ("max_pool_3x3", 1),
+        ("skip_connect", 2),
+        ("max_pool_3x3", 1),
+        ("max_pool_3x3", 0),
+        ("skip_connect", 2),
+        ("skip_connect", 2),
+        ("max_pool_3x3", 1),
+    ),
+    reduce_concat=(2, 3, 4, 5),
+)
+
+#: The published cells, by name.
+PUBLISHED: Final[Mapping[str, Genotype]] = MappingProxyType(
+    {"DARTS_V1": DARTS_V1, "DARTS_V2": DARTS_V2}
+)
