@@ -334,6 +334,15 @@ PYBIND11_MODULE(_core, m) {
     for (int i = 0; i < count; ++i) list.emplace_back(sets[i].name, sets[i].supported);
     return list;
   });
+  m.def("derived_num_weights",
+        [](int channels, int cells, int classes, int in_channels,
+           const std::vector<std::pair<std::string, int>>& normal, const std::vector<int>& normal_concat,
+           const std::vector<std::pair<std::string, int>>& reduce, const std::vector<int>& reduce_concat,
+           bool auxiliary) {
+          return derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
+                               {reduce, reduce_concat}, auxiliary, 0)
+              .num_weights;
+        });
   bind<float>(m, "32");
   bind<double>(m, "64");
 }

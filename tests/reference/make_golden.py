@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def main() -> None:
     net = reference.Supernet(**SEARCH_SIZE.network(SEARCH_CLASSES)).double()
     reference.load_state(net, seeded_state(reference.state(net), seed=21))
     reference.set_alphas(net, seeded_alphas(seed=22))
-    trace = {}
+    trace: dict[str, Any] = {}
     steps = list(search_steps())
 
     (x, y), (xv, yv), lr = steps[0]

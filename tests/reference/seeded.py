@@ -24,7 +24,7 @@ class Size(NamedTuple):
     width: int
     in_channels: int
 
-    def network(self, classes: int) -> dict[str, int]:
+    def network(self, classes: int) -> dict[str, Any]:
         """Return the arguments by which pydarts and the reference build the network."""
         return {
             "channels": self.channels,

@@ -73,7 +73,8 @@ def test_weight_counts() -> None:
     skip0, skip2, pool = ("skip_connect", 0), ("skip_connect", 2), ("max_pool_3x3", 0)
     v1 = [*sep3(1, 0), skip0, *sep3(1), skip0, *sep3(1, 0), skip2]
     v2 = [*sep3(0, 1, 0, 1, 1), skip0, skip0, ("dil_conv_3x3", 2)]
-    reduce = [pool, pool, skip2, pool, pool, skip2, skip2, pool]  # neither kind's source counts
+    # Without weights, like the published reduction cells.
+    reduce = [pool, pool, skip2, pool, pool, skip2, skip2, pool]
     concat = [2, 3, 4, 5]
     assert num_weights(reference.Supernet(16, 8, 10, 3)) == 1_930_618
     for normal, count in ((v1, 3_169_414), (v2, 3_349_342)):

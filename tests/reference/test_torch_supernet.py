@@ -40,7 +40,8 @@ def pair(size: Size, dtype: str = "float64") -> tuple[pydarts.Supernet, referenc
 def reference_logits(net: reference.Supernet, x: Array, training: bool) -> Array:
     """Return logits by batch or by running statistics."""
     with torch.no_grad(), reference.frozen_statistics(net.train(training)):
-        return net(torch.tensor(x)).numpy()
+        logits: Array = net(torch.tensor(x)).numpy()
+    return logits
 
 
 def test_names_and_shapes() -> None:

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: MIT
+"""Hyper-parameters of search and training: default, bounds and help text of each, and the presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+Self = TypeVar("Self", bound="Config")
+
+
+def _option(
+    default: Any,
+    help: str,
+    least: float = 0,
+    below: float = math.inf,
+    *,
+    positive: bool = False,
+    choices: tuple[Any, ...] | None = None,
+) -> Any:
+    """A field whose value lies in [least, below), or in (0, below) if `positive`."""
+    bounds = {"least": least, "below": below, "positive": positive}
+    return field(default=default, metadata={"help": help, "choices": choices, **bounds})
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the configurations share: presets, checks, JSON."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    preset: str
+
+    def __post_init__(self) -> None:
+        for option in self.options():
+            value = _checked(option, getattr(self, option.name))
+            object.__setattr__(self, option.name, value)
+
+    @classmethod
+    def options(cls) -> list[dataclasses.Field[Any]]:
+        """The fields that users set."""
+        return [f for f in dataclasses.fields(cls) if f.metadata]
+
+    @classmethod
+    def make(cls: type[Self], preset: str, overrides: Mapping[str, Any]) -> Self:
+        """The values of `preset` with `overrides` in their place.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming the option, its value and what would do.
+        """
+        if preset not in cls.presets:
+            raise ValueError(f"`preset` (={preset!r}) must be one of {', '.join(cls.presets)}")
+        known = [option.name for option in cls.options()]
+        for name in overrides:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
+                raise TypeError(f"unknown option `{name}`: {hint}")
+        return cls(preset, **{**cls.presets[preset], **overrides})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values, as JSON can hold them."""
+        return dataclasses.asdict(self)
+
+
+def _checked(option: dataclasses.Field[Any], value: Any) -> Any:
+    name, kind = option.name, str(option.type)
+    choices = option.metadata["choices"]
+    if choices is not None:
+        if value not in choices:
+            raise ValueError(f"`{name}` (={value!r}) must be one of {choices}")
+        return value
+    if value is None and kind.endswith("None"):
+        return None
+    if kind.startswith("tuple"):
+        if not isinstance(value, (tuple, list)) or len(value) != 2:
+            raise ValueError(f"`{name}` (={value!r}) must be a pair of numbers")
+        return tuple(_number(option, v) for v in value)
+    if kind == "bool":
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"`{name}` (={value!r}) must be True or False")
+        return bool(value)
+    return _number(option, value)
+
+
+def _number(option: dataclasses.Field[Any], value: Any) -> int | float:
+    name, integer, m = option.name, str(option.type).startswith("int"), option.metadata
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise TypeError(f"`{name}` (={value!r}) must be {'an integer' if integer else 'a number'}")
+    low = value > 0 if m["positive"] else value >= m["least"]
+    if not (low and value < m["below"] and math.isfinite(value)):
+        bounds = "more than 0" if m["positive"] else f"at least {m['least']:g}"
+        if m["below"] < math.inf:
+            bounds += f" and less than {m['below']:g}"
+        raise ValueError(f"`{name}` (={value!r}) must be {bounds}")
+    return int(value) if integer else float(value)
+
+
+_AUGMENTATION = {
+    "crop_padding": "random crop after padding by this many pixels",
+    "flip": "random horizontal flip (wrong for digits and letters)",
+    "cutout": "side of a random square of zeros",
+}
+
+
+@dataclass(frozen=True)
+class SearchConfig(Config):
+    """Hyper-parameters of `pydarts.search`. The defaults are the original's, arXiv:1806.09055."""
+
+    channels: int = _option(16, "channels of the first cells", 1)
+    cells: int = _option(8, "number of cells", 1)
+    epochs: int = _option(50, "passes over the training half", 1)
+    batch_size: int = _option(64, "images a batch, of either half", 2)
+    order: int = _option(2, "order of the architecture gradient", choices=(1, 2))
+    lr: float = _option(0.025, "learning rate of the weights at the start", positive=True)
+    lr_min: float = _option(0.001, "learning rate at the end of the cosine")
+    momentum: float = _option(0.9, "momentum of the weights", 0, 1)
+    weight_decay: float = _option(3e-4, "weight decay of the weights")
+    clip: float = _option(5.0, "bound on the norm of the weights' gradient", positive=True)
+    alpha_lr: float = _option(3e-4, "learning rate of the alphas", positive=True)
+    alpha_betas: tuple[float, float] = _option((0.5, 0.999), "Adam's decay rates", 0, 1)
+    alpha_weight_decay: float = _option(1e-3, "weight decay of the alphas")
+    epsilon: float = _option(0.01, "step of the finite difference, over |v|", positive=True)
+    train_fraction: float = _option(0.5, "share of the images that the weights learn on", 0, 1)
+    max_images: int | None = _option(None, "search on a random sample of this many images", 4)
+    crop_padding: int = _option(0, _AUGMENTATION["crop_padding"])
+    flip: bool = _option(False, _AUGMENTATION["flip"])
+    cutout: int = _option(0, _AUGMENTATION["cutout"])
+    seed: int = _option(0, "of weights, alphas, split and batches")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # A hundred times fewer steps than the paper's: the alphas must move ten times faster.
+        "quick": {
+            "channels": 4,
+            "cells": 3,
+            "epochs": 15,
+            "alpha_lr": 3e-3,
+            "max_images": 3000,
+        },
+        "standard": {"channels": 8, "cells": 5, "epochs": 25, "alpha_lr": 1e-3, "max_images": 10000},
+        "paper": {"crop_padding": 4, "flip": True},
+    }
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """Hyper-parameters of `pydarts.train`. The defaults are the original's, arXiv:1806.09055."""
+
+    channels: int = _option(36, "channels of the first cells", 1)
+    cells: int = _option(20, "number of cells", 1)
+    epochs: int | None = _option(600, "passes over the images; None: as long as fits the preset", 1)
+    batch_size: int = _option(96, "images a batch", 2)
+    lr: float = _option(0.025, "learning rate at the start of the cosine to zero", positive=True)
+    momentum: float = _option(0.9, "momentum", 0, 1)
+    weight_decay: float = _option(3e-4, "weight decay")
+    clip: float = _option(5.0, "bound on the gradient's norm", positive=True)
+    drop_path: float = _option(0.2, "probability of a dropped path at the last epoch", 0, 1)
+    auxiliary: bool = _option(True, "train with the auxiliary head")
+    auxiliary_weight: float = _option(0.4, "its weight in the loss")
+    crop_padding: int = _option(0, _AUGMENTATION["crop_padding"])
+    flip: bool = _option(False, _AUGMENTATION["flip"])
+    cutout: int = _option(0, _AUGMENTATION["cutout"])
+    seed: int = _option(0, "of weights, batches and augmentation")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "channels": 8,
+            "cells": 5,
+            "epochs": None,
+            "batch_size": 64,
+            "lr": 0.1,
+            "drop_path": 0.0,
+            "auxiliary": False,
+            "crop_padding": 1,
+        },
+        "standard": {
+            "channels": 16,
+            "cells": 8,
+            "epochs": 50,
+            "batch_size": 96,
+            "drop_path": 0.1,
+            "auxiliary": False,
+            "crop_padding": 2,
+        },
+        "paper": {"crop_padding": 4, "flip": True, "cutout": 16},
+    }
+
+    def fit_epochs(self, images: int) -> TrainConfig:
+        """With `epochs` filled in: about 300,000 images seen, in 4 to 60 passes."""
+        if self.epochs is not None:
+            return self
+        return dataclasses.replace(self, epochs=min(60, max(4, round(300_000 / images))))

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""A trained network that takes images and gives labels, and its two files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pydarts import _core
+from pydarts.config import TrainConfig
+from pydarts.genotype import Genotype
+from pydarts.images import Labels, Normalization, as_images, check_consistent
+from pydarts.network import Network
+
+_FORMAT, _VERSION = "pydarts-model", 1
+_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
+
+
+class Model:
+    """A trained network with all that it takes to use it: normalisation, labels, configuration.
+
+    Attributes
+    ----------
+    network : Network
+        The trained network.
+    normalization : Normalization
+    labels : Labels
+    image_size : (height, width) of the training images; other sizes work as well.
+    config : TrainConfig
+    history : list of dict
+        One entry an epoch.
+    interrupted : bool
+        Whether Ctrl-C ended the training early.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        normalization: Normalization,
+        labels: Labels,
+        image_size: Iterable[int],
+        config: TrainConfig,
+        *,
+        image_layout: str | None = None,
+    ):
+        self.network = network
+        self.normalization = normalization
+        self.labels = labels
+        self.image_size = tuple(image_size)
+        self.config = config
+        self.image_layout = image_layout
+        self.history: list[dict[str, Any]] = []
+        self.interrupted = False
+
+    @property
+    def genotype(self) -> Genotype:
+        """The cells of the network."""
+        return self.network.genotype
+
+    @property
+    def num_weights(self) -> int:
+        """Number of trained weights."""
+        return self.network.num_weights
+
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        return self.labels.classes
+
+    def normalized(self, X: ArrayLike) -> NDArray[Any]:
+        """The images as the network takes them."""
+        return self.normalization.apply(as_images(X, image_layout=self.image_layout))
+
+    def logits(self, X: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float32]:
+        """Logits (N, classes) of images in any of the forms that `train` takes."""
+        x = self.normalized(X)
+        parts = [
+            self.network.logits(x[start : start + batch_size], training=False)
+            for start in range(0, len(x), batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities (N, classes)."""
+        logits = self.logits(X).astype(np.float64)
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most likely label of each image."""
+        return self.labels.decode(self.logits(X).argmax(axis=1))
+
+    def score(self, X: ArrayLike, y: Iterable[Any]) -> float:
+        """Share of the images whose predicted label is theirs."""
+        y = y if hasattr(y, "__len__") else list(y)
+        predicted = self.logits(X).argmax(axis=1)
+        check_consistent(predicted, y)  # type: ignore[arg-type]
+        return float((predicted == self.labels.encode(y)).mean())
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write model.safetensors and model.json into ``folder``, which is made if need be.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a model already and ``overwrite`` is not set.
+        ValueError
+            If a label is of a kind that JSON cannot hold.
+        """
+        from safetensors.numpy import save_file
+
+        to = Path(folder)
+        net = self.network
+        description = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "genotype": json.loads(self.genotype.to_json()),
+            "in_channels": net.in_channels,
+            "labels": self.labels.to_json(),
+            "normalization": self.normalization.to_dict(),
+            "image_size": list(self.image_size),
+            "image_layout": self.image_layout,
+            "config": self.config.to_dict(),
+            "history": self.history,
+        }
+        text = json.dumps(description, indent=2)
+        if not overwrite and (to / _DESCRIPTION).exists():
+            raise FileExistsError(f"{to / _DESCRIPTION} exists; `overwrite=True` replaces it")
+        to.mkdir(parents=True, exist_ok=True)
+        save_file(net.state_dict(), to / _WEIGHTS)
+        (to / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path, *, threads: int | None = None) -> Model:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one of the two files is missing.
+        ValueError
+            If a file is damaged or does not fit the other one; names the file.
+        """
+        source = Path(folder)
+        path, weights = source / _DESCRIPTION, source / _WEIGHTS
+        for needed in (path, weights):
+            if not needed.is_file():
+                raise FileNotFoundError(f"{needed} is missing")
+        try:
+            d = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(d, dict) or d.get("format") != _FORMAT:
+                raise ValueError("it is not the description of a pydarts model")
+            if d.get("version") != _VERSION:
+                raise ValueError(f"its version is {d.get('version')!r}, not {_VERSION}")
+            options = dict(d["config"])
+            config = TrainConfig(options.pop("preset"), **options)
+            genotype = Genotype.from_json(json.dumps(d["genotype"]))
+            labels = Labels.from_json(d["labels"])
+            normalization = Normalization.from_dict(d["normalization"])
+            height, width = d["image_size"]
+            layout, history = d["image_layout"], list(d["history"])
+            in_channels = int(d["in_channels"])
+            sizes = (config.channels, config.cells, len(labels), in_channels)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} cannot be read: {error!r}") from error
+        state = _read_state(weights, sizes, genotype, config)
+        net = Network(
+            genotype,
+            *sizes,
+            auxiliary=config.auxiliary,
+            auxiliary_weight=config.auxiliary_weight,
+            threads=threads,
+        )
+        try:
+            net.load_state_dict(state)
+        except ValueError as error:
+            raise ValueError(f"{weights} does not fit {path}: {error}") from error
+        model = cls(net, normalization, labels, (height, width), config, image_layout=layout)
+        model.history = history
+        return model
+
+    def __repr__(self) -> str:
+        c = self.config
+        text = f"Model with {self.num_weights:,} weights ({c.channels} channels, {c.cells} cells, "
+        text += f"{len(self.labels)} classes), trained for {len(self.history)} of {c.epochs} epochs"
+        if self.history:
+            last = self.history[-1]
+            text += f"\n  training: loss {last['train_loss']:.4f}, accuracy {last['train_accuracy']:.2%}"
+        return text
+
+
+def _read_state(
+    path: Path, sizes: tuple[int, int, int, int], genotype: Genotype, config: TrainConfig
+) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file, once its size fits the network that the description claims."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    g = genotype
+    cells = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
+    least = 4 * _core.derived_num_weights(*sizes, *cells, config.auxiliary)
+    if path.stat().st_size < least:
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes; the network that is described needs {least}"
+        )
+    try:
+        return dict(load_file(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
