@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Bilevel optimisation: minimise over alpha L_valid(w*(alpha), alpha), w*(alpha) = argmin_w L_train(w, alpha)."""
+"""Bilevel optimisation: architecture gradients of both orders and the whole search step.
+
+Minimise over alpha ``L_valid(w*(alpha), alpha)`` where ``w*(alpha) = argmin_w L_train(w, alpha)``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,9 @@ Batch = tuple[ArrayLike, ArrayLike]
 
 def _check(name: str, value: float, least: float = 0.0, *, strict: bool = False) -> float:
     if not (math.isfinite(value) and (value > least if strict else value >= least)):
-        raise ValueError(f"`{name}` (={value!r}) must be {'more than' if strict else 'at least'} {least:g}")
+        raise ValueError(
+            f"`{name}` (={value!r}) must be {'more than' if strict else 'at least'} {least:g}"
+        )
     return float(value)
 
 
@@ -50,12 +55,17 @@ def arch_gradient(
     """Gradient of the validation loss by the alphas.
 
     First order (``order=1``): ``grad_alpha L_valid(w)``. Second order, with the virtual step
-    ``w' = w - eta (momentum * buffer + grad_w L_train(w) + weight_decay * w)`` and ``v = grad_w' L_valid(w')``::
+    ``w' = w - eta (momentum * buffer + grad_w L_train(w) + weight_decay * w)`` and ``v = grad_w'
+    L_valid(w')``::
 
-        grad_alpha L_valid(w') - eta (grad_alpha L_train(w + e v) - grad_alpha L_train(w - e v)) / (2 e),   e = epsilon / ||v||
+        e = epsilon / ||v||
+        grad_alpha L_valid(w')
+            - eta (grad_alpha L_train(w + e v) - grad_alpha L_train(w - e v)) / (2 e)
 
-    All passes use batch statistics; weights and running statistics of ``net`` are left bit for bit as they are.
-    A smaller ``epsilon`` is not better: the gradient jumps at every kink of a ReLU, and the difference sees the
+    All passes use batch statistics; weights and running statistics of ``net`` are left bit for bit
+    as they are.
+    A smaller ``epsilon`` is not better: the gradient jumps at every kink of a ReLU, and the
+    difference sees the
     jumps. arXiv:1806.09055, equations 7 and 8.
 
     Parameters
@@ -76,7 +86,9 @@ def arch_gradient(
         missing = set(names) ^ set(buffer)
         if missing:
             raise ValueError(f"`momentum_buffer` does not fit at {min(missing)!r}")
-        buffer = np.concatenate([np.asarray(buffer[name], dtype=net.dtype).ravel() for name in names])
+        buffer = np.concatenate(
+            [np.asarray(buffer[name], dtype=net.dtype).ravel() for name in names]
+        )
     call = getattr(_core, "arch_gradient" + engine_suffix(net.dtype))
     flat = call(
         net._engine,
@@ -112,7 +124,8 @@ class BilevelStep:
     net : the supernet that the steps change.
     order : 1 or 2, as in `arch_gradient`.
     momentum, weight_decay, clip : of the weights' SGD; ``clip`` bounds the norm of the gradient.
-    alpha_lr, alpha_betas, alpha_weight_decay : of the alphas' Adam; the decay is added to the gradient.
+    alpha_lr, alpha_betas, alpha_weight_decay : of the alphas' Adam; the decay is added to the
+        gradient.
     epsilon : of the finite difference.
     """
 
@@ -154,7 +167,8 @@ class BilevelStep:
     def __call__(self, *, train: Batch, valid: Batch, lr: float) -> StepInfo:
         """Take one step with the learning rate ``lr`` of the weights.
 
-        The validation loss is that of the alpha step: at the virtual weights in the second order. When the step
+        The validation loss is that of the alpha step: at the virtual weights in the second order.
+        When the step
         fails or is interrupted, weights and alphas are as before it.
 
         Raises
@@ -162,7 +176,10 @@ class BilevelStep:
         ArithmeticError
             If a loss or gradient is not finite; names the step and the tensor.
         """
-        train_batch, valid_batch = _batch(self.net, "train", train), _batch(self.net, "valid", valid)
+        train_batch, valid_batch = (
+            _batch(self.net, "train", train),
+            _batch(self.net, "valid", valid),
+        )
         try:
             info = self._engine(self.net._engine, *train_batch, *valid_batch, _check("lr", lr))
         except _core.NonFinite as error:
@@ -176,7 +193,8 @@ def hessian_vector_product(
 ) -> NDArray[Any]:
     """Finite-difference product of the derivative of ``grad`` at ``w`` with ``v``.
 
-    ``(grad(w + e v) - grad(w - e v)) / (2 e)`` with ``e = epsilon / ||v||``; exact where ``grad`` is linear. With
+    ``(grad(w + e v) - grad(w - e v)) / (2 e)`` with ``e = epsilon / ||v||``; exact where ``grad``
+    is linear. With
     a gradient by other parameters than ``w`` it is the mixed second derivative times ``v``.
 
     Parameters

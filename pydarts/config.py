@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hyper-parameters of search and training: default, bounds and help text of each, and the presets."""
+"""Hyper-parameters of search and training: defaults, bounds, help texts, presets."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ def _option(
     *,
     positive: bool = False,
     choices: tuple[Any, ...] | None = None,
+    none: str | None = None,
 ) -> Any:
-    """A field whose value lies in [least, below), or in (0, below) if `positive`."""
+    """A field whose value lies in [least, below), or in (0, below) if `positive`.
+
+    On the command line, `none` is what None is called.
+    """
     bounds = {"least": least, "below": below, "positive": positive}
-    return field(default=default, metadata={"help": help, "choices": choices, **bounds})
+    words = {"help": help, "choices": choices, "none": none}
+    return field(default=default, metadata={**words, **bounds})
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,9 @@ class SearchConfig(Config):
     alpha_weight_decay: float = _option(1e-3, "weight decay of the alphas")
     epsilon: float = _option(0.01, "step of the finite difference, over |v|", positive=True)
     train_fraction: float = _option(0.5, "share of the images that the weights learn on", 0, 1)
-    max_images: int | None = _option(None, "search on a random sample of this many images", 4)
+    max_images: int | None = _option(
+        None, "search on a random sample of this many images", 4, none="all"
+    )
     crop_padding: int = _option(0, _AUGMENTATION["crop_padding"])
     flip: bool = _option(False, _AUGMENTATION["flip"])
     cutout: int = _option(0, _AUGMENTATION["cutout"])
@@ -146,7 +153,13 @@ class SearchConfig(Config):
             "alpha_lr": 3e-3,
             "max_images": 3000,
         },
-        "standard": {"channels": 8, "cells": 5, "epochs": 25, "alpha_lr": 1e-3, "max_images": 10000},
+        "standard": {
+            "channels": 8,
+            "cells": 5,
+            "epochs": 25,
+            "alpha_lr": 1e-3,
+            "max_images": 10000,
+        },
         "paper": {"crop_padding": 4, "flip": True},
     }
 
@@ -157,7 +170,9 @@ class TrainConfig(Config):
 
     channels: int = _option(36, "channels of the first cells", 1)
     cells: int = _option(20, "number of cells", 1)
-    epochs: int | None = _option(600, "passes over the images; None: as long as fits the preset", 1)
+    epochs: int | None = _option(
+        600, "passes over the images; None: about 300,000 images in all", 1, none="auto"
+    )
     batch_size: int = _option(96, "images a batch", 2)
     lr: float = _option(0.025, "learning rate at the start of the cosine to zero", positive=True)
     momentum: float = _option(0.9, "momentum", 0, 1)

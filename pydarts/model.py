@@ -191,14 +191,15 @@ class Model:
         text += f"{len(self.labels)} classes), trained for {len(self.history)} of {c.epochs} epochs"
         if self.history:
             last = self.history[-1]
-            text += f"\n  training: loss {last['train_loss']:.4f}, accuracy {last['train_accuracy']:.2%}"
+            loss, accuracy = last["train_loss"], last["train_accuracy"]
+            text += f"\n  training: loss {loss:.4f}, accuracy {accuracy:.2%}"
         return text
 
 
 def _read_state(
     path: Path, sizes: tuple[int, int, int, int], genotype: Genotype, config: TrainConfig
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file, once its size fits the network that the description claims."""
+    """The arrays of a safetensors file, if its size fits the network that is described."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The engine's face for those who write their own loop: supernet, derived network, mixed operation."""
+"""The engine's face: supernet, derived network and mixed operation."""
 
 from __future__ import annotations
 
@@ -41,11 +41,19 @@ def engine_suffix(dtype: DTypeLike) -> str:
 class EngineNetwork:
     """What all networks of the engine share: weights, alphas, state, loss and gradients.
 
-    Weights, alphas and running statistics live in flat arrays of the engine; ``weights`` and ``running`` give
+    Weights, alphas and running statistics live in flat arrays of the engine; ``weights`` and
+    ``running`` give
     named views of them.
     """
 
-    def __init__(self, kind: str, arguments: tuple[Any, ...], dtype: DTypeLike, seed: int, threads: int | None):
+    def __init__(
+        self,
+        kind: str,
+        arguments: tuple[Any, ...],
+        dtype: DTypeLike,
+        seed: int,
+        threads: int | None,
+    ):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         suffix = engine_suffix(dtype)
         self._engine: Any = getattr(_core, kind + suffix)(
@@ -74,11 +82,13 @@ class EngineNetwork:
 
     def set_alphas(self, alphas: Mapping[str, ArrayLike]) -> None:
         """Set the architecture parameters: every group, in the shapes that ``alphas`` gives."""
-        new = np.concatenate([a.ravel() for a in self._checked("alphas", alphas, self.alphas)] or [np.empty(0)])
+        new = np.concatenate(
+            [a.ravel() for a in self._checked("alphas", alphas, self.alphas)] or [np.empty(0)]
+        )
         self._engine.alphas[:] = new
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of all weights and running statistics under the names and shapes of the original's modules."""
+        """Copies of weights and running statistics, named and shaped as the original's modules."""
         return {name: np.array(view) for name, view in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
@@ -87,7 +97,8 @@ class EngineNetwork:
         Raises
         ------
         ValueError
-            For a missing or unknown name, a wrong shape or a value that is not finite. Nothing is changed then.
+            For a missing or unknown name, a wrong shape or a value that is not finite. Nothing is
+            changed then.
         """
         own = self._state()
         given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
@@ -95,7 +106,7 @@ class EngineNetwork:
             view[...] = new
 
     def logits(self, x: ArrayLike, *, training: bool = True) -> Array:
-        """Logits (N, classes) of images ``x`` (N, C, H, W), with batch statistics or with the running ones."""
+        """Logits (N, classes) of images ``x`` (N, C, H, W), by batch or by running statistics."""
         result: Array = self._engine.logits(self._images("x", x), training)
         return result
 
@@ -107,7 +118,8 @@ class EngineNetwork:
         wrt: Iterable[str] = ("weights", "alphas"),
         drop_masks: ArrayLike | None = None,
     ) -> tuple[float, dict[str, dict[str, Array]]]:
-        """Mean cross-entropy with batch statistics, and its gradients; the running statistics stay untouched.
+        """Mean cross-entropy with batch statistics, and its gradients; the running statistics stay
+        untouched.
 
         Parameters
         ----------
@@ -122,7 +134,11 @@ class EngineNetwork:
                 raise ValueError(f"`wrt` (={wanted!r}) may hold 'weights' and 'alphas'")
         drop = None if drop_masks is None else np.asarray(drop_masks, dtype=self.dtype)
         loss, _, weights, alphas = self._engine.evaluate(
-            self._images("x", x), self._labels("y", y), "weights" in wanted, "alphas" in wanted, drop
+            self._images("x", x),
+            self._labels("y", y),
+            "weights" in wanted,
+            "alphas" in wanted,
+            drop,
         )
         grads: dict[str, dict[str, Array]] = {}
         if "weights" in wanted:
@@ -134,7 +150,9 @@ class EngineNetwork:
     def _images(self, name: str, x: ArrayLike) -> Array:
         images = np.ascontiguousarray(x, dtype=self.dtype)
         if images.ndim != 4:
-            raise ValueError(f"`{name}` must have 4 axes (N, C, H, W), not the shape {images.shape}")
+            raise ValueError(
+                f"`{name}` must have 4 axes (N, C, H, W), not the shape {images.shape}"
+            )
         return images
 
     def _labels(self, name: str, y: ArrayLike) -> NDArray[np.int32]:
@@ -143,11 +161,15 @@ class EngineNetwork:
             raise TypeError(f"`{name}` must hold integers, not {labels.dtype}")
         if labels.size and (labels.min() < 0 or labels.max() >= self._engine.classes):
             bad = labels[(labels < 0) | (labels >= self._engine.classes)][0]
-            raise ValueError(f"`{name}` holds the label {bad}; it must be in 0..{self._engine.classes - 1}")
+            raise ValueError(
+                f"`{name}` holds the label {bad}; it must be in 0..{self._engine.classes - 1}"
+            )
         return np.ascontiguousarray(labels, dtype=np.int32)
 
     def _split_weights(self, flat: Array) -> dict[str, Array]:
-        return {n: flat[at : at + size].reshape(shape) for n, shape, at, size in self._engine.parameters}
+        return {
+            n: flat[at : at + size].reshape(shape) for n, shape, at, size in self._engine.parameters
+        }
 
     def _split_alphas(self, flat: Array) -> Alphas:
         return {n: flat[at : at + r * c].reshape(r, c) for n, r, c, at in self._engine.alpha_groups}
@@ -160,7 +182,9 @@ class EngineNetwork:
             state[f"{name}.running_var"] = running[at + channels : at + 2 * channels]
         return state
 
-    def _checked(self, what: str, given: Mapping[str, ArrayLike], own: Mapping[str, Array]) -> list[Array]:
+    def _checked(
+        self, what: str, given: Mapping[str, ArrayLike], own: Mapping[str, Array]
+    ) -> list[Array]:
         missing, unknown = sorted(set(own) - set(given)), sorted(set(given) - set(own))
         if missing or unknown:
             raise ValueError(
@@ -185,8 +209,10 @@ class EngineNetwork:
 class Supernet(EngineNetwork):
     """The cell supernet: every edge is a softmax-weighted mixture of all candidate operations.
 
-    On edge (j, i) the output is ``sum_k softmax(alpha_edge)_k * op_k(x_j)``; node i sums its edges; cells at
-    a third and two thirds of the depth halve the image and double the channels. Liu, Simonyan, Yang, *DARTS*,
+    On edge (j, i) the output is ``sum_k softmax(alpha_edge)_k * op_k(x_j)``; node i sums its edges;
+    cells at
+    a third and two thirds of the depth halve the image and double the channels. Liu, Simonyan,
+    Yang, *DARTS*,
     arXiv:1806.09055.
 
     Parameters
@@ -244,7 +270,13 @@ class Network(EngineNetwork):
         g = genotype
         cell = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
         sizes = _sizes(channels, cells, classes, in_channels)
-        super().__init__("derived", (*sizes, *cell, bool(auxiliary), float(auxiliary_weight)), dtype, seed, threads)
+        super().__init__(
+            "derived",
+            (*sizes, *cell, bool(auxiliary), float(auxiliary_weight)),
+            dtype,
+            seed,
+            threads,
+        )
         self.genotype = genotype
 
     @property
@@ -254,7 +286,8 @@ class Network(EngineNetwork):
 
 
 class MixedOperation(EngineNetwork):
-    """One mixed operation by itself: ``y = sum_k softmax(alpha)_k * op_k(x)`` with batch statistics.
+    """One mixed operation by itself: ``y = sum_k softmax(alpha)_k * op_k(x)`` with batch
+    statistics.
 
     Parameters
     ----------
@@ -272,7 +305,11 @@ class MixedOperation(EngineNetwork):
         seed: int = 0,
         threads: int | None = None,
     ):
-        arguments = (_integer("channels", channels, 1), _integer("stride", stride, 1), list(operations))
+        arguments = (
+            _integer("channels", channels, 1),
+            _integer("stride", stride, 1),
+            list(operations),
+        )
         super().__init__("mixed_operation", arguments, dtype, seed, threads)
 
     def forward(self, x: ArrayLike) -> Array:
@@ -281,9 +318,13 @@ class MixedOperation(EngineNetwork):
         return result
 
     def backward(self, x: ArrayLike, d_output: ArrayLike) -> SimpleNamespace:
-        """Gradients of ``sum(d_output * forward(x))``: ``.x``, ``.weights`` by name, and ``.alphas``."""
-        dx, weights, alphas = self._engine.backward(self._images("x", x), self._images("d_output", d_output))
-        return SimpleNamespace(x=dx, weights=self._split_weights(weights), alphas=self._split_alphas(alphas)["mixed"])
+        """Gradients of ``sum(d_output * forward(x))``: ``.x``, ``.weights``, ``.alphas``."""
+        dx, weights, alphas = self._engine.backward(
+            self._images("x", x), self._images("d_output", d_output)
+        )
+        return SimpleNamespace(
+            x=dx, weights=self._split_weights(weights), alphas=self._split_alphas(alphas)["mixed"]
+        )
 
 
 def _sizes(channels: int, cells: int, classes: int, in_channels: int) -> tuple[int, int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 import time
 from collections.abc import Iterable, Iterator
@@ -59,7 +60,7 @@ class SearchResult:
         return self.supernet.alphas
 
     def save(self, folder: str | Path) -> None:
-        """Write genotype.json, history.csv, alphas.npz, config.json and the drawings of both cells."""
+        """Write genotype.json, history.csv, alphas.npz, config.json, normal.svg and reduce.svg."""
         from pydarts.drawing import cell_svg
 
         to = Path(folder)
@@ -68,14 +69,11 @@ class SearchResult:
         (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
         config = json.dumps(self.config.to_dict(), indent=2)
         (to / "config.json").write_text(config + "\n", encoding="utf-8")
-        np.savez(to / "alphas.npz", **self.alphas)
+        alphas = self.alphas
+        np.savez(to / "alphas.npz", normal=alphas["normal"], reduce=alphas["reduce"])
         for which in ("normal", "reduce"):
             (to / f"{which}.svg").write_text(cell_svg(genotype, which), encoding="utf-8")
-        with (to / "history.csv").open("w", newline="", encoding="utf-8") as file:
-            names = list(self.history[0]) if self.history else ["epoch"]
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.history)
+        write_history(to / "history.csv", self.history)
 
     def __repr__(self) -> str:
         c, net = self.config, self.supernet
@@ -85,7 +83,8 @@ class SearchResult:
         text += f"\n  supernet: {size}, order {c.order}, seed {c.seed}"
         if self.history:
             last = self.history[-1]
-            text += f"\n  validation: loss {last['valid_loss']:.4f}, accuracy {last['valid_accuracy']:.2%}"
+            loss, accuracy = last["valid_loss"], last["valid_accuracy"]
+            text += f"\n  validation: loss {loss:.4f}, accuracy {accuracy:.2%}"
         for name in ("normal", "reduce"):
             text += f"\n  {name}: {describe_cell(getattr(self.genotype, name))}"
         return text
@@ -136,7 +135,8 @@ def search(
     ValueError, TypeError
         For unusable images, labels or options; names the argument and its value.
     Diverged
-        When a loss or gradient is not finite; names step and tensor. Its ``result`` holds what there is.
+        When a loss or gradient is not finite; names step and tensor. Its ``result`` holds what
+        there is.
     """
     config = SearchConfig.make(preset, options)
     rng = np.random.default_rng(config.seed)
@@ -150,7 +150,12 @@ def search(
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
 
     net = Supernet(
-        config.channels, config.cells, len(labels), images.shape[1], seed=config.seed, threads=threads
+        config.channels,
+        config.cells,
+        len(labels),
+        images.shape[1],
+        seed=config.seed,
+        threads=threads,
     )
     step = BilevelStep(
         net,
@@ -167,7 +172,7 @@ def search(
     started = time.perf_counter()
     steps = len(x_train) // config.batch_size
     valid_batches = endless_batches(len(x_valid), config.batch_size, rng)
-    bar = tqdm(total=config.epochs * steps, desc="search", unit="step", disable=not progress)
+    bar = progress_bar("search", config.epochs * steps, progress)
     try:
         for epoch in range(config.epochs):
             lr = cosine(config.lr, config.lr_min, epoch, config.epochs)
@@ -196,10 +201,12 @@ def search(
                     "genotype": str(genotype),
                 }
             )
-            if progress:
-                bar.write(epoch_line(result.history[-1], config.epochs), file=bar.fp)
-                bar.write(f"  normal {describe_cell(genotype.normal)}", file=bar.fp)
-                bar.write(f"  reduce {describe_cell(genotype.reduce)}", file=bar.fp)
+            tell(
+                bar,
+                epoch_line(result.history[-1], config.epochs),
+                f"  normal {describe_cell(genotype.normal)}",
+                f"  reduce {describe_cell(genotype.reduce)}",
+            )
     except KeyboardInterrupt:
         result.interrupted = True
     except _core.NonFinite as error:
@@ -250,7 +257,7 @@ def endless_batches(count: int, size: int, rng: np.random.Generator) -> Iterator
 
 
 def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
-    """Learning rate of an epoch, counted from 0: ``last + (first - last) (1 + cos(pi t / T)) / 2``."""
+    """Learning rate of an epoch t of T, from 0: ``last + (first - last) (1 + cos(pi t/T)) / 2``."""
     return last + (first - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
@@ -269,11 +276,33 @@ def evaluate(
     return loss / len(x), correct / len(x)
 
 
+def progress_bar(name: str, steps: int, shown: bool) -> tqdm[Any]:
+    """A bar on standard error, as wide as the terminal."""
+    return tqdm(total=steps, desc=name, unit="step", dynamic_ncols=True, disable=not shown)
+
+
+def tell(bar: tqdm[Any], line: str, *details: str) -> None:
+    """Show an epoch above the bar; without one, send its first line to the logger ``pydarts``."""
+    if bar.disable:
+        logging.getLogger("pydarts").info(line)
+    else:
+        bar.write("\n".join([line, *details]), file=bar.fp)
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """A CSV file with a row an epoch."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(history[0]) if history else ["epoch"])
+        writer.writeheader()
+        writer.writerows(history)
+
+
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:
     """One line of progress."""
-    text = f"epoch {entry['epoch']:3d}/{epochs}  train {entry['train_loss']:.3f} {entry['train_accuracy']:6.2%}"
+    text = f"epoch {entry['epoch']:3d}/{epochs}"
+    text += f"  train loss {entry['train_loss']:.3f} acc {entry['train_accuracy']:6.2%}"
     if "valid_loss" in entry:
-        text += f"  valid {entry['valid_loss']:.3f} {entry['valid_accuracy']:6.2%}"
+        text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:6.2%}"
     return text
 
 

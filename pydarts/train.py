@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from tqdm import tqdm
 
 from pydarts import _core
 from pydarts.augment import Augmentation
@@ -25,7 +24,9 @@ from pydarts.search import (
     epoch_line,
     evaluate,
     prepare,
+    progress_bar,
     require_batch,
+    tell,
 )
 
 
@@ -51,7 +52,8 @@ def train(
     ----------
     genotype : the cells, as from `search` or one of the published ones.
     X, y, image_layout, threads, progress : as in `search`.
-    X_valid, y_valid : images to report loss and accuracy on after each epoch; nothing is chosen by them.
+    X_valid, y_valid : images to report loss and accuracy on after each epoch; nothing is chosen by
+        them.
     preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
     **options : any field of `TrainConfig`, in place of the preset's value.
 
@@ -96,10 +98,10 @@ def train(
     if X_valid is not None and y_valid is not None:
         valid = model.normalized(X_valid), labels.encode(y_valid)
 
-    sgd = _core.Sgd32(net._engine, config.momentum, config.weight_decay, config.clip)
+    weight_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
     started = time.perf_counter()
     steps = len(x) // config.batch_size
-    bar = tqdm(total=config.epochs * steps, desc="train", unit="step", disable=not progress)
+    bar = progress_bar("train", config.epochs * steps, progress)
     try:
         for epoch in range(config.epochs):
             lr = cosine(config.lr, 0.0, epoch, config.epochs)
@@ -111,7 +113,9 @@ def train(
                     kept = rng.random((net.num_droppable, len(batch))) < keep
                     drop = kept.astype(np.float32) / np.float32(keep)
                 pixels = augment(x[batch], rng)
-                loss, right = sgd(net._engine, pixels, codes[batch].astype(np.int32), lr, drop)
+                loss, right = weight_step(
+                    net._engine, pixels, codes[batch].astype(np.int32), lr, drop
+                )
                 losses.append(loss)
                 correct += right
                 bar.update()
@@ -125,12 +129,12 @@ def train(
             if valid is not None:
                 entry["valid_loss"], entry["valid_accuracy"] = evaluate(net, *valid)
             model.history.append(entry)
-            if progress:
-                bar.write(epoch_line(entry, config.epochs), file=bar.fp)
+            tell(bar, epoch_line(entry, config.epochs))
     except KeyboardInterrupt:
         model.interrupted = True
     except _core.NonFinite as error:
-        raise Diverged(f"step {bar.n}: {error}", model) from None
+        step = len(model.history) * steps + len(losses)
+        raise Diverged(f"step {step}: {error}", model) from None
     finally:
         bar.close()
     return model

@@ -13,6 +13,16 @@ void check_loss(const Loss& loss, const char* what) {
   if (!std::isfinite(loss.value)) throw NonFinite(text(what, " is ", loss.value));
 }
 
+template <class T>
+double checked_norm(const Oracle<T>& oracle, const T* gradient, const char* what) {
+  const double norm = std::sqrt(squared_norm(oracle.threads, gradient, oracle.num_weights));
+  if (std::isfinite(norm)) return norm;
+  for (std::size_t i = 0; i < oracle.num_weights; ++i)
+    if (!std::isfinite(gradient[i]))
+      throw NonFinite(text(what, " by `", oracle.weight_name(i), "` is ", double(gradient[i])));
+  throw NonFinite(text("the norm of ", what, " is ", norm));
+}
+
 }  // namespace
 
 template <class T>
@@ -33,16 +43,6 @@ void hessian_vector_product(const std::function<void(const T*, T*)>& gradient, c
   at(1, out);
   at(-1, other.data());
   for (std::size_t i = 0; i < m; ++i) out[i] = T((double(out[i]) - double(other[i])) / (2 * step));
-}
-
-template <class T>
-double checked_norm(const Oracle<T>& oracle, const T* gradient, const char* what) {
-  const double norm = std::sqrt(squared_norm(oracle.threads, gradient, oracle.num_weights));
-  if (std::isfinite(norm)) return norm;
-  for (std::size_t i = 0; i < oracle.num_weights; ++i)
-    if (!std::isfinite(gradient[i]))
-      throw NonFinite(text(what, " by `", oracle.weight_name(i), "` is ", double(gradient[i])));
-  throw NonFinite(text("the norm of ", what, " is ", norm));
 }
 
 template <class T>
@@ -68,22 +68,28 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
   const double norm = checked_norm(oracle, v.data(), "the gradient of the validation loss");
   if (norm == 0) throw NonFinite("the gradient of the validation loss by all weights is zero");
   std::vector<T> implicit(m);
-  hessian_vector_product<T>([&](const T* at, T* to) { check_loss(oracle.train(at, nullptr, to), "a perturbed training loss"); },
-                            w, v.data(), n, m, options.epsilon, implicit.data(), oracle.threads);
+  hessian_vector_product<T>(
+      [&](const T* at, T* to) { check_loss(oracle.train(at, nullptr, to), "a perturbed training loss"); }, w, v.data(),
+      n, m, options.epsilon, implicit.data(), oracle.threads);
   for (std::size_t i = 0; i < m; ++i) out[i] = T(out[i] - options.eta * double(implicit[i]));
   return losses;
 }
 
 template <class T>
-void Sgd<T>::update(T* w, T* gradient, double norm, double lr, int threads) {
+Loss WeightStep<T>::operator()(const Oracle<T>& oracle, T* w, double lr, double* gradient_norm) {
+  const Loss loss = oracle.train(w, gradient_.data(), nullptr);
+  check_loss(loss, "the training loss");
+  const double norm = checked_norm(oracle, gradient_.data(), "the gradient of the training loss");
+  if (gradient_norm) *gradient_norm = norm;
   const double scale = std::min(1.0, clip / (norm + 1e-6));
-  for_pieces(threads, buffer.size(), [&](std::size_t first, std::size_t last) {
+  for_pieces(oracle.threads, buffer.size(), [&](std::size_t first, std::size_t last) {
     const T coefficient = T(scale), decay = T(weight_decay), mu = T(momentum), rate = T(lr);
     for (std::size_t i = first; i < last; ++i) {
-      buffer[i] = mu * buffer[i] + (coefficient * gradient[i] + decay * w[i]);
+      buffer[i] = mu * buffer[i] + (coefficient * gradient_[i] + decay * w[i]);
       w[i] -= rate * buffer[i];
     }
   });
+  return loss;
 }
 
 template <class T>
@@ -101,37 +107,32 @@ void Adam<T>::update(T* alphas, const T* gradient) {
 
 template <class T>
 typename BilevelStep<T>::Info BilevelStep<T>::operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr) {
-  gradient_.resize(oracle.num_weights);
   alpha_gradient_.resize(oracle.num_alphas);
   Info info;
   UnrolledStep unrolled = unrolled_;
   unrolled.eta = lr;
-  info.valid = arch_gradient(oracle, w, sgd_.buffer.data(), unrolled, alpha_gradient_.data()).valid;
+  info.valid = arch_gradient(oracle, w, weights_.buffer.data(), unrolled, alpha_gradient_.data()).valid;
   info.alpha_gradient_norm = std::sqrt(squared_norm(1, alpha_gradient_.data(), oracle.num_alphas));
   if (!std::isfinite(info.alpha_gradient_norm)) throw NonFinite("the gradient by the alphas is not finite");
   const std::vector<T> alphas_before(alphas, alphas + oracle.num_alphas);
   const Adam<T> adam_before = adam_;
   adam_.update(alphas, alpha_gradient_.data());
   try {
-    info.train = oracle.train(w, gradient_.data(), nullptr);
-    check_loss(info.train, "the training loss");
-    info.gradient_norm = checked_norm(oracle, gradient_.data(), "the gradient of the training loss");
+    info.train = weights_(oracle, w, lr, &info.gradient_norm);
   } catch (...) {
     std::copy(alphas_before.begin(), alphas_before.end(), alphas);
     adam_ = adam_before;
     throw;
   }
-  sgd_.update(w, gradient_.data(), info.gradient_norm, lr, oracle.threads);
   return info;
 }
 
-#define PYDARTS_INSTANTIATE(T)                                                                                    \
-  template void hessian_vector_product<T>(const std::function<void(const T*, T*)>&, const T*, const T*,          \
-                                          std::size_t, std::size_t, double, T*, int);                            \
-  template double checked_norm<T>(const Oracle<T>&, const T*, const char*);                                      \
-  template ArchLosses arch_gradient<T>(const Oracle<T>&, const T*, const T*, const UnrolledStep&, T*);           \
-  template struct Sgd<T>;                                                                                        \
-  template struct Adam<T>;                                                                                       \
+#define PYDARTS_INSTANTIATE(T)                                                                                       \
+  template void hessian_vector_product<T>(const std::function<void(const T*, T*)>&, const T*, const T*, std::size_t, \
+                                          std::size_t, double, T*, int);                                             \
+  template ArchLosses arch_gradient<T>(const Oracle<T>&, const T*, const T*, const UnrolledStep&, T*);               \
+  template struct WeightStep<T>;                                                                                     \
+  template struct Adam<T>;                                                                                           \
   template class BilevelStep<T>;
 PYDARTS_INSTANTIATE(float)
 PYDARTS_INSTANTIATE(double)

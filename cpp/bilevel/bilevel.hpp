@@ -42,17 +42,21 @@ struct ArchLosses {
 template <class T>
 ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out);
 
-// Throws NonFinite naming the first weight tensor whose gradient is not finite.
+// A step of the weights by SGD with momentum, weight decay and a bound on the gradient's norm, as PyTorch's SGD
+// after clip_grad_norm_.
 template <class T>
-double checked_norm(const Oracle<T>& oracle, const T* gradient, const char* what);
-
-// SGD with momentum, weight decay and a bound on the gradient's norm, as PyTorch's SGD and clip_grad_norm_.
-template <class T>
-struct Sgd {
+struct WeightStep {
   double momentum = 0.9, weight_decay = 3e-4, clip = 5;
   std::vector<T> buffer;
 
-  void update(T* w, T* gradient, double norm, double lr, int threads);
+  WeightStep(double momentum, double weight_decay, double clip, std::size_t weights)
+      : momentum(momentum), weight_decay(weight_decay), clip(clip), buffer(weights, T(0)), gradient_(weights) {}
+
+  // Throws NonFinite, naming the first weight tensor whose gradient is not finite, before it changes anything.
+  Loss operator()(const Oracle<T>& oracle, T* w, double lr, double* gradient_norm = nullptr);
+
+ private:
+  std::vector<T> gradient_;
 };
 
 // Adam with the weight decay added to the gradient. Kingma & Ba, arXiv:1412.6980.
@@ -69,25 +73,25 @@ struct Adam {
 template <class T>
 class BilevelStep {
  public:
-  BilevelStep(UnrolledStep unrolled, Sgd<T> sgd, Adam<T> adam)
-      : unrolled_(unrolled), sgd_(std::move(sgd)), adam_(std::move(adam)) {}
+  BilevelStep(UnrolledStep unrolled, WeightStep<T> weights, Adam<T> adam)
+      : unrolled_(unrolled), weights_(std::move(weights)), adam_(std::move(adam)) {}
 
   struct Info {
     Loss train, valid;
-    double gradient_norm = 0;        // of w, before clipping
+    double gradient_norm = 0;  // of w, before clipping
     double alpha_gradient_norm = 0;
   };
   // Changes w and alphas only after everything that can fail has succeeded.
   Info operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr);
 
-  Sgd<T>& sgd() { return sgd_; }
+  WeightStep<T>& weights() { return weights_; }
   Adam<T>& adam() { return adam_; }
 
  private:
   UnrolledStep unrolled_;
-  Sgd<T> sgd_;
+  WeightStep<T> weights_;
   Adam<T> adam_;
-  std::vector<T> gradient_, alpha_gradient_;
+  std::vector<T> alpha_gradient_;
 };
 
 }  // namespace pydarts

@@ -68,8 +68,8 @@ Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Label
   require(images.shape(0) < (1 << 24) && images.shape(2) < (1 << 14) && images.shape(3) < (1 << 14),
           "images are too large");
   if (labels) {
-    require(labels->ndim() == 1 && labels->shape(0) == images.shape(0), "there are ", images.shape(0),
-            " images and ", labels->size(), " labels");
+    require(labels->ndim() == 1 && labels->shape(0) == images.shape(0), "there are ", images.shape(0), " images and ",
+            labels->size(), " labels");
     for (py::ssize_t i = 0; i < labels->size(); ++i)
       require(labels->data()[i] >= 0 && labels->data()[i] < graph.classes, "label ", labels->data()[i],
               " is not in 0..", graph.classes - 1);
@@ -87,11 +87,11 @@ const T* drop_of(const Network<T>& network, const std::optional<Array<T>>& drop,
 }
 
 template <class T>
-Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& valid) {
+Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& valid, const T* drop = nullptr) {
   const Graph& graph = network.graph();
   return {graph.num_weights,
           graph.num_alphas,
-          [&network, train](const T* w, T* dw, T* da) { return network.evaluate(train, w, dw, da); },
+          [&network, train, drop](const T* w, T* dw, T* da) { return network.evaluate(train, w, dw, da, drop); },
           [&network, valid](const T* w, T* dw, T* da) { return network.evaluate(valid, w, dw, da); },
           [&graph](std::size_t index) {
             for (const Parameter& p : graph.parameters)
@@ -100,17 +100,6 @@ Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& 
           },
           network.threads()};
 }
-
-template <class T>
-struct PyBilevelStep {
-  BilevelStep<T> step;
-};
-
-template <class T>
-struct PySgd {
-  Sgd<T> sgd;
-  std::vector<T> gradient;
-};
 
 // An array over memory that `owner` keeps alive.
 template <class T>
@@ -122,9 +111,7 @@ template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = Engine<T>;
   py::class_<Net>(m, ("Network" + suffix).c_str())
-      .def_property_readonly("weights", [](py::object self) {
-        return view(self.cast<Net&>().network.weights(), self);
-      })
+      .def_property_readonly("weights", [](py::object self) { return view(self.cast<Net&>().network.weights(), self); })
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads(); })
@@ -152,65 +139,70 @@ void bind(py::module_& m, const std::string& suffix) {
                                  list.append(py::make_tuple(g.name, g.rows, g.columns, g.offset));
                                return list;
                              })
-      .def("memory",
-           [](const Net& self, int samples, int height, int width, bool backward) {
-             return self.network.memory(samples, height, width, backward);
-           },
-           py::arg("samples"), py::arg("height"), py::arg("width"), py::arg("backward"))
-      .def("logits",
-           [](Net& self, const Array<T>& images, bool training) {
-             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
-             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(self.network.graph().classes)});
-             T* data = out.mutable_data();
-             run(self, [&](Network<T>& network) { network.logits(batch, training, data); });
-             return out;
-           },
-           py::arg("images"), py::arg("training"))
-      .def("evaluate",
-           [](Net& self, const Array<T>& images, const Labels& labels, bool weights, bool alphas,
-              const std::optional<Array<T>>& drop) {
-             const Batch<T> batch = batch_of(self.network, images, &labels);
-             const T* factors = drop_of(self.network, drop, batch.samples);
-             const Graph& graph = self.network.graph();
-             py::array_t<T> dw(weights ? py::ssize_t(graph.num_weights) : 0);
-             py::array_t<T> da(alphas ? py::ssize_t(graph.num_alphas) : 0);
-             T* to_w = weights ? dw.mutable_data() : nullptr;
-             T* to_a = alphas ? da.mutable_data() : nullptr;
-             const Loss loss = run(self, [&](Network<T>& network) {
-               return network.evaluate(batch, network.weights().data(), to_w, to_a, factors);
-             });
-             return py::make_tuple(loss.value, loss.correct, dw, da);
-           },
-           py::arg("images"), py::arg("labels"), py::arg("weights"), py::arg("alphas"), py::arg("drop") = py::none())
-      .def("forward",
-           [](Net& self, const Array<T>& images) {
-             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
-             const auto& states = self.network.graph().states;
-             const Plan plan(self.network.graph(), batch.samples, batch.height, batch.width, false);
-             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(states.back().channels.count()),
-                                 py::ssize_t(plan.states.back().h), py::ssize_t(plan.states.back().w)});
-             T* data = out.mutable_data();
-             run(self, [&](Network<T>& network) { network.forward(batch, data); });
-             return out;
-           },
-           py::arg("images"))
-      .def("backward",
-           [](Net& self, const Array<T>& images, const Array<T>& d_output) {
-             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
-             const Graph& graph = self.network.graph();
-             const Plan plan(graph, batch.samples, batch.height, batch.width, false);
-             require(d_output.ndim() == 4 && d_output.shape(0) == images.shape(0) &&
-                         d_output.shape(1) == graph.states.back().channels.count() &&
-                         d_output.shape(2) == plan.states.back().h && d_output.shape(3) == plan.states.back().w,
-                     "the output gradient does not have the output's shape");
-             py::array_t<T> dw(py::ssize_t(graph.num_weights)), da(py::ssize_t(graph.num_alphas));
-             py::array_t<T> dx(std::vector<py::ssize_t>(images.shape(), images.shape() + 4));
-             T *to_w = dw.mutable_data(), *to_a = da.mutable_data(), *to_x = dx.mutable_data();
-             const T* from = d_output.data();
-             run(self, [&](Network<T>& network) { network.backward(batch, from, to_w, to_a, to_x); });
-             return py::make_tuple(dx, dw, da);
-           },
-           py::arg("images"), py::arg("d_output"));
+      .def(
+          "memory",
+          [](const Net& self, int samples, int height, int width, bool backward) {
+            return self.network.memory(samples, height, width, backward);
+          },
+          py::arg("samples"), py::arg("height"), py::arg("width"), py::arg("backward"))
+      .def(
+          "logits",
+          [](Net& self, const Array<T>& images, bool training) {
+            const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+            py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(self.network.graph().classes)});
+            T* data = out.mutable_data();
+            run(self, [&](Network<T>& network) { network.logits(batch, training, data); });
+            return out;
+          },
+          py::arg("images"), py::arg("training"))
+      .def(
+          "evaluate",
+          [](Net& self, const Array<T>& images, const Labels& labels, bool weights, bool alphas,
+             const std::optional<Array<T>>& drop) {
+            const Batch<T> batch = batch_of(self.network, images, &labels);
+            const T* factors = drop_of(self.network, drop, batch.samples);
+            const Graph& graph = self.network.graph();
+            py::array_t<T> dw(weights ? py::ssize_t(graph.num_weights) : 0);
+            py::array_t<T> da(alphas ? py::ssize_t(graph.num_alphas) : 0);
+            T* to_w = weights ? dw.mutable_data() : nullptr;
+            T* to_a = alphas ? da.mutable_data() : nullptr;
+            const Loss loss = run(self, [&](Network<T>& network) {
+              return network.evaluate(batch, network.weights().data(), to_w, to_a, factors);
+            });
+            return py::make_tuple(loss.value, loss.correct, dw, da);
+          },
+          py::arg("images"), py::arg("labels"), py::arg("weights"), py::arg("alphas"), py::arg("drop") = py::none())
+      .def(
+          "forward",
+          [](Net& self, const Array<T>& images) {
+            const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+            const auto& states = self.network.graph().states;
+            const Plan plan(self.network.graph(), batch.samples, batch.height, batch.width, false);
+            py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(states.back().channels.count()),
+                                py::ssize_t(plan.states.back().h), py::ssize_t(plan.states.back().w)});
+            T* data = out.mutable_data();
+            run(self, [&](Network<T>& network) { network.forward(batch, data); });
+            return out;
+          },
+          py::arg("images"))
+      .def(
+          "backward",
+          [](Net& self, const Array<T>& images, const Array<T>& d_output) {
+            const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+            const Graph& graph = self.network.graph();
+            const Plan plan(graph, batch.samples, batch.height, batch.width, false);
+            require(d_output.ndim() == 4 && d_output.shape(0) == images.shape(0) &&
+                        d_output.shape(1) == graph.states.back().channels.count() &&
+                        d_output.shape(2) == plan.states.back().h && d_output.shape(3) == plan.states.back().w,
+                    "the output gradient does not have the output's shape");
+            py::array_t<T> dw(py::ssize_t(graph.num_weights)), da(py::ssize_t(graph.num_alphas));
+            py::array_t<T> dx(std::vector<py::ssize_t>(images.shape(), images.shape() + 4));
+            T *to_w = dw.mutable_data(), *to_a = da.mutable_data(), *to_x = dx.mutable_data();
+            const T* from = d_output.data();
+            run(self, [&](Network<T>& network) { network.backward(batch, from, to_w, to_a, to_x); });
+            return py::make_tuple(dx, dw, da);
+          },
+          py::arg("images"), py::arg("d_output"));
 
   m.def(("arch_gradient" + suffix).c_str(),
         [](Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv, const Labels& yv, int order, double eta,
@@ -229,57 +221,61 @@ void bind(py::module_& m, const std::string& suffix) {
           return out;
         });
 
-  using Step = PyBilevelStep<T>;
+  using Step = BilevelStep<T>;
   py::class_<Step>(m, ("BilevelStep" + suffix).c_str())
       .def(py::init([](const Net& net, int order, double momentum, double weight_decay, double clip, double alpha_lr,
                        double beta1, double beta2, double alpha_weight_decay, double epsilon) {
-        Sgd<T> sgd{momentum, weight_decay, clip, std::vector<T>(net.network.graph().num_weights, T(0))};
-        const std::vector<T> zeros(net.network.graph().num_alphas, T(0));
-        Adam<T> adam{alpha_lr, beta1, beta2, alpha_weight_decay, zeros, zeros, 0};
-        return std::make_unique<Step>(
-            Step{BilevelStep<T>({order, 0, momentum, weight_decay, epsilon}, std::move(sgd), std::move(adam))});
-      }))
-      .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Step&>().step.sgd().buffer, self); })
-      .def_property_readonly("first", [](py::object self) { return view(self.cast<Step&>().step.adam().first, self); })
-      .def_property_readonly("second", [](py::object self) { return view(self.cast<Step&>().step.adam().second, self); })
-      .def_property("steps", [](Step& self) { return self.step.adam().steps; },
-                    [](Step& self, long long steps) { self.step.adam().steps = steps; })
-      .def("__call__", [](Step& self, Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv,
-                          const Labels& yv, double lr) {
-        const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
-        const auto info = run(net, [&](Network<T>& network) {
-          const auto result = self.step(oracle_of(network, train, valid), network.weights().data(),
-                                        network.alphas().data(), lr);
-          network.update_running();
-          return result;
-        });
-        return py::make_tuple(info.train.value, info.valid.value, info.train.correct, info.valid.correct,
-                              info.gradient_norm, info.alpha_gradient_norm);
-      });
+             const Graph& graph = net.network.graph();
+             const std::vector<T> zeros(graph.num_alphas, T(0));
+             return std::make_unique<Step>(UnrolledStep{order, 0, momentum, weight_decay, epsilon},
+                                           WeightStep<T>(momentum, weight_decay, clip, graph.num_weights),
+                                           Adam<T>{alpha_lr, beta1, beta2, alpha_weight_decay, zeros, zeros, 0});
+           }),
+           py::arg("net"), py::arg("order"), py::arg("momentum"), py::arg("weight_decay"), py::arg("clip"),
+           py::arg("alpha_lr"), py::arg("beta1"), py::arg("beta2"), py::arg("alpha_weight_decay"), py::arg("epsilon"))
+      .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Step&>().weights().buffer, self); })
+      .def_property_readonly("first", [](py::object self) { return view(self.cast<Step&>().adam().first, self); })
+      .def_property_readonly("second", [](py::object self) { return view(self.cast<Step&>().adam().second, self); })
+      .def_property(
+          "steps", [](Step& self) { return self.adam().steps; },
+          [](Step& self, long long steps) { self.adam().steps = steps; })
+      .def(
+          "__call__",
+          [](Step& self, Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv, const Labels& yv,
+             double lr) {
+            const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
+            const auto info = run(net, [&](Network<T>& network) {
+              const auto result =
+                  self(oracle_of(network, train, valid), network.weights().data(), network.alphas().data(), lr);
+              network.update_running();
+              return result;
+            });
+            return py::make_tuple(info.train.value, info.valid.value, info.train.correct, info.valid.correct,
+                                  info.gradient_norm, info.alpha_gradient_norm);
+          },
+          py::arg("net"), py::arg("x"), py::arg("y"), py::arg("x_valid"), py::arg("y_valid"), py::arg("lr"));
 
-  using Optimizer = PySgd<T>;
-  py::class_<Optimizer>(m, ("Sgd" + suffix).c_str())
+  using Optimizer = WeightStep<T>;
+  py::class_<Optimizer>(m, ("WeightStep" + suffix).c_str())
       .def(py::init([](const Net& net, double momentum, double weight_decay, double clip) {
-        const std::vector<T> zeros(net.network.graph().num_weights, T(0));
-        return std::make_unique<Optimizer>(Optimizer{{momentum, weight_decay, clip, zeros}, zeros});
-      }))
-      .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().sgd.buffer, self); })
-      .def("__call__", [](Optimizer& self, Net& net, const Array<T>& x, const Labels& y, double lr,
-                          const std::optional<Array<T>>& drop) {
-        const Batch<T> batch = batch_of(net.network, x, &y);
-        const T* factors = drop_of(net.network, drop, batch.samples);
-        const Loss loss = run(net, [&](Network<T>& network) {
-          T* w = network.weights().data();
-          const Loss result = network.evaluate(batch, w, self.gradient.data(), nullptr, factors);
-          if (!std::isfinite(result.value)) throw NonFinite(text("the training loss is ", result.value));
-          const Oracle<T> oracle = oracle_of(network, batch, batch);
-          const double norm = checked_norm(oracle, self.gradient.data(), "the gradient of the training loss");
-          self.sgd.update(w, self.gradient.data(), norm, lr, network.threads());
-          network.update_running();
-          return result;
-        });
-        return py::make_tuple(loss.value, loss.correct);
-      });
+             return std::make_unique<Optimizer>(momentum, weight_decay, clip, net.network.graph().num_weights);
+           }),
+           py::arg("net"), py::arg("momentum"), py::arg("weight_decay"), py::arg("clip"))
+      .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().buffer, self); })
+      .def(
+          "__call__",
+          [](Optimizer& self, Net& net, const Array<T>& x, const Labels& y, double lr,
+             const std::optional<Array<T>>& drop) {
+            const Batch<T> batch = batch_of(net.network, x, &y);
+            const T* factors = drop_of(net.network, drop, batch.samples);
+            const Loss loss = run(net, [&](Network<T>& network) {
+              const Loss result = self(oracle_of(network, batch, batch, factors), network.weights().data(), lr);
+              network.update_running();
+              return result;
+            });
+            return py::make_tuple(loss.value, loss.correct);
+          },
+          py::arg("net"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("drop") = py::none());
 
   m.def(("hessian_vector_product" + suffix).c_str(),
         [](const std::function<Array<T>(py::array_t<T>)>& gradient, const Array<T>& w, const Array<T>& v,
@@ -297,12 +293,15 @@ void bind(py::module_& m, const std::string& suffix) {
               },
               w.data(), v.data(), n, std::size_t(out.size()), epsilon, out.mutable_data(), 1);
           return out;
-        });
+        },
+        py::arg("gradient"), py::arg("w"), py::arg("v"), py::arg("epsilon"));
 
-  m.def(("supernet" + suffix).c_str(), [](int channels, int cells, int classes, int in_channels, std::uint64_t seed,
-                                          int threads) {
-    return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed, threads);
-  });
+  m.def(("supernet" + suffix).c_str(),
+        [](int channels, int cells, int classes, int in_channels, std::uint64_t seed, int threads) {
+          return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed, threads);
+        },
+        py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("seed"),
+        py::arg("threads"));
   m.def(("derived" + suffix).c_str(),
         [](int channels, int cells, int classes, int in_channels,
            const std::vector<std::pair<std::string, int>>& normal, const std::vector<int>& normal_concat,
@@ -311,11 +310,15 @@ void bind(py::module_& m, const std::string& suffix) {
           return std::make_unique<Net>(derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
                                                      {reduce, reduce_concat}, auxiliary, auxiliary_weight),
                                        seed, threads);
-        });
+        },
+        py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("normal"),
+        py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"),
+        py::arg("auxiliary_weight"), py::arg("seed"), py::arg("threads"));
   m.def(("mixed_operation" + suffix).c_str(),
         [](int channels, int stride, const std::vector<std::string>& operations, std::uint64_t seed, int threads) {
           return std::make_unique<Net>(mixed_operation_graph(channels, stride, operations), seed, threads);
-        });
+        },
+        py::arg("channels"), py::arg("stride"), py::arg("operations"), py::arg("seed"), py::arg("threads"));
 }
 
 }  // namespace
@@ -334,15 +337,17 @@ PYBIND11_MODULE(_core, m) {
     for (int i = 0; i < count; ++i) list.emplace_back(sets[i].name, sets[i].supported);
     return list;
   });
-  m.def("derived_num_weights",
-        [](int channels, int cells, int classes, int in_channels,
-           const std::vector<std::pair<std::string, int>>& normal, const std::vector<int>& normal_concat,
-           const std::vector<std::pair<std::string, int>>& reduce, const std::vector<int>& reduce_concat,
-           bool auxiliary) {
-          return derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
-                               {reduce, reduce_concat}, auxiliary, 0)
-              .num_weights;
-        });
+  m.def(
+      "derived_num_weights",
+      [](int channels, int cells, int classes, int in_channels, const std::vector<std::pair<std::string, int>>& normal,
+         const std::vector<int>& normal_concat, const std::vector<std::pair<std::string, int>>& reduce,
+         const std::vector<int>& reduce_concat, bool auxiliary) {
+        return derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat}, {reduce, reduce_concat},
+                             auxiliary, 0)
+            .num_weights;
+      },
+      py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("normal"),
+      py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"));
   bind<float>(m, "32");
   bind<double>(m, "64");
 }

@@ -16,8 +16,7 @@ int Planner::add(std::size_t size, int birth, int death) {
 void Planner::solve() {
   std::vector<int> order(buffers_.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int a, int b) { return buffers_[a].size > buffers_[b].size; });
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return buffers_[a].size > buffers_[b].size; });
   std::vector<int> placed;  // by offset
   for (int index : order) {
     Buffer& buffer = buffers_[index];

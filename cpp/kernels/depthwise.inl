@@ -8,11 +8,11 @@
 template <class T>
 struct DepthwiseRows {
   T* z;
-  int z_pitch, width;   // width: pixels a row of z
+  int z_pitch, width;  // width: pixels a row of z
   const T* tile;
   int pitch;
   const T* taps;
-  int first, last;      // rows of z
+  int first, last;  // rows of z
 };
 
 // Outputs x .. x + U - 1 of a row: every input is loaded once and added to all outputs that it touches.
@@ -76,8 +76,7 @@ static void depthwise_rows_plain(const DepthwiseRows<T>& a, int kernel, int dila
 }
 
 template <class T, int K, int D, int S, int Rows, int U>
-static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K], const T* in, int pitch,
-                                                          const T* dz) {
+static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K], const T* in, int pitch, const T* dz) {
   using V = Vec<T>;
   V d[U];
   unroll<U>([&](auto t) { d[t] = V::load(dz + t * kLanes); });
@@ -96,8 +95,8 @@ static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K]
 
 // Taps of rows i .. i + Rows - 1 of the kernel, over the whole plane, held in registers.
 template <class T, int K, int D, int S, int Rows>
-static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch,
-                                           int height, int width) {
+static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
+                                           int width) {
   using V = Vec<T>;
   V acc[Rows][K];
   unroll<Rows>([&](auto i) { unroll<K>([&](auto j) { acc[i][j] = V::zero(); }); });
@@ -125,8 +124,8 @@ static void depthwise_backward_weight(T* dtaps, const T* tile, int pitch, const 
   constexpr int kRows = kFit < 1 ? 1 : kFit > K ? K : kFit;
   int i = 0;
   auto rows = [&](auto count) {
-    depthwise_backward_weight_rows<T, K, D, S, decltype(count)::value>(
-        dtaps + i * K * kLanes, tile + i * D * pitch, pitch, dz, dz_pitch, height, width);
+    depthwise_backward_weight_rows<T, K, D, S, decltype(count)::value>(dtaps + i * K * kLanes, tile + i * D * pitch,
+                                                                       pitch, dz, dz_pitch, height, width);
     i += count;
   };
   while (i + kRows <= K) rows(Index<kRows>{});
@@ -134,17 +133,16 @@ static void depthwise_backward_weight(T* dtaps, const T* tile, int pitch, const 
 }
 
 template <class T>
-static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch,
-                                            int height, int width, int kernel, int dilation, int stride) {
+static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
+                                            int width, int kernel, int dilation, int stride) {
   using V = Vec<T>;
   for (int i = 0; i < kernel; ++i)
     for (int j = 0; j < kernel; ++j) {
       V acc = V::load(dtaps + (i * kernel + j) * kLanes);
       for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x)
-          acc.add_product(
-              V::load(tile + (y * stride + i * dilation) * pitch + (x * stride + j * dilation) * kLanes),
-              V::load(dz + y * dz_pitch + x * kLanes));
+          acc.add_product(V::load(tile + (y * stride + i * dilation) * pitch + (x * stride + j * dilation) * kLanes),
+                          V::load(dz + y * dz_pitch + x * kLanes));
       acc.store(dtaps + (i * kernel + j) * kLanes);
     }
 }
@@ -153,8 +151,8 @@ static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, 
 // for them it is a stride-1 sum over dz. `dz` points at output 0 of the first kernel row's dz row; later
 // kernel rows lie `pitch` elements earlier.
 template <class T, int Count, int U>
-static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, const T* taps, int rows,
-                                                 int row_step, int tap_step) {
+static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, const T* taps, int rows, int row_step,
+                                                 int tap_step) {
   using V = Vec<T>;
   V acc[U];
   unroll<U>([&](auto t) { acc[t] = V::load(dx + t * 2 * kLanes); });
@@ -195,8 +193,8 @@ static void depthwise_backward_input_stride2(T* dx, int height, int width, const
         const int count = (width - parity + 1) / 2;
         int u = 0;
         auto span = [&](auto size) {
-          depthwise_parity_span<T, kCount, decltype(size)::value>(
-              out + u * 2 * kLanes, dz_row + (u + kShift) * kLanes, pitch, first_tap, rows, kStep * K, kStep);
+          depthwise_parity_span<T, kCount, decltype(size)::value>(out + u * 2 * kLanes, dz_row + (u + kShift) * kLanes,
+                                                                  pitch, first_tap, rows, kStep * K, kStep);
           u += size;
         };
         while (u + 7 <= count) span(Index<7>{});
@@ -210,8 +208,7 @@ static void depthwise_backward_input_stride2(T* dx, int height, int width, const
 
 template <class T>
 static void depthwise_backward_input_plain(T* dx, int height, int width, const T* dz, int pitch, int dz_height,
-                                           int dz_width, const T* taps, int kernel, int dilation, int stride,
-                                           int pad) {
+                                           int dz_width, const T* taps, int kernel, int dilation, int stride, int pad) {
   using V = Vec<T>;
   for (int y = 0; y < dz_height; ++y)
     for (int x = 0; x < dz_width; ++x)
@@ -232,16 +229,36 @@ static bool with_depthwise_shape(const UnitShape& s, F&& f) {
   if (s.pad != s.dilation * (s.kernel - 1) / 2) return false;
   const int key = s.kernel * 100 + s.dilation * 10 + s.stride_h;
   switch (key) {
-    case 311: f(Index<3>{}, Index<1>{}, Index<1>{}); return true;
-    case 312: f(Index<3>{}, Index<1>{}, Index<2>{}); return true;
-    case 321: f(Index<3>{}, Index<2>{}, Index<1>{}); return true;
-    case 322: f(Index<3>{}, Index<2>{}, Index<2>{}); return true;
-    case 511: f(Index<5>{}, Index<1>{}, Index<1>{}); return true;
-    case 512: f(Index<5>{}, Index<1>{}, Index<2>{}); return true;
-    case 521: f(Index<5>{}, Index<2>{}, Index<1>{}); return true;
-    case 522: f(Index<5>{}, Index<2>{}, Index<2>{}); return true;
-    case 711: f(Index<7>{}, Index<1>{}, Index<1>{}); return true;
-    case 712: f(Index<7>{}, Index<1>{}, Index<2>{}); return true;
+    case 311:
+      f(Index<3>{}, Index<1>{}, Index<1>{});
+      return true;
+    case 312:
+      f(Index<3>{}, Index<1>{}, Index<2>{});
+      return true;
+    case 321:
+      f(Index<3>{}, Index<2>{}, Index<1>{});
+      return true;
+    case 322:
+      f(Index<3>{}, Index<2>{}, Index<2>{});
+      return true;
+    case 511:
+      f(Index<5>{}, Index<1>{}, Index<1>{});
+      return true;
+    case 512:
+      f(Index<5>{}, Index<1>{}, Index<2>{});
+      return true;
+    case 521:
+      f(Index<5>{}, Index<2>{}, Index<1>{});
+      return true;
+    case 522:
+      f(Index<5>{}, Index<2>{}, Index<2>{});
+      return true;
+    case 711:
+      f(Index<7>{}, Index<1>{}, Index<1>{});
+      return true;
+    case 712:
+      f(Index<7>{}, Index<1>{}, Index<2>{});
+      return true;
   }
   return false;
 }

@@ -7,10 +7,10 @@
 
 namespace pydarts {
 
-#define PYDARTS_DECLARE(name)         \
-  namespace name {                    \
-  extern const Kernels<float> f32;    \
-  extern const Kernels<double> f64;   \
+#define PYDARTS_DECLARE(name)       \
+  namespace name {                  \
+  extern const Kernels<float> f32;  \
+  extern const Kernels<double> f64; \
   }
 PYDARTS_DECLARE(baseline)
 #ifdef PYDARTS_X86
@@ -41,8 +41,10 @@ const InstructionSet* instruction_sets(int* count) {
 #ifdef PYDARTS_X86
       {"baseline", true, &baseline::f32, &baseline::f64},
       {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), &avx2::f32, &avx2::f64},
-      {"avx512", __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"), &avx512::f32, &avx512::f64},
+      {"avx512",
+       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw"),
+       &avx512::f32, &avx512::f64},
 #elif defined(__aarch64__) || defined(_M_ARM64)
       {"neon", true, &baseline::f32, &baseline::f64},
 #else

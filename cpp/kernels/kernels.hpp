@@ -26,9 +26,9 @@ struct UnitShape {
   Spread spread;
   int in_blocks, out_blocks;
   int in_h, in_w, out_h, out_w;
-  int stride_h, stride_w;      // equal for depthwise, 1 for pointwise
-  int kernel, dilation, pad;   // depthwise: kernel x kernel
-  int taps;                    // gather: offsets into the input, relative to stride * output position
+  int stride_h, stride_w;     // equal for depthwise, 1 for pointwise
+  int kernel, dilation, pad;  // depthwise: kernel x kernel
+  int taps;                   // gather: offsets into the input, relative to stride * output position
   std::int8_t tap_y[kMaxTaps], tap_x[kMaxTaps];
 
   int z_blocks() const { return spread == Spread::gather ? taps * in_blocks : in_blocks; }
@@ -47,16 +47,16 @@ template <class T>
 struct UnitForward {
   const UnitShape* shape;
   int samples;
-  View<const T> x;         // pointwise: the activation itself; else a tile of x
-  int halo;                // of the tile
-  const T* scale;          // pointwise only: x is read as relu(scale * x + shift); null: as it is
+  View<const T> x;  // pointwise: the activation itself; else a tile of x
+  int halo;         // of the tile
+  const T* scale;   // pointwise only: x is read as relu(scale * x + shift); null: as it is
   const T* shift;
   bool relu;
-  const T* depthwise;      // [block][tap][lane]
-  const T* product;        // [z_blocks * lanes][out_blocks * lanes]
+  const T* depthwise;  // [block][tap][lane]
+  const T* product;    // [z_blocks * lanes][out_blocks * lanes]
   View<T> y;
-  double* sums;            // [2][out_blocks * lanes]
-  T* scratch;              // unit_scratch(shape, samples)
+  double* sums;  // [2][out_blocks * lanes]
+  T* scratch;    // unit_scratch(shape, samples)
 };
 
 // The gradient at y is dy = a * factor * g + b * y + c (batch normalisation and mixing weight folded
@@ -74,9 +74,9 @@ struct UnitBackward {
   const T* product_transposed;  // [out_blocks * lanes][z_blocks * lanes]
   View<const T> y, g;
   const T *a, *b, *c;
-  const T* factor;              // per sample, or null for 1
-  View<T> dx;                   // accumulates; null: not wanted
-  T* d_depthwise;               // accumulate; null: not wanted
+  const T* factor;  // per sample, or null for 1
+  View<T> dx;       // accumulates; null: not wanted
+  T* d_depthwise;   // accumulate; null: not wanted
   T* d_product;
   T* scratch;
 };
@@ -86,15 +86,15 @@ template <class T>
 struct Summand {
   View<const T> y;
   const T* scale;
-  const T* shift;    // null: 0
-  const T* factor;   // per sample, null: 1
-  const T* mean;     // moments: sums of g and g * (y - mean); null: mean 0
-  double* moments;   // [2][blocks * lanes], accumulates
+  const T* shift;   // null: 0
+  const T* factor;  // per sample, null: 1
+  const T* mean;    // moments: sums of g and g * (y - mean); null: mean 0
+  double* moments;  // [2][blocks * lanes], accumulates
 };
 
 struct PoolShape {
-  bool max;          // else average, which leaves the padding out of its count
-  bool relu;         // pools relu(x)
+  bool max;   // else average, which leaves the padding out of its count
+  bool relu;  // pools relu(x)
   int blocks, in_h, in_w, out_h, out_w;
   int window_h, window_w, stride_h, stride_w, pad;
 };
@@ -109,8 +109,8 @@ struct PoolUse {
 
 template <class T>
 struct Kernels {
-  void (*load_tile)(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo,
-                    const T* scale, const T* shift, bool relu);
+  void (*load_tile)(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo, const T* scale,
+                    const T* shift, bool relu);
   void (*unit_forward)(const UnitForward<T>&);
   void (*unit_backward)(const UnitBackward<T>&);
   // y = pool(x); sums as in UnitForward.
@@ -127,8 +127,8 @@ struct Kernels {
   // g += dx where x > 0
   void (*relu_backward)(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane);
   // g = dx where scale * y + shift > 0 (or everywhere without relu); moments of g against y as in Summand
-  void (*activation_backward)(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift,
-                              bool relu, const T* mean, double* moments, int samples, int blocks, int plane);
+  void (*activation_backward)(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
+                              const T* mean, double* moments, int samples, int blocks, int plane);
 };
 
 // Elements of scratch that a call needs.

@@ -18,18 +18,19 @@
 namespace pydarts {
 namespace PYDARTS_ISA {
 
+// clang-format off: each needs those before it
 #include "kernels/vec.hpp"
-
 #include "kernels/depthwise.inl"
 #include "kernels/product.inl"
 #include "kernels/node.inl"
 #include "kernels/pool.inl"
 #include "kernels/unit.inl"
+// clang-format on
 
 template <class T>
 constexpr Kernels<T> table() {
-  return {load_tile<T>,  unit_forward<T>, unit_backward<T>, pool_forward<T>,  pool_backward<T>,
-          node_sum<T>,   node_moments<T>, add_scaled<T>,    relu_backward<T>, activation_backward<T>};
+  return {load_tile<T>, unit_forward<T>, unit_backward<T>, pool_forward<T>,  pool_backward<T>,
+          node_sum<T>,  node_moments<T>, add_scaled<T>,    relu_backward<T>, activation_backward<T>};
 }
 
 extern const Kernels<float> f32;

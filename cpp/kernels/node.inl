@@ -123,8 +123,8 @@ static void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samp
 }
 
 template <class T>
-static void activation_backward(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift,
-                                bool relu, const T* mean, double* moments, int samples, int blocks, int plane) {
+static void activation_backward(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
+                                const T* mean, double* moments, int samples, int blocks, int plane) {
   using V = Vec<T>;
   const int lanes = blocks * kLanes;
   for (int n = 0; n < samples; ++n)

@@ -8,8 +8,7 @@ struct Window {
 static PYDARTS_INLINE Window pool_window(const PoolShape& s, int y, int x) {
   const int top = y * s.stride_h - s.pad, left = x * s.stride_w - s.pad;
   const int bottom = top + s.window_h, right = left + s.window_w;
-  return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left,
-          right > s.in_w ? s.in_w : right};
+  return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left, right > s.in_w ? s.in_w : right};
 }
 
 template <class T>

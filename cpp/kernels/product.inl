@@ -11,9 +11,8 @@ struct Scatter {
 };
 
 template <class T, int Pixels, int Blocks, bool Accumulate, bool Sums>
-static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int block, const T* z,
-                                        std::size_t z_block, const T* weights, int columns, int k_blocks,
-                                        T* sums) {
+static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int block, const T* z, std::size_t z_block,
+                                        const T* weights, int columns, int k_blocks, T* sums) {
   using V = Vec<T>;
   V acc[Pixels][Blocks];
   unroll<Pixels>([&](auto p) { unroll<Blocks>([&](auto n) { acc[p][n] = V::zero(); }); });
@@ -66,18 +65,23 @@ static void product_columns(const Scatter<T>& to, int pixels, int block, const T
     if (p + 6 <= pixels) tiles(Index<6>{});
   }
   switch (pixels - p) {
-    case 5: return tiles(Index<5>{});
-    case 4: return tiles(Index<4>{});
-    case 3: return tiles(Index<3>{});
-    case 2: return tiles(Index<2>{});
-    case 1: return tiles(Index<1>{});
+    case 5:
+      return tiles(Index<5>{});
+    case 4:
+      return tiles(Index<4>{});
+    case 3:
+      return tiles(Index<3>{});
+    case 2:
+      return tiles(Index<2>{});
+    case 1:
+      return tiles(Index<1>{});
   }
 }
 
 // to (+)= z * weights; sums[block][0 and 1][lane] += the sums and squares of what was stored.
 template <class T, bool Accumulate, bool Sums>
-static void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_block, const T* weights,
-                    int k_blocks, int out_blocks, T* sums) {
+static void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_block, const T* weights, int k_blocks,
+                    int out_blocks, T* sums) {
   const int columns = out_blocks * kLanes;
   int block = 0;
   for (; block + 2 <= out_blocks; block += 2)
@@ -123,7 +127,7 @@ static void product_backward_weight(T* dw, const T* z, std::size_t z_block, cons
         product_backward_weight_tile<T, kRows, 2>(rows + k * columns + block * kLanes, columns, zk + k,
                                                   dy + block * dy_block, dy_block, pixels);
     if (block < out_blocks)
-      product_backward_weight_tile<T, kLanes, 1>(rows + block * kLanes, columns, zk, dy + block * dy_block,
-                                                 dy_block, pixels);
+      product_backward_weight_tile<T, kLanes, 1>(rows + block * kLanes, columns, zk, dy + block * dy_block, dy_block,
+                                                 pixels);
   }
 }

@@ -79,11 +79,16 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
         }
         case Spread::depthwise: {
           const T* taps = in.depthwise + b * s.kernel * s.kernel * kLanes;
-          const DepthwiseRows<T> rows_of{zb - c.first * s.out_w * kLanes, s.out_w * kLanes, s.out_w,
-                                         tile_at(s, in, sample, b, -s.pad, -s.pad), pitch, taps, c.first, c.last};
-          if (!with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
-                depthwise_rows<T, k, d, stride, false>(rows_of);
-              }))
+          const DepthwiseRows<T> rows_of{zb - c.first * s.out_w * kLanes,
+                                         s.out_w * kLanes,
+                                         s.out_w,
+                                         tile_at(s, in, sample, b, -s.pad, -s.pad),
+                                         pitch,
+                                         taps,
+                                         c.first,
+                                         c.last};
+          if (!with_depthwise_shape(
+                  s, [&](auto k, auto d, auto stride) { depthwise_rows<T, k, d, stride, false>(rows_of); }))
             depthwise_rows_plain<T, false>(rows_of, s.kernel, s.dilation, s.stride_h);
           break;
         }
@@ -168,8 +173,7 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
               depthwise_backward_weight<T, k, d, stride>(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w);
             if (!dx) return;
             if constexpr (decltype(stride)::value == 1)
-              depthwise_rows<T, k, d, 1, true>(
-                  {dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h});
+              depthwise_rows<T, k, d, 1, true>({dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h});
             else
               depthwise_backward_input_stride2<T, k, d>(dx, s.in_h, s.in_w, origin, dz_pitch, taps);
           }))

@@ -8,7 +8,7 @@
 namespace pydarts {
 namespace {
 
-constexpr int kNodes = 4;           // intermediate nodes of a search cell
+constexpr int kNodes = 4;  // intermediate nodes of a search cell
 constexpr int kStemMultiplier = 3;
 constexpr int kAuxiliaryChannels = 128, kAuxiliaryFeatures = 768;
 
@@ -98,9 +98,9 @@ Graph supernet_graph(const NetworkConfig& config) {
           const int node = builder.add_node(channels);
           for (int j = 0; j < 2 + i; ++j, ++edge)
             for (int k = 0; k < columns; ++k)
-              builder.connect(states[j], node, make_operation(names[k], reduction && j < 2 ? 2 : 1, true),
-                              {text(name, "._ops.", edge, "._ops.", k), false,
-                               (reduction ? reduce : normal) + edge * columns + k});
+              builder.connect(
+                  states[j], node, make_operation(names[k], reduction && j < 2 ? 2 : 1, true),
+                  {text(name, "._ops.", edge, "._ops.", k), false, (reduction ? reduce : normal) + edge * columns + k});
           states.push_back(node);
         }
         return std::vector<int>(states.begin() + 2, states.end());
@@ -109,8 +109,8 @@ Graph supernet_graph(const NetworkConfig& config) {
   return builder.take();
 }
 
-Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce,
-                    bool auxiliary, double auxiliary_weight) {
+Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce, bool auxiliary,
+                    double auxiliary_weight) {
   check(config);
   check(normal, "normal");
   check(reduce, "reduce");
@@ -149,8 +149,7 @@ Graph mixed_operation_graph(int channels, int stride, const std::vector<std::str
   const int alpha = builder.add_alpha_group("mixed", 1, int(operations.size()));
   const int input = builder.add_image(channels), node = builder.add_node(channels);
   for (int k = 0; k < int(operations.size()); ++k)
-    builder.connect(input, node, make_operation(operations[k], stride, true),
-                    {text("_ops.", k), false, alpha + k});
+    builder.connect(input, node, make_operation(operations[k], stride, true), {text("_ops.", k), false, alpha + k});
   return builder.take();
 }
 

@@ -60,8 +60,8 @@ void Network<T>::forward_units(int v, int level) {
         }
         for (int relu : {0, 1})
           if (spreads[relu])
-            kernels_.load_tile(tiles[relu], readable(activation(v, n)), samples, blocks, place.h, place.w,
-                               halo[relu], nullptr, nullptr, relu == 1);
+            kernels_.load_tile(tiles[relu], readable(activation(v, n)), samples, blocks, place.h, place.w, halo[relu],
+                               nullptr, nullptr, relu == 1);
         for (int p : state.pools)
           kernels_.pool_forward(pooled(p, n), readable(activation(v, n)), samples, plan_->pools[p].shape,
                                 sums(shard, graph_.terms[graph_.pools[p].terms[0]].affine));

@@ -43,10 +43,10 @@ struct BatchNorm {
 struct Affine {
   Channels channels;
   int norm = -1;
-  int alpha = -1;          // the mixing weight; -1: 1
-  int droppable = -1;      // row of the drop-path factors
-  std::size_t lanes;       // offset of its coefficients
-  int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
+  int alpha = -1;      // the mixing weight; -1: 1
+  int droppable = -1;  // row of the drop-path factors
+  std::size_t lanes;   // offset of its coefficients
+  int statistics;      // the affine whose sums hold this output's statistics (pools share theirs)
 };
 
 // Output channels [first, first + count) of a product come from one parameter over some of the taps.
@@ -55,18 +55,18 @@ struct ProductPart {
 };
 
 struct Unit {
-  int state;               // whose edge this is
+  int state;                  // whose edge this is
   int level, previous, next;  // in its chain; previous -1: reads the state
   bool relu;
-  UnitShape shape;         // sizes are left to the plan
+  UnitShape shape;  // sizes are left to the plan
   int pad_h, pad_w;
   Channels in, out;
-  int depthwise = -1;      // parameter
+  int depthwise = -1;  // parameter
   std::vector<ProductPart> parts;
   int affine = -1;
-  int node = -1;           // where the last unit of a chain goes
+  int node = -1;  // where the last unit of a chain goes
   std::size_t packed_depthwise, packed_product, packed_transposed;
-  std::size_t partial;     // of the weight gradient, within its phase
+  std::size_t partial;  // of the weight gradient, within its phase
 
   int taps() const { return shape.kernel * shape.kernel; }
   std::size_t depthwise_size() const { return depthwise < 0 ? 0 : std::size_t(in.lanes()) * taps(); }
@@ -75,8 +75,8 @@ struct Unit {
 
 struct Pool {
   int state;
-  PoolShape shape;      // sizes are left to the plan
-  bool auxiliary;       // the window that leaves two places an axis
+  PoolShape shape;  // sizes are left to the plan
+  bool auxiliary;   // the window that leaves two places an axis
   Channels channels;
   std::vector<int> terms;
 };
@@ -147,8 +147,8 @@ struct NetworkConfig {
 Graph supernet_graph(const NetworkConfig& config);
 
 // The derived network: one operation an edge.
-Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce,
-                    bool auxiliary, double auxiliary_weight);
+Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce, bool auxiliary,
+                    double auxiliary_weight);
 
 // One mixed operation by itself, from an input of `channels` to one node; gives the input gradient too.
 Graph mixed_operation_graph(int channels, int stride, const std::vector<std::string>& operations);

@@ -133,9 +133,9 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Stage>& st
       shape.stride_h = stage.stride_h;
       shape.stride_w = stage.stride_w;
     }
-    const int parameter = add_parameter(edge.name + stage.tail + ".weight",
-                                        {channels, inputs, stage.kernel_h, stage.kernel_w},
-                                        1 / std::sqrt(double(inputs) * taps));
+    const int parameter =
+        add_parameter(edge.name + stage.tail + ".weight", {channels, inputs, stage.kernel_h, stage.kernel_w},
+                      1 / std::sqrt(double(inputs) * taps));
     unit.parts = {{parameter, 0, channels, 0, taps}};
   }
   int norm = -1;
@@ -214,8 +214,7 @@ void GraphBuilder::connect_auxiliary_pool(int state, int node) {
   graph_.states[state].pools.push_back(index);
   graph_.pools.push_back({state, shape, true, channels, {}});
   graph_.states[node].channels = channels;
-  graph_.pools[index].terms.push_back(
-      add_term(node, Source::pool, index, add_affine(channels, -1), Edge{"", false}));
+  graph_.pools[index].terms.push_back(add_term(node, Source::pool, index, add_affine(channels, -1), Edge{"", false}));
 }
 
 void GraphBuilder::add_head(int state, bool relu, int classes, const std::string& name, double loss_weight) {

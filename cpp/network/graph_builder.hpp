@@ -21,8 +21,8 @@ class GraphBuilder {
   int add_alpha_group(const std::string& name, int rows, int columns);  // first index
 
   struct Edge {
-    std::string name;      // prefix of the parameter names
-    bool affine_norm;      // batch normalisation with gamma and beta
+    std::string name;  // prefix of the parameter names
+    bool affine_norm;  // batch normalisation with gamma and beta
     int alpha = -1;
     bool droppable = false;
   };

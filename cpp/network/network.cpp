@@ -156,8 +156,8 @@ void Network<T>::forward(const Batch<T>& batch, T* output) {
   begin(batch, weights_.data(), true, true, nullptr);
   run_forward();
   const int last = int(graph_.states.size()) - 1;
-  copy_channels(graph_.states[last].channels, plan_->states[last].plane(), plan_->samples,
-                activation(last, 0), [&](std::size_t at, T& value) { output[at] = value; });
+  copy_channels(graph_.states[last].channels, plan_->states[last].plane(), plan_->samples, activation(last, 0),
+                [&](std::size_t at, T& value) { output[at] = value; });
 }
 
 template <class T>

@@ -89,7 +89,9 @@ class Network {
   Loss run_head(const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
 
   Coefficients coefficients(int affine);
-  double* sums(int shard, int affine) { return sums_.data() + (shard * graph_.lanes + graph_.affines[affine].lanes) * 2; }
+  double* sums(int shard, int affine) {
+    return sums_.data() + (shard * graph_.lanes + graph_.affines[affine].lanes) * 2;
+  }
   T* scratch(int thread) { return scratch_.data() + thread * plan_->scratch_size; }
   View<T> activation(int v, int sample) {
     const auto& place = plan_->states[v];
@@ -131,11 +133,11 @@ class Network {
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   Buffer<T> arena_, packed_, scratch_, partial_;
   std::vector<T> coefficients_;
-  std::vector<double> sums_;         // [shard][affine][2][lane]
-  std::vector<double> rstd_;         // by lane: 1 / sqrt(variance + eps)
+  std::vector<double> sums_;                         // [shard][affine][2][lane]
+  std::vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
   std::vector<double> batch_mean_, batch_variance_;  // by lane
-  std::vector<double> mixing_;       // softmax of the alphas
-  std::vector<double> d_mixing_;     // gradient of the loss by them
+  std::vector<double> mixing_;                       // softmax of the alphas
+  std::vector<double> d_mixing_;                     // gradient of the loss by them
   std::vector<char> gradient_started_;
   std::vector<double> features_, d_logits_;
 };

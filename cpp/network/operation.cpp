@@ -49,10 +49,8 @@ Operation make_operation(const std::string& name, int stride, bool search) {
     add_depthwise_half(chain, name.back() - '0', 2, stride);
     number(chain, ".op");
   } else if (name == "conv_7x1_1x7") {
-    chain = {{K::relu},
-             {K::convolution, "", 1, 7, 1, 1, stride},
-             {K::convolution, "", 7, 1, 1, stride, 1},
-             {K::batch_norm}};
+    chain = {
+        {K::relu}, {K::convolution, "", 1, 7, 1, 1, stride}, {K::convolution, "", 7, 1, 1, stride, 1}, {K::batch_norm}};
     number(chain, "");
   } else {
     throw InvalidArgument(text("unknown operation '", name, "'"));

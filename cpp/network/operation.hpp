@@ -8,17 +8,17 @@ namespace pydarts {
 
 enum class StageKind {
   relu,
-  depthwise,   // kernel x kernel, one filter a channel
-  convolution, // kernel_h x kernel_w over all channels; 1 x 1 is the pointwise product
-  reduce,      // factorized reduce: two strided 1 x 1 convolutions, the second shifted by a pixel
+  depthwise,    // kernel x kernel, one filter a channel
+  convolution,  // kernel_h x kernel_w over all channels; 1 x 1 is the pointwise product
+  reduce,       // factorized reduce: two strided 1 x 1 convolutions, the second shifted by a pixel
   batch_norm,
-  max_pool,    // 3 x 3
+  max_pool,  // 3 x 3
   avg_pool
 };
 
 struct Stage {
   StageKind kind;
-  std::string tail;                // of the parameter names: after the operation's own name
+  std::string tail;  // of the parameter names: after the operation's own name
   int kernel_h = 1, kernel_w = 1;
   int dilation = 1;
   int stride_h = 1, stride_w = 1;

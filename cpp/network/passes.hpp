@@ -28,8 +28,7 @@ void for_product_weights(const Graph& graph, const Unit& unit, F f) {
     for (int o = 0; o < part.count; ++o) {
       const int column = unit.out.lane(part.first + o);
       for (int c = 0; c < unit.in.count(); ++c)
-        for (int t = 0; t < part.taps; ++t)
-          f(weight++, (part.first_tap + t) * in_lanes + unit.in.lane(c), column);
+        for (int t = 0; t < part.taps; ++t) f(weight++, (part.first_tap + t) * in_lanes + unit.in.lane(c), column);
     }
   }
 }

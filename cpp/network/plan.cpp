@@ -27,8 +27,7 @@ int strided(int size, int reach, int pad, int stride) { return (size + 2 * pad -
 int unit_halo(const Unit& unit) {
   if (unit.shape.spread == Spread::pointwise) return 0;
   int halo = std::max(unit.pad_h, unit.pad_w);
-  for (int t = 0; t < unit.shape.taps; ++t)
-    halo = std::max({halo, int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
+  for (int t = 0; t < unit.shape.taps; ++t) halo = std::max({halo, int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
   return halo;
 }
 
@@ -140,8 +139,7 @@ void Plan::place(const Graph& graph) {
   auto last_use = [&](int v) {  // of a state's activation
     if (backward) return backward_time(v, 0);
     int time = has_head[v] ? middle : forward_time(v, 0);
-    for (int t : graph.states[v].identities)
-      time = std::max(time, forward_time(graph.terms[t].node, 0));
+    for (int t : graph.states[v].identities) time = std::max(time, forward_time(graph.terms[t].node, 0));
     return time;
   };
   auto source_state = [&](const Term& term) {
@@ -228,8 +226,8 @@ void Plan::size_scratch(const Graph& graph) {
       for (int u : level) {
         const UnitShape& shape = units[u].shape;
         own = std::max(own, unit_scratch(shape, here.group));
-        tiles = std::max(tiles, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w,
-                                          unit_halo(graph.units[u])));
+        tiles =
+            std::max(tiles, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, unit_halo(graph.units[u])));
         gradient = std::max(gradient, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
       }
     for (int p : state.pools) own = std::max(own, std::size_t(pools[p].shape.out_h) * pools[p].shape.out_w * kLanes);

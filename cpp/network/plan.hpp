@@ -20,9 +20,9 @@ struct Plan {
 
   struct StatePlace {
     int h, w;
-    std::size_t at, stride;          // activation
+    std::size_t at, stride;  // activation
     std::size_t gradient, gradient_stride;
-    int group;                       // samples that a task takes through a phase together
+    int group;  // samples that a task takes through a phase together
     int plane() const { return h * w; }
   };
   struct UnitPlace {
@@ -45,7 +45,7 @@ struct Plan {
   std::vector<PoolPlace> pools;
   std::vector<int> affine_plane;  // pixels of the output that an affine map belongs to
   std::size_t arena_size = 0;
-  std::size_t scratch_size = 0;   // a thread
+  std::size_t scratch_size = 0;  // a thread
 
  private:
   void measure(const Graph& graph);

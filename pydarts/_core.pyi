@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
+
+__version__: str
+
+class InvalidArgument(ValueError): ...
+class NonFinite(ArithmeticError): ...
+
+_Array = NDArray[Any]
+_Cell = list[tuple[str, int]]
+
+def default_threads() -> int: ...
+def instruction_set() -> str: ...
+def instruction_sets() -> list[tuple[str, bool]]: ...
+def derived_num_weights(
+    channels: int,
+    cells: int,
+    classes: int,
+    in_channels: int,
+    normal: _Cell,
+    normal_concat: list[int],
+    reduce: _Cell,
+    reduce_concat: list[int],
+    auxiliary: bool,
+) -> int: ...
+
+class Network32:
+    weights: _Array
+    alphas: _Array
+    running: _Array
+    threads: int
+    in_channels: int
+    classes: int
+    droppables: int
+    parameters: list[tuple[str, tuple[int, ...], int, int]]
+    norms: list[tuple[str, int, int]]
+    alpha_groups: list[tuple[str, int, int, int]]
+    def memory(self, samples: int, height: int, width: int, backward: bool) -> int: ...
+    def logits(self, images: _Array, training: bool) -> _Array: ...
+    def evaluate(
+        self,
+        images: _Array,
+        labels: _Array,
+        weights: bool,
+        alphas: bool,
+        drop: _Array | None = None,
+    ) -> tuple[float, int, _Array, _Array]: ...
+    def forward(self, images: _Array) -> _Array: ...
+    def backward(self, images: _Array, d_output: _Array) -> tuple[_Array, _Array, _Array]: ...
+
+class BilevelStep32:
+    buffer: _Array
+    first: _Array
+    second: _Array
+    steps: int
+    def __init__(
+        self,
+        net: Network32,
+        order: int,
+        momentum: float,
+        weight_decay: float,
+        clip: float,
+        alpha_lr: float,
+        beta1: float,
+        beta2: float,
+        alpha_weight_decay: float,
+        epsilon: float,
+    ) -> None: ...
+    def __call__(
+        self, net: Network32, x: _Array, y: _Array, x_valid: _Array, y_valid: _Array, lr: float
+    ) -> tuple[float, float, int, int, float, float]: ...
+
+class WeightStep32:
+    buffer: _Array
+    def __init__(
+        self, net: Network32, momentum: float, weight_decay: float, clip: float
+    ) -> None: ...
+    def __call__(
+        self, net: Network32, x: _Array, y: _Array, lr: float, drop: _Array | None = None
+    ) -> tuple[float, int]: ...
+
+def supernet32(
+    channels: int, cells: int, classes: int, in_channels: int, seed: int, threads: int
+) -> Network32: ...
+def derived32(
+    channels: int,
+    cells: int,
+    classes: int,
+    in_channels: int,
+    normal: _Cell,
+    normal_concat: list[int],
+    reduce: _Cell,
+    reduce_concat: list[int],
+    auxiliary: bool,
+    auxiliary_weight: float,
+    seed: int,
+    threads: int,
+) -> Network32: ...
+def mixed_operation32(
+    channels: int, stride: int, operations: list[str], seed: int, threads: int
+) -> Network32: ...
+def arch_gradient32(
+    net: Network32,
+    x: _Array,
+    y: _Array,
+    x_valid: _Array,
+    y_valid: _Array,
+    order: int,
+    eta: float,
+    momentum: float,
+    momentum_buffer: _Array | None,
+    weight_decay: float,
+    epsilon: float,
+) -> _Array: ...
+def hessian_vector_product32(
+    gradient: Callable[[_Array], _Array], w: _Array, v: _Array, epsilon: float
+) -> _Array: ...
+
+class Network64:
+    weights: _Array
+    alphas: _Array
+    running: _Array
+    threads: int
+    in_channels: int
+    classes: int
+    droppables: int
+    parameters: list[tuple[str, tuple[int, ...], int, int]]
+    norms: list[tuple[str, int, int]]
+    alpha_groups: list[tuple[str, int, int, int]]
+    def memory(self, samples: int, height: int, width: int, backward: bool) -> int: ...
+    def logits(self, images: _Array, training: bool) -> _Array: ...
+    def evaluate(
+        self,
+        images: _Array,
+        labels: _Array,
+        weights: bool,
+        alphas: bool,
+        drop: _Array | None = None,
+    ) -> tuple[float, int, _Array, _Array]: ...
+    def forward(self, images: _Array) -> _Array: ...
+    def backward(self, images: _Array, d_output: _Array) -> tuple[_Array, _Array, _Array]: ...
+
+class BilevelStep64:
+    buffer: _Array
+    first: _Array
+    second: _Array
+    steps: int
+    def __init__(
+        self,
+        net: Network64,
+        order: int,
+        momentum: float,
+        weight_decay: float,
+        clip: float,
+        alpha_lr: float,
+        beta1: float,
+        beta2: float,
+        alpha_weight_decay: float,
+        epsilon: float,
+    ) -> None: ...
+    def __call__(
+        self, net: Network64, x: _Array, y: _Array, x_valid: _Array, y_valid: _Array, lr: float
+    ) -> tuple[float, float, int, int, float, float]: ...
+
+class WeightStep64:
+    buffer: _Array
+    def __init__(
+        self, net: Network64, momentum: float, weight_decay: float, clip: float
+    ) -> None: ...
+    def __call__(
+        self, net: Network64, x: _Array, y: _Array, lr: float, drop: _Array | None = None
+    ) -> tuple[float, int]: ...
+
+def supernet64(
+    channels: int, cells: int, classes: int, in_channels: int, seed: int, threads: int
+) -> Network64: ...
+def derived64(
+    channels: int,
+    cells: int,
+    classes: int,
+    in_channels: int,
+    normal: _Cell,
+    normal_concat: list[int],
+    reduce: _Cell,
+    reduce_concat: list[int],
+    auxiliary: bool,
+    auxiliary_weight: float,
+    seed: int,
+    threads: int,
+) -> Network64: ...
+def mixed_operation64(
+    channels: int, stride: int, operations: list[str], seed: int, threads: int
+) -> Network64: ...
+def arch_gradient64(
+    net: Network64,
+    x: _Array,
+    y: _Array,
+    x_valid: _Array,
+    y_valid: _Array,
+    order: int,
+    eta: float,
+    momentum: float,
+    momentum_buffer: _Array | None,
+    weight_decay: float,
+    epsilon: float,
+) -> _Array: ...
+def hessian_vector_product64(
+    gradient: Callable[[_Array], _Array], w: _Array, v: _Array, epsilon: float
+) -> _Array: ...
