@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv``, by default the process's own, and return the exit code."""
     debug = False
     try:
-        args = _parser().parse_args(argv)
+        args, unknown = _parser().parse_known_args(argv)
+        if unknown:  # not left to parse_args, which points at the help of the wrong parser
+            args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         debug = args.debug
         with _plain_lines(args.progress is None and not sys.stderr.isatty()):
             return int(args.run(args))
@@ -255,11 +257,12 @@ def _load(args: argparse.Namespace) -> Dataset:
             data = Dataset(data.name, *parts, data.description)
         X, y, X_test, y_test = _arrays(data)
         images = as_images(X, image_layout=args.image_layout)
-        as_images(X_test, image_layout=args.image_layout)
         labels = Labels.fit(y)
-        labels.encode(y_test)
         if args.out is not None:
             labels.to_json()
+    with _named_as_options(about=f"{data.name} (test): "):
+        as_images(X_test, image_layout=args.image_layout)
+        labels.encode(y_test)
     channels, height, width = images.shape[1:]
     kind = {1: "grey ", 3: "colour "}.get(channels, f"{channels}-channel ")
     _say(
@@ -436,7 +439,7 @@ def _parser() -> argparse.ArgumentParser:
             formatter_class=_formatter,
             allow_abbrev=False,
         )
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, parser=sub)
         return sub
 
     sub = command(
@@ -586,8 +589,8 @@ def _split(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_SHARED = ("image_layout", "threads")
 _NAMES = {option.name for kind in (SearchConfig, TrainConfig) for option in kind.options()}
+_NAMES |= {"image_layout", "threads"}
 
 
 @contextmanager
@@ -596,9 +599,7 @@ def _named_as_options(prefix: str = "", about: str = "") -> Iterator[None]:
 
     def flag(match: re.Match[str]) -> str:
         name = match[1]
-        if name not in _NAMES and name not in _SHARED:
-            return match[0]
-        return f"--{'' if name in _SHARED else prefix}{name.replace('_', '-')}"
+        return f"--{prefix}{name.replace('_', '-')}" if name in _NAMES else match[0]
 
     try:
         yield

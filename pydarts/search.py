@@ -300,9 +300,9 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:
     """One line of progress."""
     text = f"epoch {entry['epoch']:3d}/{epochs}"
-    text += f"  train loss {entry['train_loss']:.3f} acc {entry['train_accuracy']:6.2%}"
+    text += f"  train loss {entry['train_loss']:.3f} acc {entry['train_accuracy']:7.2%}"
     if "valid_loss" in entry:
-        text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:6.2%}"
+        text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:7.2%}"
     return text
 
 

@@ -20,21 +20,21 @@ template <class T, int K, int D, int S, int U, bool Accumulate>
 static PYDARTS_INLINE void depthwise_span(T* z, const T* in, int pitch, const T* taps) {
   using V = Vec<T>;
   V acc[U];
-  unroll<U>([&](auto t) { acc[t] = Accumulate ? V::load(z + t * kLanes) : V::zero(); });
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = Accumulate ? V::load(z + t * kLanes) : V::zero(); });
   for (int i = 0; i < K; ++i) {
     V tap[K];
-    unroll<K>([&](auto j) { tap[j] = V::load(taps + (i * K + j) * kLanes); });
+    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = V::load(taps + (i * K + j) * kLanes); });
     const T* row = in + i * D * pitch;
-    unroll<(U - 1) * S + (K - 1) * D + 1>([&](auto position) {
+    unroll<(U - 1) * S + (K - 1) * D + 1>([&](auto position) PYDARTS_INLINED {
       constexpr int at = decltype(position)::value;
       const V x = V::load(row + at * kLanes);
-      unroll<K>([&](auto j) {
+      unroll<K>([&](auto j) PYDARTS_INLINED {
         constexpr int from = at - decltype(j)::value * D;
         if constexpr (from >= 0 && from % S == 0 && from / S < U) acc[from / S].add_product(x, tap[j]);
       });
     });
   }
-  unroll<U>([&](auto t) { acc[t].store(z + t * kLanes); });
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(z + t * kLanes); });
 }
 
 template <class T, int K, int D, int S, bool Accumulate>
@@ -79,13 +79,13 @@ template <class T, int K, int D, int S, int Rows, int U>
 static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K], const T* in, int pitch, const T* dz) {
   using V = Vec<T>;
   V d[U];
-  unroll<U>([&](auto t) { d[t] = V::load(dz + t * kLanes); });
-  unroll<Rows>([&](auto i) {
+  unroll<U>([&](auto t) PYDARTS_INLINED { d[t] = V::load(dz + t * kLanes); });
+  unroll<Rows>([&](auto i) PYDARTS_INLINED {
     const T* row = in + i * D * pitch;
-    unroll<(U - 1) * S + (K - 1) * D + 1>([&](auto position) {
+    unroll<(U - 1) * S + (K - 1) * D + 1>([&](auto position) PYDARTS_INLINED {
       constexpr int at = decltype(position)::value;
       const V x = V::load(row + at * kLanes);
-      unroll<K>([&](auto j) {
+      unroll<K>([&](auto j) PYDARTS_INLINED {
         constexpr int from = at - decltype(j)::value * D;
         if constexpr (from >= 0 && from % S == 0 && from / S < U) acc[i][j].add_product(d[from / S], x);
       });
@@ -99,7 +99,7 @@ static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, c
                                            int width) {
   using V = Vec<T>;
   V acc[Rows][K];
-  unroll<Rows>([&](auto i) { unroll<K>([&](auto j) { acc[i][j] = V::zero(); }); });
+  unroll<Rows>([&](auto i) PYDARTS_INLINED { unroll<K>([&](auto j) PYDARTS_INLINED { acc[i][j] = V::zero(); }); });
   for (int y = 0; y < height; ++y) {
     const T* in = tile + y * S * pitch;
     const T* d = dz + y * dz_pitch;
@@ -109,8 +109,8 @@ static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, c
     for (; x < width; ++x)
       depthwise_backward_weight_span<T, K, D, S, Rows, 1>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
   }
-  unroll<Rows>([&](auto i) {
-    unroll<K>([&](auto j) {
+  unroll<Rows>([&](auto i) PYDARTS_INLINED {
+    unroll<K>([&](auto j) PYDARTS_INLINED {
       T* place = dtaps + (i * K + j) * kLanes;
       (V::load(place) + acc[i][j]).store(place);
     });
@@ -155,21 +155,21 @@ static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, 
                                                  int tap_step) {
   using V = Vec<T>;
   V acc[U];
-  unroll<U>([&](auto t) { acc[t] = V::load(dx + t * 2 * kLanes); });
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = V::load(dx + t * 2 * kLanes); });
   for (int i = 0; i < rows; ++i) {
     V tap[Count];
-    unroll<Count>([&](auto m) { tap[m] = V::load(taps + (i * row_step + m * tap_step) * kLanes); });
+    unroll<Count>([&](auto m) PYDARTS_INLINED { tap[m] = V::load(taps + (i * row_step + m * tap_step) * kLanes); });
     const T* row = dz - i * pitch - (Count - 1) * kLanes;
-    unroll<U + Count - 1>([&](auto position) {
+    unroll<U + Count - 1>([&](auto position) PYDARTS_INLINED {
       constexpr int at = decltype(position)::value;
       const V d = V::load(row + at * kLanes);
-      unroll<U>([&](auto t) {
+      unroll<U>([&](auto t) PYDARTS_INLINED {
         constexpr int m = decltype(t)::value + Count - 1 - at;
         if constexpr (m >= 0 && m < Count) acc[t].add_product(d, tap[m]);
       });
     });
   }
-  unroll<U>([&](auto t) { acc[t].store(dx + t * 2 * kLanes); });
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(dx + t * 2 * kLanes); });
 }
 
 // dx[y][x] += sum_{i,j} dz[(y + P - D i) / 2][(x + P - D j) / 2] * taps[i][j] over the whole quotients.
@@ -183,7 +183,7 @@ static void depthwise_backward_input_stride2(T* dx, int height, int width, const
     if (D == 2 && first_row == 1) continue;
     const int rows = D == 2 ? K : (K - first_row + 1) / 2;
     const T* dz_row = dz + (y + P - first_row) / 2 * pitch;
-    unroll<2>([&](auto parity) {
+    unroll<2>([&](auto parity) PYDARTS_INLINED {
       constexpr int kFirst = (decltype(parity)::value + P) & 1;
       constexpr int kCount = D == 2 ? (kFirst == 1 ? 0 : K) : (K - kFirst + 1) / 2;
       if constexpr (kCount > 0) {
@@ -252,12 +252,6 @@ static bool with_depthwise_shape(const UnitShape& s, F&& f) {
       return true;
     case 522:
       f(Index<5>{}, Index<2>{}, Index<2>{});
-      return true;
-    case 711:
-      f(Index<7>{}, Index<1>{}, Index<1>{});
-      return true;
-    case 712:
-      f(Index<7>{}, Index<1>{}, Index<2>{});
       return true;
   }
   return false;

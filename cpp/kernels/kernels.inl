@@ -9,9 +9,11 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define PYDARTS_INLINE inline __attribute__((always_inline))
+#define PYDARTS_INLINED __attribute__((always_inline))  // of a lambda: its captures must stay in registers
 #else
 #include <cstring>
 #define PYDARTS_INLINE __forceinline
+#define PYDARTS_INLINED [[msvc::forceinline]]
 #define __builtin_memset memset
 #endif
 

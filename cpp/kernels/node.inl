@@ -46,14 +46,14 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
       T* out = s.data + n * s.stride + at;
       auto pixels = [&](int p, auto size) {
         V acc[decltype(size)::value];
-        unroll<decltype(size)::value>([&](auto u) { acc[u] = shift; });
+        unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u] = shift; });
         for (int t = 0; t < count; ++t) {
           V scale = V::load(terms[t].scale + b * kLanes);
           if (terms[t].factor) scale = scale * V::fill(terms[t].factor[n]);
           const T* y = terms[t].y.data + n * terms[t].y.stride + at + p * kLanes;
-          unroll<decltype(size)::value>([&](auto u) { acc[u].add_product(scale, V::load(y + u * kLanes)); });
+          unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u].add_product(scale, V::load(y + u * kLanes)); });
         }
-        unroll<decltype(size)::value>([&](auto u) { acc[u].store(out + (p + u) * kLanes); });
+        unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u].store(out + (p + u) * kLanes); });
       };
       int p = 0;
       for (; p + kTogether <= plane; p += kTogether) pixels(p, Index<kTogether>{});
@@ -76,10 +76,10 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
         const V mean = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
         const T* y = terms[t].y.data + n * terms[t].y.stride + at;
         V acc[kTogether];
-        unroll<kTogether>([&](auto u) { acc[u] = V::zero(); });
+        unroll<kTogether>([&](auto u) PYDARTS_INLINED { acc[u] = V::zero(); });
         int p = 0;
         for (; p + kTogether <= plane; p += kTogether)
-          unroll<kTogether>([&](auto u) {
+          unroll<kTogether>([&](auto u) PYDARTS_INLINED {
             acc[u].add_product(V::load(gn + (p + u) * kLanes), V::load(y + (p + u) * kLanes) - mean);
           });
         for (; p < plane; ++p) acc[0].add_product(V::load(gn + p * kLanes), V::load(y + p * kLanes) - mean);

@@ -15,24 +15,23 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
                                         const T* weights, int columns, int k_blocks, T* sums) {
   using V = Vec<T>;
   V acc[Pixels][Blocks];
-  unroll<Pixels>([&](auto p) { unroll<Blocks>([&](auto n) { acc[p][n] = V::zero(); }); });
+  unroll<Pixels>([&](auto p) PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n] = V::zero(); }); });
   const T* row = weights + block * kLanes;
   for (int kb = 0; kb < k_blocks; ++kb) {
     const T* zk = z + kb * z_block + pixel * kLanes;
-    unroll<kLanes>([&](auto k) {
+    for (int k = 0; k < kLanes; ++k, row += columns) {
       V w[Blocks];
-      unroll<Blocks>([&](auto n) { w[n] = V::load(row + k * columns + n * kLanes); });
-      unroll<Pixels>([&](auto p) {
+      unroll<Blocks>([&](auto n) PYDARTS_INLINED { w[n] = V::load(row + n * kLanes); });
+      unroll<Pixels>([&](auto p) PYDARTS_INLINED {
         const T value = zk[p * kLanes + k];
-        unroll<Blocks>([&](auto n) { acc[p][n].add_product(value, w[n]); });
+        unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n].add_product(value, w[n]); });
       });
-    });
-    row += kLanes * columns;
+    }
   }
-  unroll<Blocks>([&](auto n) {
+  unroll<Blocks>([&](auto n) PYDARTS_INLINED {
     T* out = to.out + (block + n) * to.out_block;
     [[maybe_unused]] V sum = V::zero(), squares = V::zero();
-    unroll<Pixels>([&](auto p) {
+    unroll<Pixels>([&](auto p) PYDARTS_INLINED {
       V value = acc[p][n];
       T* place = out + to.offset[pixel + p];
       if constexpr (Accumulate) value = value + V::load(place);
@@ -95,17 +94,17 @@ static PYDARTS_INLINE void product_backward_weight_tile(T* dw, int columns, cons
                                                         std::size_t dy_block, int pixels) {
   using V = Vec<T>;
   V acc[Rows][Blocks];
-  unroll<Rows>([&](auto k) { unroll<Blocks>([&](auto n) { acc[k][n] = V::zero(); }); });
+  unroll<Rows>([&](auto k) PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[k][n] = V::zero(); }); });
   for (int p = 0; p < pixels; ++p) {
     V d[Blocks];
-    unroll<Blocks>([&](auto n) { d[n] = V::load(dy + n * dy_block + p * kLanes); });
-    unroll<Rows>([&](auto k) {
+    unroll<Blocks>([&](auto n) PYDARTS_INLINED { d[n] = V::load(dy + n * dy_block + p * kLanes); });
+    unroll<Rows>([&](auto k) PYDARTS_INLINED {
       const T value = z[p * kLanes + k];
-      unroll<Blocks>([&](auto n) { acc[k][n].add_product(value, d[n]); });
+      unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[k][n].add_product(value, d[n]); });
     });
   }
-  unroll<Rows>([&](auto k) {
-    unroll<Blocks>([&](auto n) {
+  unroll<Rows>([&](auto k) PYDARTS_INLINED {
+    unroll<Blocks>([&](auto n) PYDARTS_INLINED {
       T* place = dw + k * columns + n * kLanes;
       (V::load(place) + acc[k][n]).store(place);
     });

@@ -1,0 +1,610 @@
+# SPDX-License-Identifier: MIT
+"""The command line: what it prints, what it saves, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pydarts import DARTS_V1, DARTS_V2, Genotype, Model, __version__, cli
+from pydarts.config import SearchConfig, TrainConfig
+from pydarts.datasets import hold_out
+
+SEARCH_FILES = {
+    *("genotype.json", "history.csv", "alphas.npz", "config.json", "normal.svg", "reduce.svg"),
+    "summary.json",
+}
+TRAIN_FILES = {"model", "train_history.csv"}
+
+NET = ["--channels", "1", "--cells", "3", "--batch-size", "8"]
+TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
+TINY = [*NET, "--epochs", "1", *TRAIN_NET, "--train-epochs", "2", "--threads", "1"]
+TINY_TRAIN = [*NET, "--epochs", "1", "--threads", "1"]
+
+
+def images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with a bright left half in class "a", a bright right half in class "b"."""
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 100, (count, 8, 8))
+    X[::2, :, :4] += 150
+    X[1::2, :, 4:] += 150
+    return X.astype(np.uint8), np.resize(["a", "b"], count)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    X, y = images(48, 0)
+    X_test, y_test = images(20, 1)
+    path = tmp_path / "data.npz"
+    np.savez(path, X=X, y=y, X_test=X_test, y_test=y_test)
+    return str(path)
+
+
+@pytest.fixture
+def untested(tmp_path: Path) -> str:
+    X, y = images(60, 0)
+    path = tmp_path / "untested.npz"
+    np.savez(path, X=X, y=y)
+    return str(path)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on standard error."""
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("pydarts: error: ")
+    return lines[0]
+
+
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(*_: object, **__: object) -> None:
+        pytest.fail("work began")
+
+    for name in ("search", "train"):
+        monkeypatch.setattr(cli, name, called)
+    monkeypatch.setattr(cli.datasets, "load", called)
+
+
+class TestSearch:
+    def test_all_is_said_and_saved(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "new" / "out"
+        options = ["--max-images", "all", "--no-flip", "--seed", "3"]
+        assert cli.main(["search", data, "--out", str(out), *TINY, *options]) == 0
+        shown = capsys.readouterr()
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
+
+        genotype = Genotype.from_json((out / "genotype.json").read_text())
+        assert Genotype.parse(shown.out) == genotype
+        model = Model.load(out / "model")
+        assert model.genotype == genotype
+        assert model.classes == ("a", "b")
+
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["state"] == "finished"
+        assert summary["accuracy"] == model.score(*images(20, 1))
+        assert f"20 test images, which nothing was learned from: {summary['accuracy']:.2%}" in (
+            shown.out
+        )
+        assert summary["search_seconds"] > 0 < summary["train_seconds"]
+        assert summary["num_weights"] == model.num_weights
+        assert summary["pydarts"] == __version__
+
+        config = json.loads((out / "config.json").read_text())
+        given = {"preset": "quick", "channels": 1, "cells": 3, "epochs": 1, "batch_size": 8}
+        assert given.items() <= config.items()
+        assert (config["max_images"], config["flip"], config["seed"]) == (None, False, 3)
+        assert (model.config.seed, model.config.epochs) == (3, 2)
+        for name, epochs in (("history.csv", 1), ("train_history.csv", 2)):
+            with (out / name).open(newline="") as file:
+                assert [row["epoch"] for row in csv.DictReader(file)] == [
+                    str(epoch + 1) for epoch in range(epochs)
+                ]
+
+        # Neither stream is a terminal here.
+        assert len(re.findall(r"^epoch .*$", shown.err, re.MULTILINE)) == 3
+        assert not re.search(r"[^\n\x20-\x7e]", shown.out + shown.err)
+        lines = [line for line in shown.out.splitlines() if str(tmp_path) not in line]
+        assert max(map(len, lines)) < 80
+
+    def test_nothing_is_written_without_out(
+        self,
+        untested: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert cli.main(["search", untested, *TINY, "--no-progress"]) == 0
+        shown = capsys.readouterr()
+        assert names(tmp_path) == {"untested.npz"}
+        assert "Nothing was saved; --out DIR keeps" in shown.out
+        assert "a fifth of each class is held out" in shown.out
+        assert "48 to learn from and 12 to test on" in shown.out
+        assert shown.err == ""
+
+    def test_held_out_images_are_not_learned_from(
+        self, untested: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen = []
+        for name in ("search", "train"):
+            real = getattr(cli, name)
+
+            def spy(*arguments: object, real: object = real, **options: object) -> object:
+                seen.append(arguments[-2:])
+                return real(*arguments, **options)  # type: ignore[operator]
+
+            monkeypatch.setattr(cli, name, spy)
+        out = tmp_path / "out"
+        assert cli.main(["search", untested, "--out", str(out), *TINY]) == 0
+        X, y, X_test, y_test = hold_out(*images(60, 0))
+        for learned in seen:
+            np.testing.assert_array_equal(learned[0], X)
+            np.testing.assert_array_equal(learned[1], y)
+        assert len(seen) == 2
+        accuracy = json.loads((out / "summary.json").read_text())["accuracy"]
+        assert accuracy == Model.load(out / "model").score(X_test, y_test)
+
+    def test_no_train(self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = tmp_path / "out"
+        # A training batch that would be refused does not matter.
+        options = [*NET, "--epochs", "1", "--no-train", "--train-batch-size", "1000"]
+        assert cli.main(["search", data, "--out", str(out), *options]) == 0
+        assert names(out) == SEARCH_FILES
+        command = capsys.readouterr().out.splitlines()[-1]
+        assert command == f"To train it: pydarts train {out} {data}"
+
+    def test_every_option_arrives(self, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = {
+            "alpha_betas": (["0.1", "0.2"], [0.1, 0.2]),
+            "max_images": (["all"], None),
+            "epochs": (["7"], 7),
+            "order": (["1"], 1),
+            "train_fraction": (["0.25"], 0.25),
+            "momentum": (["0.25"], 0.25),
+            "drop_path": (["0.25"], 0.25),
+        }
+        arguments: list[str] = []
+        wanted: list[dict[str, object]] = []
+        for config, prefix in ((SearchConfig, "--"), (TrainConfig, "--train-")):
+            wanted.append({})
+            for option in config.options():
+                text, value = values.get(option.name, (["3"], 3))
+                if option.type == "bool":
+                    text, value = [], True
+                arguments += [prefix + option.name.replace("_", "-"), *text]
+                wanted[-1][option.name] = value
+        got: list[dict[str, object]] = []
+        real = cli.search
+
+        def search(*arguments: object, **options: object) -> object:
+            got.append(options)
+            tiny = {"channels": 1, "cells": 1, "epochs": 1, "batch_size": 2, "progress": False}
+            return real(*images(8, 0), **tiny)  # type: ignore[arg-type]
+
+        def train(*_: object, **options: object) -> None:
+            got.append(options)
+            raise MemoryError
+
+        monkeypatch.setattr(cli, "search", search)
+        monkeypatch.setattr(cli, "train", train)
+        assert cli.main(["search", data, *arguments]) == 1
+        for options, expected in zip(got, wanted, strict=True):
+            assert expected.items() <= options.items()
+
+    def test_training_takes_preset_and_seed_of_the_search(
+        self, data: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        got: list[dict[str, object]] = []
+
+        def train(*_: object, **options: object) -> None:
+            got.append(options)
+            raise MemoryError
+
+        monkeypatch.setattr(cli, "train", train)
+        common = ["search", data, *TINY, "--preset", "standard", "--seed", "5"]
+        assert cli.main(common) == 1
+        assert cli.main([*common, "--train-preset", "paper", "--train-seed", "6"]) == 1
+        chosen = [(options["preset"], options["seed"]) for options in got]
+        assert chosen == [("standard", 5), ("paper", 6)]
+
+
+class TestOut:
+    def test_what_exists_is_not_overwritten(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "notes").write_text("mine")
+        for command in (["search", data], ["train", "DARTS_V1", data]):
+            assert cli.main([*command, "--out", str(tmp_path / "out")]) == 2
+            assert "--force" in error(capsys)
+        assert (tmp_path / "out" / "notes").read_text() == "mine"
+
+    def test_force_leaves_no_stale_model(self, data: str, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        (out / "model").mkdir(parents=True)
+        for name in ("notes", "model/model.json", "genotype.json"):
+            (out / name).write_text("old")
+        options = [*NET, "--epochs", "1", "--no-train", "--force", "--no-progress"]
+        assert cli.main(["search", data, "--out", str(out), *options]) == 0
+        assert (out / "notes").read_text() == "old"
+        assert not (out / "model" / "model.json").exists()
+        Genotype.from_json((out / "genotype.json").read_text())
+
+    @pytest.mark.parametrize("inside", ["", "sub/sub"])
+    def test_a_file_in_the_way(
+        self,
+        inside: str,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        (tmp_path / "file").touch()
+        assert cli.main(["search", data, "--force", "--out", str(tmp_path / "file" / inside)]) == 2
+        assert "cannot be written to" in error(capsys)
+
+    def test_no_permission(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def refuse(**_: object) -> None:  # as root, no folder refuses by itself
+            raise PermissionError(13, "Permission denied")
+
+        no_work(monkeypatch)
+        monkeypatch.setattr(cli.tempfile, "TemporaryFile", refuse)
+        assert cli.main(["search", data, "--out", str(tmp_path / "out")]) == 2
+        assert "cannot be written to: Permission denied" in error(capsys)
+
+
+class TestTrain:
+    def test_a_search_goes_on(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found, out = tmp_path / "found", tmp_path / "out"
+        found.mkdir()
+        (found / "genotype.json").write_text(DARTS_V2.to_json())
+        assert cli.main(["train", str(found), data, "--out", str(out), *TINY_TRAIN]) == 0
+        model = Model.load(out / "model")
+        assert model.genotype == DARTS_V2
+        assert names(out) == {"genotype.json", "summary.json", *TRAIN_FILES}
+        assert f"{model.score(*images(20, 1)):.2%}" in capsys.readouterr().out
+
+    def test_forms_of_a_genotype(self, tmp_path: Path) -> None:
+        (tmp_path / "genotype.json").write_text(DARTS_V2.to_json())
+        (tmp_path / "text").write_text(f"# found\nDARTS = {DARTS_V2}\n")
+        for form in (tmp_path, tmp_path / "genotype.json", tmp_path / "text", DARTS_V2):
+            assert cli._read_genotype(str(form)) == DARTS_V2
+        assert cli._read_genotype("DARTS_V1") == DARTS_V1
+        assert cli._read_genotype("DARTS_V2") == DARTS_V2
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("DARTS_V3", "no genotype 'DARTS_V3': give DARTS_V1, DARTS_V2"),
+            ("{file}", "{file}: malformed genotype JSON"),
+            ("Genotype(normal=[", "malformed genotype"),
+            (str(DARTS_V1).replace("skip_connect", "hop"), "hop"),
+        ],
+    )
+    def test_no_genotype(
+        self,
+        text: str,
+        words: str,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        file = tmp_path / "bad.json"
+        file.write_text('{"format": "pyda')
+        assert cli.main(["train", text.replace("{file}", str(file)), data]) == 2
+        assert words.replace("{file}", str(file)) in error(capsys)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--batch-size", "0"], "--batch-size (=0) must be at least 2"),
+            (["--train-batch-size", "1"], "--train-batch-size (=1) must be at least 2"),
+            (["--lr", "nan"], "--lr (=nan) must be"),
+            (["--alpha-betas", "0.5", "1"], "--alpha-betas (=1.0) must be"),
+            (["--threads", "0"], "--threads (=0) must be at least 1"),
+            (["--order", "3"], "argument --order: invalid choice"),
+            (["--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+            (["--max-images", "some"], "argument --max-images: 'some' is neither a number nor all"),
+            (["--epoch", "3"], "unrecognized arguments: --epoch 3 (see pydarts search --help)"),
+            (["--preset", "slow"], "argument --preset: invalid choice: 'slow'"),
+        ],
+    )
+    def test_option(
+        self,
+        options: list[str],
+        words: str,
+        data: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        assert cli.main(["search", data, *options]) == 2
+        assert words in error(capsys)
+
+    def test_batches_larger_than_the_data(
+        self, data: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = ["--batch-size", "25", "--train-batch-size", "48", "--no-progress"]
+        assert cli.main(["search", data, *options]) == 2
+        assert "--batch-size (=25) is larger than either half" in error(capsys)
+        monkeypatch.setattr(cli, "search", lambda *_, **__: pytest.fail("work began"))
+        assert cli.main(["search", data, "--batch-size", "8", "--train-batch-size", "49"]) == 2
+        assert "--train-batch-size (=49) is larger than the training set: 48" in error(capsys)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"X": np.full((48, 8, 8), np.nan)}, "data.npz: `X` holds 3072 pixel(s) that are NaN"),
+            ({"y": np.zeros(48)}, "data.npz: `y` holds one class only"),
+            ({"y": np.zeros(47)}, "47 labels"),
+            ({"y_test": np.resize(["a", "c"], 20)}, "'c'"),
+            ({"X_test": np.full((20, 8, 8), np.inf)}, "data.npz (test): `X` holds"),
+            ({"y": np.resize([b"a", b"b"], 48), "y_test": np.full(20, b"a")}, "cannot be saved"),
+            ({"X": np.zeros((48, 5, 8, 8)), "X_test": np.zeros((20, 5, 8, 8))}, "--image-layout"),
+        ],
+    )
+    def test_data(
+        self,
+        changes: dict[str, np.ndarray],
+        words: str,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        with np.load(data) as arrays:
+            np.savez(data, **{**arrays, **changes})
+        assert cli.main(["search", data, *TINY, "--out", str(tmp_path / "out")]) == 2
+        assert words in error(capsys)
+
+    def test_no_data(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["search", str(tmp_path / "none")]) == 2
+        assert "no dataset" in error(capsys)
+        (tmp_path / "short.npz").write_bytes(b"PK\3\4")
+        assert cli.main(["train", "DARTS_V1", str(tmp_path / "short.npz")]) == 2
+        assert "short.npz is damaged" in error(capsys)
+
+    def test_debug_shows_where(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["search", str(tmp_path / "none"), "--debug"]) == 2
+        assert "Traceback" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [[], ["find"], ["search"], ["train", "DARTS_V1"]])
+    def test_usage(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(arguments) == 2
+        assert "--help" in error(capsys)
+
+
+class TestCutShort:
+    """Whatever ends a run early, what there is by then is saved."""
+
+    def test_diverged_search(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        options = [*TINY, "--lr", "1e30", "--clip", "1e30", "--no-progress"]
+        assert cli.main(["search", data, "--out", str(out), *options]) == 1
+        assert re.search(r"search stopped at step \d+: .*nan", error(capsys))
+        assert names(out) == SEARCH_FILES
+        assert json.loads((out / "summary.json").read_text())["state"] == "diverged"
+
+    def test_diverged_training(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        options = [*TINY, "--train-lr", "1e30", "--train-clip", "1e30", "--no-progress"]
+        assert cli.main(["search", data, "--out", str(out), *options]) == 1
+        assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
+
+    def test_failed_training(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def train(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(cli, "train", train)
+        out = tmp_path / "out"
+        assert cli.main(["search", data, "--out", str(out), *TINY, "--no-progress"]) == 1
+        assert "MemoryError" in error(capsys)
+        assert names(out) == SEARCH_FILES - {"summary.json"}
+
+    def test_interrupt_between_search_and_training(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def train(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli, "train", train)
+        out = tmp_path / "out"
+        assert cli.main(["search", data, "--out", str(out), *TINY]) == 130
+        assert names(out) == SEARCH_FILES
+        assert "pydarts train" in capsys.readouterr().out
+
+    def test_interrupt_waits_for_files(self) -> None:
+        done = []
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt), cli._uninterrupted():
+                signal.raise_signal(signal.SIGINT)
+                done.append("whole")
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert done
+
+
+def start(*arguments: str, python: tuple[str, ...] = ("-m", "pydarts")) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [sys.executable, *python, *arguments], stdout=pipe, stderr=pipe, text=True
+    )
+
+
+# Jobs in the background, as those of CI may be, ignore SIGINT, and so do their children.
+HEED_SIGINT = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pydarts.cli import main
+sys.exit(main())
+"""
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_ctrl_c(command: str, data: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    what = ["search", data, *TRAIN_NET] if command == "search" else ["train", "DARTS_V1", data]
+    endless = [*NET, "--epochs", "1000000", "--threads", "1", "--out", str(out)]
+    with start(*what, *endless, python=("-c", HEED_SIGINT)) as process:
+        try:
+            assert process.stderr is not None
+            while not (line := process.stderr.readline()).startswith("epoch   2/"):
+                assert line
+            began = time.monotonic()
+            os.kill(process.pid, signal.SIGINT)
+            shown, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert time.monotonic() - began < 10
+    assert f"Interrupted.\nSaved in {out}:" in shown
+    assert "Traceback" not in errors
+    assert json.loads((out / "summary.json").read_text())["state"] == "interrupted"
+    if command == "search":
+        assert names(out) == SEARCH_FILES
+        assert Genotype.parse(shown) == Genotype.from_json((out / "genotype.json").read_text())
+    else:
+        assert len(Model.load(out / "model").history) >= 2
+
+
+@posix
+def test_a_reader_that_leaves_does_not_stop_the_work(data: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with start("search", data, "--out", str(out), *TINY) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 0
+    assert names(out) == SEARCH_FILES | TRAIN_FILES
+    assert "BrokenPipe" not in errors
+
+
+def test_module_and_info() -> None:
+    with start("info") as process:
+        shown, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in shown.splitlines())
+    assert rows["pydarts"] == __version__
+    assert rows["numpy"] == np.__version__
+    assert int(rows["threads"]) >= 1
+    assert re.fullmatch(r"(\w+) \(available: .*\b\1\b.*\)", rows["instruction set"])
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pydarts {__version__}\n"
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_help(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    helps = {}
+    for command in ("search", "train", "info"):
+        assert cli.main([command, "--help"]) == 0
+        helps[command] = capsys.readouterr().out
+        assert max(map(len, helps[command].splitlines())) < 80
+    for config, command, prefix in (
+        (SearchConfig, "search", ""),
+        (TrainConfig, "search", "train-"),
+        (TrainConfig, "train", ""),
+    ):
+        for option in config.options():
+            name = option.name.replace("_", "-")
+            assert re.search(rf"^  --{prefix}{name}\b", helps[command], re.MULTILINE)
+
+
+def test_help_tells_defaults(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    cli.main(["search", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--max-images N|all search on a random sample of this many images" in text
+    for shown in ("(quick 3000, standard 10000, paper all)", "(default: 0.5 0.999)"):
+        assert shown in text
+    assert "auto: about 300,000 images in all (quick auto, standard 50, paper 600)" in text
+    assert "(as --seed)" in text
+
+
+class TestProgress:
+    @pytest.mark.parametrize(
+        ("terminal", "options", "bar", "lines"),
+        [
+            (False, [], False, True),
+            (True, [], True, True),
+            (False, ["--progress"], True, True),
+            (True, ["--no-progress"], False, False),
+        ],
+    )
+    def test_a_bar_in_a_terminal(
+        self,
+        terminal: bool,
+        options: list[str],
+        bar: bool,
+        lines: bool,
+        data: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        assert cli.main(["train", "DARTS_V1", data, *TINY_TRAIN, *options]) == 0
+        errors = capsys.readouterr().err
+        assert ("train: 100%|" in errors) == bar
+        assert len(re.findall("epoch   1/1", errors)) == lines
