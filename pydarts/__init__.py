@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Differentiable architecture search on multicore CPUs."""
 
+import os as _os
+
+# GCC's OpenMP lets a waiting thread spin for milliseconds, which on a busy machine costs a time slice at every
+# barrier of the engine (there are thousands a second). Read once, when the runtime is loaded below.
+_os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 from pydarts import bilevel
 from pydarts._core import __version__
 from pydarts.genotype import DARTS_V1, DARTS_V2, Genotype
