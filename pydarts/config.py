@@ -210,7 +210,7 @@ class TrainConfig(Config):
     }
 
     def fit_epochs(self, images: int) -> TrainConfig:
-        """With `epochs` filled in: about 300,000 images seen, in 4 to 60 passes."""
+        """With `epochs` filled in: about 400,000 images seen, in 4 to 60 passes."""
         if self.epochs is not None:
             return self
-        return dataclasses.replace(self, epochs=min(60, max(4, round(300_000 / images))))
+        return dataclasses.replace(self, epochs=min(60, max(4, round(400_000 / images))))

@@ -8,7 +8,9 @@ namespace pydarts {
 
 int Planner::add(std::size_t size, int birth, int death) {
   constexpr std::size_t kAlign = 16;  // elements: at least one cache line of float32
-  size = (size + kAlign - 1) / kAlign * kAlign;
+  // Planes of 32 x 32 pixels are whole pages long; without a shift all buffers would compete for one cache set.
+  constexpr std::size_t kShift = 9 * kAlign;
+  size = (size + kAlign - 1) / kAlign * kAlign + kShift;
   buffers_.push_back({size, birth, death, 0});
   return static_cast<int>(buffers_.size()) - 1;
 }

@@ -75,7 +75,7 @@ std::size_t tile_size(int samples, int blocks, int h, int w, int halo) {
 
 std::size_t unit_scratch(const UnitShape& s, int samples) {
   const std::size_t capacity = s.out_w > kChunk ? s.out_w : kChunk;
-  const std::size_t chunk = capacity * kLanes;
+  const std::size_t chunk = capacity * kLanes + kChunkPad;
   const std::size_t dz = s.spread == Spread::gather      ? s.z_blocks() * chunk
                          : s.spread == Spread::depthwise ? tile_size(samples, s.in_blocks, s.out_h, s.out_w, s.pad)
                                                          : 0;

@@ -12,6 +12,7 @@ namespace pydarts {
 
 constexpr int kLanes = 8;
 constexpr int kMaxTaps = 64;
+constexpr int kChunkPad = 16;
 constexpr int kChunk = 128;  // pixels that a unit works on at a time, unless one row is longer
 
 constexpr int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }

@@ -33,7 +33,7 @@ static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, 
 template <class T>
 static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
   using V = Vec<T>;
-  constexpr int kTogether = 4;
+  constexpr int kTogether = 8;
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
       V shift = V::zero();
@@ -51,7 +51,8 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
           V scale = V::load(terms[t].scale + b * kLanes);
           if (terms[t].factor) scale = scale * V::fill(terms[t].factor[n]);
           const T* y = terms[t].y.data + n * terms[t].y.stride + at + p * kLanes;
-          unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u].add_product(scale, V::load(y + u * kLanes)); });
+          unroll<decltype(size)::value>([&](auto u)
+                                            PYDARTS_INLINED { acc[u].add_product(scale, V::load(y + u * kLanes)); });
         }
         unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u].store(out + (p + u) * kLanes); });
       };
@@ -59,6 +60,19 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
       for (; p + kTogether <= plane; p += kTogether) pixels(p, Index<kTogether>{});
       for (; p < plane; ++p) pixels(p, Index<1>{});
     }
+}
+
+// Four sums at a time: one alone would wait for the latency of each addition.
+template <class T>
+static Vec<T> plane_sum(const T* x, int plane) {
+  using V = Vec<T>;
+  V sum[4];
+  unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = V::zero(); });
+  int p = 0;
+  for (; p + 4 <= plane; p += 4)
+    unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = sum[u] + V::load(x + (p + u) * kLanes); });
+  for (; p < plane; ++p) sum[0] = sum[0] + V::load(x + p * kLanes);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 template <class T>
@@ -70,8 +84,7 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
     for (int b = 0; b < blocks; ++b) {
       const std::size_t at = std::size_t(b) * plane * kLanes;
       const T* gn = g.data + n * g.stride + at;
-      V total = V::zero();
-      for (int p = 0; p < plane; ++p) total = total + V::load(gn + p * kLanes);
+      const V total = plane_sum(gn, plane);
       for (int t = 0; t < count; ++t) {
         const V mean = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
         const T* y = terms[t].y.data + n * terms[t].y.stride + at;
@@ -134,16 +147,22 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
       const T* in = y.data + n * y.stride + at;
       T* to = g.data + n * g.stride + at;
       const V a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes), m = V::load(mean + b * kLanes);
-      V first = V::zero(), second = V::zero();
-      for (int p = 0; p < plane; ++p) {
+      V first[2] = {V::zero(), V::zero()}, second[2] = {V::zero(), V::zero()};
+      auto pixel = [&](int p, auto u) PYDARTS_INLINED {
         const V value = V::load(in + p * kLanes);
         V grad = V::load(d + p * kLanes);
         if (relu) grad = V::where_positive(value * a + c, grad);
         grad.store(to + p * kLanes);
-        first = first + grad;
-        second.add_product(grad, value - m);
+        first[u] = first[u] + grad;
+        second[u].add_product(grad, value - m);
+      };
+      int p = 0;
+      for (; p + 2 <= plane; p += 2) {
+        pixel(p, Index<0>{});
+        pixel(p + 1, Index<1>{});
       }
-      first.add_to(moments + b * kLanes);
-      second.add_to(moments + lanes + b * kLanes);
+      if (p < plane) pixel(p, Index<0>{});
+      (first[0] + first[1]).add_to(moments + b * kLanes);
+      (second[0] + second[1]).add_to(moments + lanes + b * kLanes);
     }
 }

@@ -15,7 +15,8 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
                                         const T* weights, int columns, int k_blocks, T* sums) {
   using V = Vec<T>;
   V acc[Pixels][Blocks];
-  unroll<Pixels>([&](auto p) PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n] = V::zero(); }); });
+  unroll<Pixels>([&](auto p)
+                     PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n] = V::zero(); }); });
   const T* row = weights + block * kLanes;
   for (int kb = 0; kb < k_blocks; ++kb) {
     const T* zk = z + kb * z_block + pixel * kLanes;
@@ -30,21 +31,22 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
   }
   unroll<Blocks>([&](auto n) PYDARTS_INLINED {
     T* out = to.out + (block + n) * to.out_block;
-    [[maybe_unused]] V sum = V::zero(), squares = V::zero();
+    // Two of each: one alone would wait for the latency of each addition.
+    [[maybe_unused]] V sum[2] = {V::zero(), V::zero()}, squares[2] = {V::zero(), V::zero()};
     unroll<Pixels>([&](auto p) PYDARTS_INLINED {
       V value = acc[p][n];
       T* place = out + to.offset[pixel + p];
       if constexpr (Accumulate) value = value + V::load(place);
       value.store(place);
       if constexpr (Sums) {
-        sum = sum + value;
-        squares.add_product(value, value);
+        sum[p % 2] = sum[p % 2] + value;
+        squares[p % 2].add_product(value, value);
       }
     });
     if constexpr (Sums) {
       T* s = sums + (block + n) * 2 * kLanes;
-      (V::load(s) + sum).store(s);
-      (V::load(s + kLanes) + squares).store(s + kLanes);
+      (V::load(s) + (sum[0] + sum[1])).store(s);
+      (V::load(s + kLanes) + (squares[0] + squares[1])).store(s + kLanes);
     }
   });
 }

@@ -7,6 +7,9 @@ static int chunk_capacity(const UnitShape& s) { return s.out_w > kChunk ? s.out_
 // rows of a large one.
 struct Chunk {
   int sample, samples, first, last, pixels;
+
+  // Distance between the blocks of a chunk's buffers: not a whole page, or all blocks would share cache sets.
+  std::size_t block() const { return std::size_t(pixels) * kLanes + kChunkPad; }
 };
 
 template <class F>
@@ -56,7 +59,7 @@ static const T* tile_at(const UnitShape& s, const UnitInput<T>& in, int sample, 
   return in.x.data + sample * in.x.stride + (block * plane + std::size_t(y + in.halo) * pitch + x + in.halo) * kLanes;
 }
 
-// z: [z_blocks][pixels][lane] of one chunk.
+// z: [z_blocks][pixels][lane] of one chunk, blocks c.block() apart.
 template <class T>
 static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c) {
   using V = Vec<T>;
@@ -64,7 +67,7 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
   for (int b = 0; b < s.in_blocks; ++b)
     for (int n = 0; n < c.samples; ++n) {
       const int sample = c.sample + n;
-      T* zb = z + (std::size_t(b) * c.pixels + n * rows * s.out_w) * kLanes;
+      T* zb = z + b * c.block() + n * rows * s.out_w * kLanes;
       switch (s.spread) {
         case Spread::pointwise: {
           const T* x = in.x.data + sample * in.x.stride + (b * s.in_plane() + c.first * s.in_w) * kLanes;
@@ -94,7 +97,7 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
         }
         case Spread::gather:
           for (int t = 0; t < s.taps; ++t) {
-            T* zt = zb + std::size_t(t) * s.in_blocks * c.pixels * kLanes;
+            T* zt = zb + std::size_t(t) * s.in_blocks * c.block();
             for (int y = c.first; y < c.last; ++y) {
               const T* x = tile_at(s, in, sample, b, y * s.stride_h + s.tap_y[t], s.tap_x[t]);
               for (int p = 0; p < s.out_w; ++p, zt += kLanes) V::load(x + p * s.stride_w * kLanes).store(zt);
@@ -111,14 +114,14 @@ static void unit_forward(const UnitForward<T>& a) {
   const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
   const int lanes = s.out_blocks * kLanes;
   T* z = a.scratch;
-  T* sums = z + std::size_t(s.z_blocks()) * chunk_capacity(s) * kLanes;
+  T* sums = z + s.z_blocks() * (std::size_t(chunk_capacity(s)) * kLanes + kChunkPad);
   int* offset = reinterpret_cast<int*>(sums + 2 * lanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
     spread(z, s, in, c);
     chunk_offsets(offset, c, s.out_w, a.y.stride, 0);
     for (int i = 0; i < 2 * lanes; ++i) sums[i] = 0;
-    product<T, false, true>({a.y.data, offset, std::size_t(s.out_plane()) * kLanes}, c.pixels, z,
-                            std::size_t(c.pixels) * kLanes, a.product, s.z_blocks(), s.out_blocks, sums);
+    product<T, false, true>({a.y.data, offset, std::size_t(s.out_plane()) * kLanes}, c.pixels, z, c.block(), a.product,
+                            s.z_blocks(), s.out_blocks, sums);
     for (int b = 0; b < s.out_blocks; ++b)
       for (int i = 0; i < kLanes; ++i) {
         a.sums[b * kLanes + i] += double(sums[b * 2 * kLanes + i]);
@@ -127,14 +130,15 @@ static void unit_forward(const UnitForward<T>& a) {
   });
 }
 
-// dy of one chunk: [out_blocks][pixels][lane].
+// dy of one chunk: [out_blocks][pixels][lane], blocks c.block() apart.
 template <class T>
-static void unit_output_gradient(T* dy, const UnitBackward<T>& a, const Chunk& c) {
+static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Chunk& c) {
   using V = Vec<T>;
   const UnitShape& s = *a.shape;
   const int count = (c.last - c.first) * s.out_w;
   for (int b = 0; b < s.out_blocks; ++b) {
     const V weight = V::load(a.a + b * kLanes), slope = V::load(a.b + b * kLanes), level = V::load(a.c + b * kLanes);
+    T* dy = dy_chunk + b * c.block();
     for (int n = 0; n < c.samples; ++n) {
       const int sample = c.sample + n;
       const std::size_t at = (std::size_t(b) * s.out_plane() + c.first * s.out_w) * kLanes;
@@ -147,6 +151,21 @@ static void unit_output_gradient(T* dy, const UnitBackward<T>& a, const Chunk& c
         value.add_product(scaled, V::load(g + p * kLanes));
         value.store(dy);
       }
+    }
+  }
+}
+
+// Asks for the next chunk's y and g while this one is worked on: the streams are too short for the hardware to see.
+template <class T>
+static void prefetch_next(const UnitBackward<T>& a, const Chunk& c) {
+  const UnitShape& s = *a.shape;
+  const int rows = c.last - c.first, last = c.last + rows < s.out_h ? c.last + rows : s.out_h;
+  for (int b = 0; b < s.out_blocks; ++b) {
+    const std::size_t plane = std::size_t(b) * s.out_plane();
+    const std::size_t first = (plane + c.last * s.out_w) * kLanes, end = (plane + last * s.out_w) * kLanes;
+    for (std::size_t at = first; at < end; at += 64 / sizeof(T)) {
+      PYDARTS_PREFETCH(a.y.data + c.sample * a.y.stride + at);
+      PYDARTS_PREFETCH(a.g.data + c.sample * a.g.stride + at);
     }
   }
 }
@@ -194,7 +213,7 @@ static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const C
   using V = Vec<T>;
   for (int t = 0; t < s.taps; ++t)
     for (int b = 0; b < s.in_blocks; ++b) {
-      const T* d = dz + std::size_t(t * s.in_blocks + b) * c.pixels * kLanes;
+      const T* d = dz + (t * s.in_blocks + b) * c.block();
       for (int n = 0; n < c.samples; ++n)
         for (int y = c.first; y < c.last; ++y, d += s.out_w * kLanes) {
           const int at_y = y * s.stride_h + s.tap_y[t];
@@ -213,7 +232,7 @@ template <class T>
 static void unit_backward(const UnitBackward<T>& a) {
   const UnitShape& s = *a.shape;
   const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
-  const std::size_t capacity = std::size_t(chunk_capacity(s)) * kLanes;
+  const std::size_t capacity = std::size_t(chunk_capacity(s)) * kLanes + kChunkPad;
   T* z = a.scratch;
   T* dy = z + s.z_blocks() * capacity;
   T* turned = dy + s.out_blocks * capacity;
@@ -224,8 +243,9 @@ static void unit_backward(const UnitBackward<T>& a) {
   if (halo > 0) __builtin_memset(dz, 0, sizeof(T) * a.samples * s.in_blocks * dz_block);
   const bool wants_x = a.dx.data != nullptr;
   for_chunks(s, a.samples, [&](const Chunk& c) {
-    const std::size_t chunk_block = std::size_t(c.pixels) * kLanes;
+    const std::size_t chunk_block = c.block();
     unit_output_gradient(dy, a, c);
+    prefetch_next(a, c);
     if (a.d_product) {
       spread(z, s, in, c);
       product_backward_weight(a.d_product, z, chunk_block, dy, chunk_block, s.z_blocks(), s.out_blocks, c.pixels);
