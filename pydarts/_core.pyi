@@ -48,7 +48,7 @@ class Network32:
     def norms(self) -> list[tuple[str, int, int]]: ...
     @property
     def alpha_groups(self) -> list[tuple[str, int, int, int]]: ...
-    def memory(self, samples: int, height: int, width: int, backward: bool) -> int: ...
+    def memory(self, samples: int, height: int, width: int, backward: bool) -> tuple[int, int]: ...
     def logits(self, images: _Array, training: bool) -> _Array: ...
     def evaluate(
         self,
@@ -84,6 +84,8 @@ class BilevelStep32:
         beta2: float,
         alpha_weight_decay: float,
         epsilon: float,
+        central: bool,
+        reuse_gradient: bool,
     ) -> None: ...
     def __call__(
         self, net: Network32, x: _Array, y: _Array, x_valid: _Array, y_valid: _Array, lr: float
@@ -100,7 +102,13 @@ class WeightStep32:
     ) -> tuple[float, int]: ...
 
 def supernet32(
-    channels: int, cells: int, classes: int, in_channels: int, seed: int, threads: int
+    channels: int,
+    cells: int,
+    classes: int,
+    in_channels: int,
+    recompute: bool,
+    seed: int,
+    threads: int,
 ) -> Network32: ...
 def derived32(
     channels: int,
@@ -113,6 +121,7 @@ def derived32(
     reduce_concat: list[int],
     auxiliary: bool,
     auxiliary_weight: float,
+    recompute: bool,
     seed: int,
     threads: int,
 ) -> Network32: ...
@@ -131,6 +140,7 @@ def arch_gradient32(
     momentum_buffer: _Array | None,
     weight_decay: float,
     epsilon: float,
+    central: bool,
 ) -> _Array: ...
 def hessian_vector_product32(
     gradient: Callable[[_Array], _Array], w: _Array, v: _Array, epsilon: float
@@ -157,7 +167,7 @@ class Network64:
     def norms(self) -> list[tuple[str, int, int]]: ...
     @property
     def alpha_groups(self) -> list[tuple[str, int, int, int]]: ...
-    def memory(self, samples: int, height: int, width: int, backward: bool) -> int: ...
+    def memory(self, samples: int, height: int, width: int, backward: bool) -> tuple[int, int]: ...
     def logits(self, images: _Array, training: bool) -> _Array: ...
     def evaluate(
         self,
@@ -193,6 +203,8 @@ class BilevelStep64:
         beta2: float,
         alpha_weight_decay: float,
         epsilon: float,
+        central: bool,
+        reuse_gradient: bool,
     ) -> None: ...
     def __call__(
         self, net: Network64, x: _Array, y: _Array, x_valid: _Array, y_valid: _Array, lr: float
@@ -209,7 +221,13 @@ class WeightStep64:
     ) -> tuple[float, int]: ...
 
 def supernet64(
-    channels: int, cells: int, classes: int, in_channels: int, seed: int, threads: int
+    channels: int,
+    cells: int,
+    classes: int,
+    in_channels: int,
+    recompute: bool,
+    seed: int,
+    threads: int,
 ) -> Network64: ...
 def derived64(
     channels: int,
@@ -222,6 +240,7 @@ def derived64(
     reduce_concat: list[int],
     auxiliary: bool,
     auxiliary_weight: float,
+    recompute: bool,
     seed: int,
     threads: int,
 ) -> Network64: ...
@@ -240,6 +259,7 @@ def arch_gradient64(
     momentum_buffer: _Array | None,
     weight_decay: float,
     epsilon: float,
+    central: bool,
 ) -> _Array: ...
 def hessian_vector_product64(
     gradient: Callable[[_Array], _Array], w: _Array, v: _Array, epsilon: float

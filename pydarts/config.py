@@ -110,6 +110,7 @@ def _number(option: dataclasses.Field[Any], value: Any) -> int | float:
     return int(value) if integer else float(value)
 
 
+_MEMORY = "store, or recompute to trade time for memory"
 _AUGMENTATION = {
     "crop_padding": "random crop after padding by this many pixels",
     "flip": "random horizontal flip (wrong for digits and letters)",
@@ -135,6 +136,11 @@ class SearchConfig(Config):
     alpha_betas: tuple[float, float] = _option((0.5, 0.999), "Adam's decay rates", 0, 1)
     alpha_weight_decay: float = _option(1e-3, "weight decay of the alphas")
     epsilon: float = _option(0.01, "step of the finite difference, over |v|", positive=True)
+    hvp: str = _option(
+        "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
+    )
+    reuse_gradient: bool = _option(False, "step w with the virtual step's gradient (faster)")
+    memory: str = _option("store", _MEMORY, choices=("store", "recompute"))
     train_fraction: float = _option(0.5, "share of the images that the weights learn on", 0, 1)
     max_images: int | None = _option(
         None, "search on a random sample of this many images", 4, none="all"
@@ -171,7 +177,7 @@ class TrainConfig(Config):
     channels: int = _option(36, "channels of the first cells", 1)
     cells: int = _option(20, "number of cells", 1)
     epochs: int | None = _option(
-        600, "passes over the images; None: about 300,000 images in all", 1, none="auto"
+        600, "passes over the images; None: about 400,000 images in all", 1, none="auto"
     )
     batch_size: int = _option(96, "images a batch", 2)
     lr: float = _option(0.025, "learning rate at the start of the cosine to zero", positive=True)
@@ -184,6 +190,7 @@ class TrainConfig(Config):
     crop_padding: int = _option(0, _AUGMENTATION["crop_padding"])
     flip: bool = _option(False, _AUGMENTATION["flip"])
     cutout: int = _option(0, _AUGMENTATION["cutout"])
+    memory: str = _option("store", _MEMORY, choices=("store", "recompute"))
     seed: int = _option(0, "of weights, batches and augmentation")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

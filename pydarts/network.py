@@ -17,6 +17,10 @@ Array = NDArray[Any]
 Alphas = dict[str, Array]
 
 
+# weights, gradient, momentum; of the second order: moved weights, v, gradient of the virtual step
+_WEIGHT_VECTORS = 6
+
+
 def _integer(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"`{name}` (={value!r}) must be an integer")
@@ -36,6 +40,13 @@ def engine_suffix(dtype: DTypeLike) -> str:
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"`dtype` (={dtype!r}) must be float32 or float64")
     return str(kind.itemsize * 8)
+
+
+def recompute(memory: str) -> bool:
+    """Whether ``memory`` says so."""
+    if memory not in ("store", "recompute"):
+        raise ValueError(f"`memory` (={memory!r}) must be 'store' or 'recompute'")
+    return memory == "recompute"
 
 
 class EngineNetwork:
@@ -104,6 +115,39 @@ class EngineNetwork:
         given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
         for view, new in zip(own.values(), self._checked("state", given, own), strict=True):
             view[...] = new
+
+    def memory_plan(
+        self, batch_size: int, image_size: int | tuple[int, int], *, training: bool = True
+    ) -> dict[str, int]:
+        """Bytes that work on a batch will take, known before anything runs.
+
+        Parameters
+        ----------
+        batch_size : images a batch.
+        image_size : their height and width, or one number for both.
+        training : whether gradients are wanted, by a whole search or training step.
+
+        Returns
+        -------
+        dict
+            ``activations``, ``scratch`` (of the kernels), ``weights`` (with gradient, optimiser and the
+            vectors of the second order) and their sum ``total``.
+        """
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        activations, scratch = self._engine.memory(
+            _integer("batch_size", batch_size, 1),
+            _integer("image_size", height, 1),
+            _integer("image_size", width, 1),
+            training,
+        )
+        weights = self.num_weights * self.dtype.itemsize * (_WEIGHT_VECTORS if training else 1)
+        total = activations + scratch + weights
+        return {
+            "activations": activations,
+            "scratch": scratch,
+            "weights": weights,
+            "total": total,
+        }
 
     def logits(self, x: ArrayLike, *, training: bool = True) -> Array:
         """Logits (N, classes) of images ``x`` (N, C, H, W), by batch or by running statistics."""
@@ -223,6 +267,8 @@ class Supernet(EngineNetwork):
     dtype : float32 for work, float64 for verification.
     seed : of the initial weights and alphas.
     threads : threads to use; None: all. Results are bit-for-bit the same for any number.
+    memory : ``"store"``, or ``"recompute"`` to keep only the inputs and outputs of the cells and
+        compute the rest again: a fraction of the memory for a third more time, the same results.
     """
 
     def __init__(
@@ -234,9 +280,10 @@ class Supernet(EngineNetwork):
         dtype: DTypeLike = "float32",
         seed: int = 0,
         threads: int | None = None,
+        memory: str = "store",
     ):
         sizes = _sizes(channels, cells, classes, in_channels)
-        super().__init__("supernet", sizes, dtype, seed, threads)
+        super().__init__("supernet", (*sizes, recompute(memory)), dtype, seed, threads)
 
     def genotype(self) -> Genotype:
         """The discrete cell that the present alphas stand for."""
@@ -249,7 +296,7 @@ class Network(EngineNetwork):
     Parameters
     ----------
     genotype : the two cells.
-    channels, cells, classes, in_channels, dtype, seed, threads : as in `Supernet`.
+    channels, cells, classes, in_channels, dtype, seed, threads, memory : as in `Supernet`.
     auxiliary : adds the auxiliary head behind cell 2 * cells // 3; the loss then holds it.
     auxiliary_weight : its weight in the loss.
     """
@@ -266,13 +313,14 @@ class Network(EngineNetwork):
         dtype: DTypeLike = "float32",
         seed: int = 0,
         threads: int | None = None,
+        memory: str = "store",
     ):
         g = genotype
         cell = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
         sizes = _sizes(channels, cells, classes, in_channels)
         super().__init__(
             "derived",
-            (*sizes, *cell, bool(auxiliary), float(auxiliary_weight)),
+            (*sizes, *cell, bool(auxiliary), float(auxiliary_weight), recompute(memory)),
             dtype,
             seed,
             threads,

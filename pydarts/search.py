@@ -156,6 +156,7 @@ def search(
         images.shape[1],
         seed=config.seed,
         threads=threads,
+        memory=config.memory,
     )
     step = BilevelStep(
         net,
@@ -167,6 +168,8 @@ def search(
         alpha_betas=config.alpha_betas,
         alpha_weight_decay=config.alpha_weight_decay,
         epsilon=config.epsilon,
+        hvp=config.hvp,
+        reuse_gradient=config.reuse_gradient,
     )
     result = SearchResult(config, net)
     started = time.perf_counter()

@@ -90,6 +90,7 @@ def train(
         auxiliary_weight=config.auxiliary_weight,
         seed=config.seed,
         threads=threads,
+        memory=config.memory,
     )
     model = Model(net, normalization, labels, images.shape[2:], config, image_layout=image_layout)
     if (X_valid is None) != (y_valid is None):

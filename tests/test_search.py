@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,66 @@ def test_defaults_of_the_original() -> None:
     assert {name: getattr(paper, name) for name in expected} == expected
     for preset in ("quick", "standard", "paper"):
         SearchConfig.make(preset, {})
+
+
+def test_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Look over the shoulder of the search: which images, in which order, at which rate.
+    module = sys.modules["pydarts.search"]
+    seen: dict[str, list[Any]] = {"train": [], "valid": [], "lr": [], "start": []}
+
+    class Spy(pydarts.bilevel.BilevelStep):
+        def __init__(self, net: pydarts.Supernet, **options: Any):
+            seen["start"].append({**net.state_dict(), **net.alphas})
+            super().__init__(net, **options)
+
+        def __call__(self, **batches: Any) -> Any:
+            for name, value in batches.items():
+                seen[name].append(value)
+            return super().__call__(**batches)
+
+    monkeypatch.setattr(module, "BilevelStep", Spy)
+    X, y = pictures(48)
+    result = small_search(X, y, seed=3)
+    start = pydarts.Supernet(2, 3, classes=3, in_channels=1, seed=3)
+    for name, a in {**start.state_dict(), **start.alphas}.items():
+        assert np.array_equal(seen["start"][0][name], a), name
+    assert seen["lr"] == [cosine(0.025, 0.001, epoch, 2) for epoch in (0, 1) for _ in range(3)]
+
+    def tell_apart(images: Array, labels: Array) -> list[int]:
+        """Return the places of images in X, where no two are alike."""
+        flat = [a.reshape(len(a), -1).astype(float) for a in (images, X)]
+        flat = [(f - f.mean(axis=1)[:, None]) / f.std(axis=1)[:, None] for f in flat]
+        found = (flat[0] @ flat[1].T).argmax(axis=1)
+        np.testing.assert_allclose(flat[0], flat[1][found], atol=1e-4)
+        assert np.array_equal(labels, y[found])
+        return [int(i) for i in found]
+
+    epochs = {
+        name: [
+            tuple(np.concatenate(part) for part in zip(*seen[name][at : at + 3], strict=True))
+            for at in (0, 3)
+        ]
+        for name in ("train", "valid")
+    }
+    train, valid = ([tell_apart(*epoch) for epoch in epochs[name]] for name in ("train", "valid"))
+    for first, second in (train, valid):  # each image of a half once an epoch, in another order
+        assert first != second
+        assert set(first) == set(second)
+        assert len(set(first)) == len(first) == 24
+        assert np.bincount(y[first]).tolist() == [8, 8, 8]
+    assert not set(train[0]) & set(valid[0])
+    # All are normalised by the weights' half; the loss that is told is that of the alphas' half.
+    pixels = epochs["train"][0][0]
+    assert pixels.mean() == pytest.approx(0, abs=1e-5)
+    assert pixels.std() == pytest.approx(1, rel=1e-5)
+    images, labels = epochs["valid"][1]
+    scale = (X[valid[1]].astype(float) - X[train[0]].mean()) / X[train[0]].std()
+    np.testing.assert_allclose(images[:, 0], scale, atol=1e-5)
+    logits = result.supernet.logits(images, training=False).astype(float)
+    losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(24), labels]
+    assert result.history[-1]["valid_loss"] == pytest.approx(losses.mean(), rel=1e-6)
+    right = logits.argmax(axis=1) == labels
+    assert result.history[-1]["valid_accuracy"] == pytest.approx(right.mean())
 
 
 # What it depends on

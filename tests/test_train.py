@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -517,6 +519,32 @@ def test_descriptions_that_lie(saved: Path, key: str, value: object) -> None:
     at[last] = value
     path.write_text(json.dumps(description), encoding="utf-8")
     refuse(saved, r"model\.(json|safetensors)")
+
+
+def test_a_claimed_network_is_not_built(saved: Path) -> None:
+    # tracemalloc does not see what the engine allocates, so a limit for a process of its own.
+    pytest.importorskip("resource")
+    path = saved / "model.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    description["config"] |= {"channels": 512, "cells": 12}
+    path.write_text(json.dumps(description), encoding="utf-8")
+    code = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(pydarts.__file__).parents[1])!r})
+import pydarts
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))
+try:
+    pydarts.Model.load({str(saved)!r}, threads=1)
+except ValueError as error:
+    assert "model.safetensors" in str(error)
+else:
+    raise AssertionError("loaded")
+"""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("needs /proc")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 Tensors = dict[str, dict[str, Any]]

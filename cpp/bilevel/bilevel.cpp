@@ -27,12 +27,14 @@ double checked_norm(const Oracle<T>& oracle, const T* gradient, const char* what
 
 template <class T>
 void hessian_vector_product(const std::function<void(const T*, T*)>& gradient, const T* w, const T* v, std::size_t n,
-                            std::size_t m, double epsilon, T* out, int threads) {
+                            std::size_t m, double epsilon, T* out, int threads, Workspace<T>& workspace) {
   const double norm = std::sqrt(squared_norm(threads, v, n));
   if (!(norm > 0) || !std::isfinite(norm))
     throw NonFinite(text("the norm of v is ", norm, ": the finite difference has no direction"));
   const double step = epsilon / norm;
-  std::vector<T> moved(n), other(m);
+  std::vector<T>&moved = workspace.moved, &other = workspace.other;
+  moved.resize(n);
+  other.resize(m);
   auto at = [&](double sign, T* to) {
     for_pieces(threads, n, [&](std::size_t first, std::size_t last) {
       const T scaled = T(sign * step);
@@ -46,7 +48,8 @@ void hessian_vector_product(const std::function<void(const T*, T*)>& gradient, c
 }
 
 template <class T>
-ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out) {
+ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out,
+                         Workspace<T>& workspace) {
   ArchLosses losses;
   if (options.order == 1) {
     losses.valid = oracle.valid(w, nullptr, out);
@@ -54,23 +57,41 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
     return losses;
   }
   const std::size_t n = oracle.num_weights, m = oracle.num_alphas;
-  std::vector<T> moved(n), v(n);
-  losses.train = oracle.train(w, v.data(), nullptr);
+  const bool central = options.difference == Difference::central;
+  std::vector<T>&moved = workspace.moved, &v = workspace.v, &gradient = workspace.train_gradient;
+  std::vector<T>&implicit = workspace.implicit, &at_w = workspace.other;
+  moved.resize(n);
+  v.resize(n);
+  gradient.resize(n);
+  implicit.resize(m);
+  at_w.resize(m);
+  losses.train = oracle.train(w, gradient.data(), central ? nullptr : at_w.data());
   check_loss(losses.train, "the training loss");
-  checked_norm(oracle, v.data(), "the gradient of the training loss");
+  checked_norm(oracle, gradient.data(), "the gradient of the training loss");
+  oracle.keep_statistics();
   for_pieces(oracle.threads, n, [&](std::size_t first, std::size_t last) {
     const T eta = T(options.eta), momentum = T(options.momentum), decay = T(options.weight_decay);
     for (std::size_t i = first; i < last; ++i)
-      moved[i] = w[i] - eta * ((buffer ? momentum * buffer[i] : T(0)) + v[i] + decay * w[i]);
+      moved[i] = w[i] - eta * ((buffer ? momentum * buffer[i] : T(0)) + gradient[i] + decay * w[i]);
   });
   losses.valid = oracle.valid(moved.data(), v.data(), out);
   check_loss(losses.valid, "the validation loss after the virtual step");
   const double norm = checked_norm(oracle, v.data(), "the gradient of the validation loss");
   if (norm == 0) throw NonFinite("the gradient of the validation loss by all weights is zero");
-  std::vector<T> implicit(m);
-  hessian_vector_product<T>(
-      [&](const T* at, T* to) { check_loss(oracle.train(at, nullptr, to), "a perturbed training loss"); }, w, v.data(),
-      n, m, options.epsilon, implicit.data(), oracle.threads);
+  auto alpha_gradient = [&](const T* at, T* to) {
+    check_loss(oracle.train(at, nullptr, to), "a perturbed training loss");
+  };
+  if (central) {
+    hessian_vector_product<T>(alpha_gradient, w, v.data(), n, m, options.epsilon, implicit.data(), oracle.threads,
+                              workspace);
+  } else {
+    const double step = options.epsilon / norm;
+    for_pieces(oracle.threads, n, [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) moved[i] = w[i] + T(step) * v[i];
+    });
+    alpha_gradient(moved.data(), implicit.data());
+    for (std::size_t i = 0; i < m; ++i) implicit[i] = T((double(implicit[i]) - double(at_w[i])) / step);
+  }
   for (std::size_t i = 0; i < m; ++i) out[i] = T(out[i] - options.eta * double(implicit[i]));
   return losses;
 }
@@ -79,17 +100,24 @@ template <class T>
 Loss WeightStep<T>::operator()(const Oracle<T>& oracle, T* w, double lr, double* gradient_norm) {
   const Loss loss = oracle.train(w, gradient_.data(), nullptr);
   check_loss(loss, "the training loss");
-  const double norm = checked_norm(oracle, gradient_.data(), "the gradient of the training loss");
+  oracle.keep_statistics();
+  const double norm = apply(oracle, w, gradient_.data(), lr);
   if (gradient_norm) *gradient_norm = norm;
+  return loss;
+}
+
+template <class T>
+double WeightStep<T>::apply(const Oracle<T>& oracle, T* w, const T* gradient, double lr) {
+  const double norm = checked_norm(oracle, gradient, "the gradient of the training loss");
   const double scale = std::min(1.0, clip / (norm + 1e-6));
   for_pieces(oracle.threads, buffer.size(), [&](std::size_t first, std::size_t last) {
     const T coefficient = T(scale), decay = T(weight_decay), mu = T(momentum), rate = T(lr);
     for (std::size_t i = first; i < last; ++i) {
-      buffer[i] = mu * buffer[i] + (coefficient * gradient_[i] + decay * w[i]);
+      buffer[i] = mu * buffer[i] + (coefficient * gradient[i] + decay * w[i]);
       w[i] -= rate * buffer[i];
     }
   });
-  return loss;
+  return norm;
 }
 
 template <class T>
@@ -111,9 +139,17 @@ typename BilevelStep<T>::Info BilevelStep<T>::operator()(const Oracle<T>& oracle
   Info info;
   UnrolledStep unrolled = unrolled_;
   unrolled.eta = lr;
-  info.valid = arch_gradient(oracle, w, weights_.buffer.data(), unrolled, alpha_gradient_.data()).valid;
+  const ArchLosses losses =
+      arch_gradient(oracle, w, weights_.buffer.data(), unrolled, alpha_gradient_.data(), workspace_);
+  info.valid = losses.valid;
   info.alpha_gradient_norm = std::sqrt(squared_norm(1, alpha_gradient_.data(), oracle.num_alphas));
   if (!std::isfinite(info.alpha_gradient_norm)) throw NonFinite("the gradient by the alphas is not finite");
+  if (reuse_gradient_) {
+    info.train = losses.train;
+    info.gradient_norm = weights_.apply(oracle, w, workspace_.train_gradient.data(), lr);
+    adam_.update(alphas, alpha_gradient_.data());
+    return info;
+  }
   const std::vector<T> alphas_before(alphas, alphas + oracle.num_alphas);
   const Adam<T> adam_before = adam_;
   adam_.update(alphas, alpha_gradient_.data());
@@ -127,12 +163,12 @@ typename BilevelStep<T>::Info BilevelStep<T>::operator()(const Oracle<T>& oracle
   return info;
 }
 
-#define PYDARTS_INSTANTIATE(T)                                                                                       \
-  template void hessian_vector_product<T>(const std::function<void(const T*, T*)>&, const T*, const T*, std::size_t, \
-                                          std::size_t, double, T*, int);                                             \
-  template ArchLosses arch_gradient<T>(const Oracle<T>&, const T*, const T*, const UnrolledStep&, T*);               \
-  template struct WeightStep<T>;                                                                                     \
-  template struct Adam<T>;                                                                                           \
+#define PYDARTS_INSTANTIATE(T)                                                                                        \
+  template void hessian_vector_product<T>(const std::function<void(const T*, T*)>&, const T*, const T*, std::size_t,  \
+                                          std::size_t, double, T*, int, Workspace<T>&);                               \
+  template ArchLosses arch_gradient<T>(const Oracle<T>&, const T*, const T*, const UnrolledStep&, T*, Workspace<T>&); \
+  template struct WeightStep<T>;                                                                                      \
+  template struct Adam<T>;                                                                                            \
   template class BilevelStep<T>;
 PYDARTS_INSTANTIATE(float)
 PYDARTS_INSTANTIATE(double)

@@ -18,18 +18,28 @@ struct Oracle {
   std::size_t num_weights, num_alphas;
   LossGradient<T> train, valid;
   std::function<std::string(std::size_t)> weight_name;  // for error texts
+  std::function<void()> keep_statistics;                // of the last pass: the weight step is made with it
   int threads;
+};
+
+// Vectors that last from call to call, so that a step allocates nothing after the first.
+template <class T>
+struct Workspace {
+  std::vector<T> moved, v, other, implicit, train_gradient;
 };
 
 // out = (gradient(w + eps v) - gradient(w - eps v)) / (2 eps), eps = epsilon / ||v||. `gradient` may have any
 // length m: with a gradient by alpha this is the mixed derivative times v. w is only read.
 template <class T>
 void hessian_vector_product(const std::function<void(const T* w, T* out)>& gradient, const T* w, const T* v,
-                            std::size_t n, std::size_t m, double epsilon, T* out, int threads);
+                            std::size_t n, std::size_t m, double epsilon, T* out, int threads, Workspace<T>& workspace);
+
+enum class Difference { central, forward };  // forward: from w, where the gradient is known, to w + eps v
 
 struct UnrolledStep {
   int order = 2;
   double eta = 0.025, momentum = 0.9, weight_decay = 3e-4, epsilon = 0.01;
+  Difference difference = Difference::central;
 };
 
 struct ArchLosses {
@@ -38,9 +48,11 @@ struct ArchLosses {
 
 // Second order, with w' = w - eta (momentum buffer + grad_w L_train(w) + weight_decay w) and v = grad_w' L_valid(w'):
 //   out = grad_alpha L_valid(w') - eta (grad_alpha L_train(w + eps v) - grad_alpha L_train(w - eps v)) / (2 eps)
-// First order: out = grad_alpha L_valid(w). `buffer` may be null for zero.
+// First order: out = grad_alpha L_valid(w). `buffer` may be null for zero. The second order leaves
+// grad_w L_train(w) in workspace.train_gradient.
 template <class T>
-ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out);
+ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out,
+                         Workspace<T>& workspace);
 
 // A step of the weights by SGD with momentum, weight decay and a bound on the gradient's norm, as PyTorch's SGD
 // after clip_grad_norm_.
@@ -54,6 +66,9 @@ struct WeightStep {
 
   // Throws NonFinite, naming the first weight tensor whose gradient is not finite, before it changes anything.
   Loss operator()(const Oracle<T>& oracle, T* w, double lr, double* gradient_norm = nullptr);
+
+  // The same with a gradient that is known. Gives its norm.
+  double apply(const Oracle<T>& oracle, T* w, const T* gradient, double lr);
 
  private:
   std::vector<T> gradient_;
@@ -69,12 +84,13 @@ struct Adam {
   void update(T* alphas, const T* gradient);
 };
 
-// One whole search step: alpha by Adam, then w by SGD at the new alpha.
+// One whole search step: alpha by Adam, then w by SGD at the new alpha. With `reuse_gradient` the step of w takes the
+// gradient that the virtual step was made with, at the old alpha: one pass of five less.
 template <class T>
 class BilevelStep {
  public:
-  BilevelStep(UnrolledStep unrolled, WeightStep<T> weights, Adam<T> adam)
-      : unrolled_(unrolled), weights_(std::move(weights)), adam_(std::move(adam)) {}
+  BilevelStep(UnrolledStep unrolled, bool reuse_gradient, WeightStep<T> weights, Adam<T> adam)
+      : unrolled_(unrolled), reuse_gradient_(reuse_gradient), weights_(std::move(weights)), adam_(std::move(adam)) {}
 
   struct Info {
     Loss train, valid;
@@ -89,9 +105,11 @@ class BilevelStep {
 
  private:
   UnrolledStep unrolled_;
+  bool reuse_gradient_;
   WeightStep<T> weights_;
   Adam<T> adam_;
   std::vector<T> alpha_gradient_;
+  Workspace<T> workspace_;
 };
 
 }  // namespace pydarts

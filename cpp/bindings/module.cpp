@@ -40,7 +40,8 @@ class Interrupt {
 
 template <class T>
 struct Engine {
-  Engine(Graph graph, std::uint64_t seed, int threads) : network(std::move(graph), seed, threads) {}
+  Engine(Graph graph, std::uint64_t seed, int threads, bool recompute = false)
+      : network(std::move(graph), seed, threads, recompute) {}
   Network<T> network;
   std::mutex busy;  // one call at a time
 };
@@ -98,6 +99,7 @@ Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& 
               if (index < p.offset + p.size) return p.name;
             return std::string();
           },
+          [&network] { network.keep_statistics(); },
           network.threads()};
 }
 
@@ -106,6 +108,8 @@ template <class T>
 py::array_t<T> view(std::vector<T>& values, py::handle owner) {
   return py::array_t<T>(py::ssize_t(values.size()), values.data(), owner);
 }
+
+Difference difference(bool central) { return central ? Difference::central : Difference::forward; }
 
 template <class T>
 void bind(py::module_& m, const std::string& suffix) {
@@ -142,7 +146,8 @@ void bind(py::module_& m, const std::string& suffix) {
       .def(
           "memory",
           [](const Net& self, int samples, int height, int width, bool backward) {
-            return self.network.memory(samples, height, width, backward);
+            const auto memory = self.network.memory(samples, height, width, backward);
+            return py::make_tuple(memory.activations, memory.scratch);
           },
           py::arg("samples"), py::arg("height"), py::arg("width"), py::arg("backward"))
       .def(
@@ -177,7 +182,7 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Net& self, const Array<T>& images) {
             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
             const auto& states = self.network.graph().states;
-            const Plan plan(self.network.graph(), batch.samples, batch.height, batch.width, false);
+            const Plan plan(self.network.graph(), batch.samples, batch.height, batch.width, false, false);
             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(states.back().channels.count()),
                                 py::ssize_t(plan.states.back().h), py::ssize_t(plan.states.back().w)});
             T* data = out.mutable_data();
@@ -190,7 +195,7 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Net& self, const Array<T>& images, const Array<T>& d_output) {
             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
             const Graph& graph = self.network.graph();
-            const Plan plan(graph, batch.samples, batch.height, batch.width, false);
+            const Plan plan(graph, batch.samples, batch.height, batch.width, false, false);
             require(d_output.ndim() == 4 && d_output.shape(0) == images.shape(0) &&
                         d_output.shape(1) == graph.states.back().channels.count() &&
                         d_output.shape(2) == plan.states.back().h && d_output.shape(3) == plan.states.back().w,
@@ -206,7 +211,7 @@ void bind(py::module_& m, const std::string& suffix) {
 
   m.def(("arch_gradient" + suffix).c_str(),
         [](Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv, const Labels& yv, int order, double eta,
-           double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon) {
+           double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon, bool central) {
           const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
           const Graph& graph = net.network.graph();
           require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
@@ -215,24 +220,31 @@ void bind(py::module_& m, const std::string& suffix) {
           T* to = out.mutable_data();
           const T* from = buffer ? buffer->data() : nullptr;
           run(net, [&](Network<T>& network) {
+            Workspace<T> workspace;
             arch_gradient(oracle_of(network, train, valid), network.weights().data(), from,
-                          {order, eta, momentum, weight_decay, epsilon}, to);
+                          {order, eta, momentum, weight_decay, epsilon, difference(central)}, to, workspace);
           });
           return out;
-        });
+        },
+        py::arg("net"), py::arg("x"), py::arg("y"), py::arg("x_valid"), py::arg("y_valid"), py::arg("order"),
+        py::arg("eta"), py::arg("momentum"), py::arg("momentum_buffer"), py::arg("weight_decay"), py::arg("epsilon"),
+        py::arg("central"));
 
   using Step = BilevelStep<T>;
   py::class_<Step>(m, ("BilevelStep" + suffix).c_str())
       .def(py::init([](const Net& net, int order, double momentum, double weight_decay, double clip, double alpha_lr,
-                       double beta1, double beta2, double alpha_weight_decay, double epsilon) {
+                       double beta1, double beta2, double alpha_weight_decay, double epsilon, bool central,
+                       bool reuse_gradient) {
              const Graph& graph = net.network.graph();
              const std::vector<T> zeros(graph.num_alphas, T(0));
-             return std::make_unique<Step>(UnrolledStep{order, 0, momentum, weight_decay, epsilon},
+             return std::make_unique<Step>(UnrolledStep{order, 0, momentum, weight_decay, epsilon, difference(central)},
+                                           reuse_gradient,
                                            WeightStep<T>(momentum, weight_decay, clip, graph.num_weights),
                                            Adam<T>{alpha_lr, beta1, beta2, alpha_weight_decay, zeros, zeros, 0});
            }),
            py::arg("net"), py::arg("order"), py::arg("momentum"), py::arg("weight_decay"), py::arg("clip"),
-           py::arg("alpha_lr"), py::arg("beta1"), py::arg("beta2"), py::arg("alpha_weight_decay"), py::arg("epsilon"))
+           py::arg("alpha_lr"), py::arg("beta1"), py::arg("beta2"), py::arg("alpha_weight_decay"), py::arg("epsilon"),
+           py::arg("central"), py::arg("reuse_gradient"))
       .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Step&>().weights().buffer, self); })
       .def_property_readonly("first", [](py::object self) { return view(self.cast<Step&>().adam().first, self); })
       .def_property_readonly("second", [](py::object self) { return view(self.cast<Step&>().adam().second, self); })
@@ -285,35 +297,37 @@ void bind(py::module_& m, const std::string& suffix) {
           const Array<T> probe = gradient(py::array_t<T>(w.size(), w.data()));
           require(probe.ndim() == 1, "the gradient must be a flat array, not one of ", probe.ndim(), " axes");
           py::array_t<T> out(probe.size());
+          Workspace<T> workspace;
           hessian_vector_product<T>(
               [&](const T* at, T* to) {
                 const Array<T> g = gradient(py::array_t<T>(py::ssize_t(n), at));
                 require(g.ndim() == 1 && g.size() == out.size(), "the gradient changed its shape");
                 std::copy(g.data(), g.data() + g.size(), to);
               },
-              w.data(), v.data(), n, std::size_t(out.size()), epsilon, out.mutable_data(), 1);
+              w.data(), v.data(), n, std::size_t(out.size()), epsilon, out.mutable_data(), 1, workspace);
           return out;
         },
         py::arg("gradient"), py::arg("w"), py::arg("v"), py::arg("epsilon"));
 
   m.def(("supernet" + suffix).c_str(),
-        [](int channels, int cells, int classes, int in_channels, std::uint64_t seed, int threads) {
-          return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed, threads);
+        [](int channels, int cells, int classes, int in_channels, bool recompute, std::uint64_t seed, int threads) {
+          return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed, threads,
+                                       recompute);
         },
-        py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("seed"),
-        py::arg("threads"));
+        py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("recompute"),
+        py::arg("seed"), py::arg("threads"));
   m.def(("derived" + suffix).c_str(),
         [](int channels, int cells, int classes, int in_channels,
            const std::vector<std::pair<std::string, int>>& normal, const std::vector<int>& normal_concat,
            const std::vector<std::pair<std::string, int>>& reduce, const std::vector<int>& reduce_concat,
-           bool auxiliary, double auxiliary_weight, std::uint64_t seed, int threads) {
+           bool auxiliary, double auxiliary_weight, bool recompute, std::uint64_t seed, int threads) {
           return std::make_unique<Net>(derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
                                                      {reduce, reduce_concat}, auxiliary, auxiliary_weight),
-                                       seed, threads);
+                                       seed, threads, recompute);
         },
         py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("normal"),
         py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"),
-        py::arg("auxiliary_weight"), py::arg("seed"), py::arg("threads"));
+        py::arg("auxiliary_weight"), py::arg("recompute"), py::arg("seed"), py::arg("threads"));
   m.def(("mixed_operation" + suffix).c_str(),
         [](int channels, int stride, const std::vector<std::string>& operations, std::uint64_t seed, int threads) {
           return std::make_unique<Net>(mixed_operation_graph(channels, stride, operations), seed, threads);

@@ -37,16 +37,16 @@ int default_threads() {
 #endif
 }
 
-void parallel_for(int threads, int tasks, const std::function<void(int, int)>& body) {
+void run_tasks(int threads, int tasks, void (*run)(const void*, int, int), const void* body) {
   if (threads > tasks) threads = tasks;
 #ifdef _OPENMP
   if (threads > 1 && !forked) {
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int task = 0; task < tasks; ++task) body(task, omp_get_thread_num());
+    for (int task = 0; task < tasks; ++task) run(body, task, omp_get_thread_num());
     return;
   }
 #endif
-  for (int task = 0; task < tasks; ++task) body(task, 0);
+  for (int task = 0; task < tasks; ++task) run(body, task, 0);
 }
 
 }  // namespace pydarts

@@ -5,11 +5,16 @@
 
 namespace pydarts {
 
+// From time `birth` to time `death`, both included.
+struct Lifetime {
+  int birth, death;
+};
+
 // Places buffers of known size and lifetime into one arena, before anything runs.
 class Planner {
  public:
-  // A buffer of `size` elements that is alive from time `birth` to time `death`, both included.
-  int add(std::size_t size, int birth, int death);
+  // A buffer of `size` elements that holds something during `lifetimes`.
+  int add(std::size_t size, const std::vector<Lifetime>& lifetimes);
 
   // Chooses the offsets: largest first, each at the lowest place where no live buffer stands.
   void solve();
@@ -20,7 +25,7 @@ class Planner {
  private:
   struct Buffer {
     std::size_t size;
-    int birth, death;
+    std::vector<Lifetime> lifetimes;
     std::size_t offset;
   };
   std::vector<Buffer> buffers_;

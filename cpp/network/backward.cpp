@@ -8,9 +8,11 @@ namespace pydarts {
 
 template <class T>
 void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
-  std::fill(sums_.begin(), sums_.end(), 0);  // from here on: moments of the gradients
   std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
+  int segment = -1;
   for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
+    if (plan_->recompute && graph_.states[v].segment != segment) compute_again(v);
+    segment = graph_.states[v].segment;
     backward_state(v, d_weights);
     check_cancelled();
   }
@@ -18,6 +20,18 @@ void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
   if (d_images)
     copy_channels(graph_.states[0].channels, plan_->states[0].plane(), plan_->samples, gradient(0, 0),
                   [&](std::size_t at, T& value) { d_images[at] = value; });
+}
+
+// The inside of the cell whose last state is v.
+template <class T>
+void Network<T>::compute_again(int v) {
+  const int segment = graph_.states[v].segment;
+  if (segment < 0) return;
+  int first = v;
+  while (first > 0 && graph_.states[first - 1].segment == segment) --first;
+  again_ = true;
+  for (int state = first; state <= v; ++state) forward_state(state);
+  again_ = false;
 }
 
 template <class T>
@@ -57,7 +71,8 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
 template <class T>
 void Network<T>::backward_units(int v, int level, T* d_weights) {
   const std::vector<int>& units = graph_.states[v].levels[level];
-  for_groups(plan_->states[v].group, [&](int n, int samples, int shard, T* scratch) {
+  for_groups(plan_->states[v].group, [&](int n, int samples, int shard, int thread) {
+    T* scratch = this->scratch(thread);
     for (int u : units) {
       const Unit& unit = graph_.units[u];
       const int previous = unit.previous;
@@ -84,7 +99,7 @@ void Network<T>::backward_units(int v, int level, T* d_weights) {
       call.scratch = free + samples * size;
       kernels_.unit_backward(call);
       kernels_.activation_backward(output_gradient(previous, n), readable(call.dx), x, before.scale, before.shift,
-                                   unit.relu, before.mean, sums(shard, graph_.units[previous].affine), samples,
+                                   unit.relu, before.mean, moments(shard, graph_.units[previous].affine), samples,
                                    shape.in_blocks, shape.in_plane());
     }
   });
@@ -114,7 +129,8 @@ void Network<T>::backward_sources(int v, T* d_weights) {
     if (unit.relu) relu_units = true;
   }
   const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
-  for_groups(place.group, [&](int n, int samples, int shard, T* scratch) {
+  for_groups(place.group, [&](int n, int samples, int shard, int thread) {
+    T* scratch = this->scratch(thread);
     T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
     T* free = scratch + samples * (tile_stride[0] + tile_stride[1]);
     const View<const T> x = readable(activation(v, n));
@@ -143,28 +159,30 @@ void Network<T>::backward_sources(int v, T* d_weights) {
     if (relu_units) kernels_.relu_backward(g, readable(behind_relu), x, samples, blocks, place.plane());
     for (int p : state.pools) {
       const Pool& pool = graph_.pools[p];
-      const std::size_t lanes = pool.channels.lanes();
-      std::vector<PoolUse<T>> uses;
-      std::vector<T> slope(lanes, 0), level(lanes, 0);
+      const int lanes = pool.channels.lanes();
+      PoolUse<T>* uses = uses_.data() + thread * most_uses_;
+      T* slope = free;  // of all uses together
+      T* level = slope + lanes;
+      std::fill_n(slope, 2 * lanes, T(0));
+      int count = 0;
       for (int t : pool.terms) {
         const Term& term = graph_.terms[t];
         const Coefficients k = coefficients(term.affine);
-        uses.push_back({readable(gradient(term.node, n)), k.a, factor(term.affine, n)});
-        for (std::size_t i = 0; i < lanes; ++i) {
+        uses[count++] = {readable(gradient(term.node, n)), k.a, factor(term.affine, n)};
+        for (int i = 0; i < lanes; ++i) {
           slope[i] += k.b[i];
           level[i] += k.c[i];
         }
       }
-      kernels_.pool_backward(g, x, readable(pooled(p, n)), samples, plan_->pools[p].shape, uses.data(),
-                             int(uses.size()), slope.data(), level.data(), free);
+      kernels_.pool_backward(g, x, readable(pooled(p, n)), samples, plan_->pools[p].shape, uses, count, slope, level,
+                             level + lanes);
     }
     for (int t : state.identities)
       kernels_.add_scaled(g, readable(gradient(graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
                           samples, blocks, place.plane());
     if (state.terms.empty()) return;
-    std::vector<Summand<T>> summands;
-    for (int t : state.terms) summands.push_back(summand(graph_.terms[t], n, shard));
-    kernels_.node_moments(readable(g), summands.data(), int(summands.size()), samples, blocks, place.plane());
+    const int count = summands(v, n, shard, thread);
+    kernels_.node_moments(readable(g), summands_.data() + thread * most_terms_, count, samples, blocks, place.plane());
   });
   for (int t : state.terms) finish_backward(graph_.terms[t].affine, true, d_weights);
   if (d_weights) reduce_weight_gradients(units, d_weights);
@@ -186,7 +204,7 @@ void Network<T>::finish_backward(int index, bool final_unit, T* d_weights) {
     const int lane = affine.channels.lane(c);
     double total = 0, moment = 0;
     for (int shard = 0; shard < int(plan_->shards.size()); ++shard) {
-      const double* s = sums(shard, index);
+      const double* s = moments(shard, index);
       total += s[lane];
       moment += s[lanes + lane];
     }

@@ -49,14 +49,15 @@ void Network<T>::forward_units(int v, int level) {
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
   if (level > 0 || !units.empty() || state.kind == StateKind::node || !state.pools.empty())
-    for_groups(place.group, [&](int n, int samples, int shard, T* scratch) {
+    for_groups(place.group, [&](int n, int samples, int shard, int thread) {
+      T* scratch = this->scratch(thread);
       T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
         if (state.kind == StateKind::node) {
-          std::vector<Summand<T>> summands;
-          for (int t : state.terms) summands.push_back(summand(graph_.terms[t], n, shard));
-          kernels_.node_sum(activation(v, n), summands.data(), int(summands.size()), samples, blocks, place.plane());
+          const int count = summands(v, n, shard, thread);
+          kernels_.node_sum(activation(v, n), summands_.data() + thread * most_terms_, count, samples, blocks,
+                            place.plane());
         }
         for (int relu : {0, 1})
           if (spreads[relu])
@@ -98,7 +99,7 @@ void Network<T>::forward_units(int v, int level) {
         kernels_.unit_forward(call);
       }
     });
-  if (!training_) return;
+  if (!training_ || again_) return;
   for (int u : units) finish_forward(graph_.units[u].affine, graph_.units[u].next < 0);
   if (level == 0) {
     for (int p : state.pools)
@@ -108,12 +109,18 @@ void Network<T>::forward_units(int v, int level) {
 }
 
 template <class T>
-Summand<T> Network<T>::summand(const Term& term, int sample, int shard) {
-  const View<T> y = term.source == Source::unit   ? output(term.index, sample)
-                    : term.source == Source::pool ? pooled(term.index, sample)
-                                                  : activation(term.index, sample);
-  const Coefficients k = coefficients(term.affine);
-  return {readable(y), k.scale, k.shift, factor(term.affine, sample), k.mean, sums(shard, term.affine)};
+int Network<T>::summands(int v, int sample, int shard, int thread) {
+  Summand<T>* to = summands_.data() + thread * most_terms_;
+  for (int t : graph_.states[v].terms) {
+    const Term& term = graph_.terms[t];
+    const View<T> y = term.source == Source::unit   ? output(term.index, sample)
+                      : term.source == Source::pool ? pooled(term.index, sample)
+                                                    : activation(term.index, sample);
+    const Coefficients k = coefficients(term.affine);
+    double* sums = plan_->backward ? moments(shard, term.affine) : nullptr;
+    *to++ = {readable(y), k.scale, k.shift, factor(term.affine, sample), k.mean, sums};
+  }
+  return int(graph_.states[v].terms.size());
 }
 
 // mean, scale and shift of an affine map, from the sums of all shards or from the running statistics.

@@ -21,7 +21,7 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
   std::vector<char> hits(samples, 0);
   auto value_of = [&](T x) { return head.relu && !(x > 0) ? T(0) : x; };
 
-  for_groups(1, [&](int n, int, int, T*) {
+  for_groups(1, [&](int n, int, int, int) {
     const T* x = activation(head.state, n).data;
     double* f = features_.data() + std::size_t(n) * inputs;
     for (int c = 0; c < inputs; ++c) {

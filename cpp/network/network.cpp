@@ -19,8 +19,8 @@ constexpr double kAlphaScale = 1e-3;
 }  // namespace
 
 template <class T>
-Network<T>::Network(Graph graph, std::uint64_t seed, int threads)
-    : graph_(std::move(graph)), threads_(threads), kernels_(pydarts::kernels<T>()) {
+Network<T>::Network(Graph graph, std::uint64_t seed, int threads, bool recompute)
+    : graph_(std::move(graph)), threads_(threads), recompute_(recompute), kernels_(pydarts::kernels<T>()) {
   Random random(seed);
   weights_.resize(graph_.num_weights);
   for (const Parameter& p : graph_.parameters)
@@ -37,7 +37,13 @@ Network<T>::Network(Graph graph, std::uint64_t seed, int threads)
   batch_variance_.assign(graph_.lanes, 0);
   mixing_.assign(graph_.num_alphas, 0);
   d_mixing_.assign(graph_.num_alphas, 0);
+  kept_mean_.assign(graph_.lanes, 0);
+  kept_unbiased_.assign(graph_.lanes, 1);
   gradient_started_.assign(graph_.states.size(), 0);
+  for (const State& state : graph_.states) most_terms_ = std::max(most_terms_, state.terms.size());
+  for (const Pool& pool : graph_.pools) most_uses_ = std::max(most_uses_, pool.terms.size());
+  summands_.resize(most_terms_ * threads_);
+  uses_.resize(most_uses_ * threads_);
 }
 
 template <class T>
@@ -61,7 +67,7 @@ void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, b
   auto found = std::find_if(plans_.begin(), plans_.end(), fits);
   if (found == plans_.end()) {
     if (int(plans_.size()) == kPlansKept) plans_.erase(plans_.begin());
-    plans_.push_back(std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward));
+    plans_.push_back(std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_));
     found = plans_.end() - 1;
   }
   plan_ = found->get();
@@ -74,6 +80,7 @@ void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, b
   scratch_.reserve(plan_->scratch_size * threads_);
   if (backward) partial_.reserve(graph_.partial_size * shards);
   sums_.assign(shards * graph_.lanes * 2, 0);
+  if (backward) moments_.assign(shards * graph_.lanes * 2, 0);
   pack(weights);
   mix();
   load_images(batch.images);
@@ -176,30 +183,40 @@ void Network<T>::backward(const Batch<T>& batch, const T* d_output, T* d_weights
 }
 
 template <class T>
-void Network<T>::update_running() {
+void Network<T>::keep_statistics() {
+  kept_mean_ = batch_mean_;
   for (std::size_t i = 0; i < graph_.affines.size(); ++i) {
     const Affine& affine = graph_.affines[i];
-    if (affine.norm < 0) continue;
-    const BatchNorm& norm = graph_.norms[affine.norm];
     const double count = double(plan_->samples) * plan_->affine_plane[i];
     const double unbiased = count > 1 ? count / (count - 1) : 1;
+    for (std::size_t lane = affine.lanes; lane < affine.lanes + affine.channels.lanes(); ++lane)
+      kept_unbiased_[lane] = unbiased * batch_variance_[lane];
+  }
+}
+
+template <class T>
+void Network<T>::update_running() {
+  for (const Affine& affine : graph_.affines) {
+    if (affine.norm < 0) continue;
+    const BatchNorm& norm = graph_.norms[affine.norm];
     T* mean = running_.data() + norm.running;
     T* variance = mean + norm.channels;
     for (int c = 0; c < norm.channels; ++c) {
       const std::size_t lane = affine.lanes + affine.channels.lane(c);
-      mean[c] = T((1 - kMomentum) * mean[c] + kMomentum * batch_mean_[lane]);
-      variance[c] = T((1 - kMomentum) * variance[c] + kMomentum * unbiased * batch_variance_[lane]);
+      mean[c] = T((1 - kMomentum) * mean[c] + kMomentum * kept_mean_[lane]);
+      variance[c] = T((1 - kMomentum) * variance[c] + kMomentum * kept_unbiased_[lane]);
     }
   }
 }
 
 template <class T>
-std::size_t Network<T>::memory(int samples, int height, int width, bool backward) const {
-  const Plan plan(graph_, samples, height, width, backward);
+typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
+  const Plan plan(graph_, samples, height, width, backward, recompute_);
   const std::size_t shards = plan.shards.size();
-  const std::size_t elements = plan.arena_size + graph_.packed_size + plan.scratch_size * threads_ +
-                               (backward ? graph_.partial_size * shards : 0) + graph_.num_weights;
-  return elements * sizeof(T) + shards * graph_.lanes * 2 * sizeof(double);
+  const std::size_t elements =
+      graph_.packed_size + plan.scratch_size * threads_ + (backward ? graph_.partial_size * shards : 0);
+  const std::size_t sums = shards * graph_.lanes * 2 * (backward ? 2 : 1) + graph_.lanes * 5;
+  return {plan.arena_size * sizeof(T), (elements + graph_.lanes * 6) * sizeof(T) + sums * sizeof(double)};
 }
 
 template class Network<float>;

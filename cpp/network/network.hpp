@@ -26,7 +26,8 @@ template <class T>
 class Network {
  public:
   // Weights as PyTorch initialises each layer kind, alphas 1e-3 * N(0, 1); both from `seed`.
-  Network(Graph graph, std::uint64_t seed, int threads);
+  // `recompute` keeps only the cells' inputs and outputs for backward, and computes their insides again.
+  Network(Graph graph, std::uint64_t seed, int threads, bool recompute = false);
 
   const Graph& graph() const { return graph_; }
   int threads() const { return threads_; }
@@ -44,15 +45,20 @@ class Network {
   // (droppables, samples) factors of drop path, or null. The running statistics stay as they are.
   Loss evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop = nullptr);
 
-  // Blends the batch statistics of the last evaluate() into the running ones.
+  // Marks the batch statistics of the last evaluate() as those that update_running() takes.
+  void keep_statistics();
+  // Blends the kept batch statistics into the running ones.
   void update_running();
 
   // For graphs without a head: the output, and the gradients for a given output gradient.
   void forward(const Batch<T>& batch, T* output);
   void backward(const Batch<T>& batch, const T* d_output, T* d_weights, T* d_alphas, T* d_images);
 
-  // Bytes of the arena and the buffers around it for one batch.
-  std::size_t memory(int samples, int height, int width, bool backward) const;
+  // Bytes that a pass over one batch takes, beside weights and gradients.
+  struct Memory {
+    std::size_t activations, scratch;
+  };
+  Memory memory(int samples, int height, int width, bool backward) const;
 
  private:
   struct Coefficients {  // one per lane of an affine map
@@ -73,10 +79,11 @@ class Network {
   void forward_state(int v);
   void forward_units(int v, int level);
   void finish_forward(int affine, bool final_unit);
-  Summand<T> summand(const Term& term, int sample, int shard);
+  int summands(int v, int sample, int shard, int thread);  // into summands_ of the thread; gives their number
 
   // backward.cpp
   void run_backward(T* d_weights, T* d_alphas, T* d_images);
+  void compute_again(int v);
   void backward_state(int v, T* d_weights);
   void backward_units(int v, int level, T* d_weights);
   void backward_sources(int v, T* d_weights);
@@ -89,9 +96,9 @@ class Network {
   Loss run_head(const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
 
   Coefficients coefficients(int affine);
-  double* sums(int shard, int affine) {
-    return sums_.data() + (shard * graph_.lanes + graph_.affines[affine].lanes) * 2;
-  }
+  std::size_t sums_at(int shard, int affine) const { return (shard * graph_.lanes + graph_.affines[affine].lanes) * 2; }
+  double* sums(int shard, int affine) { return sums_.data() + sums_at(shard, affine); }
+  double* moments(int shard, int affine) { return moments_.data() + sums_at(shard, affine); }
   T* scratch(int thread) { return scratch_.data() + thread * plan_->scratch_size; }
   View<T> activation(int v, int sample) {
     const auto& place = plan_->states[v];
@@ -120,6 +127,7 @@ class Network {
 
   Graph graph_;
   int threads_;
+  bool recompute_;
   const Kernels<T>& kernels_;
   std::function<bool()> cancel_;
   std::vector<T> weights_, alphas_, running_;
@@ -129,17 +137,23 @@ class Network {
   const T* pass_weights_ = nullptr;
   const T* drop_ = nullptr;
   bool training_ = true;
+  bool again_ = false;  // forward once more for backward's sake: the statistics are known
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   Buffer<T> arena_, packed_, scratch_, partial_;
   std::vector<T> coefficients_;
-  std::vector<double> sums_;                         // [shard][affine][2][lane]
+  std::vector<double> sums_;                         // of y and y^2: [shard][affine][2][lane]
+  std::vector<double> moments_;                      // of g and g (y - mean), likewise
   std::vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
   std::vector<double> batch_mean_, batch_variance_;  // by lane
+  std::vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes
   std::vector<double> mixing_;                       // softmax of the alphas
   std::vector<double> d_mixing_;                     // gradient of the loss by them
   std::vector<char> gradient_started_;
   std::vector<double> features_, d_logits_;
+  std::vector<Summand<T>> summands_;  // a thread's, one after the other
+  std::vector<PoolUse<T>> uses_;
+  std::size_t most_terms_ = 0, most_uses_ = 0;
 };
 
 }  // namespace pydarts

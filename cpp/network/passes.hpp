@@ -45,14 +45,14 @@ void copy_channels(const Channels& channels, int plane, int samples, View<T> vie
     }
 }
 
-// Runs body(first sample, samples, shard, scratch) over groups of at most `group` samples, in parallel by shard.
+// Runs body(first sample, samples, shard, thread) over groups of at most `group` samples, in parallel by shard.
 template <class T>
 template <class Body>
 void Network<T>::for_groups(int group, Body body) {
   const auto& shards = plan_->shards;
   parallel_for(threads_, int(shards.size()), [&](int shard, int thread) {
     for (int n = shards[shard].begin; n < shards[shard].end; n += group)
-      body(n, std::min(group, shards[shard].end - n), shard, scratch(thread));
+      body(n, std::min(group, shards[shard].end - n), shard, thread);
   });
 }
 

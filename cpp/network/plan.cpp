@@ -39,8 +39,13 @@ int state_halo(const Graph& graph, const State& state, bool relu) {
   return halo;
 }
 
-Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_)
-    : samples(samples_), height(height_), width(width_), backward(backward_), shards(make_shards(samples_)) {
+Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_, bool recompute_)
+    : samples(samples_),
+      height(height_),
+      width(width_),
+      backward(backward_),
+      recompute(recompute_),
+      shards(make_shards(samples_)) {
   measure(graph);
   place(graph);
   size_scratch(graph);
@@ -136,9 +141,22 @@ void Plan::place(const Graph& graph) {
   Planner planner;
   auto sized = [&](std::size_t per_sample) { return per_sample * samples; };
 
-  auto last_use = [&](int v) {  // of a state's activation
-    if (backward) return backward_time(v, 0);
-    int time = has_head[v] ? middle : forward_time(v, 0);
+  // When a cell's inside comes to be again: before the first backward phase of its last state.
+  std::vector<int> again(graph.states.size(), -1);
+  for (int v = int(graph.states.size()) - 1; v >= 0; --v) {
+    const int segment = graph.states[v].segment;
+    if (segment < 0) continue;
+    const bool last = v + 1 == int(graph.states.size()) || graph.states[v + 1].segment != segment;
+    again[v] = last ? backward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1)) : again[v + 1];
+  }
+  // Of what is made at time `birth`, read in the forward pass until `forward` and in the backward pass until `death`.
+  auto lifetimes = [&](int v, int birth, int forward, int death) -> std::vector<Lifetime> {
+    if (!backward) return {{birth, forward}};
+    if (recompute && again[v] >= 0) return {{birth, forward}, {again[v], death}};
+    return {{birth, death}};
+  };
+  auto last_read = [&](int v) {  // of a state, in the forward pass
+    int time = has_head[v] ? middle : forward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1));
     for (int t : graph.states[v].identities) time = std::max(time, forward_time(graph.terms[t].node, 0));
     return time;
   };
@@ -163,36 +181,34 @@ void Plan::place(const Graph& graph) {
     if (state.concat >= 0) continue;
     const std::size_t per_sample = std::size_t(state.channels.blocks()) * here.plane() * kLanes;
     here.stride = here.gradient_stride = per_sample;
-    int birth = forward_time(v, 0), death = last_use(v);
+    int birth = forward_time(v, 0), read = last_read(v), death = backward_time(v, 0);
     int gradient_first = gradient_birth(v), gradient_last = gradient_death(v);
     for (int part : state.parts) {
       birth = std::min(birth, forward_time(part, 0));
-      death = std::max(death, last_use(part));
+      read = std::max(read, last_read(part));
+      death = std::max(death, backward_time(part, 0));
       gradient_last = std::max(gradient_last, gradient_death(part));
     }
-    activation[v] = planner.add(sized(per_sample), birth, death);
+    activation[v] = planner.add(sized(per_sample), lifetimes(v, birth, read, death));
     if (backward && (state.kind != StateKind::image || graph.input_gradient))
-      gradient[v] = planner.add(sized(per_sample), gradient_first, gradient_last);
+      gradient[v] = planner.add(sized(per_sample), {{gradient_first, gradient_last}});
   }
   std::vector<int> unit_at(units.size()), unit_gradient(units.size(), -1), pool_at(pools.size());
   for (std::size_t u = 0; u < units.size(); ++u) {
     const Unit& unit = graph.units[u];
-    const int death = backward         ? backward_time(unit.state, unit.level)
-                      : unit.next >= 0 ? forward_time(unit.state, unit.level + 1)
-                                       : forward_time(unit.node, 0);
-    unit_at[u] = planner.add(sized(units[u].stride()), forward_time(unit.state, unit.level), death);
+    const int v = unit.state, level = unit.level;
+    const int read = unit.next >= 0 ? forward_time(v, level + 1) : forward_time(unit.node, 0);
+    unit_at[u] =
+        planner.add(sized(units[u].stride()), lifetimes(v, forward_time(v, level), read, backward_time(v, level)));
     if (backward && unit.next >= 0)
-      unit_gradient[u] = planner.add(sized(units[u].stride()), backward_time(unit.state, unit.level + 1),
-                                     backward_time(unit.state, unit.level));
+      unit_gradient[u] =
+          planner.add(sized(units[u].stride()), {{backward_time(v, level + 1), backward_time(v, level)}});
   }
   for (std::size_t p = 0; p < pools.size(); ++p) {
-    const Pool& pool = graph.pools[p];
-    int death = backward_time(pool.state, 0);
-    if (!backward) {
-      death = 0;
-      for (int t : pool.terms) death = std::max(death, forward_time(graph.terms[t].node, 0));
-    }
-    pool_at[p] = planner.add(sized(pools[p].stride()), forward_time(pool.state, 0), death);
+    const int v = graph.pools[p].state;
+    int read = 0;
+    for (int t : graph.pools[p].terms) read = std::max(read, forward_time(graph.terms[t].node, 0));
+    pool_at[p] = planner.add(sized(pools[p].stride()), lifetimes(v, forward_time(v, 0), read, backward_time(v, 0)));
   }
   planner.solve();
   arena_size = planner.arena_size();
@@ -230,7 +246,9 @@ void Plan::size_scratch(const Graph& graph) {
             std::max(tiles, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, unit_halo(graph.units[u])));
         gradient = std::max(gradient, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
       }
-    for (int p : state.pools) own = std::max(own, std::size_t(pools[p].shape.out_h) * pools[p].shape.out_w * kLanes);
+    for (int p : state.pools)
+      own = std::max(own,
+                     (std::size_t(pools[p].shape.out_h) * pools[p].shape.out_w + 2 * state.channels.blocks()) * kLanes);
     scratch_size = std::max(scratch_size, tiles + gradient + own);
   }
   scratch_size = (scratch_size + 15) / 16 * 16;

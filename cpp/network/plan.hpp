@@ -16,7 +16,7 @@ struct Shard {
 // Sizes, places and lifetimes of all activations of a graph for one batch and image size. Offsets and
 // strides are in elements of the arena.
 struct Plan {
-  Plan(const Graph& graph, int samples, int height, int width, bool backward);
+  Plan(const Graph& graph, int samples, int height, int width, bool backward, bool recompute);
 
   struct StatePlace {
     int h, w;
@@ -39,6 +39,7 @@ struct Plan {
 
   int samples, height, width;
   bool backward;
+  bool recompute;  // of a cell, only its inputs and output are kept until its backward
   std::vector<Shard> shards;
   std::vector<StatePlace> states;
   std::vector<UnitPlace> units;
