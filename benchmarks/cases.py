@@ -55,6 +55,9 @@ DARTS_V2: dict[str, Any] = {
 #: are derived by. Second order: virtual step 3, validation at w' 3, two perturbed passes 2 + 2, w
 #: step 3. First order: alpha step 2, w step 3. All else: 3.
 FORWARD_EQUIVALENTS = {"second_order": 13, "first_order": 5, "derived": 3, "mixture": 3}
+#: The same with ``hvp="forward"`` and ``reuse_gradient=True``, which do without one of the
+#: perturbed passes and without the pass of the w step.
+FAST_FORWARD_EQUIVALENTS = 8
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Case:
         return f"C={self.channels} L={self.cells} B={self.batch} {images}"
 
     @property
-    def network(self) -> dict[str, int]:
+    def network(self) -> dict[str, Any]:
         """Arguments by which pydarts and the reference build the network."""
         return {
             "channels": self.channels,
@@ -129,9 +132,10 @@ class Case:
             return sum(_operation(op, self.channels, self.stride, pixels) for op in ops)
         return _network(self)
 
-    def flops(self) -> int:
+    def flops(self, fast: bool = False) -> int:
         """Return floating-point operations of one repetition, `FORWARD_EQUIVALENTS` of them."""
-        return FORWARD_EQUIVALENTS[self.kind] * self.forward_flops()
+        passes = FAST_FORWARD_EQUIVALENTS if fast else FORWARD_EQUIVALENTS[self.kind]
+        return passes * self.forward_flops()
 
 
 def _halved(side: int, stride: int) -> int:

@@ -3,8 +3,8 @@
 
 import os as _os
 
-# GCC's OpenMP lets a waiting thread spin for milliseconds, which on a busy machine costs a time slice at every
-# barrier of the engine (there are thousands a second). Read once, when the runtime is loaded below.
+# A waiting thread of GCC's OpenMP spins for milliseconds. On a busy machine that costs a time slice
+# at every barrier of the engine, of which there are thousands a second. Read when _core is loaded.
 _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel

@@ -43,7 +43,8 @@ def _central(hvp: str) -> bool:
 def _batch(net: Supernet, name: str, batch: Batch) -> tuple[Any, Any]:
     if not isinstance(batch, tuple) or len(batch) != 2:
         raise TypeError(f"`{name}` must be a pair (images, labels)")
-    return net._images(f"{name}[0]", batch[0]), net._labels(f"{name}[1]", batch[1])
+    images = net._images(f"{name}[0]", batch[0])
+    return images, net._labels(f"{name}[1]", batch[1], len(images))
 
 
 def arch_gradient(
@@ -91,13 +92,9 @@ def arch_gradient(
     """
     buffer = momentum_buffer
     if isinstance(buffer, dict):
-        names = [name for name, *_ in net._engine.parameters]
-        missing = set(names) ^ set(buffer)
-        if missing:
-            raise ValueError(f"`momentum_buffer` does not fit at {min(missing)!r}")
-        buffer = np.concatenate(
-            [np.asarray(buffer[name], dtype=net.dtype).ravel() for name in names]
-        )
+        own = net._split_weights(net._engine.weights)
+        parts = net._checked("momentum_buffer", buffer, own)
+        buffer = np.concatenate([part.ravel() for part in parts])
     call = getattr(_core, "arch_gradient" + engine_suffix(net.dtype))
     flat = call(
         net._engine,

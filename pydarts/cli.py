@@ -537,7 +537,8 @@ def _add_options(
         if kind == "bool":
             settings = {"action": argparse.BooleanOptionalAction}
         elif option.metadata["choices"]:
-            settings = {"type": number, "choices": option.metadata["choices"]}
+            choices = option.metadata["choices"]
+            settings = {"type": type(choices[0]), "choices": choices}
         elif kind.startswith("tuple"):
             settings = {"type": float, "nargs": 2, "metavar": ("X", "Y")}
         elif none:
@@ -567,6 +568,8 @@ def _default(config: type[Config], option: dataclasses.Field[Any]) -> str:
     def shown(value: Any) -> str:
         if value is None or isinstance(value, bool):
             return str({None: option.metadata["none"], True: "on", False: "off"}[value])
+        if isinstance(value, str):
+            return value
         return " ".join(f"{v:g}" for v in (value if isinstance(value, tuple) else (value,)))
 
     values = {p: shown(getattr(config.make(p, {}), option.name)) for p in config.presets}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
@@ -101,12 +102,11 @@ def _number(option: dataclasses.Field[Any], value: Any) -> int | float:
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TypeError(f"`{name}` (={value!r}) must be {'an integer' if integer else 'a number'}")
+    below = min(m["below"], 2**31 if integer else sys.float_info.max)
     low = value > 0 if m["positive"] else value >= m["least"]
-    if not (low and value < m["below"] and math.isfinite(value)):
+    if not (low and value < below):
         bounds = "more than 0" if m["positive"] else f"at least {m['least']:g}"
-        if m["below"] < math.inf:
-            bounds += f" and less than {m['below']:g}"
-        raise ValueError(f"`{name}` (={value!r}) must be {bounds}")
+        raise ValueError(f"`{name}` (={value!r}) must be {bounds} and less than {below:g}")
     return int(value) if integer else float(value)
 
 
@@ -141,7 +141,9 @@ class SearchConfig(Config):
     )
     reuse_gradient: bool = _option(False, "step w with the virtual step's gradient (faster)")
     memory: str = _option("store", _MEMORY, choices=("store", "recompute"))
-    train_fraction: float = _option(0.5, "share of the images that the weights learn on", 0, 1)
+    train_fraction: float = _option(
+        0.5, "share of the images that the weights learn on", below=1, positive=True
+    )
     max_images: int | None = _option(
         None, "search on a random sample of this many images", 4, none="all"
     )

@@ -130,8 +130,9 @@ class Model:
             "history": self.history,
         }
         text = json.dumps(description, indent=2)
-        if not overwrite and (to / _DESCRIPTION).exists():
-            raise FileExistsError(f"{to / _DESCRIPTION} exists; `overwrite=True` replaces it")
+        for path in (to / _DESCRIPTION, to / _WEIGHTS):
+            if not overwrite and path.exists():
+                raise FileExistsError(f"{path} exists; `overwrite=True` replaces it")
         to.mkdir(parents=True, exist_ok=True)
         save_file(net.state_dict(), to / _WEIGHTS)
         (to / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
@@ -163,13 +164,24 @@ class Model:
             genotype = Genotype.from_json(json.dumps(d["genotype"]))
             labels = Labels.from_json(d["labels"])
             normalization = Normalization.from_dict(d["normalization"])
-            height, width = d["image_size"]
+            size = tuple(_count("image_size", value) for value in d["image_size"])
             layout, history = d["image_layout"], list(d["history"])
-            in_channels = int(d["in_channels"])
+            if len(size) != 2 or layout not in (None, "NCHW", "NHWC"):
+                raise ValueError(
+                    f"image_size {size} and image_layout {layout!r} describe no images"
+                )
+            in_channels = _count("in_channels", d["in_channels"])
+            if len(normalization.mean) != in_channels:
+                raise ValueError(f"{in_channels} channels but {len(normalization.mean)} means")
             sizes = (config.channels, config.cells, len(labels), in_channels)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            least = 4 * _num_weights(sizes, genotype, config)
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
             raise ValueError(f"{path} cannot be read: {error!r}") from error
-        state = _read_state(weights, sizes, genotype, config)
+        if weights.stat().st_size < least:  # before memory is spent on what is only claimed
+            raise ValueError(
+                f"{weights} has {weights.stat().st_size} bytes; the network needs at least {least}"
+            )
+        state = _read_state(weights)
         net = Network(
             genotype,
             *sizes,
@@ -181,7 +193,7 @@ class Model:
             net.load_state_dict(state)
         except ValueError as error:
             raise ValueError(f"{weights} does not fit {path}: {error}") from error
-        model = cls(net, normalization, labels, (height, width), config, image_layout=layout)
+        model = cls(net, normalization, labels, size, config, image_layout=layout)
         model.history = history
         return model
 
@@ -196,21 +208,27 @@ class Model:
         return text
 
 
-def _read_state(
-    path: Path, sizes: tuple[int, int, int, int], genotype: Genotype, config: TrainConfig
-) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file, if its size fits the network that is described."""
+def _count(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**16:
+        raise ValueError(f"{name} holds {value!r}")
+    return value
+
+
+def _num_weights(sizes: tuple[int, int, int, int], genotype: Genotype, config: TrainConfig) -> int:
+    g = genotype
+    cells = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
+    return _core.derived_num_weights(*sizes, *cells, config.auxiliary)
+
+
+def _read_state(path: Path) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    g = genotype
-    cells = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
-    least = 4 * _core.derived_num_weights(*sizes, *cells, config.auxiliary)
-    if path.stat().st_size < least:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; the network that is described needs {least}"
-        )
     try:
-        return dict(load_file(path))
-    except SafetensorError as error:
+        state = dict(load_file(path))
+    except (SafetensorError, TypeError, AttributeError) as error:  # the latter: kinds numpy lacks
         raise ValueError(f"{path} cannot be read: {error}") from error
+    for name, array in state.items():
+        if array.dtype != np.float32:
+            raise ValueError(f"{path}: {name} holds {array.dtype}, not float32")
+    return state

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -21,17 +22,17 @@ Alphas = dict[str, Array]
 _WEIGHT_VECTORS = 6
 
 
-def _integer(name: str, value: object, least: int) -> int:
+def _integer(name: str, value: object, least: int, below: int = 2**31) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"`{name}` (={value!r}) must be an integer")
-    if value < least:
-        raise ValueError(f"`{name}` (={value}) must be at least {least}")
+    if not least <= value < below:
+        raise ValueError(f"`{name}` (={value}) must be at least {least} and less than {below}")
     return int(value)
 
 
 def resolve_threads(threads: int | None) -> int:
     """``threads``, or what OpenMP would take when it is None."""
-    return _core.default_threads() if threads is None else _integer("threads", threads, 1)
+    return _core.default_threads() if threads is None else _integer("threads", threads, 1, 1025)
 
 
 def engine_suffix(dtype: DTypeLike) -> str:
@@ -68,7 +69,7 @@ class EngineNetwork:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         suffix = engine_suffix(dtype)
         self._engine: Any = getattr(_core, kind + suffix)(
-            *arguments, _integer("seed", seed, 0), resolve_threads(threads)
+            *arguments, _integer("seed", seed, 0, 2**64), resolve_threads(threads)
         )
 
     @property
@@ -130,8 +131,8 @@ class EngineNetwork:
         Returns
         -------
         dict
-            ``activations``, ``scratch`` (of the kernels), ``weights`` (with gradient, optimiser and the
-            vectors of the second order) and their sum ``total``.
+            ``activations``, ``scratch`` (of the kernels), ``weights`` (with gradient, optimiser and
+            the vectors of the second order) and their sum ``total``.
         """
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
         activations, scratch = self._engine.memory(
@@ -177,9 +178,10 @@ class EngineNetwork:
             if name not in ("weights", "alphas"):
                 raise ValueError(f"`wrt` (={wanted!r}) may hold 'weights' and 'alphas'")
         drop = None if drop_masks is None else np.asarray(drop_masks, dtype=self.dtype)
+        images = self._images("x", x)
         loss, _, weights, alphas = self._engine.evaluate(
-            self._images("x", x),
-            self._labels("y", y),
+            images,
+            self._labels("y", y, len(images)),
             "weights" in wanted,
             "alphas" in wanted,
             drop,
@@ -197,17 +199,23 @@ class EngineNetwork:
             raise ValueError(
                 f"`{name}` must have 4 axes (N, C, H, W), not the shape {images.shape}"
             )
+        if images.size == 0:
+            raise ValueError(f"`{name}` is empty: its shape is {images.shape}")
+        if images.shape[1] != self.in_channels:
+            raise ValueError(
+                f"`{name}` has {images.shape[1]} channels; the network takes {self.in_channels}"
+            )
         return images
 
-    def _labels(self, name: str, y: ArrayLike) -> NDArray[np.int32]:
-        labels = np.asarray(y)
+    def _labels(self, name: str, y: ArrayLike, count: int) -> NDArray[np.int32]:
+        labels, classes = np.asarray(y), self._engine.classes
         if labels.dtype.kind not in "iu":
             raise TypeError(f"`{name}` must hold integers, not {labels.dtype}")
-        if labels.size and (labels.min() < 0 or labels.max() >= self._engine.classes):
-            bad = labels[(labels < 0) | (labels >= self._engine.classes)][0]
-            raise ValueError(
-                f"`{name}` holds the label {bad}; it must be in 0..{self._engine.classes - 1}"
-            )
+        if labels.shape != (count,):
+            raise ValueError(f"`{name}` has the shape {labels.shape}; there are {count} images")
+        if labels.min() < 0 or labels.max() >= classes:
+            bad = labels[(labels < 0) | (labels >= classes)][0]
+            raise ValueError(f"`{name}` holds the label {bad}; it must be in 0..{classes - 1}")
         return np.ascontiguousarray(labels, dtype=np.int32)
 
     def _split_weights(self, flat: Array) -> dict[str, Array]:
@@ -241,7 +249,10 @@ class EngineNetwork:
             )
         new = []
         for name, old in own.items():
-            value = np.asarray(given[name], dtype=self.dtype)
+            value = np.asarray(given[name])
+            if value.dtype.kind not in "fiu":
+                raise ValueError(f"`{what}`[{name!r}] holds {value.dtype}, not numbers")
+            value = value.astype(self.dtype)
             if value.shape != old.shape:
                 raise ValueError(f"`{what}`[{name!r}] has the shape {value.shape}, not {old.shape}")
             if not np.isfinite(value).all():
@@ -315,6 +326,10 @@ class Network(EngineNetwork):
         threads: int | None = None,
         memory: str = "store",
     ):
+        if not isinstance(genotype, Genotype):
+            raise TypeError(f"`genotype` (={genotype!r}) must be a Genotype; see Genotype.parse")
+        if not 0 <= auxiliary_weight < math.inf:
+            raise ValueError(f"`auxiliary_weight` (={auxiliary_weight!r}) must be at least 0")
         g = genotype
         cell = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
         sizes = _sizes(channels, cells, classes, in_channels)

@@ -141,8 +141,14 @@ def search(
     config = SearchConfig.make(preset, options)
     rng = np.random.default_rng(config.seed)
     images, codes, labels = prepare(X, y, image_layout)
+    given = len(codes)
     images, codes = sample(images, codes, config.max_images, rng)
-    train_half, valid_half = split_half(codes, rng, config.train_fraction, labels=labels)
+    try:
+        train_half, valid_half = split_half(codes, rng, config.train_fraction, labels=labels)
+    except ValueError as error:
+        if len(codes) == given:
+            raise
+        raise ValueError(f"`max_images` (={config.max_images}) is too small: {error}") from None
     require_batch(min(len(train_half), len(valid_half)), config.batch_size, "either half of `X`")
     normalization = Normalization.fit(images[train_half])
     x_train, y_train = normalization.apply(images[train_half]), codes[train_half]

@@ -14,7 +14,7 @@ from pydarts import _core
 from pydarts.augment import Augmentation
 from pydarts.config import TrainConfig
 from pydarts.genotype import Genotype
-from pydarts.images import Normalization
+from pydarts.images import Normalization, check_consistent
 from pydarts.model import Model
 from pydarts.network import Network
 from pydarts.search import (
@@ -98,6 +98,7 @@ def train(
     valid = None
     if X_valid is not None and y_valid is not None:
         valid = model.normalized(X_valid), labels.encode(y_valid)
+        check_consistent(*valid)
 
     weight_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
     started = time.perf_counter()

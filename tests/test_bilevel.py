@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hessian-vector product and architecture gradient against closed forms and the formula in SPEC §2."""
+"""Hessian-vector product and architecture gradient against closed forms and SPEC §2's formula."""
 
 from __future__ import annotations
 
@@ -205,8 +205,7 @@ def composed(
         grads_at({n: w[n] + sign * step * v[n] for n in w}, train)["alphas"] for sign in (1, -1)
     )
     return {
-        name: outer["alphas"][name] - eta * (plus[name] - minus[name]) / (2 * step)
-        for name in plus
+        name: outer["alphas"][name] - eta * (plus[name] - minus[name]) / (2 * step) for name in plus
     }
 
 
@@ -230,7 +229,7 @@ def test_second_order_is_what_the_formula_says(form: str) -> None:
         given = np.concatenate([buffer[name].ravel() for name in names])
     elif form == "none":
         given, buffer = None, {name: np.zeros_like(a) for name, a in buffer.items()}
-    options = {"eta": ETA, "momentum": MOMENTUM, "epsilon": EPSILON}
+    options: Any = {"eta": ETA, "momentum": MOMENTUM, "epsilon": EPSILON}
     actual = arch_gradient(
         net, train=train, valid=valid, momentum_buffer=given, weight_decay=DECAY, **options
     )
@@ -254,7 +253,8 @@ def test_first_order_is_the_gradient_of_the_validation_loss() -> None:
     expected = net.loss_and_grads(*valid)[1]["alphas"]
     assert_close(arch_gradient(net, train=train, valid=valid, order=1), expected, 1e-13)
     # Without a virtual step the second order is the first.
-    for options in ({"eta": 0.0}, {"eta": 0.0, "momentum": 0.5, "weight_decay": 0.1}):
+    cases: Any = ({"eta": 0.0}, {"eta": 0.0, "momentum": 0.5, "weight_decay": 0.1})
+    for options in cases:
         actual = arch_gradient(net, train=train, valid=valid, order=2, **options)
         assert_close(actual, expected, 1e-12)
 
@@ -287,7 +287,7 @@ def test_momentum_buffers_that_do_not_fit(kind: str) -> None:
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_step_is_its_parts(order: int) -> None:
-    # SPEC §1: Adam on the architecture gradient at this lr and momentum, then SGD at the new alphas.
+    # SPEC §1: Adam by the architecture gradient at this lr and momentum, then SGD at the new α.
     net, twin = supernet(), supernet()
     betas, alpha_lr, alpha_decay, clip, lr = (0.5, 0.999), 0.05, 0.01, 1.0, 0.1
     step = BilevelStep(

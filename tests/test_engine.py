@@ -23,8 +23,8 @@ from pydarts.search import cosine
 
 sys.path.append(str(Path(__file__).parent))
 
-import plain  # noqa: E402
-from plain import Array  # noqa: E402
+import plain
+from plain import Array
 
 ROOT = str(Path(pydarts.__file__).parents[1])
 Shapes = dict[str, tuple[int, ...]]
@@ -63,7 +63,9 @@ def flat(grads: dict[str, dict[str, Array]]) -> dict[str, Array]:
     return {name: a for kind in grads.values() for name, a in kind.items()}
 
 
-def run_python(code: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, timeout: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run code that may crash, hang or need another environment in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {ROOT!r})\n{code}"],
@@ -138,9 +140,7 @@ def expected_shapes(
         cell = f"cells.{i}"
         for k in (0, 1):
             kind = "reduce" if halved and k == 0 else "project"
-            shapes |= reduce_or_project(
-                f"{cell}.preprocess{k}", kind, inputs[k], channels, affine
-            )
+            shapes |= reduce_or_project(f"{cell}.preprocess{k}", kind, inputs[k], channels, affine)
         if genotype is None:
             edges = [(j, n) for n in range(4) for j in range(n + 2)]
             for e, (source, _) in enumerate(edges):
@@ -149,7 +149,9 @@ def expected_shapes(
                     name = f"{cell}._ops.{e}._ops.{k}"
                     shapes |= operation(name, candidate, channels, stride, affine)
         else:
-            for n, (candidate, source) in enumerate(genotype.reduce if reduction else genotype.normal):
+            for n, (candidate, source) in enumerate(
+                genotype.reduce if reduction else genotype.normal
+            ):
                 stride = 2 if reduction and source < 2 else 1
                 shapes |= operation(f"{cell}._ops.{n}", candidate, channels, stride, affine)
         inputs, halved = [inputs[1], 4 * channels], reduction
@@ -235,7 +237,9 @@ def spoil(kind: str, values: dict[str, Array], name: str) -> dict[str, Array]:
 def test_what_does_not_fit_is_refused_whole(kind: str, what: str) -> None:
     net = supernet()
     before = snapshot(net)
-    moved = {name: a + 1 for name, a in (net.alphas if what == "alphas" else net.state_dict()).items()}
+    moved = {
+        name: a + 1 for name, a in (net.alphas if what == "alphas" else net.state_dict()).items()
+    }
     name = "reduce" if what == "alphas" else "classifier.weight"
     named = "nonsense" if kind == "unknown" else name
     with pytest.raises(ValueError, match=rf"`{what}`.*{named}"):
@@ -250,8 +254,8 @@ def best_difference_error(value: Callable[[float], float], slope: float) -> floa
     """Return the error of the best of several central differences.
 
     A step that jumps a kink of ReLU or maximum is in error by O(1), one that does not by O(h²) and
-    rounding / h; only a kink nearer than the smallest step spoils them all. A network has 10⁵ kinks,
-    hence the small steps.
+    rounding / h; only a kink nearer than the smallest step spoils them all. A network has 10⁵ of
+    them, hence the small steps.
     """
     steps = (1e-5, 1e-6, 1e-7, 1e-8)
     return min(abs((value(h) - value(-h)) / (2 * h) - slope) for h in steps) / (1 + abs(slope))
@@ -268,7 +272,13 @@ def test_gradients_are_those_of_the_loss(make: Callable[[], Net], samples: int) 
         drop = rng.choice([0.0, 1 / 0.7], size=(net.num_droppable, samples), p=[0.3, 0.7])
     _, grads = net.loss_and_grads(x, y, drop_masks=drop)
     state, alphas = net.state_dict(), net.alphas
-    groups = {"stem.": [], "preprocess": [], "._ops.": [], "auxiliary": [], "classifier": []}
+    groups: dict[str, list[str]] = {
+        "stem.": [],
+        "preprocess": [],
+        "._ops.": [],
+        "auxiliary": [],
+        "classifier": [],
+    }
     for name in grads["weights"]:
         groups[next(group for group in groups if group in name)].append(name)
     for group in (*groups, "normal", "reduce"):
@@ -437,6 +447,9 @@ def test_running_statistics_of_a_step(order: int) -> None:
 
 
 X, Y = batch(4)
+HALF: Any = 2.5
+NAME: Any = "DARTS_V2"
+ALONE: Any = X
 
 
 @pytest.mark.parametrize(
@@ -475,7 +488,7 @@ def test_wrong_batches_are_named(x: Any, y: Any, match: str) -> None:
     ("make", "match"),
     [
         (lambda: pydarts.Supernet(channels=0), r"`channels` \(=0\)"),
-        (lambda: pydarts.Supernet(channels=2.5), r"`channels` \(=2.5\)"),
+        (lambda: pydarts.Supernet(channels=HALF), r"`channels` \(=2.5\)"),
         (lambda: pydarts.Supernet(cells=0), r"`cells` \(=0\)"),
         (lambda: pydarts.Supernet(cells=True), r"`cells` \(=True\)"),
         (lambda: pydarts.Supernet(classes=1), r"`classes` \(=1\)"),
@@ -486,7 +499,7 @@ def test_wrong_batches_are_named(x: Any, y: Any, match: str) -> None:
         (lambda: pydarts.Supernet(channels=2**40), r"`channels` \(=1099511627776\)"),
         (lambda: pydarts.Supernet(seed=2**64), r"`seed` \(=18446744073709551616\)"),
         (lambda: pydarts.Supernet(threads=2**31), r"`threads` \(=2147483648\)"),
-        (lambda: pydarts.Network("DARTS_V2"), r"`genotype` \(='DARTS_V2'\)"),
+        (lambda: pydarts.Network(NAME), r"`genotype` \(='DARTS_V2'\)"),
         (
             lambda: pydarts.Network(pydarts.DARTS_V1, auxiliary_weight=float("nan")),
             r"`auxiliary_weight` \(=nan\)",
@@ -501,7 +514,7 @@ def test_wrong_batches_are_named(x: Any, y: Any, match: str) -> None:
             lambda: BilevelStep(supernet())(train=(X, Y), valid=(X, Y), lr=float("inf")),
             r"`lr` \(=inf\)",
         ),
-        (lambda: arch_gradient(supernet(), train=X, valid=(X, Y)), r"`train`"),
+        (lambda: arch_gradient(supernet(), train=ALONE, valid=(X, Y)), r"`train`"),
         (lambda: supernet().loss_and_grads(X, Y, wrt=("alpha",)), r"`wrt` \(=\('alpha',\)\)"),
     ],
 )
@@ -547,7 +560,9 @@ def test_weights_that_are_not_finite_stop_a_step(name: str, order: int) -> None:
     step(train=batch(), valid=batch(seed=1), lr=0.1)
     net._engine.weights[:] = np.concatenate(
         [
-            np.where(np.arange(a.size) == a.size // 2, np.nan, a.ravel()) if n == name else a.ravel()
+            np.where(np.arange(a.size) == a.size // 2, np.nan, a.ravel())
+            if n == name
+            else a.ravel()
             for n, a in net.state_dict().items()
             if ".running_" not in n
         ]
@@ -581,7 +596,7 @@ def test_a_failed_step_leaves_no_trace(which: str, bad: float, order: int) -> No
     for step in steps:
         step(**good, lr=0.1)
     with pytest.raises((ArithmeticError, ValueError)):
-        steps[0](**{**good, which: (images, labels)}, lr=0.1)  # type: ignore[arg-type]
+        steps[0](**{**good, which: (images, labels)}, lr=0.1)
     assert snapshot(nets[0]) == snapshot(nets[1])
     for step in steps:  # the momentum, and Adam's moments and count, are as before as well
         step(**good, lr=0.1)
@@ -623,7 +638,7 @@ def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples:
     y = rng.integers(0, 3, samples)
     small = {"train": batch(), "valid": batch(seed=1)}
     step = BilevelStep(net)
-    step(**small, lr=0.1)  # type: ignore[arg-type]
+    step(**small, lr=0.1)
     before = snapshot(net)
     expected = net.loss_and_grads(*batch())[0]
     calls: dict[str, Callable[[], object]] = {
@@ -637,7 +652,7 @@ def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples:
     assert sorted(delays)[1] < 0.2, delays
     assert snapshot(net) == before
     assert net.loss_and_grads(*batch())[0] == expected
-    step(**small, lr=0.1)  # type: ignore[arg-type]
+    step(**small, lr=0.1)
 
 
 def test_two_callers_at_once() -> None:

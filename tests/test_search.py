@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`search`: real runs on small images that are easy to tell apart, and everything that goes wrong."""
+"""`search`: real runs on small images that are easy to tell apart, and all that can go wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def same(a: SearchResult, b: SearchResult) -> bool:
     """Whether two runs ended in the same bits."""
     state = {**a.supernet.state_dict(), **a.alphas}
     other = {**b.supernet.state_dict(), **b.alphas}
-    return state.keys() == other.keys() and all(np.array_equal(v, other[k]) for k, v in state.items())
+    return state.keys() == other.keys() and all(
+        np.array_equal(v, other[k]) for k, v in state.items()
+    )
 
 
 def without_time(result: SearchResult) -> list[dict[str, Any]]:
@@ -118,9 +120,7 @@ def test_repr(result: SearchResult) -> None:
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_it_learns(order: int) -> None:
-    result = small_search(
-        *pictures(96), order=order, channels=4, epochs=8, lr=0.1, alpha_lr=0.01
-    )
+    result = small_search(*pictures(96), order=order, channels=4, epochs=8, lr=0.1, alpha_lr=0.01)
     first, last = result.history[0], result.history[-1]
     assert last["train_loss"] < 0.6 * first["train_loss"]
     assert last["train_accuracy"] > 0.9
@@ -290,11 +290,13 @@ def test_units_of_the_pixels_do_not_matter(result: SearchResult) -> None:
     X, _ = pictures()
     assert same(small_search(X / np.float32(256)), result)  # a power of two: to the bit
     other = small_search(1000.0 + X / 255)
-    assert other.history[0]["train_loss"] == pytest.approx(result.history[0]["train_loss"], rel=0.02)
+    assert other.history[0]["train_loss"] == pytest.approx(
+        result.history[0]["train_loss"], rel=0.02
+    )
 
 
 def test_constant_images_and_channels_work() -> None:
-    X, y = pictures()
+    X, _ = pictures()
     assert np.isfinite(small_search(np.zeros_like(X), epochs=1).history[0]["valid_loss"])
     colour = np.stack([X, np.full_like(X, 7)], axis=1)
     assert np.isfinite(small_search(colour, epochs=1).history[0]["valid_loss"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`train` and `Model`: real runs on small images, files that lie, and everything that goes wrong."""
+"""`train` and `Model`: real runs on small images, files that lie, and all that can go wrong."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def small_train(X: Any = None, y: Any = None, **options: Any) -> Model:
 def same(a: Model, b: Model) -> bool:
     """Whether two runs ended in the same bits."""
     state, other = a.network.state_dict(), b.network.state_dict()
-    return state.keys() == other.keys() and all(np.array_equal(v, other[k]) for k, v in state.items())
+    return state.keys() == other.keys() and all(
+        np.array_equal(v, other[k]) for k, v in state.items()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +149,7 @@ def test_predictions_do_not_depend_on_the_company(good: Model) -> None:
 
 
 def test_images_of_another_size_work(good: Model) -> None:
-    X, y = pictures(30, side=12)
+    X, _ = pictures(30, side=12)
     assert good.predict(X).shape == (30,)
     assert good.predict_proba(X[:, :, :9]).shape == (30, 3)
 
@@ -160,7 +162,7 @@ def test_bad_calls_of_a_model(model: Model) -> None:
         model.predict(np.stack([X, X], axis=1))
     with pytest.raises(ValueError, match="NaN"):
         model.predict(np.where(X > 200, np.nan, X))
-    with pytest.raises(ValueError, match="48.*47"):
+    with pytest.raises(ValueError, match=r"48.*47"):
         model.score(X, y[1:])
     with pytest.raises(ValueError, match="unknown label 7"):
         model.score(X, y + 7)
@@ -427,7 +429,7 @@ def test_places_that_are_no_folders(model: Model, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="file"):
         model.save(tmp_path / "file")
     for place in ("file", "nowhere"):
-        with pytest.raises(FileNotFoundError, match="model.json"):
+        with pytest.raises(FileNotFoundError, match=r"model\.json"):
             Model.load(tmp_path / place)
     model.save(tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").unlink()
@@ -456,7 +458,15 @@ def test_truncated_files(saved: Path, name: str, keep: float) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"\xff\xfe", b"[" * 100_000, b"{}", b"[]", b"null", b"1" * 5000, b'{"format": "pydarts-model"}'],
+    [
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"{}",
+        b"[]",
+        b"null",
+        b"1" * 5000,
+        b'{"format": "pydarts-model"}',
+    ],
     ids=lambda content: repr(content[:20]),
 )
 def test_descriptions_that_are_none(saved: Path, content: bytes) -> None:

@@ -153,6 +153,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def(
           "logits",
           [](Net& self, const Array<T>& images, bool training) {
+            require(!self.network.graph().heads.empty(), "a mixed operation has no logits");
             const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(self.network.graph().classes)});
             T* data = out.mutable_data();
@@ -164,6 +165,7 @@ void bind(py::module_& m, const std::string& suffix) {
           "evaluate",
           [](Net& self, const Array<T>& images, const Labels& labels, bool weights, bool alphas,
              const std::optional<Array<T>>& drop) {
+            require(!self.network.graph().heads.empty(), "a mixed operation has no loss");
             const Batch<T> batch = batch_of(self.network, images, &labels);
             const T* factors = drop_of(self.network, drop, batch.samples);
             const Graph& graph = self.network.graph();

@@ -64,7 +64,7 @@ struct Vec {
   }
   PYDARTS_INLINE Vec relu() const {
     Vec v;
-    for (int i = 0; i < kParts; ++i) v.part[i] = part[i] > Native{} ? part[i] : Native{};
+    for (int i = 0; i < kParts; ++i) v.part[i] = Native{} > part[i] ? Native{} : part[i];  // NaN stays NaN
     return v;
   }
   // value where x > 0, else 0

@@ -146,7 +146,9 @@ Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, con
 Graph mixed_operation_graph(int channels, int stride, const std::vector<std::string>& operations) {
   require(channels >= 1, "`channels` (=", channels, ") must be at least 1");
   require(stride == 1 || stride == 2, "`stride` (=", stride, ") must be 1 or 2");
-  require(!operations.empty(), "`operations` is empty");
+  bool any = false;
+  for (const std::string& name : operations) any |= !make_operation(name, stride, true).zero;
+  require(any, "`operations` must hold more than `none`");
   GraphBuilder builder;
   builder.graph().input_gradient = true;
   const int alpha = builder.add_alpha_group("mixed", 1, int(operations.size()));

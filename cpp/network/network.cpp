@@ -55,7 +55,7 @@ typename Network<T>::Coefficients Network<T>::coefficients(int affine) {
 
 template <class T>
 void Network<T>::check_cancelled() const {
-  if (cancel_ && cancel_()) throw Cancelled();
+  if (stop_ || (cancel_ && cancel_())) throw Cancelled();
 }
 
 template <class T>
@@ -71,6 +71,7 @@ void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, b
     found = plans_.end() - 1;
   }
   plan_ = found->get();
+  stop_ = false;
   pass_weights_ = weights;
   training_ = training;
   drop_ = drop;

@@ -2,6 +2,7 @@
 // Runs a graph: forward, loss and backward over a batch. One class for the supernet, the derived network and
 // a single mixed operation.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,7 +36,7 @@ class Network {
   std::vector<T>& alphas() { return alphas_; }
   std::vector<T>& running() { return running_; }
 
-  // Asked between phases; true stops the call with Cancelled.
+  // Asked often, by the calling thread; true stops the call with Cancelled. Must not throw.
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
 
   // (samples, classes) into `logits`: with batch statistics, or with the running ones.
@@ -130,6 +131,7 @@ class Network {
   bool recompute_;
   const Kernels<T>& kernels_;
   std::function<bool()> cancel_;
+  std::atomic<bool> stop_{false};
   std::vector<T> weights_, alphas_, running_;
 
   // Of the pass that runs:

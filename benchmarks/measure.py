@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: MIT
+"""Contenders in processes of their own, first compared, then timed in turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cases import TINY, Case
+from .contenders import SGEMM_SIDE, stages
+
+OURS = ("pydarts", "pydarts-recompute", "pydarts-fast")
+TORCH = ("torch", "torch-channels-last")
+
+#: Largest deviation from PyTorch, in 2-norm relative to that of PyTorch's array, at the tiny size
+#: and at the case's own. In large maps rounding puts some values on the other side of a ReLU or
+#: makes another one the maximum; then float32 gradients differ by up to a hundredth even between
+#: PyTorch's own layouts.
+TOLERANCES = {
+    "losses": (1e-5, 1e-4),
+    "output": (1e-5, 1e-4),
+    "images": (3e-3, 5e-2),
+    "weights": (3e-3, 5e-2),
+    "alphas": (3e-3, 5e-2),
+}
+#: Of the alphas' gradient in second order, where the finite difference magnifies rounding.
+SECOND_ORDER_ALPHAS = (1e-2, 1e-1)
+#: Of pydarts-fast, which approximates: the one-sided difference is far from the central one where
+#: ReLUs switch between w and w + e v (cosines of 0.8 to 0.93 have been seen), and the gradient of
+#: the w step is that before the alphas moved.
+FAST = {"losses": (0.01, 0.01), "weights": (0.05, 0.1), "alphas": (1.0, 1.0)}
+
+
+class Failed(RuntimeError):
+    """A contender died, or computes something else than PyTorch."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and range of the rounds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Summarise ``values``."""
+        return cls(median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Result:
+    """One case, measured.
+
+    Parameters
+    ----------
+    case : Case
+        What was repeated.
+    threads : int
+        Of every contender.
+    seconds : mapping
+        For each contender the time of one repetition, a value a round.
+    memory : mapping
+        For each contender the peak in bytes over what it held before it was built.
+    deviations : mapping
+        For each contender but PyTorch in its default layout the largest deviation from that.
+    """
+
+    case: Case
+    threads: int
+    seconds: Mapping[str, Sequence[float]]
+    memory: Mapping[str, int]
+    deviations: Mapping[str, float]
+
+    def spread(self, contender: str) -> Spread | None:
+        """Return seconds for one repetition."""
+        values = self.seconds.get(contender)
+        return Spread.of(values) if values else None
+
+    @property
+    def faster_torch(self) -> str | None:
+        """The layout of PyTorch with the lower median."""
+        found = [name for name in TORCH if name in self.seconds]
+        return min(found, key=lambda name: median(self.seconds[name]), default=None)
+
+    def ratio(self, ours: str) -> Spread | None:
+        """Return how many times faster than the faster layout of PyTorch, within each round."""
+        if self.faster_torch is None or ours not in self.seconds:
+            return None
+        pairs = zip(self.seconds[self.faster_torch], self.seconds[ours], strict=True)
+        return Spread.of([torch / own for torch, own in pairs])
+
+    def memory_ratio(self, ours: str) -> float | None:
+        """Return how many times less memory than the PyTorch layout that needs less."""
+        torch = [self.memory[name] for name in TORCH if name in self.memory]
+        own = self.memory.get(ours, 0)
+        return min(torch) / own if torch and own else None
+
+    def gflops(self, ours: str) -> float | None:
+        """Return the arithmetic that the case cannot do without, over the time it took."""
+        spread = self.spread(ours)
+        if spread is None:
+            return None
+        return self.case.flops(fast=ours == "pydarts-fast") / spread.median / 1e9
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything measured and derived."""
+        return {
+            "case": asdict(self.case),
+            "threads": self.threads,
+            "flops": self.case.flops(),
+            "seconds": {name: list(values) for name, values in self.seconds.items()},
+            "memory_bytes": dict(self.memory),
+            "deviations": dict(self.deviations),
+            "faster_torch": self.faster_torch,
+            "pydarts": {
+                name: {
+                    "ratio": asdict(ratio) if (ratio := self.ratio(name)) else None,
+                    "memory_ratio": self.memory_ratio(name),
+                    "gflops": self.gflops(name),
+                }
+                for name in OURS
+                if name in self.seconds
+            },
+        }
+
+
+class Process:
+    """A contender that has taken its first step and waits for its turn."""
+
+    def __init__(self, contender: str, case: Case, threads: int, folder: Path) -> None:
+        self._name = f"{case.name}: {contender}"
+        self._checks = f"{folder / contender}."
+        spec = {
+            "contender": contender,
+            "case": asdict(case),
+            "threads": threads,
+            "checks": self._checks,
+        }
+        limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        script = Path(__file__).with_name("contenders.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), json.dumps(spec)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **dict.fromkeys(limits, str(threads))},
+            start_new_session=True,  # Ctrl-C is for the parent, which then ends this one
+        )
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def read(self) -> dict[str, Any]:
+        """Return the next answer."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed(f"{self._name} ended with status {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def run(self, seconds: float) -> dict[str, Any]:
+        """Repeat the step for about so long, at least once."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it died while idle: `read` tells
+            self._process.stdin.write(f"{seconds}\n")
+            self._process.stdin.flush()
+        return self.read()
+
+    def checks(self, stage: int) -> dict[str, NDArray[Any]]:
+        """Return losses and gradients of the first step at a stage of `contenders.stages`."""
+        with np.load(f"{self._checks}{stage}.npz") as arrays:
+            return dict(arrays)
+
+
+def deviation(
+    case: Case, name: str, actual: Mapping[str, Any], expected: Mapping[str, Any]
+) -> float:
+    """Compare a contender's losses and gradients; return the largest relative deviation.
+
+    Raises
+    ------
+    Failed
+        If any is beyond its tolerance; names it.
+    """
+    if actual.keys() != expected.keys():
+        raise Failed(f"{case.name}: {name} gives {sorted(actual)}, not {sorted(expected)}")
+    tolerances = dict(TOLERANCES)
+    own_size = case != case.quick()
+    if case.kind == "second_order":
+        tolerances["alphas"] = SECOND_ORDER_ALPHAS
+    if name == "pydarts-fast":
+        tolerances = FAST
+    worst = 0.0
+    for what, e in expected.items():
+        a = np.asarray(actual[what], np.float64)
+        if a.shape != np.shape(e):
+            raise Failed(f"{case.name}: {name}'s {what} have the shape {a.shape}, not {e.shape}")
+        error = float(np.linalg.norm(a - e)) / max(float(np.linalg.norm(e)), 1e-30)
+        tolerance = tolerances[what][own_size]
+        if not error <= tolerance:
+            raise Failed(
+                f"{case.name} at {case.size}: {name}'s {what} deviate by {error:.1e}, "
+                f"more than {tolerance:.1e}"
+            )
+        worst = max(worst, error)
+    return worst
+
+
+def measure(
+    case: Case, contenders: Sequence[str], threads: int, rounds: int, seconds: float
+) -> tuple[Result, dict[str, str]]:
+    """Compare the contenders' first steps, then time them in turn.
+
+    Parameters
+    ----------
+    case : Case
+        What to repeat.
+    contenders : sequence of str
+        Names from `contenders.CONTENDERS`, in the order of their turns.
+    threads, rounds : int
+        Threads of each, and turns of each.
+    seconds : float
+        Least length of a turn, in which the median of the repetitions counts.
+
+    Returns
+    -------
+    Result, dict
+        The measurement, and the versions of what was measured.
+    """
+    versions: dict[str, str] = {}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    memory: dict[str, int] = {}
+    deviations: dict[str, float] = {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory()))
+        processes = {}
+        for name in contenders:
+            processes[name] = stack.enter_context(Process(name, case, threads, folder))
+            versions |= processes[name].read()
+        if TORCH[0] in processes:
+            for number, stage in enumerate(stages(case)):
+                expected = processes[TORCH[0]].checks(number)
+                for name in processes.keys() - {TORCH[0]}:
+                    actual = processes[name].checks(number)
+                    deviations[name] = deviation(stage, name, actual, expected)
+        for _ in range(rounds):
+            for name, process in processes.items():
+                answer = process.run(seconds)
+                times[name].append(answer["seconds"])
+                memory[name] = answer["bytes"]
+    return Result(case, threads, times, memory, deviations), versions
+
+
+def sgemm_peak(threads: int, rounds: int, seconds: float) -> float:
+    """Return the FLOP/s of numpy's float32 matrix product at its best round."""
+    result, _ = measure(TINY, ["sgemm"], threads, rounds, seconds)
+    return 2 * SGEMM_SIDE**3 / min(result.seconds["sgemm"])
