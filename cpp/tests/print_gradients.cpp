@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Prints losses and gradients of small networks in both precisions, for every instruction set to be held against
+// the others: also one that runs in an emulator, where there is no Python.
+#include <cmath>
+#include <cstdio>
+#include <vector>
+
+#include "core/random.hpp"
+#include "kernels/kernels.hpp"
+#include "network/network.hpp"
+
+using namespace pydarts;
+
+namespace {
+
+template <class T>
+void print(const char* what, const std::vector<T>& values) {
+  double sum = 0, squares = 0;
+  for (T value : values) {
+    sum += value;
+    squares += double(value) * value;
+  }
+  std::printf("%s %zu %.12g %.12g %.12g\n", what, sizeof(T) * 8, sum, std::sqrt(squares), double(values[0]));
+}
+
+template <class T>
+void run(const char* what, Graph graph, int samples, int height, int width) {
+  Network<T> network(std::move(graph), 7, 2);
+  const int channels = network.graph().in_channels;
+  Random random(3);
+  std::vector<T> images(std::size_t(samples) * channels * height * width);
+  for (T& pixel : images) pixel = T(random.normal());
+  std::vector<std::int32_t> labels(samples);
+  for (int i = 0; i < samples; ++i) labels[i] = i % network.graph().classes;
+  for (T& alpha : network.alphas()) alpha = T(random.normal());
+  std::vector<T> d_weights(network.graph().num_weights), d_alphas(network.graph().num_alphas + 1);
+  const Batch<T> batch{images.data(), labels.data(), samples, height, width};
+  const Loss loss = network.evaluate(batch, network.weights().data(), d_weights.data(), d_alphas.data());
+  print(what, std::vector<T>{T(loss.value)});
+  print(what, d_weights);
+  print(what, d_alphas);
+}
+
+template <class T>
+void run_all() {
+  run<T>("supernet", supernet_graph({3, 4, 5, 2}), 5, 13, 10);
+  const CellGenotype cell{{{"sep_conv_7x7", 0}, {"conv_7x1_1x7", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}};
+  run<T>("derived", derived_graph({6, 4, 3, 1}, cell, cell, true, 0.4), 4, 9, 11);
+}
+
+}  // namespace
+
+int main() {
+  std::fprintf(stderr, "%s\n", instruction_set().name);
+  run_all<double>();
+  run_all<float>();
+}
