@@ -97,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "benchmarks", *given])
     report = Report(command, args.threads, rounds, machine())
+    if report.machine["load"] is not None and report.machine["load"] > 0.5:
+        print(
+            f"load {report.machine['load']}: other work slows the contenders unequally",
+            file=sys.stderr,
+        )
     status = 0
     try:
         for in_sweep, case, threads, contenders in jobs:
@@ -105,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             try:
                 result, versions = measure(case, contenders, threads, rounds, turn)
             except Failed as error:
-                print(f"{error}; skipped", file=sys.stderr)
+                print(f"{case.name} skipped: {error}", file=sys.stderr)
                 status = 1
                 continue
             report.versions |= versions

@@ -256,10 +256,11 @@ def machine() -> dict[str, Any]:
         memory = f"{total / 2**30:.0f} GiB"
     except (AttributeError, ValueError):
         memory = "memory unknown"
+    load: float | None
     try:
-        load = f"{os.getloadavg()[0]:.2f}"
+        load = round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
-        load = "unknown"
+        load = None
     return {
         "cpu": model,
         "cores": os.cpu_count(),

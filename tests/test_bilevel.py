@@ -185,6 +185,7 @@ def composed(
     buffer: dict[str, Array],
     decay: float,
     epsilon: float,
+    hvp: str = "central",
 ) -> dict[str, Array]:
     """Return SPEC §2's second-order gradient from first-order ones, step by step."""
     twin = pydarts.Supernet(2, 3, classes=3, in_channels=1, dtype=net.dtype, threads=1)
@@ -201,12 +202,12 @@ def composed(
     outer = grads_at(moved, valid)
     v = outer["weights"]
     step = epsilon / np.sqrt(sum((a**2).sum() for a in v.values()))
+    ends = (1, -1) if hvp == "central" else (1, 0)
     plus, minus = (
-        grads_at({n: w[n] + sign * step * v[n] for n in w}, train)["alphas"] for sign in (1, -1)
+        grads_at({n: w[n] + end * step * v[n] for n in w}, train)["alphas"] for end in ends
     )
-    return {
-        name: outer["alphas"][name] - eta * (plus[name] - minus[name]) / (2 * step) for name in plus
-    }
+    width = (ends[0] - ends[1]) * step
+    return {name: outer["alphas"][name] - eta * (plus[name] - minus[name]) / width for name in plus}
 
 
 def assert_close(actual: dict[str, Array], expected: dict[str, Array], tol: float) -> None:
@@ -216,8 +217,11 @@ def assert_close(actual: dict[str, Array], expected: dict[str, Array], tol: floa
         np.testing.assert_allclose(actual[name], e, rtol=0, atol=tol * abs(e).max(), err_msg=name)
 
 
-@pytest.mark.parametrize("form", ["by name", "flat", "none"])
-def test_second_order_is_what_the_formula_says(form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "hvp"),
+    [("by name", "central"), ("flat", "central"), ("none", "central"), ("flat", "forward")],
+)
+def test_second_order_is_what_the_formula_says(form: str, hvp: str) -> None:
     net = supernet()
     train, valid = batch(1), batch(2, samples=5)
     rng = np.random.default_rng(3)
@@ -229,7 +233,7 @@ def test_second_order_is_what_the_formula_says(form: str) -> None:
         given = np.concatenate([buffer[name].ravel() for name in names])
     elif form == "none":
         given, buffer = None, {name: np.zeros_like(a) for name, a in buffer.items()}
-    options: Any = {"eta": ETA, "momentum": MOMENTUM, "epsilon": EPSILON}
+    options: Any = {"eta": ETA, "momentum": MOMENTUM, "epsilon": EPSILON, "hvp": hvp}
     actual = arch_gradient(
         net, train=train, valid=valid, momentum_buffer=given, weight_decay=DECAY, **options
     )
@@ -350,6 +354,33 @@ def test_a_step_is_its_parts(order: int) -> None:
             np.testing.assert_allclose(after[name], state[name], rtol=0, atol=1e-7, err_msg=name)
             np.testing.assert_allclose(momentum[name], buffer[name], atol=1e-6, err_msg=name)
     assert True in clipped
+
+
+def test_a_reused_gradient_is_that_of_the_old_alphas() -> None:
+    net, twin = supernet(), supernet()
+    train, valid = batch(1), batch(2)
+    step = BilevelStep(net, reuse_gradient=True, alpha_lr=0.1, clip=1.0, weight_decay=DECAY)
+    info = step(train=train, valid=valid, lr=0.1)
+    loss, grads = twin.loss_and_grads(*train)
+    assert info.train_loss == pytest.approx(loss, rel=1e-12)
+    norm = np.sqrt(sum((a**2).sum() for a in grads["weights"].values()))
+    assert norm > 1
+    state, after = twin.state_dict(), net.state_dict()
+    for name, g in grads["weights"].items():
+        expected = state[name] - 0.1 * (g / (norm + 1e-6) + DECAY * state[name])
+        np.testing.assert_allclose(after[name], expected, rtol=0, atol=1e-12, err_msg=name)
+    # All else is as without: the alphas step, and the running statistics of the same images.
+    BilevelStep(twin, alpha_lr=0.1, clip=1.0, weight_decay=DECAY)(train=train, valid=valid, lr=0.1)
+    assert_close(net.alphas, twin.alphas, 1e-12)
+    for name, a in twin.state_dict().items():
+        if name.startswith("stem.1.running"):
+            np.testing.assert_allclose(after[name], a, rtol=1e-12)
+        elif "running_mean" not in name:
+            assert not np.array_equal(after[name], state[name]), name
+    with pytest.raises(ValueError, match="`reuse_gradient`"):
+        BilevelStep(net, order=1, reuse_gradient=True)
+    with pytest.raises(ValueError, match=r"`hvp` \(='backward'\)"):
+        BilevelStep(net, hvp="backward")
 
 
 def test_no_direction() -> None:

@@ -392,6 +392,21 @@ def test_results_do_not_depend_on_what_was_computed_before() -> None:
     assert a == b
 
 
+@pytest.mark.parametrize("make", [pydarts.Supernet, pydarts.Network])
+def test_recomputing_saves_memory_and_changes_no_bit(make: Any) -> None:
+    arguments = () if make is pydarts.Supernet else (pydarts.DARTS_V2,)
+    size = {"channels": 3, "cells": 5, "classes": 3, "in_channels": 2, "threads": 1}
+    if arguments:
+        size["auxiliary"] = True
+    store, again = (make(*arguments, **size, memory=m) for m in ("store", "recompute"))
+    assert snapshot(store) == snapshot(again)
+    assert list(everything(store, 9, 2)) == list(everything(again, 9, 2))
+    store_bytes, again_bytes = (net.memory_plan(64, 32)["activations"] for net in (store, again))
+    assert again_bytes < 0.8 * store_bytes
+    with pytest.raises(ValueError, match=r"`memory` \(='less'\)"):
+        make(*arguments, memory="less")
+
+
 def test_evaluation_looks_at_one_image_at_a_time() -> None:
     for net in (supernet("float32"), derived("float32")):
         if isinstance(net, pydarts.Supernet):

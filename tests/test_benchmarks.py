@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""The benchmarks' arithmetic, comparison, tables and plots; nothing here wants PyTorch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT))  # at the end: the installed pydarts must win over the folder
+
+import pydarts  # noqa: E402
+from benchmarks import cases  # noqa: E402
+from benchmarks.__main__ import main  # noqa: E402
+from benchmarks.cases import CASES, PAPER, SMALL, TINY, Case, select, sweep  # noqa: E402
+from benchmarks.measure import Failed, Result, Spread, compare, measure, verify  # noqa: E402
+from benchmarks.report import Report, machine, number, table  # noqa: E402
+
+RESULT = Result(
+    SMALL,
+    threads=2,
+    seconds={
+        "pydarts": [0.5, 0.4, 0.6],
+        "pydarts-fast": [0.25, 0.2, 0.3],
+        "torch": [8.0, 8.0, 9.0],
+        "torch-channels-last": [5.0, 6.0, 6.0],
+    },
+    memory={
+        "pydarts": 200_000_000,
+        "pydarts-fast": 250_000_000,
+        "torch": 2_000_000_000,
+        "torch-channels-last": 1_000_000_000,
+    },
+    deviations={"pydarts": 1.23e-6, "pydarts-fast": 0.4, "torch-channels-last": 2e-6},
+)
+
+
+def by_name(name: str) -> Case:
+    return next(case for case in CASES if case.name == name)
+
+
+def test_flops_of_the_targets() -> None:
+    # The anchors of the issue: 2.4 and 38.4 GFLOP forward, 1.6 GFLOP for the tiny step.
+    assert SMALL.forward_flops() == 2_409_652_224
+    assert PAPER.forward_flops() == 38_432_407_552
+    assert TINY.flops() == 13 * 122_093_568 == 1_587_216_384
+    assert by_name("first_order_paper").flops() == 5 * PAPER.forward_flops()
+    assert TINY.flops(fast=True) == 8 * TINY.forward_flops()
+
+
+def test_flops_of_operations_by_hand() -> None:
+    pixels = 64 * 32 * 32
+    once = 2 * pixels * (16 * 9 + 16 * 16)
+    assert by_name("sep_conv_3x3").forward_flops() == 2 * once
+    assert by_name("dil_conv_3x3").forward_flops() == once
+    assert by_name("dil_conv_5x5").forward_flops() == 2 * pixels * (16 * 25 + 16 * 16)
+    assert by_name("skip_connect").forward_flops() == 2 * (pixels // 4) * 16 * 16
+    assert by_name("max_pool_3x3").forward_flops() == by_name("avg_pool_3x3").forward_flops() == 0
+    convolutions = [case for case in CASES if "conv_" in case.name]
+    mixed = by_name("mixed_operation")
+    assert mixed.forward_flops() == sum(case.forward_flops() for case in convolutions)
+    assert mixed.flops() == 3 * mixed.forward_flops()
+
+
+def test_flops_of_derived_networks_by_hand() -> None:
+    # Two cells are both reductions, in DARTS_V2 of pools and identities: 5x5 to 3x3 to 2x2.
+    case = Case("", "derived", channels=2, batch=3, side=5, cells=2, in_channels=4)
+    stem = 2 * 75 * 9 * 4 * 6
+    preprocess = 2 * 75 * (6 + 6) * 4 + 2 * 27 * (6 + 16) * 8
+    assert case.forward_flops() == stem + preprocess
+    # Of three the first is normal: five separable convolutions of two stages, a dilated of one.
+    preprocess = 2 * 75 * (6 + 6) * 2 + 2 * 75 * (6 + 8) * 4 + 2 * 27 * (8 + 16) * 8
+    normal = (5 * 2 + 1) * 2 * 75 * (2 * 9 + 2 * 2)
+    assert replace(case, cells=3).forward_flops() == stem + preprocess + normal
+
+
+def test_the_plain_data_is_that_of_pydarts() -> None:
+    assert pydarts.Genotype(**cases.DARTS_V2) == pydarts.DARTS_V2
+    assert pydarts.genotype.OPERATIONS == cases.OPERATIONS
+
+
+def test_the_parent_imports_neither_contender() -> None:
+    # Importing pydarts changes the environment that PyTorch's processes would inherit.
+    found = "{'pydarts', 'torch', 'matplotlib'} & {*sys.modules}"
+    code = f"import sys, benchmarks.__main__; print({found})"
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip() == "set()"
+
+
+def test_select() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert [case.name for case in select(["*_tiny", "derived"])] == ["second_order_tiny", "derived"]
+    with pytest.raises(ValueError, match=r"`--case` \(='third\*'\) is none of second_order_small"):
+        select(["derived", "third*"])
+
+
+def test_sweep() -> None:
+    points = sweep("channels")
+    assert [case.channels for case in points] == [4, 8, 16, 32]
+    assert points[1] == replace(SMALL, name="channels_8")
+
+
+def test_result() -> None:
+    assert RESULT.faster_torch == "torch-channels-last"
+    assert RESULT.ratio("pydarts") == Spread(10.0, 10.0, pytest.approx(15.0))  # round by round
+    assert RESULT.memory_ratio("pydarts") == 5.0
+    assert RESULT.gflops("pydarts") == pytest.approx(13 * 2.409652224 / 0.5)
+    assert RESULT.gflops("pydarts-fast") == pytest.approx(8 * 2.409652224 / 0.25)
+    alone = replace(RESULT, seconds={"pydarts": [1.0]}, memory={"pydarts": 0})
+    assert alone.ratio("pydarts") is alone.memory_ratio("pydarts") is alone.faster_torch is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.05217, "0.0522"),
+        (0.9999, "1.00"),
+        (9.996, "10.0"),
+        (99.96, "100"),
+        (65432.1, "65,432"),
+    ],
+)
+def test_number(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_table() -> None:
+    header, rule, *rows = table([RESULT], {2: 200e9}).splitlines()
+    columns = [text.strip() for text in header.strip("|").split("|")]
+    first, second = (
+        dict(zip(columns, map(str.strip, row.strip("|").split("|")), strict=True)) for row in rows
+    )
+    assert rule.count("|") == header.count("|")
+    assert first == {
+        "case": "second_order_small",
+        "size": "C=8 L=4 B=32 1×28×28",
+        "pydarts, ms": "500 (400–600)",
+        "PyTorch, ms": "8,000 (8,000–9,000)",
+        "PyTorch channels-last, ms": "6,000 (5,000–6,000)",
+        "faster by": "10.0× (10.0–15.0)",
+        "GFLOP/s": "62.7",
+        "of sgemm": "31 %",
+        "pydarts, MB": "200",
+        "PyTorch, MB": "2,000",
+        "PyTorch channels-last, MB": "1,000",
+        "less by": "5.00×",
+        "deviation": "1e-06 (2e-06)",
+    }
+    assert second["case"] == "second_order_small, fast"
+    assert second["less by"] == "4.00×"
+
+
+def test_table_leaves_empty_columns_out() -> None:
+    pool = by_name("max_pool_3x3")
+    alone = [
+        Result(case, 1, {"pydarts": [0.001]}, {"pydarts": 1_000_000}, {}) for case in (pool, SMALL)
+    ]
+    header, _, first, _ = table(alone, {}).splitlines()
+    assert header == "| case | size | pydarts, ms | GFLOP/s | pydarts, MB |"
+    assert first == "| max_pool_3x3 | C=16 B=64 32×32 | 1.00 (1.00–1.00) | – | 1.00 |"
+
+
+def test_compare_and_verify() -> None:
+    expected = {"losses": np.float32([3.0, 4.0]), "alphas": np.float32([0.0, 2.0])}
+    actual = {"losses": np.float32([3.0, 4.0]), "alphas": np.float32([0.0, 2.1])}
+    errors = compare("pydarts", actual, expected)
+    assert errors == {"losses": 0.0, "alphas": pytest.approx(0.05, rel=1e-5)}
+    own, tiny = by_name("first_order_small"), by_name("first_order_small").quick()
+    verify(own, "pydarts", {"alphas": 0.049}, {})
+    verify(own, "pydarts", {"alphas": 0.2}, {"alphas": 0.07})  # as PyTorch with itself
+    for case, error in ((own, 0.051), (tiny, 0.049), (own, float("nan"))):
+        with pytest.raises(Failed, match="pydarts's alphas deviate"):
+            verify(case, "pydarts", {"alphas": error}, {})
+    with pytest.raises(Failed, match="are due"):
+        compare("pydarts", {"losses": actual["losses"]}, expected)
+    with pytest.raises(Failed, match="shape"):
+        compare("pydarts", {**actual, "losses": np.zeros(1)}, expected)
+
+
+def test_report_is_saved_and_drawn(tmp_path: Path) -> None:
+    points = [replace(RESULT, case=case) for case in sweep("batch")]
+    report = Report("python -m benchmarks", 2, 3, machine(), {"pydarts": "1"}, {2: 200e9})
+    report.results, report.sweep = [RESULT], points
+    report.save(tmp_path)
+    assert "sgemm on 2 threads: 200 GFLOP/s" in (tmp_path / "results.md").read_text("utf-8")
+    assert '"gflops": 62.6' in (tmp_path / "results.json").read_text("utf-8")
+    pytest.importorskip("matplotlib")
+    report.plot(tmp_path)
+    assert {path.name for path in tmp_path.glob("*g")} == {
+        f"{name}.{suffix}" for name in ("speedup", "scaling") for suffix in ("png", "svg")
+    }
+
+
+def test_ours_runs_in_its_own_process() -> None:
+    result, versions = measure(TINY.quick(), ["pydarts"], threads=1, rounds=2, seconds=0)
+    assert len(result.seconds["pydarts"]) == 2
+    assert 0 < result.memory["pydarts"] < 100e6 or os.name == "nt"
+    assert versions["pydarts"] == pydarts.__version__
+
+
+def test_a_contender_that_dies_is_named() -> None:
+    impossible = replace(TINY.quick(), in_channels=0)
+    with pytest.raises(Failed, match="pydarts ended with status 1"):
+        measure(impossible, ["pydarts"], threads=1, rounds=1, seconds=0)
+
+
+def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (["--case", "nothing"], "is none of"),
+        (["--rounds", "0", "--quick", "--case", "skip_connect"], "0 is less than 1"),
+        (["--contender", "jax"], "invalid choice"),
+    ):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert message in capsys.readouterr().err

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What the engine takes of memory: the plan is true, and recomputing changes nothing but the amount."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydarts
+
+# At the end of the path, so that an installed pydarts wins.
+ROOT = str(Path(__file__).parents[1])
+
+
+def used(memory: str, steps: int) -> tuple[int, int]:
+    """Bytes that the first step took, and those that `steps` more added."""
+    code = f"""
+import resource, sys; sys.path.append({ROOT!r})
+import numpy as np, pydarts
+def peak(): return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(64, 3, 32, 32)).astype("f4"), rng.integers(0, 10, 64)
+tiny = pydarts.bilevel.BilevelStep(pydarts.Supernet(2, 3, threads=2))
+tiny(train=(x[:4], y[:4]), valid=(x[:4], y[:4]), lr=0.1)  # what the libraries take
+start = peak()
+step = pydarts.bilevel.BilevelStep(pydarts.Supernet(8, 3, threads=2, memory={memory!r}))
+step(train=(x, y), valid=(x, y), lr=0.1)
+first = peak()
+for _ in range({steps}):
+    step(train=(x, y), valid=(x, y), lr=0.1)
+print(first - start, peak() - first)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    first, more = map(int, done.stdout.split())
+    return first, more
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+def test_the_plan_is_true(memory: str) -> None:
+    plan = pydarts.Supernet(8, 3, threads=2, memory=memory).memory_plan(64, 32)
+    first, more = used(memory, 2)
+    assert plan["total"] == sum(plan[name] for name in ("activations", "scratch", "weights"))
+    assert 0.9 * plan["total"] <= first <= 1.1 * plan["total"]
+    assert more < 0.01 * first  # all is allocated in the first step
+
+
+def networks(memory: str) -> list[Any]:
+    """A supernet and a derived network with an auxiliary head."""
+    options = {"classes": 4, "in_channels": 2, "threads": 2, "memory": memory}
+    return [
+        pydarts.Supernet(3, 4, **options),  # type: ignore[arg-type]
+        pydarts.Network(pydarts.DARTS_V1, 5, 4, auxiliary=True, **options),  # type: ignore[arg-type]
+    ]
+
+
+def test_recomputing_changes_no_bit() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(9, 2, 11, 14)), rng.integers(0, 4, 9)
+    for stored, again in zip(networks("store"), networks("recompute"), strict=True):
+        (loss, grads), (loss_again, grads_again) = (
+            net.loss_and_grads(x, y) for net in (stored, again)
+        )
+        assert loss == loss_again
+        for kind in grads:
+            for name, grad in grads[kind].items():
+                assert np.array_equal(grad, grads_again[kind][name]), name
+        assert np.array_equal(stored.logits(x), again.logits(x))
+
+
+def test_recomputing_takes_less() -> None:
+    plans = [
+        pydarts.Supernet(16, 8, memory=memory, threads=2).memory_plan(64, 32)
+        for memory in ("store", "recompute")
+    ]
+    assert plans[1]["activations"] < plans[0]["activations"] / 3
+    inference = pydarts.Supernet(16, 8, threads=2).memory_plan(64, 32, training=False)
+    assert inference["total"] < plans[0]["total"] / 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [((0, 32), "`batch_size` (=0)"), ((4, 0), "`image_size` (=0)"), ((4, (8, -1)), "(=-1)")],
+)
+def test_bad_sizes(arguments: tuple[Any, ...], named: str) -> None:
+    with pytest.raises(ValueError) as error:
+        pydarts.Supernet(2, 3).memory_plan(*arguments)
+    assert named in str(error.value)
+
+
+def test_bad_mode() -> None:
+    with pytest.raises(ValueError, match=r"`memory` \(='less'\)"):
+        pydarts.Supernet(2, 3, memory="less")
