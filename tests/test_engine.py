@@ -645,7 +645,7 @@ needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs
 
 @needs_timer
 @pytest.mark.parametrize("call", ["logits", "loss_and_grads", "arch_gradient", "step"])
-@pytest.mark.parametrize(("channels", "cells", "samples"), [(16, 8, 32), (4, 3, 400)])
+@pytest.mark.parametrize(("channels", "cells", "samples"), [(16, 8, 8), (4, 3, 200)])
 def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples: int) -> None:
     net = pydarts.Supernet(channels, cells, classes=3, in_channels=2, threads=2)
     rng = np.random.default_rng(0)
@@ -653,21 +653,50 @@ def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples:
     y = rng.integers(0, 3, samples)
     small = {"train": batch(), "valid": batch(seed=1)}
     step = BilevelStep(net)
-    step(**small, lr=0.1)
-    before = snapshot(net)
-    expected = net.loss_and_grads(*batch())[0]
     calls: dict[str, Callable[[], object]] = {
         "logits": lambda: net.logits(x),
         "loss_and_grads": lambda: net.loss_and_grads(x, y),
         "arch_gradient": lambda: arch_gradient(net, train=(x, y), valid=(x, y)),
-        "step": lambda: step(train=(x, y), valid=(x, y), lr=0.0),
+        "step": lambda: step(train=(x, y), valid=(x, y), lr=0.1),
     }
-    # At three points of its work; the median, for the machine may do something else meanwhile.
-    delays = [delay_of_interrupt(seconds, calls[call]) for seconds in (0.15, 0.27, 0.4)]
-    assert sorted(delays)[1] < 0.2, delays
-    assert snapshot(net) == before
-    assert net.loss_and_grads(*batch())[0] == expected
+    calls[call]()  # it makes its plan and takes its memory
+    started = time.perf_counter()
+    calls[call]()
+    duration = time.perf_counter() - started
+    before = snapshot(net)
+    expected = net.loss_and_grads(*batch())[0]
+    for part in (0.3, 0.6, 0.85):  # both in the forward and in the backward passes
+        # A second chance, for the machine may do something else meanwhile.
+        delays = (delay_of_interrupt(part * duration, calls[call]) for _ in range(3))
+        assert any(delay < 0.2 for delay in delays), (part, duration)
+    if call != "step":
+        assert snapshot(net) == before
+    assert net.loss_and_grads(*batch())[0] == expected or call == "step"
     step(**small, lr=0.1)
+
+
+@needs_timer
+@pytest.mark.parametrize("order", [1, 2])
+def test_an_interrupted_step_changes_nothing(order: int) -> None:
+    net = pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(100, 2, 32, 32)).astype(np.float32), rng.integers(0, 3, 100)
+    step = BilevelStep(net, order=order)
+    small = {"train": batch(), "valid": batch(seed=1)}
+    step(**small, lr=0.1)
+    before = {**snapshot(net), **{n: a.tobytes() for n, a in step.momentum_buffer.items()}}
+    for seconds in (0.02, 0.1, 0.3):
+        delay_of_interrupt(seconds, lambda: step(train=(x, y), valid=(x, y), lr=0.0))
+        after = {**snapshot(net), **{n: a.tobytes() for n, a in step.momentum_buffer.items()}}
+        if step._steps > 1:
+            pytest.skip("this machine is too fast")
+        assert after == before
+    twin = pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1)
+    again = BilevelStep(twin, order=order)
+    for _ in range(2):
+        again(**small, lr=0.1)
+    step(**small, lr=0.1)
+    assert snapshot(net) == snapshot(twin)
 
 
 def test_two_callers_at_once() -> None:

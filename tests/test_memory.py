@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the engine takes of memory: the plan is true, and recomputing changes nothing but the amount."""
+"""What the engine takes of memory: the plan is true, and recomputing changes nothing else."""
 
 from __future__ import annotations
 

@@ -3,10 +3,13 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 namespace pydarts {
 
-// Memory of one kind of number on a cache-line boundary, not initialised; grows, never shrinks.
+// Memory of one kind of number on a page boundary, not initialised; grows, never shrinks.
 template <class T>
 class Buffer {
  public:
@@ -16,12 +19,16 @@ class Buffer {
     size_ = 0;
     data_.reset(static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t(kAlign))));
     size_ = size;
+#ifdef __linux__
+    // Passes run through all of it again and again, beyond what small pages' translations cover. A refusal is no error.
+    if (size * sizeof(T) >= kAlign) (void)madvise(data_.get(), size * sizeof(T), MADV_HUGEPAGE);
+#endif
   }
   T* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::size_t kAlign = 64;
+  static constexpr std::size_t kAlign = std::size_t(1) << 21;  // a large page
   struct Free {
     void operator()(T* p) const { ::operator delete(p, std::align_val_t(kAlign)); }
   };

@@ -30,10 +30,27 @@ static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, 
     }
 }
 
+// s (+)= shift + sum of Count summands over one plane: few streams at a time, which the hardware can follow.
+template <class T, int Count, bool Accumulate>
+static void node_sum_plane(T* s, const T* const* y, const Vec<T>* scale, const Vec<T>& shift, int plane) {
+  using V = Vec<T>;
+  auto pixels = [&](int p, auto size) PYDARTS_INLINED {
+    V acc[decltype(size)::value];
+    unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED {
+      acc[u] = Accumulate ? V::load(s + (p + u) * kLanes) : shift;
+      unroll<Count>([&](auto t) PYDARTS_INLINED { acc[u].add_product(scale[t], V::load(y[t] + (p + u) * kLanes)); });
+      acc[u].store(s + (p + u) * kLanes);
+    });
+  };
+  int p = 0;
+  for (; p + 4 <= plane; p += 4) pixels(p, Index<4>{});
+  for (; p < plane; ++p) pixels(p, Index<1>{});
+}
+
 template <class T>
 static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
   using V = Vec<T>;
-  constexpr int kTogether = 8;
+  constexpr int kTogether = 4;
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
       V shift = V::zero();
@@ -44,21 +61,36 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
       }
       const std::size_t at = std::size_t(b) * plane * kLanes;
       T* out = s.data + n * s.stride + at;
-      auto pixels = [&](int p, auto size) {
-        V acc[decltype(size)::value];
-        unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u] = shift; });
-        for (int t = 0; t < count; ++t) {
-          V scale = V::load(terms[t].scale + b * kLanes);
-          if (terms[t].factor) scale = scale * V::fill(terms[t].factor[n]);
-          const T* y = terms[t].y.data + n * terms[t].y.stride + at + p * kLanes;
-          unroll<decltype(size)::value>([&](auto u)
-                                            PYDARTS_INLINED { acc[u].add_product(scale, V::load(y + u * kLanes)); });
+      for (int t = 0; t < count; t += kTogether) {
+        const T* y[kTogether];
+        V scale[kTogether];
+        const int here = count - t < kTogether ? count - t : kTogether;
+        for (int i = 0; i < here; ++i) {
+          const Summand<T>& term = terms[t + i];
+          y[i] = term.y.data + n * term.y.stride + at;
+          scale[i] = V::load(term.scale + b * kLanes);
+          if (term.factor) scale[i] = scale[i] * V::fill(term.factor[n]);
         }
-        unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED { acc[u].store(out + (p + u) * kLanes); });
-      };
-      int p = 0;
-      for (; p + kTogether <= plane; p += kTogether) pixels(p, Index<kTogether>{});
-      for (; p < plane; ++p) pixels(p, Index<1>{});
+        auto plane_of = [&](auto size) {
+          if (t == 0)
+            node_sum_plane<T, decltype(size)::value, false>(out, y, scale, shift, plane);
+          else
+            node_sum_plane<T, decltype(size)::value, true>(out, y, scale, shift, plane);
+        };
+        switch (here) {
+          case 4:
+            plane_of(Index<4>{});
+            break;
+          case 3:
+            plane_of(Index<3>{});
+            break;
+          case 2:
+            plane_of(Index<2>{});
+            break;
+          default:
+            plane_of(Index<1>{});
+        }
+      }
     }
 }
 
