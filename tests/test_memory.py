@@ -13,14 +13,13 @@ import pytest
 
 import pydarts
 
-# At the end of the path, so that an installed pydarts wins.
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(pydarts.__file__).parents[1])
 
 
 def used(memory: str, steps: int) -> tuple[int, int]:
     """Bytes that the first step took, and those that `steps` more added."""
     code = f"""
-import resource, sys; sys.path.append({ROOT!r})
+import resource, sys; sys.path.insert(0, {ROOT!r})
 import numpy as np, pydarts
 def peak(): return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rng = np.random.default_rng(0)
