@@ -479,7 +479,11 @@ class TestCutShort:
 def start(*arguments: str, python: tuple[str, ...] = ("-m", "pydarts")) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, *python, *arguments], stdout=pipe, stderr=pipe, text=True
+        [sys.executable, *python, *arguments],
+        cwd=Path(cli.__file__).parents[1],  # not the checkout, whose package has no engine
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
     )
 
 
