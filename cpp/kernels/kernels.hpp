@@ -61,7 +61,7 @@ struct UnitForward {
 };
 
 // The gradient at y is dy = a * factor * g + b * y + c (batch normalisation and mixing weight folded
-// into per-channel a, b, c), never stored. dx += spread^T(dy * product^T); dweights += ...
+// into per-channel a, b, c), never stored. dx (+)= spread^T(dy * product^T); dweights += ...
 template <class T>
 struct UnitBackward {
   const UnitShape* shape;
@@ -76,7 +76,8 @@ struct UnitBackward {
   View<const T> y, g;
   const T *a, *b, *c;
   const T* factor;  // per sample, or null for 1
-  View<T> dx;       // accumulates; null: not wanted
+  View<T> dx;       // null: not wanted
+  bool first;       // dx is written, else added to
   T* d_depthwise;   // accumulate; null: not wanted
   T* d_product;
   T* scratch;

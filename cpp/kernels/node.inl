@@ -1,32 +1,44 @@
 // SPDX-License-Identifier: MIT
 // Node sums, their moments against the gradient, and the element-wise passes between units.
 
+// Zeros around each of the planes of a tile.
+template <class T>
+static void clear_border(T* tile, int planes, int h, int w, int halo) {
+  const int pitch = w + 2 * halo;
+  auto clear = [&](int pixels) {
+    for (int p = 0; p < pixels; ++p, tile += kLanes) Vec<T>::zero().store(tile);
+  };
+  for (int i = 0; i < planes; ++i) {
+    clear(halo * pitch + halo);
+    for (int y = 0; y + 1 < h; ++y) {
+      tile += w * kLanes;
+      clear(2 * halo);
+    }
+    tile += w * kLanes;
+    clear(halo * pitch + halo);
+  }
+}
+
 template <class T>
 static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo, const T* scale,
                       const T* shift, bool relu) {
   using V = Vec<T>;
-  const int pitch = w + 2 * halo;
-  auto clear = [](T* p, int pixels) { __builtin_memset(p, 0, sizeof(T) * pixels * kLanes); };
+  const int pitch = (w + 2 * halo) * kLanes;
+  const std::size_t size = std::size_t(h + 2 * halo) * pitch;
+  clear_border(tile, samples * blocks, h, w, halo);
   for (int n = 0; n < samples; ++n)
-    for (int b = 0; b < blocks; ++b) {
+    for (int b = 0; b < blocks; ++b, tile += size) {
       const T* in = x.data + n * x.stride + std::size_t(b) * h * w * kLanes;
       const V a = scale ? V::load(scale + b * kLanes) : V::fill(1);
       const V c = scale ? V::load(shift + b * kLanes) : V::zero();
-      clear(tile, halo * pitch + halo);
-      tile += (halo * pitch + halo) * kLanes;
-      for (int y = 0; y < h; ++y) {
-        for (int p = 0; p < w; ++p, in += kLanes, tile += kLanes) {
-          V value = V::load(in);
+      for (int y = 0; y < h; ++y, in += w * kLanes) {
+        T* to = tile + (y + halo) * pitch + halo * kLanes;
+        for (int p = 0; p < w; ++p) {
+          V value = V::load(in + p * kLanes);
           if (scale) value = value * a + c;
-          (relu ? value.relu() : value).store(tile);
-        }
-        if (y + 1 < h) {
-          clear(tile, 2 * halo);
-          tile += 2 * halo * kLanes;
+          (relu ? value.relu() : value).store(to + p * kLanes);
         }
       }
-      clear(tile, halo * pitch + halo);
-      tile += (halo * pitch + halo) * kLanes;
     }
 }
 

@@ -11,6 +11,10 @@ static PYDARTS_INLINE Window pool_window(const PoolShape& s, int y, int x) {
   return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left, right > s.in_w ? s.in_w : right};
 }
 
+// A whole window of the usual size: its loops are unrolled.
+constexpr int kWindow = 9;
+static PYDARTS_INLINE bool inner(const Window& w) { return w.bottom - w.top == 3 && w.right - w.left == 3; }
+
 template <class T>
 static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShape& s, double* sums) {
   using V = Vec<T>;
@@ -20,11 +24,20 @@ static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShap
       const T* in = x.data + n * x.stride + std::size_t(b) * s.in_h * s.in_w * kLanes;
       T* out = y.data + n * y.stride + std::size_t(b) * out_plane * kLanes;
       V sum = V::zero(), squares = V::zero();
+      const int pitch = s.in_w * kLanes;
       for (int oy = 0; oy < s.out_h; ++oy)
         for (int ox = 0; ox < s.out_w; ++ox, out += kLanes) {
           const Window w = pool_window(s, oy, ox);
           V value = V::zero();
-          if (s.max) {
+          if (inner(w) && !s.relu) {
+            const T* corner = in + w.top * pitch + w.left * kLanes;
+            V v[kWindow];
+            unroll<kWindow>([&](auto t) PYDARTS_INLINED { v[t] = V::load(corner + t / 3 * pitch + t % 3 * kLanes); });
+            unroll<3>([&](auto t) PYDARTS_INLINED {
+              v[t] = s.max ? V::max(V::max(v[t], v[t + 3]), v[t + 6]) : v[t] + v[t + 3] + v[t + 6];
+            });
+            value = s.max ? V::max(V::max(v[0], v[1]), v[2]) : (v[0] + v[1] + v[2]) * V::fill(T(1) / kWindow);
+          } else if (s.max) {
             value = V::load(in + (w.top * s.in_w + w.left) * kLanes);
             for (int i = w.top; i < w.bottom; ++i)
               for (int j = w.left; j < w.right; ++j) value = V::max(value, V::load(in + (i * s.in_w + j) * kLanes));
@@ -58,6 +71,7 @@ static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samp
       const std::size_t at = std::size_t(b) * out_plane * kLanes;
       const T* out = y.data + n * y.stride + at;
       T* d = dx.data + n * dx.stride + std::size_t(b) * in_plane * kLanes;
+      const int pitch = s.in_w * kLanes;
       const V by = V::load(slope + b * kLanes), c = V::load(level + b * kLanes);
       for (int p = 0; p < out_plane; ++p) (by * V::load(out + p * kLanes) + c).store(dy_plane + p * kLanes);
       for (int u = 0; u < count; ++u) {
@@ -77,6 +91,19 @@ static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samp
           V dy = V::load(dy_plane + p);
           if (!s.max) dy = dy * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
           const V top = V::load(out + p);
+          if (inner(w) && !s.relu) {
+            const int corner = w.top * pitch + w.left * kLanes;
+            unroll<kWindow>([&](auto t) PYDARTS_INLINED {
+              const int q = corner + t / 3 * pitch + t % 3 * kLanes;
+              V part = dy;
+              if (s.max) {
+                part = V::where_equal(V::load(in + q), top, dy);
+                dy = dy - part;
+              }
+              (V::load(d + q) + part).store(d + q);
+            });
+            continue;
+          }
           for (int i = w.top; i < w.bottom; ++i)
             for (int j = w.left; j < w.right; ++j) {
               const int q = (i * s.in_w + j) * kLanes;

@@ -170,7 +170,7 @@ static void prefetch_next(const UnitBackward<T>& a, const Chunk& c) {
   }
 }
 
-// dx += spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad.
+// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad.
 template <class T>
 static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
   const UnitShape& s = *a.shape;
@@ -191,10 +191,12 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
             if (dtaps)
               depthwise_backward_weight<T, k, d, stride>(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w);
             if (!dx) return;
-            if constexpr (decltype(stride)::value == 1)
-              depthwise_rows<T, k, d, 1, true>({dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h});
-            else
+            if constexpr (decltype(stride)::value == 1) {
+              const DepthwiseRows<T> rows{dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h};
+              a.first ? depthwise_rows<T, k, d, 1, false>(rows) : depthwise_rows<T, k, d, 1, true>(rows);
+            } else {
               depthwise_backward_input_stride2<T, k, d>(dx, s.in_h, s.in_w, origin, dz_pitch, taps);
+            }
           }))
         continue;
       if (dtaps)
@@ -228,6 +230,12 @@ static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const C
     }
 }
 
+// Whether the backward of the spread can write its result; else it adds to zeros.
+static bool writes_every_input(const UnitShape& s) {
+  if (s.spread != Spread::depthwise) return s.spread == Spread::pointwise;
+  return s.stride_h == 1 && with_depthwise_shape(s, [](auto, auto, auto) {});
+}
+
 template <class T>
 static void unit_backward(const UnitBackward<T>& a) {
   const UnitShape& s = *a.shape;
@@ -240,8 +248,11 @@ static void unit_backward(const UnitBackward<T>& a) {
   T* dz = turned + kMaxTaps * kLanes + chunk_capacity(s);
   const int halo = s.spread == Spread::depthwise ? s.pad : 0;
   const std::size_t dz_block = std::size_t(s.out_h + 2 * halo) * (s.out_w + 2 * halo) * kLanes;
-  if (halo > 0) __builtin_memset(dz, 0, sizeof(T) * a.samples * s.in_blocks * dz_block);
+  if (halo > 0) clear_border(dz, a.samples * s.in_blocks, s.out_h, s.out_w, halo);
   const bool wants_x = a.dx.data != nullptr;
+  if (wants_x && a.first && !writes_every_input(s))
+    for (int n = 0; n < a.samples; ++n)
+      __builtin_memset(a.dx.data + n * a.dx.stride, 0, sizeof(T) * s.in_blocks * s.in_plane() * kLanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
     const std::size_t chunk_block = c.block();
     unit_output_gradient(dy, a, c);
@@ -254,8 +265,9 @@ static void unit_backward(const UnitBackward<T>& a) {
       case Spread::pointwise:
         if (!wants_x) break;
         chunk_offsets(offset, c, s.out_w, a.dx.stride, 0);
-        product<T, true, false>({a.dx.data, offset, std::size_t(s.in_plane()) * kLanes}, c.pixels, dy, chunk_block,
-                                a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
+        (a.first ? product<T, false, false> : product<T, true, false>)(
+            {a.dx.data, offset, std::size_t(s.in_plane()) * kLanes}, c.pixels, dy, chunk_block, a.product_transposed,
+            s.out_blocks, s.in_blocks, nullptr);
         break;
       case Spread::depthwise:
         if (!wants_x && !a.d_depthwise) break;

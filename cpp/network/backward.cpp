@@ -37,8 +37,31 @@ void Network<T>::compute_again(int v) {
 template <class T>
 void Network<T>::backward_state(int v, T* d_weights) {
   const State& state = graph_.states[v];
+  backward_terms(v, d_weights);
   for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(v, level, d_weights);
   backward_sources(v, d_weights);
+}
+
+// The moments of the nodes' gradients against what leaves the state for them. Taken here, not where a node's
+// gradient is complete: of a small network the outputs are still in the last cache when the units read them again.
+template <class T>
+void Network<T>::backward_terms(int v, T* d_weights) {
+  const std::vector<int>& outgoing = graph_.states[v].outgoing;
+  if (outgoing.empty()) return;
+  for_groups(plan_->states[v].group, [&](int n, int samples, int shard, int thread) {
+    Summand<T>* terms = summands_.data() + thread * most_terms_;
+    for (std::size_t i = 0; i < outgoing.size();) {
+      const int node = graph_.terms[outgoing[i]].node;
+      int count = 0;
+      for (; i < outgoing.size() && graph_.terms[outgoing[i]].node == node; ++i, ++count) {
+        terms[count] = summand(graph_.terms[outgoing[i]], n);
+        terms[count].moments = moments(shard, graph_.terms[outgoing[i]].affine);
+      }
+      kernels_.node_moments(readable(gradient(node, n)), terms, count, samples, graph_.states[node].channels.blocks(),
+                            plan_->states[node].plane());
+    }
+  });
+  for (int t : outgoing) finish_backward(graph_.terms[t].affine, true, d_weights);
 }
 
 // Where the unit's output gradient comes from, and where its weight gradients go.
@@ -95,7 +118,7 @@ void Network<T>::backward_units(int v, int level, T* d_weights) {
       }
       const std::size_t size = tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, 0);
       call.dx = {free, size};
-      std::fill_n(free, samples * size, T(0));
+      call.first = true;
       call.scratch = free + samples * size;
       kernels_.unit_backward(call);
       kernels_.activation_backward(output_gradient(previous, n), readable(call.dx), x, before.scale, before.shift,
@@ -107,8 +130,7 @@ void Network<T>::backward_units(int v, int level, T* d_weights) {
   if (d_weights) reduce_weight_gradients(units, d_weights);
 }
 
-// All that reads the state itself: completes the gradient at the state, and takes its moments against what
-// the state is the sum of.
+// All that reads the state itself: completes the gradient at the state.
 template <class T>
 void Network<T>::backward_sources(int v, T* d_weights) {
   const State& state = graph_.states[v];
@@ -141,7 +163,7 @@ void Network<T>::backward_sources(int v, T* d_weights) {
         kernels_.load_tile(tiles[relu], x, samples, blocks, place.h, place.w, halo[relu], nullptr, nullptr, relu == 1);
     if (wants_state && !started)
       for (int i = 0; i < samples; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
-    if (wants_state && relu_units) std::fill_n(free, samples * size, T(0));
+    bool first = true;  // of those behind the ReLU
     for (int u : units) {
       const Unit& unit = graph_.units[u];
       UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
@@ -152,6 +174,8 @@ void Network<T>::backward_sources(int v, T* d_weights) {
         call.halo = halo[unit.relu];
       }
       call.dx = unit.relu ? behind_relu : g;
+      call.first = unit.relu && first;
+      if (unit.relu) first = false;
       call.scratch = free + samples * size;
       kernels_.unit_backward(call);
     }
@@ -180,11 +204,7 @@ void Network<T>::backward_sources(int v, T* d_weights) {
     for (int t : state.identities)
       kernels_.add_scaled(g, readable(gradient(graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
                           samples, blocks, place.plane());
-    if (state.terms.empty()) return;
-    const int count = summands(v, n, shard, thread);
-    kernels_.node_moments(readable(g), summands_.data() + thread * most_terms_, count, samples, blocks, place.plane());
   });
-  for (int t : state.terms) finish_backward(graph_.terms[t].affine, true, d_weights);
   if (d_weights) reduce_weight_gradients(units, d_weights);
 }
 

@@ -55,9 +55,9 @@ void Network<T>::forward_units(int v, int level) {
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
         if (state.kind == StateKind::node) {
-          const int count = summands(v, n, shard, thread);
-          kernels_.node_sum(activation(v, n), summands_.data() + thread * most_terms_, count, samples, blocks,
-                            place.plane());
+          Summand<T>* terms = summands_.data() + thread * most_terms_;
+          for (std::size_t i = 0; i < state.terms.size(); ++i) terms[i] = summand(graph_.terms[state.terms[i]], n);
+          kernels_.node_sum(activation(v, n), terms, int(state.terms.size()), samples, blocks, place.plane());
         }
         for (int relu : {0, 1})
           if (spreads[relu])
@@ -109,18 +109,12 @@ void Network<T>::forward_units(int v, int level) {
 }
 
 template <class T>
-int Network<T>::summands(int v, int sample, int shard, int thread) {
-  Summand<T>* to = summands_.data() + thread * most_terms_;
-  for (int t : graph_.states[v].terms) {
-    const Term& term = graph_.terms[t];
-    const View<T> y = term.source == Source::unit   ? output(term.index, sample)
-                      : term.source == Source::pool ? pooled(term.index, sample)
-                                                    : activation(term.index, sample);
-    const Coefficients k = coefficients(term.affine);
-    double* sums = plan_->backward ? moments(shard, term.affine) : nullptr;
-    *to++ = {readable(y), k.scale, k.shift, factor(term.affine, sample), k.mean, sums};
-  }
-  return int(graph_.states[v].terms.size());
+Summand<T> Network<T>::summand(const Term& term, int sample) {
+  const View<T> y = term.source == Source::unit   ? output(term.index, sample)
+                    : term.source == Source::pool ? pooled(term.index, sample)
+                                                  : activation(term.index, sample);
+  const Coefficients k = coefficients(term.affine);
+  return {readable(y), k.scale, k.shift, factor(term.affine, sample), k.mean, nullptr};
 }
 
 // mean, scale and shift of an affine map, from the sums of all shards or from the running statistics.

@@ -100,7 +100,8 @@ struct State {
   std::vector<int> terms;                // node: incoming
   std::vector<std::vector<int>> levels;  // outgoing units by level
   std::vector<int> pools;                // outgoing
-  std::vector<int> identities;           // outgoing terms
+  std::vector<int> identities;           // outgoing terms that read the state itself
+  std::vector<int> outgoing;             // all outgoing terms, those to one node together
   std::vector<int> parts;                // concat
   int concat = -1, part = 0;             // the concatenation that holds this node's memory
 };
@@ -133,6 +134,13 @@ struct Graph {
   std::size_t num_weights = 0, num_running = 0, num_alphas = 0;
   std::size_t lanes = 0, packed_size = 0, partial_size = 0;
   int droppables = 0;
+
+  // The state that a term leaves.
+  int source_state(const Term& term) const {
+    return term.source == Source::unit   ? units[term.index].state
+           : term.source == Source::pool ? pools[term.index].state
+                                         : term.index;
+  }
 };
 
 struct CellGenotype {

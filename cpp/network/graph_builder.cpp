@@ -74,6 +74,7 @@ int GraphBuilder::add_term(int node, Source source, int index, int affine, const
   const int term = int(graph_.terms.size());
   graph_.terms.push_back({node, source, index, affine});
   graph_.states[node].terms.push_back(term);
+  graph_.states[graph_.source_state(graph_.terms[term])].outgoing.push_back(term);
   return term;
 }
 

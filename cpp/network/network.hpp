@@ -80,12 +80,13 @@ class Network {
   void forward_state(int v);
   void forward_units(int v, int level);
   void finish_forward(int affine, bool final_unit);
-  int summands(int v, int sample, int shard, int thread);  // into summands_ of the thread; gives their number
+  Summand<T> summand(const Term& term, int sample);
 
   // backward.cpp
   void run_backward(T* d_weights, T* d_alphas, T* d_images);
   void compute_again(int v);
   void backward_state(int v, T* d_weights);
+  void backward_terms(int v, T* d_weights);
   void backward_units(int v, int level, T* d_weights);
   void backward_sources(int v, T* d_weights);
   UnitBackward<T> unit_gradient(int u, int sample, int samples, int shard, bool wants_weights);

@@ -160,17 +160,12 @@ void Plan::place(const Graph& graph) {
     for (int t : graph.states[v].identities) time = std::max(time, forward_time(graph.terms[t].node, 0));
     return time;
   };
-  auto source_state = [&](const Term& term) {
-    return term.source == Source::unit   ? graph.units[term.index].state
-           : term.source == Source::pool ? graph.pools[term.index].state
-                                         : term.index;
-  };
   auto gradient_birth = [&](int v) {
     return has_head[v] ? middle : backward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1));
   };
   auto gradient_death = [&](int v) {
     int time = backward_time(v, 0);
-    for (int t : graph.states[v].terms) time = std::max(time, backward_time(source_state(graph.terms[t]), 0));
+    for (int t : graph.states[v].terms) time = std::max(time, backward_time(graph.source_state(graph.terms[t]), 0));
     return time;
   };
 
