@@ -135,10 +135,14 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
         V acc[kTogether];
         unroll<kTogether>([&](auto u) PYDARTS_INLINED { acc[u] = V::zero(); });
         int p = 0;
-        for (; p + kTogether <= plane; p += kTogether)
+        const T* ahead = t + 1 < count ? terms[t + 1].y.data + n * terms[t + 1].y.stride + at : y;
+        for (; p + kTogether <= plane; p += kTogether) {
+          PYDARTS_PREFETCH(ahead + p * kLanes);
+          PYDARTS_PREFETCH(ahead + (p + 2) * kLanes);
           unroll<kTogether>([&](auto u) PYDARTS_INLINED {
             acc[u].add_product(V::load(gn + (p + u) * kLanes), V::load(y + (p + u) * kLanes) - mean);
           });
+        }
         for (; p < plane; ++p) acc[0].add_product(V::load(gn + p * kLanes), V::load(y + p * kLanes) - mean);
         V first = total, second = (acc[0] + acc[1]) + (acc[2] + acc[3]);
         if (terms[t].factor) {

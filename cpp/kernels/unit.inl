@@ -155,21 +155,6 @@ static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Ch
   }
 }
 
-// Asks for the next chunk's y and g while this one is worked on: the streams are too short for the hardware to see.
-template <class T>
-static void prefetch_next(const UnitBackward<T>& a, const Chunk& c) {
-  const UnitShape& s = *a.shape;
-  const int rows = c.last - c.first, last = c.last + rows < s.out_h ? c.last + rows : s.out_h;
-  for (int b = 0; b < s.out_blocks; ++b) {
-    const std::size_t plane = std::size_t(b) * s.out_plane();
-    const std::size_t first = (plane + c.last * s.out_w) * kLanes, end = (plane + last * s.out_w) * kLanes;
-    for (std::size_t at = first; at < end; at += 64 / sizeof(T)) {
-      PYDARTS_PREFETCH(a.y.data + c.sample * a.y.stride + at);
-      PYDARTS_PREFETCH(a.g.data + c.sample * a.g.stride + at);
-    }
-  }
-}
-
 // dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad.
 template <class T>
 static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
@@ -256,7 +241,6 @@ static void unit_backward(const UnitBackward<T>& a) {
   for_chunks(s, a.samples, [&](const Chunk& c) {
     const std::size_t chunk_block = c.block();
     unit_output_gradient(dy, a, c);
-    prefetch_next(a, c);
     if (a.d_product) {
       spread(z, s, in, c);
       product_backward_weight(a.d_product, z, chunk_block, dy, chunk_block, s.z_blocks(), s.out_blocks, c.pixels);
@@ -265,9 +249,9 @@ static void unit_backward(const UnitBackward<T>& a) {
       case Spread::pointwise:
         if (!wants_x) break;
         chunk_offsets(offset, c, s.out_w, a.dx.stride, 0);
-        (a.first ? product<T, false, false> : product<T, true, false>)(
-            {a.dx.data, offset, std::size_t(s.in_plane()) * kLanes}, c.pixels, dy, chunk_block, a.product_transposed,
-            s.out_blocks, s.in_blocks, nullptr);
+        (a.first ? product<T, false, false>
+                 : product<T, true, false>)({a.dx.data, offset, std::size_t(s.in_plane()) * kLanes}, c.pixels, dy,
+                                            chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
         break;
       case Spread::depthwise:
         if (!wants_x && !a.d_depthwise) break;
