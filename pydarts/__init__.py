@@ -9,24 +9,46 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
-from pydarts.genotype import DARTS_V1, DARTS_V2, Genotype
+from pydarts.genotype import (
+    DARTS_V1,
+    DARTS_V2,
+    RECURRENT_DARTS_V1,
+    RECURRENT_DARTS_V2,
+    Genotype,
+    RecurrentGenotype,
+)
+from pydarts.language_model import LanguageModel
 from pydarts.model import Model
 from pydarts.network import MixedOperation, Network, Supernet
+from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.search import Diverged, SearchResult, search
+from pydarts.search_text import TextSearchResult, search_text
+from pydarts.text import load_corpus
 from pydarts.train import train
+from pydarts.train_text import train_text
 
 __all__ = [
     "DARTS_V1",
     "DARTS_V2",
+    "RECURRENT_DARTS_V1",
+    "RECURRENT_DARTS_V2",
     "Diverged",
     "Genotype",
+    "LanguageModel",
     "MixedOperation",
     "Model",
     "Network",
+    "RecurrentGenotype",
+    "RecurrentNetwork",
+    "RecurrentSupernet",
     "SearchResult",
     "Supernet",
+    "TextSearchResult",
     "__version__",
     "bilevel",
+    "load_corpus",
     "search",
+    "search_text",
     "train",
+    "train_text",
 ]

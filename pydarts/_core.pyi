@@ -264,3 +264,257 @@ def arch_gradient64(
 def hessian_vector_product64(
     gradient: Callable[[_Array], _Array], w: _Array, v: _Array, epsilon: float
 ) -> _Array: ...
+
+class RecurrentNetwork32:
+    @property
+    def weights(self) -> _Array: ...
+    @property
+    def alphas(self) -> _Array: ...
+    @property
+    def running(self) -> _Array: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def parameters(self) -> list[tuple[str, tuple[int, ...], int, int]]: ...
+    @property
+    def norms(self) -> list[tuple[str, int, int]]: ...
+    @property
+    def alpha_groups(self) -> list[tuple[str, int, int, int]]: ...
+    def __init__(
+        self,
+        cell: list[tuple[int, int]] | None,
+        outputs: list[int],
+        nodes: int,
+        vocabulary: int,
+        hidden: int,
+        output_dropout: float,
+        hidden_dropout: float,
+        input_dropout: float,
+        embedding_dropout: float,
+        seed: int,
+        threads: int,
+    ) -> None: ...
+    def memory(self, length: int, batch: int, backward: bool) -> int: ...
+    def evaluate(
+        self,
+        x: _Array,
+        y: _Array,
+        hidden: _Array,
+        weights: bool,
+        alphas: bool,
+        masks: dict[str, _Array] | None,
+        activation: float,
+        slowness: float,
+    ) -> tuple[float, int, _Array, _Array, _Array]: ...
+    def test(self, x: _Array, y: _Array, hidden: _Array) -> tuple[float, int, _Array]: ...
+    def next(self, x: _Array, hidden: _Array) -> tuple[_Array, _Array]: ...
+
+class RecurrentBilevelStep32:
+    @property
+    def buffer(self) -> _Array: ...
+    @property
+    def first(self) -> _Array: ...
+    @property
+    def second(self) -> _Array: ...
+    @property
+    def steps(self) -> int: ...
+    @steps.setter
+    def steps(self, value: int) -> None: ...
+    def __init__(
+        self,
+        net: RecurrentNetwork32,
+        order: int,
+        momentum: float,
+        weight_decay: float,
+        clip: float,
+        alpha_lr: float,
+        beta1: float,
+        beta2: float,
+        alpha_weight_decay: float,
+        epsilon: float,
+        central: bool,
+        reuse_gradient: bool,
+        capped: bool,
+        moved: bool,
+        activation: float,
+        slowness: float,
+    ) -> None: ...
+    def __call__(
+        self,
+        net: RecurrentNetwork32,
+        x: _Array,
+        y: _Array,
+        hidden: _Array,
+        x_valid: _Array,
+        y_valid: _Array,
+        hidden_valid: _Array,
+        lr: float,
+    ) -> tuple[float, float, int, int, float, float, _Array, _Array]: ...
+
+class RecurrentWeightStep32:
+    @property
+    def buffer(self) -> _Array: ...
+    def __init__(
+        self,
+        net: RecurrentNetwork32,
+        momentum: float,
+        weight_decay: float,
+        clip: float,
+        activation: float,
+        slowness: float,
+    ) -> None: ...
+    def __call__(
+        self, net: RecurrentNetwork32, x: _Array, y: _Array, hidden: _Array, lr: float
+    ) -> tuple[float, int, float, _Array]: ...
+
+def recurrent_arch_gradient32(
+    net: RecurrentNetwork32,
+    x: _Array,
+    y: _Array,
+    hidden: _Array,
+    x_valid: _Array,
+    y_valid: _Array,
+    hidden_valid: _Array,
+    order: int,
+    eta: float,
+    momentum: float,
+    momentum_buffer: _Array | None,
+    weight_decay: float,
+    epsilon: float,
+    central: bool,
+    clip: float,
+    capped: bool,
+    moved: bool,
+) -> _Array: ...
+def blend32(to: _Array, from_: _Array, weight: float, threads: int) -> None: ...
+
+class RecurrentNetwork64:
+    @property
+    def weights(self) -> _Array: ...
+    @property
+    def alphas(self) -> _Array: ...
+    @property
+    def running(self) -> _Array: ...
+    @property
+    def threads(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def hidden(self) -> int: ...
+    @property
+    def parameters(self) -> list[tuple[str, tuple[int, ...], int, int]]: ...
+    @property
+    def norms(self) -> list[tuple[str, int, int]]: ...
+    @property
+    def alpha_groups(self) -> list[tuple[str, int, int, int]]: ...
+    def __init__(
+        self,
+        cell: list[tuple[int, int]] | None,
+        outputs: list[int],
+        nodes: int,
+        vocabulary: int,
+        hidden: int,
+        output_dropout: float,
+        hidden_dropout: float,
+        input_dropout: float,
+        embedding_dropout: float,
+        seed: int,
+        threads: int,
+    ) -> None: ...
+    def memory(self, length: int, batch: int, backward: bool) -> int: ...
+    def evaluate(
+        self,
+        x: _Array,
+        y: _Array,
+        hidden: _Array,
+        weights: bool,
+        alphas: bool,
+        masks: dict[str, _Array] | None,
+        activation: float,
+        slowness: float,
+    ) -> tuple[float, int, _Array, _Array, _Array]: ...
+    def test(self, x: _Array, y: _Array, hidden: _Array) -> tuple[float, int, _Array]: ...
+    def next(self, x: _Array, hidden: _Array) -> tuple[_Array, _Array]: ...
+
+class RecurrentBilevelStep64:
+    @property
+    def buffer(self) -> _Array: ...
+    @property
+    def first(self) -> _Array: ...
+    @property
+    def second(self) -> _Array: ...
+    @property
+    def steps(self) -> int: ...
+    @steps.setter
+    def steps(self, value: int) -> None: ...
+    def __init__(
+        self,
+        net: RecurrentNetwork64,
+        order: int,
+        momentum: float,
+        weight_decay: float,
+        clip: float,
+        alpha_lr: float,
+        beta1: float,
+        beta2: float,
+        alpha_weight_decay: float,
+        epsilon: float,
+        central: bool,
+        reuse_gradient: bool,
+        capped: bool,
+        moved: bool,
+        activation: float,
+        slowness: float,
+    ) -> None: ...
+    def __call__(
+        self,
+        net: RecurrentNetwork64,
+        x: _Array,
+        y: _Array,
+        hidden: _Array,
+        x_valid: _Array,
+        y_valid: _Array,
+        hidden_valid: _Array,
+        lr: float,
+    ) -> tuple[float, float, int, int, float, float, _Array, _Array]: ...
+
+class RecurrentWeightStep64:
+    @property
+    def buffer(self) -> _Array: ...
+    def __init__(
+        self,
+        net: RecurrentNetwork64,
+        momentum: float,
+        weight_decay: float,
+        clip: float,
+        activation: float,
+        slowness: float,
+    ) -> None: ...
+    def __call__(
+        self, net: RecurrentNetwork64, x: _Array, y: _Array, hidden: _Array, lr: float
+    ) -> tuple[float, int, float, _Array]: ...
+
+def recurrent_arch_gradient64(
+    net: RecurrentNetwork64,
+    x: _Array,
+    y: _Array,
+    hidden: _Array,
+    x_valid: _Array,
+    y_valid: _Array,
+    hidden_valid: _Array,
+    order: int,
+    eta: float,
+    momentum: float,
+    momentum_buffer: _Array | None,
+    weight_decay: float,
+    epsilon: float,
+    central: bool,
+    clip: float,
+    capped: bool,
+    moved: bool,
+) -> _Array: ...
+def blend64(to: _Array, from_: _Array, weight: float, threads: int) -> None: ...

@@ -9,15 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
-from pydarts.network import Alphas, Supernet, engine_suffix
+from pydarts.engine import Alphas, engine_suffix
+from pydarts.network import Supernet
+from pydarts.recurrent import RecurrentSupernet
 
 Batch = tuple[ArrayLike, ArrayLike]
+Hidden = tuple[ArrayLike | None, ArrayLike | None]
+AnySupernet = Supernet | RecurrentSupernet
 
 
 def _check(name: str, value: float, least: float = 0.0, *, strict: bool = False) -> float:
@@ -40,25 +44,51 @@ def _central(hvp: str) -> bool:
     return hvp == "central"
 
 
-def _batch(net: Supernet, name: str, batch: Batch) -> tuple[Any, Any]:
-    if not isinstance(batch, tuple) or len(batch) != 2:
-        raise TypeError(f"`{name}` must be a pair (images, labels)")
-    images = net._images(f"{name}[0]", batch[0])
-    return images, net._labels(f"{name}[1]", batch[1], len(images))
+class _Text(NamedTuple):
+    """What only recurrent networks have; None: not given."""
+
+    clip_coef: str | None
+    virtual_embedding: str | None
+    activation: float | None = None
+    slowness: float | None = None
+
+    def arguments(self, net: AnySupernet) -> tuple[Any, ...]:
+        """For the engine: whether to cap and to move, and the weights of the regularisation."""
+        if isinstance(net, Supernet):
+            for name, value in self._asdict().items():
+                if value is not None:
+                    raise ValueError(f"`{name}` (={value!r}) is for recurrent networks")
+            return ()
+        clip_coef, embedding = self.clip_coef or "original", self.virtual_embedding or "moved"
+        if clip_coef not in ("original", "capped"):
+            raise ValueError(f"`clip_coef` (={clip_coef!r}) must be 'original' or 'capped'")
+        if embedding not in ("moved", "original"):
+            raise ValueError(f"`virtual_embedding` (={embedding!r}) must be 'moved' or 'original'")
+        slowness = 1e-3 if self.slowness is None else self.slowness
+        return (
+            clip_coef == "capped",
+            embedding == "moved",
+            _check("activation", self.activation or 0.0),
+            _check("slowness", slowness),
+        )
 
 
 def arch_gradient(
-    net: Supernet,
+    net: AnySupernet,
     *,
     train: Batch,
     valid: Batch,
+    hidden: Hidden | None = None,
     order: int = 2,
-    eta: float = 0.025,
-    momentum: float = 0.9,
+    eta: float | None = None,
+    momentum: float | None = None,
     momentum_buffer: dict[str, NDArray[Any]] | NDArray[Any] | None = None,
-    weight_decay: float = 3e-4,
+    weight_decay: float | None = None,
     epsilon: float = 0.01,
     hvp: str = "central",
+    clip: float | None = None,
+    clip_coef: str | None = None,
+    virtual_embedding: str | None = None,
 ) -> Alphas:
     """Gradient of the validation loss by the alphas.
 
@@ -79,11 +109,20 @@ def arch_gradient(
     Parameters
     ----------
     net : the supernet.
-    train, valid : pairs of images (N, C, H, W) and labels (N,).
-    eta : step of the virtual step, the learning rate of the weights.
+    train, valid : pairs of images (N, C, H, W) and labels (N,), or of tokens (T, B) and those that
+        follow them.
+    hidden : recurrent only: the states (B, H) that ``train`` and ``valid`` begin with; None: zero.
+    eta : step of the virtual step, the learning rate of the weights. None, here and for momentum,
+        weight_decay and clip: the original's, 0.025, 0.9, 3e-4 and none over images; 20, 0, 5e-7
+        and 0.25 over text.
     momentum_buffer : of the weights' optimiser, flat or by weight name; None: zero.
     hvp : ``"central"`` as above; ``"forward"``: from ``w``, where the gradient comes with the
         virtual step, to ``w + e v``. One pass of five less, and less exact.
+    clip, clip_coef : recurrent only: ``g = grad_w L_train(w)`` and ``v`` are scaled down to the
+        norm ``clip``, and the implicit term by ``clip / (||g|| + 1e-6)``, which the original does
+        not cap at 1 (``"original"``, the default) and ``"capped"`` does.
+    virtual_embedding : recurrent only: ``"moved"`` (default), or ``"original"``: the original's
+        virtual step leaves the embedding where it was.
 
     Raises
     ------
@@ -95,25 +134,37 @@ def arch_gradient(
         own = net._split_weights(net._engine.weights)
         parts = net._checked("momentum_buffer", buffer, own)
         buffer = np.concatenate([part.ravel() for part in parts])
-    call = getattr(_core, "arch_gradient" + engine_suffix(net.dtype))
-    flat = call(
+    default = net.step_defaults
+    text = _Text(clip_coef, virtual_embedding).arguments(net)
+    if isinstance(net, Supernet):
+        if clip is not None:
+            raise ValueError(f"`clip` (={clip!r}) is for recurrent networks")
+        name, extra = "arch_gradient", ()
+    else:
+        name = "recurrent_arch_gradient"
+        extra = (_check("clip", default.clip if clip is None else clip, strict=True), *text[:2])
+    states = (None, None) if hidden is None else hidden
+    flat = getattr(_core, name + engine_suffix(net.dtype))(
         net._engine,
-        *_batch(net, "train", train),
-        *_batch(net, "valid", valid),
+        *net._batch("train", train, states[0]),
+        *net._batch("valid", valid, states[1]),
         _check_order(order),
-        _check("eta", eta),
-        _check("momentum", momentum),
+        _check("eta", default.eta if eta is None else eta),
+        _check("momentum", default.momentum if momentum is None else momentum),
         buffer,
-        _check("weight_decay", weight_decay),
+        _check("weight_decay", default.weight_decay if weight_decay is None else weight_decay),
         _check("epsilon", epsilon, strict=True),
         _central(hvp),
+        *extra,
     )
     return net._split_alphas(flat)
 
 
 @dataclass(frozen=True)
 class StepInfo:
-    """What one search step saw: mean losses, numbers of right answers, norms of the gradients."""
+    """What one search step saw: mean losses, numbers of right answers, norms of the gradients; of
+    recurrent networks also the states (B, H) with which the next segments begin.
+    """
 
     train_loss: float
     valid_loss: float
@@ -121,6 +172,8 @@ class StepInfo:
     valid_correct: int
     gradient_norm: float
     alpha_gradient_norm: float
+    hidden: NDArray[Any] | None = None
+    valid_hidden: NDArray[Any] | None = None
 
 
 class BilevelStep:
@@ -128,7 +181,7 @@ class BilevelStep:
 
     Parameters
     ----------
-    net : the supernet that the steps change.
+    net : the supernet that the steps change, over images or over text.
     order : 1 or 2, as in `arch_gradient`.
     momentum, weight_decay, clip : of the weights' SGD; ``clip`` bounds the norm of the gradient.
     alpha_lr, alpha_betas, alpha_weight_decay : of the alphas' Adam; the decay is added to the
@@ -137,42 +190,56 @@ class BilevelStep:
     hvp : ``"central"`` or ``"forward"``, as in `arch_gradient`.
     reuse_gradient : step the weights with the gradient that the virtual step was made with, at the
         alphas before their step: one pass of five less. Second order only.
+    clip_coef, virtual_embedding : recurrent only, as in `arch_gradient`.
+    activation, slowness : recurrent only: weights of ``mean(output^2)`` and of
+        ``mean((h_t - h_{t-1})^2)`` in what the weights descend; by default 0 and 1e-3.
+
+    None stands for the original's settings: momentum 0.9, weight decay 3e-4, clip 5, alpha_lr 3e-4
+    and betas (0.5, 0.999) over images; 0, 5e-7, 0.25, 3e-3 and (0.9, 0.999) over text.
     """
 
     def __init__(
         self,
-        net: Supernet,
+        net: AnySupernet,
         *,
         order: int = 2,
-        momentum: float = 0.9,
-        weight_decay: float = 3e-4,
-        clip: float = 5.0,
-        alpha_lr: float = 3e-4,
-        alpha_betas: tuple[float, float] = (0.5, 0.999),
+        momentum: float | None = None,
+        weight_decay: float | None = None,
+        clip: float | None = None,
+        alpha_lr: float | None = None,
+        alpha_betas: tuple[float, float] | None = None,
         alpha_weight_decay: float = 1e-3,
         epsilon: float = 0.01,
         hvp: str = "central",
         reuse_gradient: bool = False,
+        clip_coef: str | None = None,
+        virtual_embedding: str | None = None,
+        activation: float | None = None,
+        slowness: float | None = None,
     ):
-        for beta in alpha_betas:
+        default = net.step_defaults
+        betas = default.alpha_betas if alpha_betas is None else alpha_betas
+        for beta in betas:
             if not 0 <= beta < 1:
                 raise ValueError(f"`alpha_betas` (={alpha_betas!r}) must lie in [0, 1)")
         if reuse_gradient and order == 1:
             raise ValueError("`reuse_gradient` (=True) needs `order` (=1) to be 2")
         self.net = net
         self._steps = 0
-        self._engine: Any = getattr(_core, "BilevelStep" + engine_suffix(net.dtype))(
+        kind = "BilevelStep" if isinstance(net, Supernet) else "RecurrentBilevelStep"
+        self._engine: Any = getattr(_core, kind + engine_suffix(net.dtype))(
             net._engine,
             _check_order(order),
-            _check("momentum", momentum),
-            _check("weight_decay", weight_decay),
-            _check("clip", clip, strict=True),
-            _check("alpha_lr", alpha_lr),
-            *alpha_betas,
+            _check("momentum", default.momentum if momentum is None else momentum),
+            _check("weight_decay", default.weight_decay if weight_decay is None else weight_decay),
+            _check("clip", default.clip if clip is None else clip, strict=True),
+            _check("alpha_lr", default.alpha_lr if alpha_lr is None else alpha_lr),
+            *betas,
             _check("alpha_weight_decay", alpha_weight_decay),
             _check("epsilon", epsilon, strict=True),
             _central(hvp),
             bool(reuse_gradient),
+            *_Text(clip_coef, virtual_embedding, activation, slowness).arguments(net),
         )
 
     @property
@@ -180,22 +247,23 @@ class BilevelStep:
         """Views of the momentum of the weights, by name."""
         return self.net._split_weights(self._engine.buffer)
 
-    def __call__(self, *, train: Batch, valid: Batch, lr: float) -> StepInfo:
+    def __call__(
+        self, *, train: Batch, valid: Batch, lr: float, hidden: Hidden | None = None
+    ) -> StepInfo:
         """Take one step with the learning rate ``lr`` of the weights.
 
-        The validation loss is that of the alpha step: at the virtual weights in the second order.
-        When the step
-        fails or is interrupted, weights and alphas are as before it.
+        The batches are those of `arch_gradient`. The validation loss is that of the alpha step: at
+        the virtual weights in the second order. When the step fails or is interrupted, weights and
+        alphas are as before it.
 
         Raises
         ------
         ArithmeticError
             If a loss or gradient is not finite; names the step and the tensor.
         """
-        train_batch, valid_batch = (
-            _batch(self.net, "train", train),
-            _batch(self.net, "valid", valid),
-        )
+        states = (None, None) if hidden is None else hidden
+        train_batch = self.net._batch("train", train, states[0])
+        valid_batch = self.net._batch("valid", valid, states[1])
         try:
             info = self._engine(self.net._engine, *train_batch, *valid_batch, _check("lr", lr))
         except _core.NonFinite as error:

@@ -34,10 +34,10 @@ import numpy as np
 from pydarts import _core, datasets
 from pydarts.config import Config, SearchConfig, TrainConfig
 from pydarts.datasets import Dataset
+from pydarts.engine import resolve_threads
 from pydarts.genotype import PUBLISHED, Genotype
 from pydarts.images import Labels, as_images
 from pydarts.model import Model
-from pydarts.network import resolve_threads
 from pydarts.search import Diverged, SearchResult, require_batch, search, write_history
 from pydarts.train import train
 

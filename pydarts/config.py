@@ -223,3 +223,133 @@ class TrainConfig(Config):
         if self.epochs is not None:
             return self
         return dataclasses.replace(self, epochs=min(60, max(4, round(400_000 / images))))
+
+
+_DROPOUT = {
+    "dropout": "probability of dropping units of the output",
+    "dropout_hidden": "of every state before its product",
+    "dropout_input": "of what the cell takes",
+    "dropout_embedding": "of the embedding",
+}
+_REGULARISATION = {
+    "activation": "weight of mean(output^2) in the loss",
+    "slowness": "weight of mean((h_t - h_{t-1})^2) in the loss",
+}
+
+
+@dataclass(frozen=True)
+class TextSearchConfig(Config):
+    """Hyper-parameters of `pydarts.search_text`. The defaults are the original's, appendix A.2 of
+    arXiv:1806.09055.
+    """
+
+    hidden: int = _option(300, "size of state and embedding", 1, 2**14)
+    epochs: int = _option(50, "passes over the training text", 1)
+    batch_size: int = _option(256, "sequences side by side, of either text", 1)
+    bptt: int = _option(35, "steps of a segment", 1)
+    order: int = _option(2, "order of the architecture gradient", choices=(1, 2))
+    lr: float = _option(20.0, "learning rate of the weights' SGD", positive=True)
+    weight_decay: float = _option(5e-7, "weight decay of the weights")
+    clip: float = _option(0.25, "bound on the norm of the weights' gradient", positive=True)
+    clip_coef: str = _option(
+        "original",
+        "scale of the implicit term: original, or capped at 1",
+        choices=("original", "capped"),
+    )
+    virtual_embedding: str = _option(
+        "moved",
+        "embedding in the virtual step: moved, or left as in the original",
+        choices=("moved", "original"),
+    )
+    alpha_lr: float = _option(3e-3, "learning rate of the alphas", positive=True)
+    alpha_betas: tuple[float, float] = _option((0.9, 0.999), "Adam's decay rates", 0, 1)
+    alpha_weight_decay: float = _option(1e-3, "weight decay of the alphas")
+    epsilon: float = _option(0.01, "step of the finite difference, over |v|", positive=True)
+    hvp: str = _option(
+        "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
+    )
+    reuse_gradient: bool = _option(False, "step w with the virtual step's gradient (faster)")
+    dropout: float = _option(0.75, _DROPOUT["dropout"], 0, 1)
+    dropout_hidden: float = _option(0.25, _DROPOUT["dropout_hidden"], 0, 1)
+    dropout_input: float = _option(0.75, _DROPOUT["dropout_input"], 0, 1)
+    dropout_embedding: float = _option(0.2, _DROPOUT["dropout_embedding"], 0, 1)
+    activation: float = _option(0.0, _REGULARISATION["activation"])
+    slowness: float = _option(1e-3, _REGULARISATION["slowness"])
+    max_tokens: int | None = _option(
+        None, "search on the first so many tokens of the training text", 100, none="all"
+    )
+    seed: int = _option(0, "of weights, alphas, dropout and segments")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # Few and small steps on little text: less dropout, and alphas that move faster.
+        "quick": {
+            "hidden": 64,
+            "epochs": 6,
+            "batch_size": 64,
+            "alpha_lr": 1e-2,
+            "dropout": 0.1,
+            "dropout_hidden": 0.0,
+            "dropout_input": 0.1,
+            "dropout_embedding": 0.0,
+            "max_tokens": 400_000,
+        },
+        "standard": {
+            "hidden": 128,
+            "epochs": 15,
+            "batch_size": 64,
+            "dropout": 0.3,
+            "dropout_hidden": 0.1,
+            "dropout_input": 0.3,
+            "dropout_embedding": 0.1,
+        },
+        "paper": {},
+    }
+
+
+@dataclass(frozen=True)
+class TextTrainConfig(Config):
+    """Hyper-parameters of `pydarts.train_text`. The defaults are the original's, appendix B of
+    arXiv:1806.09055.
+    """
+
+    hidden: int = _option(850, "size of state and embedding", 1, 2**14)
+    epochs: int = _option(3600, "passes over the training text, at most", 1)
+    max_seconds: float | None = _option(
+        None, "stop after so many seconds of training", positive=True, none="never"
+    )
+    batch_size: int = _option(64, "sequences side by side", 1)
+    bptt: int = _option(35, "steps of a segment", 1)
+    lr: float = _option(20.0, "learning rate of SGD", positive=True)
+    weight_decay: float = _option(8e-7, "weight decay")
+    clip: float = _option(0.25, "bound on the gradient's norm", positive=True)
+    patience: int = _option(
+        5, "epochs without a better validation loss before the weights are averaged", 1
+    )
+    dropout: float = _option(0.75, _DROPOUT["dropout"], 0, 1)
+    dropout_hidden: float = _option(0.25, _DROPOUT["dropout_hidden"], 0, 1)
+    dropout_input: float = _option(0.75, _DROPOUT["dropout_input"], 0, 1)
+    dropout_embedding: float = _option(0.2, _DROPOUT["dropout_embedding"], 0, 1)
+    activation: float = _option(0.0, _REGULARISATION["activation"])
+    slowness: float = _option(1e-3, _REGULARISATION["slowness"])
+    seed: int = _option(0, "of weights, dropout and segments")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "hidden": 192,
+            "epochs": 20,
+            "patience": 2,
+            "dropout": 0.1,
+            "dropout_hidden": 0.0,
+            "dropout_input": 0.1,
+            "dropout_embedding": 0.0,
+        },
+        "standard": {
+            "hidden": 400,
+            "epochs": 60,
+            "dropout": 0.4,
+            "dropout_hidden": 0.2,
+            "dropout_input": 0.4,
+            "dropout_embedding": 0.1,
+        },
+        "paper": {},
+    }

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
 
-from .genotype import Genotype
+from .genotype import Genotype, RecurrentGenotype
 
-__all__ = ["cell_svg", "genotype_svg"]
+__all__ = ["cell_svg", "genotype_svg", "recurrent_svg"]
 
 _MARGIN: Final = 16.0
 _HEADING: Final = 34.0
@@ -31,10 +31,13 @@ _MAX_NODES: Final = 32  # the work grows with the cube, and larger drawings are 
 # Family: beginning of the names, then stroke, fill and text, in light and in dark surroundings.
 _FAMILIES: Final = {
     "pool": (("max_pool", "avg_pool"), "#1b6ec2 #e3f0fc #0b3b6d", "#62aef5 #10324f #d3e9fd"),
-    "skip": (("skip_connect",), "#6b7280 #eceef1 #2b2f36", "#9aa3af #2a2f37 #dfe3e8"),
+    "skip": (("skip_connect", "identity"), "#6b7280 #eceef1 #2b2f36", "#9aa3af #2a2f37 #dfe3e8"),
     "sep": (("sep_conv",), "#c2570c #fdeedf #6b2d04", "#f29a52 #4a2709 #fee3c9"),
     "dil": (("dil_conv",), "#7c4bc9 #f1e9fc #40207a", "#b795f0 #35225a #e9dcfd"),
     "conv": (("conv_",), "#1d7f4e #def4e7 #0a4227", "#55c78b #0f3b26 #cdf3de"),
+    "tanh": (("tanh",), "#0f766e #dcf5f1 #073b36", "#4fc7b8 #0c3833 #c9f1eb"),
+    "relu": (("relu",), "#b8324a #fce6ea #651526", "#f08a9b #4a1520 #fddbe1"),
+    "sigmoid": (("sigmoid",), "#4a55c4 #e8eafb #1f2670", "#9aa4f5 #242a5c #dfe2fd"),
     "other": ((), "#8a6d00 #f8f1d4 #4b3b00", "#d6b93e #3c3204 #f7edc0"),
 }
 # Elements: stroke, fill and text likewise. The drawing brings its background, for the page
@@ -43,6 +46,7 @@ _SURFACES: Final = {
     "card": ("#d5d9df #ffffff #1f2430", "#343a45 #14171c #e8ebf0"),
     "end": ("#4b5563 #e9ecf0 #1f2430", "#a3abb8 #2b313a #e8ebf0"),
     "node": ("#4b5563 #ffffff #1f2430", "#a3abb8 #14171c #e8ebf0"),
+    "input": ("#4b5563 #ffffff #1f2430", "#a3abb8 #14171c #e8ebf0"),
     "concat": ("#858d99 #ffffff #1f2430", "#667080 #14171c #e8ebf0"),
 }
 
@@ -67,7 +71,7 @@ class _Edge:
     """The items from one state to another, and the operation between them."""
 
     path: list[int]
-    operation: str | None  # None: the cell's output concatenates the state
+    operation: str | None
 
 
 @dataclass
@@ -76,16 +80,19 @@ class _Cell:
 
     title: str
     inputs: tuple[str, ...]
-    entries: list[tuple[str, int, int]]  # operation, source, target
+    entries: list[tuple[str | None, int, int]]  # operation, source, target; None: a plain input
     nodes: int
     concat: tuple[int, ...]
+    output: str
+    gathers: tuple[str, str]  # what the output does with nodes, and what happens to each
+    note: str = ""  # below the output's name
 
     def name(self, state: int) -> str:
         """Name of a state; a part after an underscore is a subscript."""
         if state < len(self.inputs):
             return self.inputs[state]
         node = state - len(self.inputs)
-        return str(node) if node < self.nodes else "c_k"
+        return str(node) if node < self.nodes else self.output
 
 
 def cell_svg(
@@ -139,6 +146,34 @@ def genotype_svg(genotype: Genotype) -> str:
     )
 
 
+def recurrent_svg(genotype: RecurrentGenotype, *, title: str | None = None) -> str:
+    """Draw a recurrent cell, from its inputs x_t and h_{t-1} by way of state 0 to its output h_t.
+
+    Parameters
+    ----------
+    genotype
+        The genotype.
+    title
+        Heading of the drawing; by default the kind of the cell.
+
+    Returns
+    -------
+    str
+        An SVG element: see `cell_svg`.
+
+    Raises
+    ------
+    ValueError
+        If the cell has more than 32 nodes.
+    """
+    return _document([_recurrent(genotype, "Recurrent cell" if title is None else title)])
+
+
+def _check_nodes(name: str, nodes: int) -> None:
+    if nodes > _MAX_NODES:
+        raise ValueError(f"`{name}` has {nodes} nodes; at most {_MAX_NODES} can be drawn")
+
+
 def _convolutional(genotype: Genotype, which: str, title: str | None) -> _Cell:
     if which == "normal":
         entries, concat = genotype.normal, genotype.normal_concat
@@ -147,8 +182,7 @@ def _convolutional(genotype: Genotype, which: str, title: str | None) -> _Cell:
     else:
         raise ValueError(f"`which` (={which!r}) must be 'normal' or 'reduce'")
     nodes = len(entries) // 2
-    if nodes > _MAX_NODES:
-        raise ValueError(f"`{which}` has {nodes} nodes; at most {_MAX_NODES} can be drawn")
+    _check_nodes(which, nodes)
     if title is None:
         title = {"normal": "Normal cell", "reduce": "Reduction cell"}[which]
     return _Cell(
@@ -157,6 +191,28 @@ def _convolutional(genotype: Genotype, which: str, title: str | None) -> _Cell:
         [(op, source, 2 + k // 2) for k, (op, source) in enumerate(entries)],
         nodes,
         concat,
+        "c_k",
+        ("concatenates", "concatenated"),
+    )
+
+
+def _recurrent(genotype: RecurrentGenotype, title: str) -> _Cell:
+    nodes = len(genotype.recurrent)
+    _check_nodes("recurrent", nodes)
+    # The two inputs come before state 0, which is drawn as a node.
+    return _Cell(
+        title,
+        ("x_t", "h_t\u22121"),
+        [
+            (None, 0, 2),
+            (None, 1, 2),
+            *((op, 2 + source, 3 + k) for k, (op, source) in enumerate(genotype.recurrent)),
+        ],
+        1 + nodes,
+        tuple(2 + node for node in genotype.concat),
+        "h_t",
+        ("is the mean of", "averaged"),
+        "mean",
     )
 
 
@@ -168,27 +224,29 @@ def _layout(cell: _Cell) -> tuple[list[_Item], list[_Edge], list[tuple[float, fl
 
     Returns the items, the edges, and the left and right of each column.
     """
-    depth = [0] * (len(cell.inputs) + cell.nodes)
-    for _, source, target in cell.entries:
-        depth[target] = max(depth[target], depth[source] + 1)
-    # Even columns are for states and odd ones for labels, but no label stands before the output.
-    columns = [2 * d for d in depth] + [2 * max(depth) + 1]
+    # States and labels stand in columns by turns, but no label stands before the output, nor
+    # between an input and what takes it as it is.
+    columns = [0] * (len(cell.inputs) + cell.nodes)
+    for operation, source, target in cell.entries:
+        columns[target] = max(columns[target], columns[source] + (2 if operation else 1))
+    output = len(columns)
+    columns.append(max(columns) + 1)
     items = [
         _Item(
             column,
-            _STATE if len(cell.inputs) <= state < len(depth) else 52.0,
+            _STATE if len(cell.inputs) <= state < output else 52.0,
             _STATE,
-            "node" if len(cell.inputs) <= state < len(depth) else "end",
+            "node" if len(cell.inputs) <= state < output else "end",
         )
         for state, column in enumerate(columns)
     ]
-    links = [*cell.entries, *((None, source, len(depth)) for source in cell.concat)]
+    links = [*cell.entries, *((None, source, output) for source in cell.concat)]
     edges: list[_Edge] = []
     for operation, source, target in links:
         path = [source]
         for column in range(columns[source] + 1, columns[target]):
             path.append(len(items))
-            if operation is not None and column == columns[target] - 1:
+            if operation and column == columns[target] - 1:
                 items.append(_Item(column, len(operation) * _CHAR + 14, _LABEL, "label"))
             else:
                 items.append(_Item(column, 0.0, 0.0, "pass"))
@@ -354,7 +412,7 @@ def _style() -> str:
         ".pydarts-cell .card text{font:600 15px system-ui,'Segoe UI','DejaVu Sans',sans-serif;"
         "text-anchor:start}",
         ".pydarts-cell .end text,.pydarts-cell .node text{font-size:13px}",
-        ".pydarts-cell .sub{font-size:9px}",
+        ".pydarts-cell .sub,.pydarts-cell .note{font-size:9px}",
         ".pydarts-cell path{fill:none;stroke-width:1.6}",
         ".pydarts-cell .concat path{stroke-dasharray:4 3}",
         ".pydarts-cell .concat .tip{stroke-dasharray:none}",
@@ -407,12 +465,15 @@ def _state_text(name: str) -> str:
 def _describe(cell: _Cell) -> str:
     sentences = []
     for node in range(len(cell.inputs), len(cell.inputs) + cell.nodes):
-        terms = [
-            f"{op}({_plain(cell.name(s))})" for op, s, target in cell.entries if target == node
-        ]
-        sentences.append(f"Node {cell.name(node)} = {' + '.join(terms)}.")
+        terms = [(op, _plain(cell.name(s))) for op, s, target in cell.entries if target == node]
+        if terms[0][0] is None:
+            merged = " and ".join(name for _, name in terms)
+            sentences.append(f"Node {cell.name(node)} merges {merged}.")
+        else:
+            total = " + ".join(f"{op}({name})" for op, name in terms)
+            sentences.append(f"Node {cell.name(node)} = {total}.")
     nodes = ", ".join(cell.name(state) for state in cell.concat)
-    return " ".join([f"{cell.title}.", *sentences, f"The output concatenates {nodes}."])
+    return " ".join([f"{cell.title}.", *sentences, f"The output {cell.gathers[0]} {nodes}."])
 
 
 def _draw(cell: _Cell) -> tuple[float, float, list[str]]:
@@ -422,8 +483,12 @@ def _draw(cell: _Cell) -> tuple[float, float, list[str]]:
     lines.append(f'<g transform="translate(0 {_n(_HEADING)})">')
     for edge, (start, stop) in zip(edges, _ports(items, edges), strict=True):
         source, target = edge.path[0], edge.path[-1]
-        family = "concat" if edge.operation is None else _family(edge.operation)
-        verb = edge.operation or "concatenated"
+        if edge.operation:
+            family, verb = _family(edge.operation), edge.operation
+        elif target < len(cell.inputs) + cell.nodes:
+            family, verb = "input", "input"
+        else:
+            family, verb = "concat", cell.gathers[1]
         lines.append(
             f'<g class="edge {family}"><title>{_escape(verb)}: {_plain(cell.name(source))} '
             f"\u2192 {_plain(cell.name(target))}</title>"
@@ -451,18 +516,21 @@ def _draw(cell: _Cell) -> tuple[float, float, list[str]]:
         lines.append("</g>")
     states = len(cell.inputs) + cell.nodes + 1
     for state, item in enumerate(items[:states]):
-        text = _state_text(cell.name(state))
-        lines.append(f'<g class="{item.kind}">{_box(item, 8)}{text}</text></g>')
+        text, lift = _state_text(cell.name(state)), 0.0
+        if cell.note and state == states - 1:
+            text += f'<tspan class="note" x="{_n(item.x)}" dy="10">{_escape(cell.note)}</tspan>'
+            lift = 5.0
+        lines.append(f'<g class="{item.kind}">{_box(item, 8, lift)}{text}</text></g>')
     lines.append("</g>")
     height = max(item.y + item.height / 2 for item in items)
     return max(bounds[-1][1], 9.0 * len(cell.title)), _HEADING + height, lines
 
 
-def _box(item: _Item, radius: int) -> str:
+def _box(item: _Item, radius: int, lift: float = 0.0) -> str:
     return (
         f'<rect x="{_n(item.x - item.width / 2)}" y="{_n(item.y - item.height / 2)}" '
         f'width="{_n(item.width)}" height="{_n(item.height)}" rx="{radius}"/>'
-        f'<text x="{_n(item.x)}" y="{_n(item.y + 4)}">'
+        f'<text x="{_n(item.x)}" y="{_n(item.y + 4 - lift)}">'
     )
 
 

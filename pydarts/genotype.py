@@ -26,7 +26,12 @@ __all__ = [
     "EXTRA_OPERATIONS",
     "OPERATIONS",
     "PUBLISHED",
+    "PUBLISHED_RECURRENT",
+    "RECURRENT_DARTS_V1",
+    "RECURRENT_DARTS_V2",
+    "RECURRENT_OPERATIONS",
     "Genotype",
+    "RecurrentGenotype",
     "derive",
     "edges",
 ]
@@ -44,11 +49,23 @@ OPERATIONS: Final = (
 )
 #: Operations that published cells use and the search does not try.
 EXTRA_OPERATIONS: Final = ("sep_conv_7x7", "conv_7x1_1x7")
+#: The candidate activations of the recurrent cell, in the order of α's columns.
+RECURRENT_OPERATIONS: Final = ("none", "tanh", "relu", "sigmoid", "identity")
 
 _CELL_INPUTS: Final = 2
 _CELL_EDGES: Final = 2  # entries of a node in the derived cell
 _CELL_OPERATIONS: Final = tuple(op for op in OPERATIONS if op != "none") + EXTRA_OPERATIONS
-_CELL_FIELDS: Final = ("normal", "normal_concat", "reduce", "reduce_concat")
+
+_RECURRENT_INPUTS: Final = 1
+_RECURRENT_EDGES: Final = 1
+_ACTIVATIONS: Final = tuple(op for op in RECURRENT_OPERATIONS if op != "none")
+
+# Kinds of genotype, as JSON names them: fields, class.
+_FIELDS: Final = {
+    "convolutional": ("normal", "normal_concat", "reduce", "reduce_concat"),
+    "recurrent": ("recurrent", "concat"),
+}
+_CLASSES: Final = {"convolutional": "Genotype", "recurrent": "RecurrentGenotype"}
 
 _FORMAT: Final = "pydarts-genotype"
 _VERSION: Final = 1
@@ -156,8 +173,7 @@ class Genotype:
             )
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={list(getattr(self, name))}" for name in _CELL_FIELDS)
-        return f"Genotype({fields})"
+        return _text("convolutional", self)
 
     def _repr_svg_(self) -> str | None:
         from .drawing import genotype_svg
@@ -188,7 +204,7 @@ class Genotype:
             If the text holds no genotype, more than one, one that is malformed, or one of a
             recurrent cell; or if it is longer than 65,536 characters.
         """
-        return cls(**_parse_call(text, _CELL_FIELDS))
+        return cls(**_parse_call(text, "convolutional"))
 
     def to_json(self) -> str:
         """Return the genotype as JSON text, which `from_json` reads.
@@ -198,7 +214,7 @@ class Genotype:
         str
             An object with the members ``format``, ``version``, ``kind`` and one for each field.
         """
-        return _dump_json("convolutional", {name: getattr(self, name) for name in _CELL_FIELDS})
+        return _dump_json("convolutional", self)
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
@@ -219,7 +235,7 @@ class Genotype:
             If the text is not JSON, not a genotype of this format, version and kind, or holds
             missing, unknown or repeated members or an invalid cell.
         """
-        return cls(**_load_json(text, "convolutional", _CELL_FIELDS))
+        return cls(**_load_json(text, "convolutional"))
 
     @classmethod
     def derive(cls, alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) -> Genotype:
@@ -259,9 +275,7 @@ class Genotype:
         ----------
         Section 2.4 of https://arxiv.org/abs/1806.09055
         """
-        if not isinstance(alphas, Mapping) or set(alphas) != {"normal", "reduce"}:
-            found = list(alphas) if isinstance(alphas, Mapping) else type(alphas).__name__
-            raise ValueError(f"`alphas` (={_show(found)}) must map 'normal' and 'reduce' to arrays")
+        _check_alphas(alphas, ("normal", "reduce"))
         fields: dict[str, Any] = {}
         for name in ("normal", "reduce"):
             entries = _derive_cell(
@@ -297,7 +311,163 @@ def derive(alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) ->
     return Genotype.derive(alphas, concat=concat)
 
 
-# The functions from here on serve every kind of genotype: they know no cell's constants.
+@dataclass(frozen=True, init=False, repr=False)
+class RecurrentGenotype:
+    """A recurrent cell.
+
+    State 0 is made of the cell's input x_t and its last output h_{t-1}; states 1, 2, … are the
+    nodes. Entry i-1 of `recurrent` is the one operation whose result is node i, an ``(activation,
+    input state)`` pair. The cell's output h_t is the mean of the nodes of `concat`, which is the
+    literature's name, though nothing is concatenated.
+
+    Parameters
+    ----------
+    recurrent
+        Sequence of (activation, input) pairs; stored as a tuple. Activations are ``tanh``,
+        ``relu``, ``sigmoid`` and ``identity``.
+    concat
+        Sequence of node numbers; stored as a tuple.
+
+    Raises
+    ------
+    ValueError
+        If a field is not a valid cell; the message names the field and the value.
+
+    References
+    ----------
+    Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, section 3.1.2,
+    https://arxiv.org/abs/1806.09055
+    """
+
+    recurrent: tuple[Entry, ...]
+    concat: tuple[int, ...]
+
+    # Written out, for it takes any sequence where the fields are tuples.
+    def __init__(self, recurrent: Sequence[Sequence[str | int]], concat: Sequence[int]) -> None:
+        cell = _check_entries(
+            "recurrent", recurrent, _ACTIVATIONS, _RECURRENT_INPUTS, _RECURRENT_EDGES
+        )
+        nodes = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + len(cell))
+        object.__setattr__(self, "recurrent", cell)
+        object.__setattr__(self, "concat", _check_concat("concat", concat, nodes))
+
+    def __repr__(self) -> str:
+        return _text("recurrent", self)
+
+    def _repr_svg_(self) -> str | None:
+        from .drawing import recurrent_svg
+
+        try:
+            return recurrent_svg(self)
+        except ValueError:  # too large to draw: a notebook then shows the text
+            return None
+
+    @classmethod
+    def parse(cls, text: str) -> RecurrentGenotype:
+        """Read a genotype in the literature's form, ``Genotype(recurrent=[('op', 0), …], …)``.
+
+        Parameters
+        ----------
+        text
+            The call, named ``Genotype`` or ``RecurrentGenotype``, with keyword or positional
+            arguments, on one or several lines. Text before and after it (``DARTS = ``, a log line's
+            time stamp) is skipped; the nodes of `concat` may be a list, a tuple or ``range(1, 9)``.
+            Nothing in it is executed.
+
+        Returns
+        -------
+        RecurrentGenotype
+
+        Raises
+        ------
+        ValueError
+            If the text holds no genotype, more than one, one that is malformed, or one of
+            convolutional cells; or if it is longer than 65,536 characters.
+        """
+        return cls(**_parse_call(text, "recurrent"))
+
+    def to_json(self) -> str:
+        """Return the genotype as JSON text, which `from_json` reads.
+
+        Returns
+        -------
+        str
+            An object with the members ``format``, ``version``, ``kind`` and one for each field.
+        """
+        return _dump_json("recurrent", self)
+
+    @classmethod
+    def from_json(cls, text: str) -> RecurrentGenotype:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        text
+            JSON text of at most 65,536 characters.
+
+        Returns
+        -------
+        RecurrentGenotype
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON, not a genotype of this format, version and kind, or holds
+            missing, unknown or repeated members or an invalid cell.
+        """
+        return cls(**_load_json(text, "recurrent"))
+
+    @classmethod
+    def derive(
+        cls, alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None
+    ) -> RecurrentGenotype:
+        """Return the genotype that architecture parameters stand for.
+
+        Each row of α is turned to weights by a softmax over all operations, ``none`` included.
+        Each node keeps the incoming edge with the largest weight of an operation other than
+        ``none`` (on ties the earlier edge), and that edge its operation of the largest weight,
+        ``none`` excluded (on ties the earlier operation).
+
+        Parameters
+        ----------
+        alphas
+            ``{"recurrent": a}``, an array of shape (edges, 5): rows in the order of
+            ``edges(nodes, inputs=1)``, columns in that of `RECURRENT_OPERATIONS`. The number of
+            nodes follows from the number of edges: 36 edges are 8 nodes.
+        concat
+            The nodes whose mean the cell returns; by default all of them.
+
+        Returns
+        -------
+        RecurrentGenotype
+
+        Raises
+        ------
+        ValueError
+            If `alphas` has other members, or the array's shape or type is wrong, or it holds a
+            value that is not finite, or `concat` does not fit the cell.
+
+        Notes
+        -----
+        Weights are compared as in `Genotype.derive`.
+
+        References
+        ----------
+        Section 2.4 of https://arxiv.org/abs/1806.09055
+        """
+        _check_alphas(alphas, ("recurrent",))
+        entries = _derive_cell(
+            "alphas['recurrent']",
+            alphas["recurrent"],
+            RECURRENT_OPERATIONS,
+            _RECURRENT_INPUTS,
+            _RECURRENT_EDGES,
+        )
+        nodes = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + len(entries))
+        return cls(entries, nodes if concat is None else concat)
+
+
+# The functions from here on serve either kind of genotype: they know none of its operations.
 
 
 def _show(value: object) -> str:
@@ -387,6 +557,11 @@ def _check_concat(name: str, value: object, nodes: range) -> tuple[int, ...]:
     return tuple(checked)
 
 
+def _text(kind: str, genotype: object) -> str:
+    fields = ", ".join(f"{name}={list(getattr(genotype, name))}" for name in _FIELDS[kind])
+    return f"{_CLASSES[kind]}({fields})"
+
+
 def _check_text(text: object) -> str:
     if not isinstance(text, str):
         raise TypeError(f"`text` must be a str, not {type(text).__name__}")
@@ -442,20 +617,30 @@ def _literal(name: str, node: ast.expr) -> object:
         raise ValueError(f"`{name}` must be made of lists, tuples, strings and integers") from None
 
 
-def _parse_call(text: str, names: Sequence[str]) -> dict[str, Any]:
+def _kind_of(call: str, keywords: set[str], positional: int, expected: str) -> str:
+    """Tell a call's kind of cell by its name, its keywords or the number of its values."""
+    # The literature writes Genotype for either kind; what does not tell is as expected.
+    if call == _CLASSES["recurrent"]:
+        return "recurrent"
+    for kind, names in _FIELDS.items():
+        if keywords.intersection(names) or (not keywords and positional == len(names)):
+            return kind
+    return expected
+
+
+def _parse_call(text: str, kind: str) -> dict[str, Any]:
     """Read ``Genotype(...)`` into its fields; their values are not checked yet."""
-    source = _call_source(_check_text(text))
+    source, names = _call_source(_check_text(text)), _FIELDS[kind]
     try:
         call = ast.parse(source, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError("malformed genotype: it is not a single `Genotype(...)`")
         given = [(str(keyword.arg), keyword.value) for keyword in call.keywords]
-        recurrent = call.func.id.startswith("Recurrent") or "recurrent" in dict(given)
-        if recurrent != ("recurrent" in names):
-            kinds = ("convolutional", "recurrent")
+        found = _kind_of(call.func.id, {name for name, _ in given}, len(call.args), kind)
+        if found != kind:
             raise ValueError(
-                f"`text` is a {kinds[recurrent]} genotype where a {kinds[not recurrent]} one "
-                "is expected"
+                f"`text` is a {found} genotype where a {kind} one is expected: "
+                f"{_CLASSES[found]}.parse reads it"
             )
         if len(call.args) > len(names):
             raise ValueError(
@@ -484,8 +669,9 @@ def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def _dump_json(kind: str, fields: Mapping[str, object]) -> str:
-    members = {"format": _FORMAT, "version": _VERSION, "kind": kind, **fields}
+def _dump_json(kind: str, genotype: object) -> str:
+    members: dict[str, object] = {"format": _FORMAT, "version": _VERSION, "kind": kind}
+    members |= {name: getattr(genotype, name) for name in _FIELDS[kind]}
     # A line for each member: json's own indent would give every number one.
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
     return "{\n" + ",\n".join(lines) + "\n}"
@@ -498,7 +684,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _load_json(text: str, kind: str, names: Sequence[str]) -> dict[str, Any]:
+def _load_json(text: str, kind: str) -> dict[str, Any]:
     """Read a genotype's JSON into its fields; their values are not checked yet."""
     try:
         members = json.loads(_check_text(text), object_pairs_hook=_unique_members)
@@ -512,13 +698,24 @@ def _load_json(text: str, kind: str, names: Sequence[str]) -> dict[str, Any]:
         found = members.pop(name, None)
         # The types too, or true and 1.0 would pass as version 1.
         if type(found) is not type(value) or found != value:
-            raise ValueError(f"genotype JSON: `{name}` (={_show(found)}) must be {value!r}")
+            other = _CLASSES.get(found) if name == "kind" and isinstance(found, str) else None
+            hint = f": {other}.from_json reads it" if other else ""
+            raise ValueError(f"genotype JSON: `{name}` (={_show(found)}) must be {value!r}{hint}")
+    names = _FIELDS[kind]
     unknown = [name for name in members if name not in names]
     if unknown:
         raise ValueError(
             f"genotype JSON: unknown member {_show(unknown[0])}; known are {', '.join(names)}"
         )
     return _all_fields(members, names)
+
+
+def _check_alphas(alphas: object, names: Sequence[str]) -> None:
+    if not isinstance(alphas, Mapping) or set(alphas) != set(names):
+        found = list(alphas) if isinstance(alphas, Mapping) else type(alphas).__name__
+        cells = " and ".join(map(repr, names))
+        arrays = "an array" if len(names) == 1 else "arrays"
+        raise ValueError(f"`alphas` (={_show(found)}) must map {cells} to {arrays}")
 
 
 def _derive_cell(
@@ -621,7 +818,42 @@ DARTS_V2: Final = Genotype(
     reduce_concat=(2, 3, 4, 5),
 )
 
-#: The published cells, by name.
+#: The published convolutional cells, by name.
 PUBLISHED: Final[Mapping[str, Genotype]] = MappingProxyType(
     {"DARTS_V1": DARTS_V1, "DARTS_V2": DARTS_V2}
+)
+
+#: Found by first-order DARTS on Penn Treebank (the paper's code, ``DARTS_V1``).
+RECURRENT_DARTS_V1: Final = RecurrentGenotype(
+    recurrent=(
+        ("relu", 0),
+        ("relu", 1),
+        ("tanh", 2),
+        ("relu", 3),
+        ("relu", 4),
+        ("identity", 1),
+        ("relu", 5),
+        ("relu", 1),
+    ),
+    concat=range(1, 9),
+)
+
+#: Found by second-order DARTS on Penn Treebank (the paper's code, ``DARTS_V2``).
+RECURRENT_DARTS_V2: Final = RecurrentGenotype(
+    recurrent=(
+        ("sigmoid", 0),
+        ("relu", 1),
+        ("relu", 1),
+        ("identity", 1),
+        ("tanh", 2),
+        ("sigmoid", 5),
+        ("tanh", 3),
+        ("relu", 5),
+    ),
+    concat=range(1, 9),
+)
+
+#: The published recurrent cells, by name.
+PUBLISHED_RECURRENT: Final[Mapping[str, RecurrentGenotype]] = MappingProxyType(
+    {"RECURRENT_DARTS_V1": RECURRENT_DARTS_V1, "RECURRENT_DARTS_V2": RECURRENT_DARTS_V2}
 )

@@ -181,7 +181,7 @@ class Model:
             raise ValueError(
                 f"{weights} has {weights.stat().st_size} bytes; the network needs at least {least}"
             )
-        state = _read_state(weights)
+        state = read_state(weights)
         net = Network(
             genotype,
             *sizes,
@@ -220,7 +220,8 @@ def _num_weights(sizes: tuple[int, int, int, int], genotype: Genotype, config: T
     return _core.derived_num_weights(*sizes, *cells, config.auxiliary)
 
 
-def _read_state(path: Path) -> dict[str, NDArray[Any]]:
+def read_state(path: Path) -> dict[str, NDArray[Any]]:
+    """The float32 arrays of a safetensors file; ValueError if it is anything else."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -1,46 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""The engine's face: supernet, derived network and mixed operation."""
+"""The engine's networks over images: supernet, derived network and mixed operation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pydarts import _core
+from pydarts.engine import Array, EngineNetwork, StepDefaults, integer, wanted_gradients
 from pydarts.genotype import OPERATIONS, Genotype
-
-Array = NDArray[Any]
-Alphas = dict[str, Array]
-
-
-# weights, gradient, momentum; of the second order: moved weights, v, gradient of the virtual step
-_WEIGHT_VECTORS = 6
-
-
-def _integer(name: str, value: object, least: int, below: int = 2**31) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"`{name}` (={value!r}) must be an integer")
-    if not least <= value < below:
-        raise ValueError(f"`{name}` (={value}) must be at least {least} and less than {below}")
-    return int(value)
-
-
-def resolve_threads(threads: int | None) -> int:
-    """``threads``, or what OpenMP would take when it is None."""
-    return _core.default_threads() if threads is None else _integer("threads", threads, 1, 1025)
-
-
-def engine_suffix(dtype: DTypeLike) -> str:
-    """The name under which the engine is compiled for ``dtype``: ``"32"`` or ``"64"``."""
-    kind = np.dtype(dtype)
-    if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"`dtype` (={dtype!r}) must be float32 or float64")
-    return str(kind.itemsize * 8)
 
 
 def recompute(memory: str) -> bool:
@@ -50,72 +22,13 @@ def recompute(memory: str) -> bool:
     return memory == "recompute"
 
 
-class EngineNetwork:
-    """What all networks of the engine share: weights, alphas, state, loss and gradients.
-
-    Weights, alphas and running statistics live in flat arrays of the engine; ``weights`` and
-    ``running`` give
-    named views of them.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        arguments: tuple[Any, ...],
-        dtype: DTypeLike,
-        seed: int,
-        threads: int | None,
-    ):
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
-        suffix = engine_suffix(dtype)
-        self._engine: Any = getattr(_core, kind + suffix)(
-            *arguments, _integer("seed", seed, 0, 2**64), resolve_threads(threads)
-        )
-
-    @property
-    def threads(self) -> int:
-        """Threads that the engine uses."""
-        return int(self._engine.threads)
-
-    @property
-    def num_weights(self) -> int:
-        """Number of trained weights, architecture parameters excluded."""
-        return int(self._engine.weights.size)
+class ImageNetwork(EngineNetwork):
+    """What the networks over images share: logits, loss and gradients."""
 
     @property
     def in_channels(self) -> int:
         """Channels of the input images."""
         return int(self._engine.in_channels)
-
-    @property
-    def alphas(self) -> Alphas:
-        """A copy of the architecture parameters, by group."""
-        return self._split_alphas(np.array(self._engine.alphas))
-
-    def set_alphas(self, alphas: Mapping[str, ArrayLike]) -> None:
-        """Set the architecture parameters: every group, in the shapes that ``alphas`` gives."""
-        new = np.concatenate(
-            [a.ravel() for a in self._checked("alphas", alphas, self.alphas)] or [np.empty(0)]
-        )
-        self._engine.alphas[:] = new
-
-    def state_dict(self) -> dict[str, Array]:
-        """Copies of weights and running statistics, named and shaped as the original's modules."""
-        return {name: np.array(view) for name, view in self._state().items()}
-
-    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Load what ``state_dict`` gave; all names must match.
-
-        Raises
-        ------
-        ValueError
-            For a missing or unknown name, a wrong shape or a value that is not finite. Nothing is
-            changed then.
-        """
-        own = self._state()
-        given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-        for view, new in zip(own.values(), self._checked("state", given, own), strict=True):
-            view[...] = new
 
     def memory_plan(
         self, batch_size: int, image_size: int | tuple[int, int], *, training: bool = True
@@ -136,19 +49,12 @@ class EngineNetwork:
         """
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
         activations, scratch = self._engine.memory(
-            _integer("batch_size", batch_size, 1),
-            _integer("image_size", height, 1),
-            _integer("image_size", width, 1),
+            integer("batch_size", batch_size, 1),
+            integer("image_size", height, 1),
+            integer("image_size", width, 1),
             training,
         )
-        weights = self.num_weights * self.dtype.itemsize * (_WEIGHT_VECTORS if training else 1)
-        total = activations + scratch + weights
-        return {
-            "activations": activations,
-            "scratch": scratch,
-            "weights": weights,
-            "total": total,
-        }
+        return self._plan(training, activations=activations, scratch=scratch)
 
     def logits(self, x: ArrayLike, *, training: bool = True) -> Array:
         """Logits (N, classes) of images ``x`` (N, C, H, W), by batch or by running statistics."""
@@ -173,10 +79,7 @@ class EngineNetwork:
         wrt : which of ``"weights"`` and ``"alphas"`` to derive by.
         drop_masks : (num_droppable, N) factors of drop path, 0 or 1/keep.
         """
-        wanted = (wrt,) if isinstance(wrt, str) else tuple(wrt)
-        for name in wanted:
-            if name not in ("weights", "alphas"):
-                raise ValueError(f"`wrt` (={wanted!r}) may hold 'weights' and 'alphas'")
+        wanted = wanted_gradients(wrt)
         drop = None if drop_masks is None else np.asarray(drop_masks, dtype=self.dtype)
         images = self._images("x", x)
         loss, _, weights, alphas = self._engine.evaluate(
@@ -186,12 +89,7 @@ class EngineNetwork:
             "alphas" in wanted,
             drop,
         )
-        grads: dict[str, dict[str, Array]] = {}
-        if "weights" in wanted:
-            grads["weights"] = self._split_weights(weights)
-        if "alphas" in wanted:
-            grads["alphas"] = self._split_alphas(alphas)
-        return float(loss), grads
+        return float(loss), self._gradients(wanted, weights, alphas)
 
     def _images(self, name: str, x: ArrayLike) -> Array:
         images = np.ascontiguousarray(x, dtype=self.dtype)
@@ -207,6 +105,14 @@ class EngineNetwork:
             )
         return images
 
+    def _batch(self, name: str, batch: object, hidden: object) -> tuple[Any, ...]:
+        if hidden is not None:
+            raise TypeError("`hidden` is for recurrent networks")
+        if not isinstance(batch, tuple) or len(batch) != 2:
+            raise TypeError(f"`{name}` must be a pair (images, labels)")
+        images = self._images(f"{name}[0]", batch[0])
+        return images, self._labels(f"{name}[1]", batch[1], len(images))
+
     def _labels(self, name: str, y: ArrayLike, count: int) -> NDArray[np.int32]:
         labels, classes = np.asarray(y), self._engine.classes
         if labels.dtype.kind not in "iu":
@@ -218,50 +124,8 @@ class EngineNetwork:
             raise ValueError(f"`{name}` holds the label {bad}; it must be in 0..{classes - 1}")
         return np.ascontiguousarray(labels, dtype=np.int32)
 
-    def _split_weights(self, flat: Array) -> dict[str, Array]:
-        return {
-            n: flat[at : at + size].reshape(shape) for n, shape, at, size in self._engine.parameters
-        }
 
-    def _split_alphas(self, flat: Array) -> Alphas:
-        return {n: flat[at : at + r * c].reshape(r, c) for n, r, c, at in self._engine.alpha_groups}
-
-    def _state(self) -> dict[str, Array]:
-        state = self._split_weights(self._engine.weights)
-        running = self._engine.running
-        for name, channels, at in self._engine.norms:
-            state[f"{name}.running_mean"] = running[at : at + channels]
-            state[f"{name}.running_var"] = running[at + channels : at + 2 * channels]
-        return state
-
-    def _checked(
-        self, what: str, given: Mapping[str, ArrayLike], own: Mapping[str, Array]
-    ) -> list[Array]:
-        missing, unknown = sorted(set(own) - set(given)), sorted(set(given) - set(own))
-        if missing or unknown:
-            raise ValueError(
-                f"`{what}` does not fit: "
-                + "; ".join(
-                    f"{len(names)} {kind}, such as {names[0]!r}"
-                    for kind, names in (("names missing", missing), ("names unknown", unknown))
-                    if names
-                )
-            )
-        new = []
-        for name, old in own.items():
-            value = np.asarray(given[name])
-            if value.dtype.kind not in "fiu":
-                raise ValueError(f"`{what}`[{name!r}] holds {value.dtype}, not numbers")
-            value = value.astype(self.dtype)
-            if value.shape != old.shape:
-                raise ValueError(f"`{what}`[{name!r}] has the shape {value.shape}, not {old.shape}")
-            if not np.isfinite(value).all():
-                raise ValueError(f"`{what}`[{name!r}] holds a value that is not finite")
-            new.append(value)
-        return new
-
-
-class Supernet(EngineNetwork):
+class Supernet(ImageNetwork):
     """The cell supernet: every edge is a softmax-weighted mixture of all candidate operations.
 
     On edge (j, i) the output is ``sum_k softmax(alpha_edge)_k * op_k(x_j)``; node i sums its edges;
@@ -282,6 +146,8 @@ class Supernet(EngineNetwork):
         compute the rest again: a fraction of the memory for a third more time, the same results.
     """
 
+    step_defaults = StepDefaults(0.025, 0.9, 3e-4, 5.0, 3e-4, (0.5, 0.999))
+
     def __init__(
         self,
         channels: int = 16,
@@ -301,7 +167,7 @@ class Supernet(EngineNetwork):
         return Genotype.derive(self.alphas)
 
 
-class Network(EngineNetwork):
+class Network(ImageNetwork):
     """The network derived from a genotype: one operation an edge, affine batch normalisation.
 
     Parameters
@@ -348,7 +214,7 @@ class Network(EngineNetwork):
         return int(self._engine.droppables)
 
 
-class MixedOperation(EngineNetwork):
+class MixedOperation(ImageNetwork):
     """One mixed operation by itself: ``y = sum_k softmax(alpha)_k * op_k(x)`` with batch
     statistics.
 
@@ -369,8 +235,8 @@ class MixedOperation(EngineNetwork):
         threads: int | None = None,
     ):
         arguments = (
-            _integer("channels", channels, 1),
-            _integer("stride", stride, 1),
+            integer("channels", channels, 1),
+            integer("stride", stride, 1),
             list(operations),
         )
         super().__init__("mixed_operation", arguments, dtype, seed, threads)
@@ -392,8 +258,8 @@ class MixedOperation(EngineNetwork):
 
 def _sizes(channels: int, cells: int, classes: int, in_channels: int) -> tuple[int, int, int, int]:
     return (
-        _integer("channels", channels, 1),
-        _integer("cells", cells, 1),
-        _integer("classes", classes, 2),
-        _integer("in_channels", in_channels, 1),
+        integer("channels", channels, 1),
+        integer("cells", cells, 1),
+        integer("classes", classes, 2),
+        integer("in_channels", in_channels, 1),
     )

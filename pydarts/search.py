@@ -21,9 +21,10 @@ from pydarts import _core
 from pydarts.augment import Augmentation
 from pydarts.bilevel import BilevelStep
 from pydarts.config import SearchConfig
+from pydarts.engine import Alphas
 from pydarts.genotype import Genotype
 from pydarts.images import Labels, Normalization, as_images, check_consistent, split_half
-from pydarts.network import Alphas, EngineNetwork, Supernet
+from pydarts.network import ImageNetwork, Supernet
 
 
 @dataclass(eq=False)
@@ -271,7 +272,7 @@ def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
 
 
 def evaluate(
-    net: EngineNetwork, x: NDArray[Any], y: NDArray[np.int64], batch_size: int = 256
+    net: ImageNetwork, x: NDArray[Any], y: NDArray[np.int64], batch_size: int = 256
 ) -> tuple[float, float]:
     """Mean cross-entropy and accuracy with the running statistics."""
     loss, correct = 0.0, 0
@@ -285,9 +286,9 @@ def evaluate(
     return loss / len(x), correct / len(x)
 
 
-def progress_bar(name: str, steps: int, shown: bool) -> tqdm[Any]:
+def progress_bar(name: str, steps: int, shown: bool, unit: str = "step") -> tqdm[Any]:
     """A bar on standard error, as wide as the terminal."""
-    return tqdm(total=steps, desc=name, unit="step", dynamic_ncols=True, disable=not shown)
+    return tqdm(total=steps, desc=name, unit=unit, dynamic_ncols=True, disable=not shown)
 
 
 def tell(bar: tqdm[Any], line: str, *details: str) -> None:

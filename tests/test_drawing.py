@@ -14,8 +14,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts.drawing import cell_svg, genotype_svg
-from pydarts.genotype import DARTS_V1, DARTS_V2, EXTRA_OPERATIONS, OPERATIONS, Genotype
+from pydarts.drawing import cell_svg, genotype_svg, recurrent_svg
+from pydarts.genotype import (
+    DARTS_V1,
+    DARTS_V2,
+    EXTRA_OPERATIONS,
+    OPERATIONS,
+    RECURRENT_DARTS_V1,
+    RECURRENT_DARTS_V2,
+    RECURRENT_OPERATIONS,
+    Genotype,
+    RecurrentGenotype,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 USABLE = (*OPERATIONS[1:], *EXTRA_OPERATIONS)
@@ -51,6 +61,8 @@ def box(group: ET.Element, dx: float, dy: float) -> Box:
     (text,) = group.findall(f"{SVG}text")
     left, top = number(rect, "x") + dx, number(rect, "y") + dy
     right, bottom = left + number(rect, "width"), top + number(rect, "height")
+    for note in text.findall(f"{SVG}tspan[@class='note']"):
+        text.remove(note)
     return Box(left, top, right, bottom, "".join(text.itertext()))
 
 
@@ -98,7 +110,7 @@ def read(svg: str) -> Drawing:
                 Arrow(
                     element.findtext(f"{SVG}title") or "",
                     trace(path.attrib["d"], dx, dy),
-                    None if "concat" in classes else box(element, dx, dy),
+                    box(element, dx, dy) if element.findall(f"{SVG}rect") else None,
                 )
             )
         elif "node" in classes or "end" in classes:
@@ -120,21 +132,27 @@ def inside(point: tuple[float, float], area: Box, border: float) -> bool:
 
 
 def check(svg: str, cells: list[tuple[Any, Any]]) -> None:
-    """Everything that a good drawing of some cells must fulfil."""
-    drawing = read(svg)
-    labels = [arrow.label for arrow in drawing.arrows if arrow.label]
-    # All is there.
+    """Everything that a good drawing of some convolutional cells must fulfil."""
     wanted_states: list[str] = []
     wanted_arrows: list[str] = []
     for entries, concat in cells:
         names = ["c_{k−2}", "c_{k−1}", *map(str, range(len(entries) // 2))]
-        wanted_states += [re.sub("[_{}]", "", name) for name in names] + ["ck"]
+        wanted_states += [*names, "c_{k}"]
         wanted_arrows += [
             f"{op}: {names[j]} → {names[2 + k // 2]}" for k, (op, j) in enumerate(entries)
         ] + [f"concatenated: {names[j]} → c_{{k}}" for j in concat]
+    check_drawing(read(svg), wanted_states, wanted_arrows)
+
+
+def check_drawing(drawing: Drawing, states: list[str], arrows: list[str]) -> None:
+    labels = [arrow.label for arrow in drawing.arrows if arrow.label]
+    # All is there.
+    wanted_states = [re.sub("[_{}]", "", name) for name in states]
     assert sorted(state.text for state in drawing.states) == sorted(wanted_states)
-    assert sorted(arrow.title for arrow in drawing.arrows) == sorted(wanted_arrows)
+    assert sorted(arrow.title for arrow in drawing.arrows) == sorted(arrows)
     for arrow in drawing.arrows:
+        plain = arrow.title.startswith(("concatenated:", "averaged:", "input:"))
+        assert (arrow.label is None) == plain
         if arrow.label:
             assert arrow.label.text == arrow.title.split(":")[0]
             # Monospaced characters of 12 px are at most 7.3 px wide.
@@ -320,3 +338,76 @@ def test_largest_cell() -> None:
     entries = [("skip_connect", (k // 2 + 1) * (k % 2)) for k in range(64)]
     concat = list(range(2, 34))
     check(cell_svg(Genotype(entries, concat, entries, concat), "normal"), [(entries, concat)])
+
+
+# Recurrent cells
+
+
+def check_recurrent(genotype: RecurrentGenotype) -> None:
+    nodes = [str(node) for node in range(len(genotype.recurrent) + 1)]
+    arrows = [
+        "input: x_{t} → 0",
+        "input: h_{t−1} → 0",
+        *(f"{op}: {j} → {k + 1}" for k, (op, j) in enumerate(genotype.recurrent)),
+        *(f"averaged: {j} → h_{{t}}" for j in genotype.concat),
+    ]
+    drawing = read(recurrent_svg(genotype))
+    check_drawing(drawing, ["x_{t}", "h_{t−1}", *nodes, "h_{t}"], arrows)
+    places = {state.text: state.left for state in drawing.states}
+    assert places["xt"] == places["ht−1"] < places["0"] < places["1"]
+    assert places["ht"] == max(places.values())
+
+
+@st.composite
+def recurrent_cells(draw: st.DrawFn) -> RecurrentGenotype:
+    nodes = draw(st.integers(1, 10))
+    return RecurrentGenotype(
+        [
+            (draw(st.sampled_from(RECURRENT_OPERATIONS[1:])), draw(st.integers(0, node)))
+            for node in range(nodes)
+        ],
+        draw(st.lists(st.integers(1, nodes), min_size=1, max_size=nodes, unique=True)),
+    )
+
+
+@given(recurrent_cells())
+@example(RECURRENT_DARTS_V1)
+@example(RECURRENT_DARTS_V2)
+@example(RecurrentGenotype([("identity", k) for k in range(8)], range(1, 9)))
+@example(RecurrentGenotype([("sigmoid", 0)] * 8, range(1, 9)))
+@settings(max_examples=60, deadline=None)
+def test_recurrent_cell(genotype: RecurrentGenotype) -> None:
+    check_recurrent(genotype)
+
+
+def test_largest_recurrent_cell() -> None:
+    entries = [("tanh", k // 2) for k in range(32)]
+    check_recurrent(RecurrentGenotype(entries, range(1, 33)))
+    with pytest.raises(ValueError, match="`recurrent` has 33 nodes; at most 32"):
+        recurrent_svg(RecurrentGenotype([("tanh", 0)] * 33, [1]))
+
+
+def test_recurrent_title_and_description() -> None:
+    root = ET.fromstring(recurrent_svg(RECURRENT_DARTS_V2))
+    assert root.findtext(f"{SVG}title") == "Recurrent cell"
+    description = root.findtext(f"{SVG}desc") or ""
+    assert "Node 0 merges x_{t} and h_{t−1}. Node 1 = sigmoid(0). Node 2 = relu(1)." in description
+    assert description.endswith("The output is the mean of 1, 2, 3, 4, 5, 6, 7, 8.")
+    notes = [text for text in root.iter(f"{SVG}tspan") if text.get("class") == "note"]
+    assert [note.text for note in notes] == ["mean"]
+    assert "<title>a &amp; b</title>" in recurrent_svg(RECURRENT_DARTS_V2, title="a & b")
+
+
+def test_activations_have_their_family() -> None:
+    root = ET.fromstring(recurrent_svg(RECURRENT_DARTS_V2))
+    found = {
+        "".join(group.find(f"{SVG}text").itertext()): group.attrib["class"]  # type: ignore[union-attr]
+        for group in root.iter(f"{SVG}g")
+        if "edge" in group.get("class", "") and group.find(f"{SVG}text") is not None
+    }
+    assert found == {
+        "tanh": "edge tanh",
+        "relu": "edge relu",
+        "sigmoid": "edge sigmoid",
+        "identity": "edge skip",
+    }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plain PyTorch reference of convolutional DARTS.
+"""Plain PyTorch reference of DARTS, convolutional and recurrent.
 
 It is the float64 oracle of the tests and the contender of the benchmarks: short, without
 tricks, and with the parameter names of pydarts, so that states pass between the two as they are.
@@ -18,12 +18,23 @@ from torch.nn import functional as F
 from .bilevel import SearchStep, StepInfo, arch_gradient
 from .derived import Network
 from .operations import OPERATIONS, PRIMITIVES, frozen_statistics
+from .recurrent import (
+    RecurrentNetwork,
+    RecurrentSearchStep,
+    RecurrentStepInfo,
+    RecurrentSupernet,
+    recurrent_arch_gradient,
+)
 from .search import Supernet
 
 __all__ = [
     "OPERATIONS",
     "PRIMITIVES",
     "Network",
+    "RecurrentNetwork",
+    "RecurrentSearchStep",
+    "RecurrentStepInfo",
+    "RecurrentSupernet",
     "SearchStep",
     "StepInfo",
     "Supernet",
@@ -31,6 +42,7 @@ __all__ = [
     "frozen_statistics",
     "load_state",
     "loss_and_grads",
+    "recurrent_arch_gradient",
     "set_alphas",
     "state",
 ]
@@ -54,8 +66,8 @@ def load_state(net: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
         tensor.copy_(torch.tensor(arrays[name]))
 
 
-def set_alphas(net: Supernet, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Copy both alphas into ``net``."""
+def set_alphas(net: Supernet | RecurrentSupernet, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Copy all alphas into ``net``."""
     with torch.no_grad():
         for name, alpha in net.alphas.items():
             alpha.copy_(torch.tensor(arrays[name]))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "bilevel/bilevel.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.hpp"
@@ -8,6 +9,8 @@
 
 namespace pydarts {
 namespace {
+
+constexpr double kClipEpsilon = 1e-6;  // added to the norm that is clipped, as in PyTorch
 
 void check_loss(const Loss& loss, const char* what) {
   if (!std::isfinite(loss.value)) throw NonFinite(text(what, " is ", loss.value));
@@ -67,17 +70,28 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
   at_w.resize(m);
   losses.train = oracle.train(w, gradient.data(), central ? nullptr : at_w.data());
   check_loss(losses.train, "the training loss");
-  checked_norm(oracle, gradient.data(), "the gradient of the training loss");
+  const double coefficient =
+      options.clip / (checked_norm(oracle, gradient.data(), "the gradient of the training loss") + kClipEpsilon);
   oracle.keep_statistics();
   for_pieces(oracle.threads, n, [&](std::size_t first, std::size_t last) {
     const T eta = T(options.eta), momentum = T(options.momentum), decay = T(options.weight_decay);
+    const T scale = T(std::min(1.0, coefficient));
     for (std::size_t i = first; i < last; ++i)
-      moved[i] = w[i] - eta * ((buffer ? momentum * buffer[i] : T(0)) + gradient[i] + decay * w[i]);
+      moved[i] = i < options.fixed
+                     ? w[i]
+                     : w[i] - eta * ((buffer ? momentum * buffer[i] : T(0)) + scale * gradient[i] + decay * w[i]);
   });
   losses.valid = oracle.valid(moved.data(), v.data(), out);
   check_loss(losses.valid, "the validation loss after the virtual step");
-  const double norm = checked_norm(oracle, v.data(), "the gradient of the validation loss");
+  double norm = checked_norm(oracle, v.data(), "the gradient of the validation loss");
   if (norm == 0) throw NonFinite("the gradient of the validation loss by all weights is zero");
+  const double shortened = std::min(1.0, options.clip / (norm + kClipEpsilon));
+  if (shortened < 1) {
+    for_pieces(oracle.threads, n, [&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) v[i] *= T(shortened);
+    });
+    norm *= shortened;
+  }
   auto alpha_gradient = [&](const T* at, T* to) {
     check_loss(oracle.train(at, nullptr, to), "a perturbed training loss");
   };
@@ -92,13 +106,14 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
     alpha_gradient(moved.data(), implicit.data());
     for (std::size_t i = 0; i < m; ++i) implicit[i] = T((double(implicit[i]) - double(at_w[i])) / step);
   }
-  for (std::size_t i = 0; i < m; ++i) out[i] = T(out[i] - options.eta * double(implicit[i]));
+  const double scale = std::isinf(options.clip) ? 1 : options.capped ? std::min(1.0, coefficient) : coefficient;
+  for (std::size_t i = 0; i < m; ++i) out[i] = T(out[i] - options.eta * scale * double(implicit[i]));
   return losses;
 }
 
 template <class T>
 Loss WeightStep<T>::operator()(const Oracle<T>& oracle, T* w, double lr, double* gradient_norm) {
-  const Loss loss = oracle.train(w, gradient_.data(), nullptr);
+  const Loss loss = (oracle.descent ? oracle.descent : oracle.train)(w, gradient_.data(), nullptr);
   check_loss(loss, "the training loss");
   oracle.keep_statistics();
   const double norm = apply(oracle, w, gradient_.data(), lr);
@@ -109,7 +124,7 @@ Loss WeightStep<T>::operator()(const Oracle<T>& oracle, T* w, double lr, double*
 template <class T>
 double WeightStep<T>::apply(const Oracle<T>& oracle, T* w, const T* gradient, double lr) {
   const double norm = checked_norm(oracle, gradient, "the gradient of the training loss");
-  const double scale = std::min(1.0, clip / (norm + 1e-6));
+  const double scale = std::min(1.0, clip / (norm + kClipEpsilon));
   for_pieces(oracle.threads, buffer.size(), [&](std::size_t first, std::size_t last) {
     const T coefficient = T(scale), decay = T(weight_decay), mu = T(momentum), rate = T(lr);
     for (std::size_t i = first; i < last; ++i) {

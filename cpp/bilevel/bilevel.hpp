@@ -2,6 +2,7 @@
 // Bilevel optimisation over a gradient oracle: min over alpha of L_valid(w*(alpha), alpha). Knows no network.
 #pragma once
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Oracle {
   std::function<std::string(std::size_t)> weight_name;  // for error texts
   std::function<void()> keep_statistics;                // of the last pass: the weight step is made with it
   int threads;
+  LossGradient<T> descent = nullptr;  // what the weights descend, if more than the training loss: regularisation
 };
 
 // Vectors that last from call to call, so that a step allocates nothing after the first.
@@ -40,6 +42,9 @@ struct UnrolledStep {
   int order = 2;
   double eta = 0.025, momentum = 0.9, weight_decay = 3e-4, epsilon = 0.01;
   Difference difference = Difference::central;
+  double clip = std::numeric_limits<double>::infinity();  // of the norm of the virtual step's gradient, and of v's
+  bool capped = true;                                     // see arch_gradient
+  std::size_t fixed = 0;                                  // so many first weights stay in the virtual step
 };
 
 struct ArchLosses {
@@ -48,8 +53,10 @@ struct ArchLosses {
 
 // Second order, with w' = w - eta (momentum buffer + grad_w L_train(w) + weight_decay w) and v = grad_w' L_valid(w'):
 //   out = grad_alpha L_valid(w') - eta (grad_alpha L_train(w + eps v) - grad_alpha L_train(w - eps v)) / (2 eps)
-// First order: out = grad_alpha L_valid(w). `buffer` may be null for zero. The second order leaves
-// grad_w L_train(w) in workspace.train_gradient.
+// With a bound on the norms, g = grad_w L_train(w) is scaled by min(1, coefficient) before the virtual step,
+// coefficient = clip / (||g|| + 1e-6); v likewise; and the implicit term by eta * coefficient, or by eta * min(1,
+// coefficient) if `capped`. First order: out = grad_alpha L_valid(w). `buffer` may be null for zero. The second order
+// leaves grad_w L_train(w) in workspace.train_gradient.
 template <class T>
 ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, const UnrolledStep& options, T* out,
                          Workspace<T>& workspace);

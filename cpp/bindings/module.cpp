@@ -1,66 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Python's view of the engine: checks, releases the GIL, calls. No algorithms.
 #include <pybind11/functional.h>
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <chrono>
-#include <mutex>
 #include <optional>
 
-#include "bilevel/bilevel.hpp"
-#include "core/error.hpp"
+#include "bindings/engine.hpp"
 #include "core/parallel.hpp"
 #include "network/network.hpp"
 
-namespace py = pybind11;
 using namespace pydarts;
 
 namespace {
 
 template <class T>
-using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
-using Labels = Array<std::int32_t>;
-
-// Ctrl-C is looked for between phases, at most twenty times a second.
-class Interrupt {
- public:
-  bool operator()() {
-    const auto now = std::chrono::steady_clock::now();
-    if (now - last_ < std::chrono::milliseconds(50)) return false;
-    last_ = now;
-    py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
-  }
-
- private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-template <class T>
-struct Engine {
-  Engine(Graph graph, std::uint64_t seed, int threads, bool recompute = false)
-      : network(std::move(graph), seed, threads, recompute) {}
-  Network<T> network;
-  std::mutex busy;  // one call at a time
-};
-
-// Runs `call` without the GIL; a Python error that the interrupt check met is raised.
-template <class T, class Call>
-auto run(Engine<T>& engine, Call call) {
-  try {
-    py::gil_scoped_release release;
-    std::lock_guard<std::mutex> lock(engine.busy);
-    engine.network.set_cancel(Interrupt());
-    return call(engine.network);
-  } catch (const Cancelled&) {
-    throw py::error_already_set();
-  }
-}
-
-template <class T>
-Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Labels* labels) {
+Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Integers* labels) {
   const Graph& graph = network.graph();
   require(images.ndim() == 4, "images must have 4 axes (N, C, H, W), not ", images.ndim());
   require(images.shape(1) == graph.in_channels, "images have ", images.shape(1), " channels; the network takes ",
@@ -103,17 +57,9 @@ Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& 
           network.threads()};
 }
 
-// An array over memory that `owner` keeps alive.
-template <class T>
-py::array_t<T> view(std::vector<T>& values, py::handle owner) {
-  return py::array_t<T>(py::ssize_t(values.size()), values.data(), owner);
-}
-
-Difference difference(bool central) { return central ? Difference::central : Difference::forward; }
-
 template <class T>
 void bind(py::module_& m, const std::string& suffix) {
-  using Net = Engine<T>;
+  using Net = Engine<Network<T>>;
   py::class_<Net>(m, ("Network" + suffix).c_str())
       .def_property_readonly("weights", [](py::object self) { return view(self.cast<Net&>().network.weights(), self); })
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
@@ -163,7 +109,7 @@ void bind(py::module_& m, const std::string& suffix) {
           py::arg("images"), py::arg("training"))
       .def(
           "evaluate",
-          [](Net& self, const Array<T>& images, const Labels& labels, bool weights, bool alphas,
+          [](Net& self, const Array<T>& images, const Integers& labels, bool weights, bool alphas,
              const std::optional<Array<T>>& drop) {
             require(!self.network.graph().heads.empty(), "a mixed operation has no loss");
             const Batch<T> batch = batch_of(self.network, images, &labels);
@@ -211,26 +157,27 @@ void bind(py::module_& m, const std::string& suffix) {
           },
           py::arg("images"), py::arg("d_output"));
 
-  m.def(("arch_gradient" + suffix).c_str(),
-        [](Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv, const Labels& yv, int order, double eta,
-           double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon, bool central) {
-          const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
-          const Graph& graph = net.network.graph();
-          require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
-                  buffer ? buffer->size() : 0, " entries, not ", graph.num_weights);
-          py::array_t<T> out(py::ssize_t(graph.num_alphas));
-          T* to = out.mutable_data();
-          const T* from = buffer ? buffer->data() : nullptr;
-          run(net, [&](Network<T>& network) {
-            Workspace<T> workspace;
-            arch_gradient(oracle_of(network, train, valid), network.weights().data(), from,
-                          {order, eta, momentum, weight_decay, epsilon, difference(central)}, to, workspace);
-          });
-          return out;
-        },
-        py::arg("net"), py::arg("x"), py::arg("y"), py::arg("x_valid"), py::arg("y_valid"), py::arg("order"),
-        py::arg("eta"), py::arg("momentum"), py::arg("momentum_buffer"), py::arg("weight_decay"), py::arg("epsilon"),
-        py::arg("central"));
+  m.def(
+      ("arch_gradient" + suffix).c_str(),
+      [](Net& net, const Array<T>& x, const Integers& y, const Array<T>& xv, const Integers& yv, int order, double eta,
+         double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon, bool central) {
+        const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
+        const Graph& graph = net.network.graph();
+        require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
+                buffer ? buffer->size() : 0, " entries, not ", graph.num_weights);
+        py::array_t<T> out(py::ssize_t(graph.num_alphas));
+        T* to = out.mutable_data();
+        const T* from = buffer ? buffer->data() : nullptr;
+        run(net, [&](Network<T>& network) {
+          Workspace<T> workspace;
+          arch_gradient(oracle_of(network, train, valid), network.weights().data(), from,
+                        {order, eta, momentum, weight_decay, epsilon, difference(central)}, to, workspace);
+        });
+        return out;
+      },
+      py::arg("net"), py::arg("x"), py::arg("y"), py::arg("x_valid"), py::arg("y_valid"), py::arg("order"),
+      py::arg("eta"), py::arg("momentum"), py::arg("momentum_buffer"), py::arg("weight_decay"), py::arg("epsilon"),
+      py::arg("central"));
 
   using Step = BilevelStep<T>;
   py::class_<Step>(m, ("BilevelStep" + suffix).c_str())
@@ -255,7 +202,7 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Step& self, long long steps) { self.adam().steps = steps; })
       .def(
           "__call__",
-          [](Step& self, Net& net, const Array<T>& x, const Labels& y, const Array<T>& xv, const Labels& yv,
+          [](Step& self, Net& net, const Array<T>& x, const Integers& y, const Array<T>& xv, const Integers& yv,
              double lr) {
             const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
             const auto info = run(net, [&](Network<T>& network) {
@@ -278,7 +225,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().buffer, self); })
       .def(
           "__call__",
-          [](Optimizer& self, Net& net, const Array<T>& x, const Labels& y, double lr,
+          [](Optimizer& self, Net& net, const Array<T>& x, const Integers& y, double lr,
              const std::optional<Array<T>>& drop) {
             const Batch<T> batch = batch_of(net.network, x, &y);
             const T* factors = drop_of(net.network, drop, batch.samples);
@@ -366,4 +313,5 @@ PYBIND11_MODULE(_core, m) {
       py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"));
   bind<float>(m, "32");
   bind<double>(m, "64");
+  bind_recurrent(m);
 }

@@ -31,4 +31,12 @@ double squared_norm(int threads, const T* v, std::size_t size) {
   return total;
 }
 
+// to += weight (from - to)
+template <class T>
+void blend(int threads, T* to, const T* from, std::size_t size, double weight) {
+  for_pieces(threads, size, [&](std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) to[i] += T(weight) * (from[i] - to[i]);
+  });
+}
+
 }  // namespace pydarts

@@ -16,7 +16,11 @@
 #define PYDARTS_INLINE __forceinline
 #define PYDARTS_PREFETCH(p) ((void)0)
 #define PYDARTS_INLINED [[msvc::forceinline]]
+#include <cmath>
 #define __builtin_memset memset
+#define __builtin_memcpy memcpy
+#define __builtin_sqrt sqrt
+#define __builtin_log log
 #endif
 
 namespace pydarts {
@@ -29,12 +33,15 @@ namespace PYDARTS_ISA {
 #include "kernels/node.inl"
 #include "kernels/pool.inl"
 #include "kernels/unit.inl"
+#include "kernels/panel.inl"
+#include "kernels/gates.inl"
 // clang-format on
 
 template <class T>
 constexpr Kernels<T> table() {
-  return {load_tile<T>, unit_forward<T>, unit_backward<T>, pool_forward<T>,  pool_backward<T>,
-          node_sum<T>,  node_moments<T>, add_scaled<T>,    relu_backward<T>, activation_backward<T>};
+  return {load_tile<T>,     unit_forward<T>,  unit_backward<T>,  pool_forward<T>,  pool_backward<T>,
+          node_sum<T>,      node_moments<T>,  add_scaled<T>,     relu_backward<T>, activation_backward<T>,
+          panel_product<T>, gates_forward<T>, gates_backward<T>, softmax_rows<T>};
 }
 
 extern const Kernels<float> f32;

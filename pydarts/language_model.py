@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""A trained language model: perplexity of texts, samples, and its two files."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pydarts.config import TextTrainConfig
+from pydarts.genotype import RecurrentGenotype
+from pydarts.model import read_state
+from pydarts.recurrent import RecurrentNetwork
+from pydarts.search_text import evaluate_text
+from pydarts.text import Vocabulary
+
+_FORMAT, _VERSION = "pydarts-language-model", 1
+_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
+
+
+class LanguageModel:
+    """A trained recurrent network with its vocabulary.
+
+    Attributes
+    ----------
+    network : RecurrentNetwork
+    vocabulary : Vocabulary
+    config : TextTrainConfig
+    history : list of dict
+        One entry an epoch: ``epoch``, ``train_loss``, ``valid_loss`` (nats a token),
+        ``valid_perplexity``, ``averaged`` (whether the weights were averaged by then), ``seconds``.
+    interrupted : bool
+        Whether Ctrl-C ended the training early.
+    """
+
+    def __init__(self, network: RecurrentNetwork, vocabulary: Vocabulary, config: TextTrainConfig):
+        self.network = network
+        self.vocabulary = vocabulary
+        self.config = config
+        self.history: list[dict[str, Any]] = []
+        self.interrupted = False
+
+    @property
+    def genotype(self) -> RecurrentGenotype:
+        """The cell of the network."""
+        return self.network.genotype
+
+    @property
+    def num_weights(self) -> int:
+        """Number of trained weights."""
+        return self.network.num_weights
+
+    def perplexity(self, text: str | NDArray[np.int32]) -> float:
+        """``exp`` of the mean cross-entropy a token of a text, or of tokens of the vocabulary.
+
+        Words or characters that the vocabulary lacks count as ``<unk>``;
+        ``vocabulary.encode(text)`` tells how many there are.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two tokens.
+        """
+        tokens = self.vocabulary.encode(text)[0] if isinstance(text, str) else text
+        if len(tokens) < 2:
+            raise ValueError(f"`text` has {len(tokens)} tokens; to predict one takes two")
+        return math.exp(min(evaluate_text(self.network, tokens), 700.0))
+
+    def sample(
+        self,
+        prompt: str = "\n",
+        length: int = 200,
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> str:
+        """A text that goes on where ``prompt`` ends.
+
+        Parameters
+        ----------
+        prompt : what comes before; at least one token.
+        length : tokens to draw.
+        temperature : probabilities are raised to its inverse: near 0 the likeliest token, above 1
+            more surprising ones. ``<unk>`` is never drawn.
+        seed : of the draws; None: different ones each time.
+        """
+        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
+            raise ValueError(f"`length` (={length!r}) must be an integer of at least 1")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"`temperature` (={temperature!r}) must be more than 0")
+        tokens, _ = self.vocabulary.encode(prompt)
+        if len(tokens) == 0:
+            raise ValueError(f"`prompt` (={prompt!r}) holds no token")
+        rng = np.random.default_rng(seed)
+        unknown = self.vocabulary.tokens.index("<unk>")
+        hidden = None
+        for token in tokens:
+            probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)
+        drawn = []
+        for _ in range(length):
+            p = probabilities[0].astype(np.float64).clip(0.0)
+            p[unknown] = 0.0
+            with np.errstate(divide="ignore"):
+                odds = np.log(p) / temperature
+            p = np.exp(odds - odds.max())
+            token = int(rng.choice(len(p), p=p / p.sum()))
+            drawn.append(token)
+            probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)
+        return self.vocabulary.decode(drawn)
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write model.safetensors and model.json into ``folder``, which is made if need be.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a model already and ``overwrite`` is not set.
+        """
+        from safetensors.numpy import save_file
+
+        to = Path(folder)
+        description = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "genotype": json.loads(self.genotype.to_json()),
+            "level": self.vocabulary.level,
+            "tokens": list(self.vocabulary.tokens),
+            "config": self.config.to_dict(),
+            "history": self.history,
+        }
+        for path in (to / _DESCRIPTION, to / _WEIGHTS):
+            if not overwrite and path.exists():
+                raise FileExistsError(f"{path} exists; `overwrite=True` replaces it")
+        to.mkdir(parents=True, exist_ok=True)
+        save_file(self.network.state_dict(), to / _WEIGHTS)
+        (to / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], *, threads: int | None = None) -> LanguageModel:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one of the two files is missing.
+        ValueError
+            If a file is damaged or does not fit the other one; names the file.
+        """
+        source = Path(folder)
+        path, weights = source / _DESCRIPTION, source / _WEIGHTS
+        for needed in (path, weights):
+            if not needed.is_file():
+                raise FileNotFoundError(f"{needed} is missing")
+        try:
+            d = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(d, dict) or d.get("format") != _FORMAT:
+                raise ValueError("it is not the description of a pydarts language model")
+            if d.get("version") != _VERSION:
+                raise ValueError(f"its version is {d.get('version')!r}, not {_VERSION}")
+            options = dict(d["config"])
+            config = TextTrainConfig(options.pop("preset"), **options)
+            genotype = RecurrentGenotype.from_json(json.dumps(d["genotype"]))
+            vocabulary = Vocabulary(d["level"], d["tokens"])
+            history = list(d["history"])
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+            raise ValueError(f"{path} cannot be read: {error!r}") from error
+        nodes = len(genotype.recurrent)
+        least = 4 * config.hidden * (len(vocabulary) + 2 * config.hidden * (nodes + 2))
+        if weights.stat().st_size < least:  # before memory is spent on what is only claimed
+            raise ValueError(
+                f"{weights} has {weights.stat().st_size} bytes; the network needs at least {least}"
+            )
+        state = read_state(weights)
+        net = derived_network(genotype, len(vocabulary), config, threads)
+        try:
+            net.load_state_dict(state)
+        except ValueError as error:
+            raise ValueError(f"{weights} does not fit {path}: {error}") from error
+        model = cls(net, vocabulary, config)
+        model.history = history
+        return model
+
+    def __repr__(self) -> str:
+        c = self.config
+        text = f"LanguageModel with {self.num_weights:,} weights (hidden {c.hidden}, "
+        text += f"{len(self.vocabulary):,} {self.vocabulary.level} tokens), trained for "
+        text += f"{len(self.history)} epochs"
+        if self.history:
+            text += f"\n  validation: perplexity {self.history[-1]['valid_perplexity']:.2f}"
+        return text
+
+
+def derived_network(
+    genotype: RecurrentGenotype, vocab: int, config: TextTrainConfig, threads: int | None
+) -> RecurrentNetwork:
+    """The network that a configuration describes."""
+    return RecurrentNetwork(
+        genotype,
+        vocab,
+        config.hidden,
+        seed=config.seed,
+        threads=threads,
+        dropout=config.dropout,
+        dropout_hidden=config.dropout_hidden,
+        dropout_input=config.dropout_input,
+        dropout_embedding=config.dropout_embedding,
+    )

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""The search for a recurrent cell: alphas learn on the validation text, weights on the training
+text.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pydarts import _core
+from pydarts.bilevel import BilevelStep
+from pydarts.config import TextSearchConfig
+from pydarts.engine import Alphas
+from pydarts.genotype import RecurrentGenotype
+from pydarts.recurrent import RecurrentSupernet, TextNetwork
+from pydarts.search import Diverged, progress_bar, tell, write_history
+from pydarts.text import Corpus, Level, batchify, load_corpus, segments
+
+EVALUATION_BATCH = 10
+
+
+@dataclass(eq=False)
+class TextSearchResult:
+    """What a search for a recurrent cell found, and how.
+
+    Attributes
+    ----------
+    config : TextSearchConfig
+        All hyper-parameters.
+    corpus : Corpus
+        The text.
+    supernet : RecurrentSupernet
+        The trained supernet.
+    history : list of dict
+        One entry an epoch: ``epoch``, ``train_loss`` (while training), ``valid_loss`` (at the
+        epoch's end, with the running statistics), both per token in nats, ``valid_perplexity``,
+        ``seconds`` since the start, ``genotype``.
+    interrupted : bool
+        Whether Ctrl-C ended it early.
+    """
+
+    config: TextSearchConfig
+    corpus: Corpus
+    supernet: RecurrentSupernet
+    history: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def genotype(self) -> RecurrentGenotype:
+        """The cell that the alphas stand for."""
+        return self.supernet.genotype()
+
+    @property
+    def alphas(self) -> Alphas:
+        """Architecture parameters: ``{"recurrent": (36, 5)}``."""
+        return self.supernet.alphas
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write genotype.json, history.csv, alphas.npz, config.json and recurrent.svg."""
+        from pydarts.drawing import recurrent_svg
+
+        to = Path(folder)
+        to.mkdir(parents=True, exist_ok=True)
+        genotype = self.genotype
+        (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
+        config = json.dumps(self.config.to_dict(), indent=2)
+        (to / "config.json").write_text(config + "\n", encoding="utf-8")
+        np.savez(to / "alphas.npz", recurrent=self.alphas["recurrent"])
+        (to / "recurrent.svg").write_text(recurrent_svg(genotype), encoding="utf-8")
+        write_history(to / "history.csv", self.history)
+
+    def __repr__(self) -> str:
+        c, net = self.config, self.supernet
+        text = f"TextSearchResult after {len(self.history)} of {c.epochs} epochs"
+        text += " (interrupted)" if self.interrupted else ""
+        text += (
+            f"\n  supernet: hidden {c.hidden}, {net.vocab:,} tokens, {net.num_weights:,} weights"
+        )
+        text += f", order {c.order}, seed {c.seed}"
+        if self.history:
+            last = self.history[-1]
+            text += f"\n  validation: perplexity {last['valid_perplexity']:.2f}"
+        return text + f"\n  recurrent: {describe_recurrent(self.genotype)}"
+
+
+def search_text(
+    data: str | os.PathLike[str] | Corpus | None = None,
+    *,
+    level: Level = "word",
+    max_vocab: int | None = None,
+    preset: str = "quick",
+    threads: int | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> TextSearchResult:
+    """Find a recurrent cell for a text by differentiable architecture search.
+
+    The weights w learn to predict the training text, the architecture parameters alpha learn on the
+    validation text: minimise over alpha ``L_valid(w*(alpha), alpha)`` subject to
+    ``w*(alpha) = argmin L_train``. Liu, Simonyan, Yang, *DARTS*, arXiv:1806.09055.
+
+    Parameters
+    ----------
+    data, level, max_vocab : a corpus, or what `load_corpus` takes: a text, a file, a folder with
+        texts to train, validate and test on; None: Python's own language reference.
+    preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
+    threads, progress : as in `search`.
+    **options : any field of `TextSearchConfig`, in place of the preset's value.
+
+    Returns
+    -------
+    TextSearchResult
+        Ctrl-C returns what has been found so far, with ``interrupted`` set.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unusable text or option; names the argument and its value.
+    Diverged
+        When a loss or gradient is not finite; names the step. Its ``result`` holds the state before
+        that step.
+    """
+    config = TextSearchConfig.make(preset, options)
+    corpus = as_corpus(data, level, max_vocab)
+    rng = np.random.default_rng(config.seed)
+    train = batchify(corpus.train[: config.max_tokens], config.batch_size, bptt=config.bptt)
+    # The validation text is a tenth of the other: it may be read in fewer columns.
+    valid = batchify(corpus.valid, valid_columns(corpus.valid, config), bptt=min(config.bptt, 2))
+    net = RecurrentSupernet(
+        len(corpus.vocabulary),
+        config.hidden,
+        seed=config.seed,
+        threads=threads,
+        dropout=config.dropout,
+        dropout_hidden=config.dropout_hidden,
+        dropout_input=config.dropout_input,
+        dropout_embedding=config.dropout_embedding,
+    )
+    step = BilevelStep(
+        net,
+        order=config.order,
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        clip_coef=config.clip_coef,
+        virtual_embedding=config.virtual_embedding,
+        alpha_lr=config.alpha_lr,
+        alpha_betas=config.alpha_betas,
+        alpha_weight_decay=config.alpha_weight_decay,
+        epsilon=config.epsilon,
+        hvp=config.hvp,
+        reuse_gradient=config.reuse_gradient,
+        activation=config.activation,
+        slowness=config.slowness,
+    )
+    result = TextSearchResult(config, corpus, net)
+    started = time.perf_counter()
+    valid_segments = endless_segments(valid, config.bptt, rng)
+    bar = progress_bar("search", config.epochs * (len(train) - 1), progress, "token")
+    try:
+        for epoch in range(config.epochs):
+            loss, hidden, hidden_valid = 0.0, None, None
+            for x, y in segments(train, config.bptt, rng):
+                first, batch_valid = next(valid_segments)
+                info = step(
+                    train=(x, y),
+                    valid=batch_valid,
+                    hidden=(hidden, None if first else hidden_valid),
+                    lr=config.lr * len(x) / config.bptt,
+                )
+                hidden, hidden_valid = info.hidden, info.valid_hidden
+                loss += info.train_loss * len(x)
+                bar.update(len(x))
+            valid_loss = evaluate_text(net, corpus.valid)
+            genotype = net.genotype()
+            result.history.append(
+                {
+                    "epoch": epoch + 1,
+                    "train_loss": loss / (len(train) - 1),
+                    "valid_loss": valid_loss,
+                    "valid_perplexity": math.exp(min(valid_loss, 700.0)),
+                    "seconds": time.perf_counter() - started,
+                    "genotype": str(genotype),
+                }
+            )
+            tell(
+                bar,
+                text_line(result.history[-1], config.epochs),
+                f"  recurrent {describe_recurrent(genotype)}",
+            )
+    except KeyboardInterrupt:
+        result.interrupted = True
+    except _core.NonFinite as error:
+        raise Diverged(str(error), result) from None
+    finally:
+        bar.close()
+    return result
+
+
+def as_corpus(
+    data: str | os.PathLike[str] | Corpus | None, level: Level, max_vocab: int | None
+) -> Corpus:
+    """``data`` itself if it is a corpus, else what `load_corpus` makes of it."""
+    if isinstance(data, Corpus):
+        return data
+    return load_corpus(data, level=level, max_vocab=max_vocab)
+
+
+def valid_columns(tokens: NDArray[np.int32], config: TextSearchConfig) -> int:
+    """``batch_size``, or fewer where the text is too short for segments in so many columns."""
+    return max(1, min(config.batch_size, len(tokens) // (config.bptt + 1)))
+
+
+def endless_segments(
+    columns: NDArray[np.int32], bptt: int, rng: np.random.Generator
+) -> Iterator[tuple[bool, tuple[NDArray[np.int32], NDArray[np.int32]]]]:
+    """`segments` again and again; tells with each whether it is the first of a round."""
+    while True:
+        for i, segment in enumerate(segments(columns, bptt, rng)):
+            yield i == 0, segment
+
+
+def evaluate_text(net: TextNetwork, tokens: NDArray[np.int32], bptt: int = 70) -> float:
+    """Mean cross-entropy a token, in nats, without dropout; all but the first tokens of a few
+    columns are predicted.
+    """
+    columns = batchify(tokens, max(1, min(EVALUATION_BATCH, len(tokens) // 2)))
+    total, hidden = 0.0, None
+    for x, y in segments(columns, bptt):
+        loss, hidden = net.evaluate(x, y, hidden=hidden)
+        total += loss * len(x)
+    return total / (len(columns) - 1)
+
+
+def text_line(entry: dict[str, Any], epochs: int) -> str:
+    """One line of progress."""
+    text = f"epoch {entry['epoch']:3d}/{epochs}  train perplexity"
+    text += f" {math.exp(min(entry['train_loss'], 700.0)):8.2f}"
+    return text + f"  valid {entry['valid_perplexity']:8.2f}"
+
+
+def describe_recurrent(genotype: RecurrentGenotype) -> str:
+    """A cell on one line, ``relu(0) tanh(2) ...``: activation and input, node by node."""
+    return " ".join(f"{name}({state})" for name, state in genotype.recurrent)
