@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from pydarts.config import Config
+from pydarts.config import Config, SearchConfig, TextSearchConfig, TextTrainConfig, TrainConfig
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -226,14 +226,21 @@ def split(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_NAMES = {
+    option.name
+    for kind in (SearchConfig, TrainConfig, TextSearchConfig, TextTrainConfig)
+    for option in kind.options()
+}
+_NAMES |= {"image_layout", "threads", "max_vocab", "prompt", "length", "temperature"}
+
+
 @contextmanager
-def named_as_options(args: argparse.Namespace, prefix: str = "", about: str = "") -> Iterator[None]:
+def named_as_options(prefix: str = "", about: str = "") -> Iterator[None]:
     """Let errors name `batch_size` as the command line does: --batch-size."""
-    known = {name.rpartition(".")[2] for name in args.parser.dests()}
 
     def flag(match: re.Match[str]) -> str:
         name = match[1]
-        return f"--{prefix}{name.replace('_', '-')}" if name in known else match[0]
+        return f"--{prefix}{name.replace('_', '-')}" if name in _NAMES else match[0]
 
     try:
         yield

@@ -41,21 +41,26 @@ void RecurrentNetwork<T>::start_step(int t, int block, const Regularisation& reg
   const T activation = T(2 * regularisation.activation / (numbers * length));
   const T slowness = length > 1 ? T(2 * regularisation.slowness / (numbers * (length - 1))) : T(0);
   const T share = T(1) / T(cell_.outputs.size());
-  for (int b = 0; b < batch; ++b)
+  for (int b = 0; b < batch; ++b) {
+    T d[kUnits];
+    const std::size_t at = std::size_t(b) * stride_, row = std::size_t(t) * state_size + at + units;
     for (int i = 0; i < kUnits; ++i) {
-      const std::size_t at = std::size_t(b) * stride_ + i, row = std::size_t(t) * state_size + at + units;
-      const T factor = output_mask ? output_mask[units + at] : T(1);
-      T d = (arena_.data()[at_.d_outputs + row] + activation * arena_.data()[at_.outputs + row]) * factor;
-      if (slowness != 0) {
-        const T h = states[hidden_at(t) + at];
-        if (t > 0) d += slowness * (h - states[hidden_at(t - 1) + at]);
-        if (t + 1 < length) d -= slowness * (states[hidden_at(t + 1) + at] - h);
-      }
-      if (t + 1 < length) d += d_states[at] + d_masked[at] * (hidden_mask ? hidden_mask[units + at] : T(1));
-      for (int state = 0; state <= nodes(); ++state)
-        d_states[state * state_size + at] = d_masked[state * state_size + at] = 0;
-      for (int output : cell_.outputs) d_states[(output + 2) * state_size + at] += d * share;
+      const T factor = output_mask ? output_mask[units + at + i] : T(1);
+      d[i] = (arena_.data()[at_.d_outputs + row + i] + activation * arena_.data()[at_.outputs + row + i]) * factor;
+      if (t + 1 < length)
+        d[i] += d_states[at + i] + d_masked[at + i] * (hidden_mask ? hidden_mask[units + at + i] : T(1));
+      if (slowness == 0) continue;
+      const T h = states[hidden_at(t) + at + i];
+      if (t > 0) d[i] += slowness * (h - states[hidden_at(t - 1) + at + i]);
+      if (t + 1 < length) d[i] -= slowness * (states[hidden_at(t + 1) + at + i] - h);
     }
+    for (int state = 0; state <= nodes(); ++state) {
+      std::fill_n(d_states + state * state_size + at, kUnits, T(0));
+      std::fill_n(d_masked + state * state_size + at, kUnits, T(0));
+    }
+    for (int output : cell_.outputs)
+      for (int i = 0; i < kUnits; ++i) d_states[(output + 2) * state_size + at + i] += d[i] * share;
+  }
 }
 
 // kUnits units of one node: from the gradient at it to those by its gates.
