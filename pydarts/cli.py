@@ -87,7 +87,8 @@ def _parser() -> Parser:
         formatter_class=formatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"pydarts {_core.__version__}")
+    version = f"pydarts {_core.__version__}"
+    parser.add_argument("-V", "--version", action="version", version=version)
     parser.set_defaults(debug=False, progress=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
@@ -133,7 +134,7 @@ def _parser() -> Parser:
     sub = command(
         "train-text",
         TextRun.train_only,
-        f" GENOTYPE [DATA] {options}",
+        " GENOTYPE [DATA] [--out DIR] [option ...]",
         "train the language model that a recurrent genotype stands for",
         "It is then tried on text that it was not trained on, and writes some.",
     )
@@ -141,7 +142,7 @@ def _parser() -> Parser:
     sub = command(
         "sample",
         sample,
-        " DIR [--prompt TEXT] [--length N] [--temperature X] [--seed N]",
+        " DIR [--prompt TEXT] [--length N] [option ...]",
         "let a trained language model write",
     )
     add_sample_arguments(sub)

@@ -74,7 +74,7 @@ class ImageRun(Run):
     def data_options(cls, args: argparse.Namespace) -> dict[str, Any]:
         return {"image_layout": args.image_layout}
 
-    def check(self, config: Config) -> None:
+    def check(self, config: Any) -> None:
         if isinstance(config, TrainConfig):  # a search, which splits the images, checks by itself
             require_batch(len(self.data.X_train), config.batch_size, "the training set")
 

@@ -45,7 +45,7 @@ from pydarts.model import Model
 from pydarts.search import Diverged, SearchResult, write_history
 from pydarts.search_text import TextSearchResult
 
-_Cell = TypeVar("_Cell", Genotype, RecurrentGenotype)
+_Cell = TypeVar("_Cell", bound=Genotype | RecurrentGenotype)
 _Result = TypeVar("_Result", SearchResult | TextSearchResult, Model | LanguageModel)
 
 
@@ -96,8 +96,9 @@ class Run(ABC):
         """Options of both search and training that tell how the data is read."""
         return {}
 
-    def check(self, config: Config) -> None:
+    def check(self, config: Any) -> None:
         """Raise ValueError where there is too little data for a search or training."""
+        return
 
     @abstractmethod
     def call_search(self, **options: Any) -> Any:
@@ -106,6 +107,10 @@ class Run(ABC):
     @abstractmethod
     def call_train(self, genotype: Any, **options: Any) -> Any:
         """Train on the data."""
+
+    def trained(self, model: Any) -> None:
+        """Tell and record what is known of a model however its training ended."""
+        return
 
     @abstractmethod
     def test(self, model: Any) -> None:
@@ -145,8 +150,8 @@ class Run(ABC):
         parser.add_argument(
             "genotype",
             metavar="GENOTYPE",
-            help=f"{', '.join(kind.published)}, the folder of a search, a file with a genotype as JSON"
-            f" or in the literature's form, or 'Genotype({kind.first}=...)' itself",
+            help=f"{', '.join(kind.published)}, the folder of a search, a file with a genotype as"
+            f" JSON or in the literature's form, or 'Genotype({kind.first}=...)' itself",
         )
         cls._add_common(parser)
         group = parser.add_argument_group("training")
@@ -258,6 +263,7 @@ class Run(ABC):
         took = duration(self.record["train_seconds"])
         epochs = f"{len(model.history)} of {model.config.epochs} epochs"
         say(f"Trained {model.num_weights:,} weights for {epochs} in {took}.")
+        self.trained(model)
         if code == DONE:
             self.test(model)
         return code

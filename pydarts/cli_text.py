@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 import textwrap
 import unicodedata
@@ -17,15 +18,16 @@ from numpy.typing import NDArray
 
 from pydarts.cli_run import Run
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
-from pydarts.console import DONE, named_as_options, note, say, write
+from pydarts.console import DONE, named_as_options, note, say
 from pydarts.engine import integer
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel
 from pydarts.search_text import TextSearchResult, search_text
-from pydarts.text import EOS, Corpus, Level, load_corpus
+from pydarts.text import Corpus, Level, load_corpus
 from pydarts.train_text import train_text
 
 _UNITS = {"char": "characters", "word": "words"}
+_PARTS = ("train", "valid", "test")
 _SAMPLE = {"char": 300, "word": 60}  # tokens
 
 
@@ -40,7 +42,9 @@ class TextRun(Run):
     cell: ClassVar[type[RecurrentGenotype]] = RecurrentGenotype
     drawings: ClassVar[tuple[str, ...]] = ("recurrent.svg",)
     measures: ClassVar[tuple[str, ...]] = (
-        *("valid_perplexity", "test_perplexity", "unigram_perplexity"),
+        "valid_perplexity",
+        "test_perplexity",
+        "unigram_perplexity",
     )
 
     @classmethod
@@ -64,27 +68,27 @@ class TextRun(Run):
             "--max-vocab",
             type=int,
             metavar="N",
-            help="know the N most frequent ones only (default: all, but no word that the text to"
-            " learn from has only once)",
+            help="keep the N most frequent ones (default: all, but of words only those that appear"
+            " twice, unless the text itself has <unk>)",
         )
 
     @classmethod
     def load(cls, args: argparse.Namespace) -> Corpus:
         path = None if args.data is None else Path(args.data).expanduser()
-        if path is not None and not path.exists():
-            raise FileNotFoundError(f"there is no file or folder {args.data!r}")
+        if path is not None and not path.is_file() and not path.is_dir():
+            raise FileNotFoundError(f"{args.data!r} is neither a file nor a folder")
         level: Level = args.level or ("word" if path is not None and path.is_dir() else "char")
         with named_as_options():
             corpus = load_corpus(path, level=level, max_vocab=args.max_vocab)
         sizes = {"learn from": corpus.train, "validate on": corpus.valid, "test on": corpus.test}
         for use, tokens in sizes.items():
             if len(tokens) < 3:
-                has = f"{len(tokens)} {_UNITS[level]}"
-                raise ValueError(f"{corpus.name}: the text to {use} has {has}; it takes three")
+                least = f"at least 3 {_UNITS[level]}, not {len(tokens)}"
+                raise ValueError(f"{corpus.name}: the text to {use} must have {least}")
         units, (first, *rest) = _UNITS[level], sizes
         text = f"{corpus.name}: {len(sizes[first]):,} {units} to {first}, "
         text += ", ".join(f"{len(sizes[use]):,} to {use}" for use in rest)
-        say(textwrap.fill(f"{text}; {len(corpus.vocabulary):,} different ones", 79))
+        say(textwrap.fill(f"{text}; vocabulary: {len(corpus.vocabulary):,}", 79))
         if corpus.unknown_test:
             share = corpus.unknown_test / len(corpus.test)
             say(
@@ -93,14 +97,159 @@ class TextRun(Run):
             )
         return corpus
 
-    def check(self, config: Config) -> None:
-        assert isinstance(config, TextSearchConfig | TextTrainConfig)
+    def check(self, config: Any) -> None:
         tokens, where = len(self.data.train), "the text to learn from"
-        if isinstance(config, TextSearchConfig) and (config.max_tokens or tokens) < tokens:
-            tokens, where = config.max_tokens or tokens, "`max_tokens`"
+        most = config.max_tokens if isinstance(config, TextSearchConfig) else None
+        if most is not None and most < tokens:
+            tokens, where = most, "`max_tokens`"
         if tokens // config.batch_size <= config.bptt:
             raise ValueError(
-                f"`batch_size` (={config.batch_size}) sequences of `bptt` (={config.bptt}) steps"
-                f" take {config.batch_size * (config.bptt + 1):,} {_UNITS[self.data.level]};"
-                f" {where} has {tokens:,}"
+                f"`batch_size` (={config.batch_size}) sequences of `bptt` (={config.bptt}) + 1"
+                f" {_UNITS[self.data.level]} take {config.batch_size * (config.bptt + 1):,} of"
+                f" them, but {where} has {tokens:,}"
             )
+
+    def call_search(self, **options: Any) -> TextSearchResult:
+        return search_text(self.data, **options)
+
+    def call_train(self, genotype: RecurrentGenotype, **options: Any) -> LanguageModel:
+        return train_text(genotype, self.data, **options)
+
+    def trained(self, model: LanguageModel) -> None:
+        if model.history:
+            best = min(model.history, key=lambda entry: float(entry["valid_loss"]))
+            self.record["valid_perplexity"] = perplexity = best["valid_perplexity"]
+            epoch = f"epoch {best['epoch']}, from which the weights are"
+            say(f"Perplexity on the validation text: {_shown(perplexity)} ({epoch})")
+
+    def test(self, model: LanguageModel) -> None:
+        corpus, level = self.data, self.data.level
+        perplexity = model.perplexity(corpus.test)
+        plain = unigram_perplexity(corpus.train, corpus.test, len(corpus.vocabulary))
+        self.record["test_perplexity"], self.record["unigram_perplexity"] = perplexity, plain
+        unseen = f"{len(corpus.test):,} test {_UNITS[level]}, which nothing was learned from"
+        say(f"Perplexity on {unseen}: {_shown(perplexity)}")
+        say(f"Of a unigram model, which knows no more than frequencies: {_shown(plain)}\n")
+        text = model.sample(length=_SAMPLE[level], seed=model.config.seed)
+        say("A sample, drawn at temperature 1:\n")
+        say(_indented(_printable(text)) + "\n")
+
+    def describe(self) -> dict[str, Any]:
+        corpus = self.data
+        return {
+            "data": corpus.name,
+            "level": corpus.level,
+            "vocabulary": len(corpus.vocabulary),
+            **{f"{part}_tokens": len(getattr(corpus, part)) for part in _PARTS},
+            **{f"unknown_{part}": getattr(corpus, f"unknown_{part}") for part in _PARTS},
+        }
+
+    def train_command(self, out: Path) -> list[str]:
+        args = self.args
+        command = ["pydarts", "train-text", str(out)]
+        command += [args.data] if args.data is not None else []
+        command += ["--level", args.level] if args.level is not None else []
+        return command + (["--max-vocab", str(args.max_vocab)] if args.max_vocab else [])
+
+    def uses(self, out: Path) -> list[str]:
+        return [
+            f"To let it write: {shlex.join(['pydarts', 'sample', str(out)])}",
+            f"To use it in Python: pydarts.LanguageModel.load({str(out / 'model')!r})",
+        ]
+
+
+def unigram_perplexity(train: NDArray[np.int32], tokens: NDArray[np.int32], vocab: int) -> float:
+    """Perplexity of ``tokens`` where each is as likely as it is frequent in ``train``.
+
+    One is added to every count, so that nothing is impossible: ``p(t) = (n_t + 1) / (N + vocab)``.
+    """
+    counts = np.bincount(train, minlength=vocab) + 1.0
+    return math.exp(-float(np.log(counts / counts.sum())[tokens].mean()))
+
+
+# Samples
+
+
+def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `sample`."""
+    parser.add_argument(
+        "folder",
+        metavar="DIR",
+        help="the --out of search-text or train-text, or the folder model in it",
+    )
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="what the text begins with (default: a new line)"
+    )
+    parser.add_argument(
+        "--length",
+        type=int,
+        metavar="N",
+        help="characters or words to draw (default: "
+        + " or ".join(f"{_SAMPLE[level]} {_UNITS[level]}" for level in _SAMPLE)
+        + ")",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="near 0 the likeliest is drawn, above 1 more that is surprising (default: 1)",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of the draws (default: a different one each time)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+
+
+def sample(args: argparse.Namespace) -> int:
+    """Let a saved model write."""
+    with named_as_options():
+        seed = None if args.seed is None else integer("seed", args.seed, 0)
+    model = LanguageModel.load(_model_folder(args.folder))
+    level = model.vocabulary.level
+    prompt = "\n" if args.prompt is None else args.prompt
+    length = _SAMPLE[level] if args.length is None else args.length
+    with named_as_options():
+        text = model.sample(prompt, length, temperature=args.temperature, seed=seed)
+    if args.prompt is not None:
+        unknown = model.vocabulary.encode(prompt)[1]
+        if unknown:
+            note(f"the model does not know {unknown} of the prompt's {_UNITS[level]}")
+        spaced = level == "word" and not prompt[-1].isspace() and not text.startswith("\n")
+        text = prompt + " " * spaced + text
+    say(_printable(text) if sys.stdout.isatty() else text)
+    return DONE
+
+
+def _model_folder(text: str) -> Path:
+    folder = Path(text)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {text!r}")
+    for place in (folder / "model", folder):
+        if (place / "model.json").is_file():
+            return place
+    raise FileNotFoundError(
+        f"{text} holds no model, neither itself nor in a folder model: search-text and train-text"
+        " save one in --out"
+    )
+
+
+def _shown(perplexity: float) -> str:
+    return f"{perplexity:,.2f}" if perplexity < 1e6 else f"{perplexity:.2e}"
+
+
+def _printable(text: str) -> str:
+    """Control characters as escapes: a text may hold what upsets a terminal."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) == "Cc" and character not in "\n\t"
+        else character
+        for character in text
+    )
+
+
+def _indented(text: str) -> str:
+    lines = []
+    for line in text.strip("\n").expandtabs(4).split("\n"):
+        lines += textwrap.wrap(line, 75, replace_whitespace=False) or [""]
+    return "\n".join(f"    {line}".rstrip() for line in lines)

@@ -66,6 +66,11 @@ def complain(problem: object, debug: bool = False) -> None:
     write(sys.stderr, f"pydarts: error: {text}\n")
 
 
+def note(text: str) -> None:
+    """Write to standard error what is no problem, but should be known."""
+    write(sys.stderr, f"pydarts: note: {text}\n")
+
+
 def write(stream: TextIO, text: str) -> None:
     """Write what the stream's encoding allows of a text, and the rest as escapes."""
     encoding = stream.encoding or "utf-8"

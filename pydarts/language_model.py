@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydarts.config import TextTrainConfig
 from pydarts.genotype import RecurrentGenotype
 from pydarts.model import read_state
-from pydarts.recurrent import RecurrentNetwork
+from pydarts.recurrent import RecurrentNetwork, TextNetwork
 from pydarts.search_text import evaluate_text
 from pydarts.text import Vocabulary
 
@@ -28,7 +28,7 @@ class LanguageModel:
 
     Attributes
     ----------
-    network : RecurrentNetwork
+    network : RecurrentNetwork, or another network over text
     vocabulary : Vocabulary
     config : TextTrainConfig
     history : list of dict
@@ -38,7 +38,7 @@ class LanguageModel:
         Whether Ctrl-C ended the training early.
     """
 
-    def __init__(self, network: RecurrentNetwork, vocabulary: Vocabulary, config: TextTrainConfig):
+    def __init__(self, network: TextNetwork, vocabulary: Vocabulary, config: TextTrainConfig):
         self.network = network
         self.vocabulary = vocabulary
         self.config = config
@@ -48,6 +48,8 @@ class LanguageModel:
     @property
     def genotype(self) -> RecurrentGenotype:
         """The cell of the network."""
+        if not isinstance(self.network, RecurrentNetwork):
+            raise AttributeError("`network` was not derived from a genotype")
         return self.network.genotype
 
     @property

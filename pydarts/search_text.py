@@ -43,8 +43,8 @@ class TextSearchResult:
         The trained supernet.
     history : list of dict
         One entry an epoch: ``epoch``, ``train_loss`` (while training), ``valid_loss`` (at the
-        epoch's end, with the running statistics), both per token in nats, ``valid_perplexity``,
-        ``seconds`` since the start, ``genotype``.
+        epoch's end, without dropout), both with batch statistics and per token in nats,
+        ``valid_perplexity``, ``seconds`` since the start, ``genotype``.
     interrupted : bool
         Whether Ctrl-C ended it early.
     """
@@ -180,7 +180,7 @@ def search_text(
                 hidden, hidden_valid = info.hidden, info.valid_hidden
                 loss += info.train_loss * len(x)
                 bar.update(len(x))
-            valid_loss = evaluate_text(net, corpus.valid)
+            valid_loss = _validate(net, valid, config.bptt)
             genotype = net.genotype()
             result.history.append(
                 {
@@ -227,6 +227,18 @@ def endless_segments(
     while True:
         for i, segment in enumerate(segments(columns, bptt, rng)):
             yield i == 0, segment
+
+
+def _validate(net: RecurrentSupernet, columns: NDArray[np.int32], bptt: int) -> float:
+    """Mean cross-entropy a token without dropout. With batch statistics: the running ones, shared
+    by all states and steps, fit none of them.
+    """
+    total, hidden = 0.0, None
+    for x, y in segments(columns, bptt):
+        loss, _ = net.loss_and_grads(x, y, hidden=hidden, wrt=(), masks={})
+        hidden = net.last_hidden
+        total += loss * len(x)
+    return total / (len(columns) - 1)
 
 
 def evaluate_text(net: TextNetwork, tokens: NDArray[np.int32], bptt: int = 70) -> float:

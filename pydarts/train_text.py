@@ -62,10 +62,17 @@ def train_text(
         )
     config = TextTrainConfig.make(preset, options)
     corpus = as_corpus(data, level, max_vocab)
-    rng = np.random.default_rng(config.seed)
-    train = batchify(corpus.train, config.batch_size, bptt=config.bptt)
     net = derived_network(genotype, len(corpus.vocabulary), config, threads)
     model = LanguageModel(net, corpus.vocabulary, config)
+    fit(model, corpus, progress=progress)
+    return model
+
+
+def fit(model: LanguageModel, corpus: Corpus, *, progress: bool = True) -> None:
+    """Train a model by its configuration, as `train_text` tells."""
+    config, net = model.config, model.network
+    rng = np.random.default_rng(config.seed)
+    train = batchify(corpus.train, config.batch_size, bptt=config.bptt)
     weights = net._engine.weights
     descent = _core.RecurrentWeightStep32(
         net._engine, 0.0, config.weight_decay, config.clip, config.activation, config.slowness
@@ -119,4 +126,3 @@ def train_text(
     finally:
         weights[:] = best
         bar.close()
-    return model

@@ -16,7 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pydarts import DARTS_V1, DARTS_V2, Genotype, Model, __version__, cli
+from pydarts import (
+    DARTS_V1,
+    DARTS_V2,
+    Genotype,
+    Model,
+    __version__,
+    cli,
+    cli_images,
+    console,
+)
+from pydarts.cli_run import read_genotype
 from pydarts.config import SearchConfig, TrainConfig
 from pydarts.datasets import hold_out
 
@@ -75,8 +85,8 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("work began")
 
     for name in ("search", "train"):
-        monkeypatch.setattr(cli, name, called)
-    monkeypatch.setattr(cli.datasets, "load", called)
+        monkeypatch.setattr(cli_images, name, called)
+    monkeypatch.setattr(cli_images.datasets, "load", called)
 
 
 class TestSearch:
@@ -143,13 +153,13 @@ class TestSearch:
     ) -> None:
         seen = []
         for name in ("search", "train"):
-            real = getattr(cli, name)
+            real = getattr(cli_images, name)
 
             def spy(*arguments: object, real: object = real, **options: object) -> object:
                 seen.append(arguments[-2:])
                 return real(*arguments, **options)  # type: ignore[operator]
 
-            monkeypatch.setattr(cli, name, spy)
+            monkeypatch.setattr(cli_images, name, spy)
         out = tmp_path / "out"
         assert cli.main(["search", untested, "--out", str(out), *TINY]) == 0
         X, y, X_test, y_test = hold_out(*images(60, 0))
@@ -192,7 +202,7 @@ class TestSearch:
                 arguments += [prefix + option.name.replace("_", "-"), *text]
                 wanted[-1][option.name] = value
         got: list[dict[str, object]] = []
-        real = cli.search
+        real = cli_images.search
 
         def search(*arguments: object, **options: object) -> object:
             got.append(options)
@@ -203,8 +213,8 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
-        monkeypatch.setattr(cli, "search", search)
-        monkeypatch.setattr(cli, "train", train)
+        monkeypatch.setattr(cli_images, "search", search)
+        monkeypatch.setattr(cli_images, "train", train)
         assert cli.main(["search", data, *arguments]) == 1
         for options, expected in zip(got, wanted, strict=True):
             assert expected.items() <= options.items()
@@ -218,7 +228,7 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
-        monkeypatch.setattr(cli, "train", train)
+        monkeypatch.setattr(cli_images, "train", train)
         common = ["search", data, *TINY, "--preset", "standard", "--seed", "5"]
         assert cli.main(common) == 1
         assert cli.main([*common, "--train-preset", "paper", "--train-seed", "6"]) == 1
@@ -278,7 +288,7 @@ class TestOut:
             raise PermissionError(13, "Permission denied")
 
         no_work(monkeypatch)
-        monkeypatch.setattr(cli.tempfile, "TemporaryFile", refuse)
+        monkeypatch.setattr(console.tempfile, "TemporaryFile", refuse)
         assert cli.main(["search", data, "--out", str(tmp_path / "out")]) == 2
         assert "cannot be written to: Permission denied" in error(capsys)
 
@@ -300,9 +310,9 @@ class TestTrain:
         (tmp_path / "genotype.json").write_text(DARTS_V2.to_json())
         (tmp_path / "text").write_text(f"# found\nDARTS = {DARTS_V2}\n")
         for form in (tmp_path, tmp_path / "genotype.json", tmp_path / "text", DARTS_V2):
-            assert cli._read_genotype(str(form)) == DARTS_V2
-        assert cli._read_genotype("DARTS_V1") == DARTS_V1
-        assert cli._read_genotype("DARTS_V2") == DARTS_V2
+            assert read_genotype(str(form), Genotype) == DARTS_V2
+        assert read_genotype("DARTS_V1", Genotype) == DARTS_V1
+        assert read_genotype("DARTS_V2", Genotype) == DARTS_V2
 
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -363,7 +373,7 @@ class TestBadInput:
         options = ["--batch-size", "25", "--train-batch-size", "48", "--no-progress"]
         assert cli.main(["search", data, *options]) == 2
         assert "--batch-size (=25) is larger than either half" in error(capsys)
-        monkeypatch.setattr(cli, "search", lambda *_, **__: pytest.fail("work began"))
+        monkeypatch.setattr(cli_images, "search", lambda *_, **__: pytest.fail("work began"))
         assert cli.main(["search", data, "--batch-size", "8", "--train-batch-size", "49"]) == 2
         assert "--train-batch-size (=49) is larger than the training set: 48" in error(capsys)
 
@@ -441,7 +451,7 @@ class TestCutShort:
         def train(*_: object, **__: object) -> None:
             raise MemoryError
 
-        monkeypatch.setattr(cli, "train", train)
+        monkeypatch.setattr(cli_images, "train", train)
         out = tmp_path / "out"
         assert cli.main(["search", data, "--out", str(out), *TINY, "--no-progress"]) == 1
         assert "MemoryError" in error(capsys)
@@ -457,7 +467,7 @@ class TestCutShort:
         def train(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli, "train", train)
+        monkeypatch.setattr(cli_images, "train", train)
         out = tmp_path / "out"
         assert cli.main(["search", data, "--out", str(out), *TINY]) == 130
         assert names(out) == SEARCH_FILES
@@ -467,7 +477,7 @@ class TestCutShort:
         done = []
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            with pytest.raises(KeyboardInterrupt), cli._uninterrupted():
+            with pytest.raises(KeyboardInterrupt), console.uninterrupted():
                 signal.raise_signal(signal.SIGINT)
                 done.append("whole")
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

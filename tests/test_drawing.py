@@ -356,6 +356,8 @@ def check_recurrent(genotype: RecurrentGenotype) -> None:
     places = {state.text: state.left for state in drawing.states}
     assert places["xt"] == places["ht−1"] < places["0"] < places["1"]
     assert places["ht"] == max(places.values())
+    right = {state.text: state.right for state in drawing.states}
+    assert places["0"] - right["xt"] == pytest.approx(30)  # no empty column between
 
 
 @st.composite

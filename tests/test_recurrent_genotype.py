@@ -90,6 +90,7 @@ def test_fields_are_tuples_and_hashable() -> None:
 
 
 @given(genotypes())
+@settings(deadline=None)
 def test_round_trips(genotype: RecurrentGenotype) -> None:
     assert RecurrentGenotype.parse(str(genotype)) == genotype
     assert RecurrentGenotype.from_json(genotype.to_json()) == genotype
@@ -228,7 +229,7 @@ def test_parsing_executes_nothing(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @pytest.mark.filterwarnings("error")
 def test_damaged_text_is_read_or_refused(data: st.DataObject) -> None:
     json_form = data.draw(st.booleans())

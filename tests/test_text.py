@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pydarts import text as module
@@ -79,6 +79,7 @@ def test_min_count() -> None:
     assert Vocabulary.fit("abb", level="char", min_count=2).tokens[1:] == ("b",)
 
 
+@settings(deadline=None)
 @given(texts)
 @example("a\n")
 @example("\n\n a")
@@ -98,6 +99,7 @@ def test_words_survive_a_round_trip(text: str) -> None:
             assert np.count_nonzero(tokens == number) == counts[word]
 
 
+@settings(deadline=None)
 @given(texts, texts)
 def test_characters_survive_a_round_trip(text: str, other: str) -> None:
     if not text:
@@ -338,11 +340,15 @@ def test_long_lines_are_cut_at_spaces(tmp_path: Path) -> None:
     corpus = load_corpus(" ".join(words), min_count=1)
     assert corpus.vocabulary.tokens[2:] == tuple(words[: len(corpus.train) - 1])
     assert len(corpus.train) + len(corpus.valid) + len(corpus.test) == 400 + 3
+    # A line end far from the place does not count.
+    corpus = load_corpus(" ".join(words[:300]) + "\n" + " ".join(words[300:]), min_count=1)
+    assert len(corpus.train) == 324 + 2  # 1,511 of 1,889 characters, and two line ends
     dna = "ACGT" * 500
     corpus = load_corpus(dna, level="char")
     assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == (1600, 200, 200)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("ab \n"), min_size=1, max_size=300))
 def test_splits_are_complete_and_in_order(text: str) -> None:
     try:
@@ -441,6 +447,7 @@ def test_empty_file(tmp_path: Path, content: bytes) -> None:
 # Columns and segments
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 60))
 def test_batchify(batch: int, count: int) -> None:
     tokens = np.arange(count)
@@ -481,6 +488,7 @@ def test_batchify_refuses(arguments: Any, error: type[Exception], message: str) 
         batchify(*arguments)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 80), st.integers(1, 3), st.integers(1, 40))
 def test_segments_of_evaluation(rows: int, batch: int, bptt: int) -> None:
     columns = np.arange(rows * batch, dtype=np.int32).reshape(rows, batch)
@@ -495,6 +503,7 @@ def test_segments_of_evaluation(rows: int, batch: int, bptt: int) -> None:
         assert x.flags.c_contiguous and y.flags.c_contiguous
 
 
+@settings(deadline=None)
 @given(st.integers(3, 200), st.integers(1, 40), st.integers(0, 99), st.floats(0, 1))
 def test_segments_of_training(rows: int, bptt: int, seed: int, probability: float) -> None:
     columns = np.arange(2 * rows, dtype=np.int32).reshape(rows, 2)

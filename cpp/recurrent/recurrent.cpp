@@ -43,7 +43,7 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
   require(hidden >= 1, "`hidden` (=", hidden, ") must be at least 1");
   require(vocabulary <= (1 << 20) && hidden <= (1 << 14), "`vocab` (=", vocabulary, ") or `hidden` (=", hidden,
           ") is too large");
-  require(!cell_.nodes.empty() && !cell_.outputs.empty(), "a recurrent cell needs nodes and outputs");
+  require(!cell_.outputs.empty(), "a recurrent cell needs an output");
   for (std::size_t i = 0; i < cell_.nodes.size(); ++i) {
     const RecurrentNode& node = cell_.nodes[i];
     require(node.first >= 0 && node.inputs >= 1 && node.first + node.inputs <= int(i) + 1, "node ", i + 1,
@@ -51,7 +51,7 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
     require(node.activation < kActivations, "node ", i + 1, " has no such activation");
   }
   for (int output : cell_.outputs)
-    require(output >= 0 && output < int(cell_.nodes.size()), "output ", output, " is no node");
+    require(output >= -1 && output < int(cell_.nodes.size()), "output ", output, " is no node");
   for (double p : {dropout.output, dropout.hidden, dropout.input, dropout.embedding})
     require(p >= 0 && p < 1, "a dropout probability (=", p, ") must lie in [0, 1)");
 

@@ -34,7 +34,7 @@ struct RecurrentNode {
 
 struct RecurrentCell {
   std::vector<RecurrentNode> nodes;
-  std::vector<int> outputs;  // nodes, from 0, whose mean is h_t
+  std::vector<int> outputs;  // nodes, from 0, whose mean is h_t; -1: s_0
   bool search;               // mixes the activations by alphas, and normalises every state
 
   static RecurrentCell supernet(int nodes);

@@ -584,7 +584,7 @@ def test_trajectory(options: dict[str, Any]) -> None:
     step = pydarts.bilevel.BilevelStep(ours, **options)
     expected_step = reference.RecurrentSearchStep(theirs, **options)
     start = reference.state(theirs)
-    hidden = (before(SMALL, 6), before(VALID, 16))
+    hidden: Any = (before(SMALL, 6), before(VALID, 16))
     expected_hidden = tensors(*hidden)
     clipped = []
     for i in range(10):

@@ -1,0 +1,642 @@
+# SPDX-License-Identifier: MIT
+"""The command line's text commands: what they print, what they save, and what they refuse."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pydarts import (
+    DARTS_V1,
+    RECURRENT_DARTS_V1,
+    RECURRENT_DARTS_V2,
+    LanguageModel,
+    RecurrentGenotype,
+    cli,
+    cli_images,
+    cli_text,
+    load_corpus,
+)
+from pydarts.cli_run import read_genotype
+from pydarts.config import TextSearchConfig, TextTrainConfig
+
+sys.path.append(str(Path(__file__).parent))
+
+from test_cli import HEED_SIGINT, error, names, posix, start
+
+SEARCH_FILES = {
+    *("genotype.json", "history.csv", "alphas.npz", "config.json", "recurrent.svg"),
+    "summary.json",
+}
+TRAIN_FILES = {"model", "train_history.csv"}
+
+NET = ["--hidden", "8", "--batch-size", "4", "--bptt", "10"]
+TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
+TINY = [*NET, "--epochs", "1", *TRAIN_NET, "--train-epochs", "2", "--threads", "1"]
+TINY_TRAIN = [*NET, "--epochs", "1", "--threads", "1"]
+
+
+def lines(count: int, seed: int) -> str:
+    """Sentences of seven words."""
+    rng = np.random.default_rng(seed)
+    words = ["the", "a", "cat", "dog", "house", "sees", "likes", "old", "new", "and", "by", "tree"]
+    return "".join(" ".join(rng.choice(words, 7)) + "\n" for _ in range(count))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    path = tmp_path / "data.txt"
+    path.write_text(lines(60, 0))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """The layout of Penn Treebank, with two words in the test text that are nowhere else."""
+    path = tmp_path / "ptb"
+    path.mkdir()
+    (path / "ptb.train.txt").write_text(lines(60, 0))
+    (path / "ptb.valid.txt").write_text(lines(10, 1))
+    (path / "ptb.test.txt").write_text(lines(10, 2) + "the zebra likes the yak\n")
+    return str(path)
+
+
+@pytest.fixture
+def trained(data: str, tmp_path: Path) -> str:
+    out = tmp_path / "trained"
+    command = ["train-text", "RECURRENT_DARTS_V1", data, "--out", str(out), *TINY_TRAIN]
+    assert cli.main(command) == 0
+    return str(out)
+
+
+def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(*_: object, **__: object) -> None:
+        pytest.fail("work began")
+
+    for name in ("search_text", "train_text"):
+        monkeypatch.setattr(cli_text, name, called)
+
+
+class TestSearch:
+    def test_all_is_said_and_saved(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "new" / "out"
+        options = ["--max-tokens", "all", "--reuse-gradient", "--seed", "3"]
+        assert cli.main(["search-text", data, "--out", str(out), *TINY, *options]) == 0
+        shown = capsys.readouterr()
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
+
+        genotype = RecurrentGenotype.from_json((out / "genotype.json").read_text())
+        assert "\nGenotype(\n    recurrent=[" in shown.out
+        assert RecurrentGenotype.parse(shown.out) == genotype
+        model = LanguageModel.load(out / "model")
+        assert model.genotype == genotype
+
+        corpus = load_corpus(Path(data), level="char")
+        counts = Counter(corpus.train.tolist())
+        total = len(corpus.train) + len(corpus.vocabulary)
+        unigram = np.mean([np.log((counts[t] + 1) / total) for t in corpus.test.tolist()])
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["state"] == "finished"
+        assert summary["test_perplexity"] == model.perplexity(corpus.test)
+        assert summary["unigram_perplexity"] == pytest.approx(np.exp(-unigram))
+        history = [entry["valid_perplexity"] for entry in model.history]
+        assert summary["valid_perplexity"] == min(history)
+        assert summary["level"] == "char"
+        assert summary["vocabulary"] == len(corpus.vocabulary)
+        assert summary["test_tokens"] == len(corpus.test)
+        assert summary["search_seconds"] > 0 <= summary["train_seconds"]
+        assert summary["num_weights"] == model.num_weights
+        for words, name in (
+            (f"Perplexity on {len(corpus.test)} test characters, which", "test_perplexity"),
+            ("Of a unigram model", "unigram_perplexity"),
+            ("Perplexity on the validation text", "valid_perplexity"),
+        ):
+            assert re.search(rf"^{words}.*: {summary[name]:.2f}\b", shown.out, re.MULTILINE)
+
+        drawn = model.sample(length=300, seed=3).split()
+        assert drawn == shown.out.split("temperature 1:")[1].split("Saved in")[0].split()
+        assert f"To let it write: pydarts sample {out}" in shown.out
+
+        config = json.loads((out / "config.json").read_text())
+        given = {"preset": "quick", "hidden": 8, "bptt": 10, "epochs": 1, "batch_size": 4}
+        assert given.items() <= config.items()
+        assert (config["max_tokens"], config["reuse_gradient"], config["seed"]) == (None, True, 3)
+        assert (model.config.seed, model.config.epochs) == (3, 2)
+        for name, epochs in (("history.csv", 1), ("train_history.csv", 2)):
+            with (out / name).open(newline="") as file:
+                assert [row["epoch"] for row in csv.DictReader(file)] == [
+                    str(epoch + 1) for epoch in range(epochs)
+                ]
+
+        # Neither stream is a terminal here.
+        assert len(re.findall(r"^epoch .*$", shown.err, re.MULTILINE)) == 3
+        assert not re.search(r"[^\n\x20-\x7e]", shown.out + shown.err)
+        printed = [line for line in shown.out.splitlines() if str(tmp_path) not in line]
+        assert max(map(len, printed)) < 80
+
+    def test_a_folder_is_read_by_words(
+        self, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        assert cli.main(["search-text", folder, "--out", str(out), *TINY]) == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "480 words to learn from, 80 to validate on, 86 to test on; vocabulary: 14" in shown
+        assert "The vocabulary lacks 2 words of the test text (2.3%)" in shown
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["level"] == "word"
+        assert (summary["unknown_train"], summary["unknown_test"]) == (0, 2)
+        model = LanguageModel.load(out / "model")
+        assert summary["test_perplexity"] == model.perplexity(load_corpus(Path(folder)).test)
+
+    @pytest.mark.parametrize(
+        ("arguments", "level", "max_vocab"),
+        [
+            ([], "char", None),
+            (["--level", "word"], "word", None),
+            (["{data}"], "char", None),
+            (["{data}", "--level", "word", "--max-vocab", "5"], "word", 5),
+            (["{folder}"], "word", None),
+            (["--level", "char", "{folder}"], "char", None),
+        ],
+    )
+    def test_level(
+        self,
+        arguments: list[str],
+        level: str,
+        max_vocab: int | None,
+        data: str,
+        folder: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        got: list[object] = []
+
+        def load(path: Path | None, **options: object) -> object:
+            got.append((path and str(path), options))
+            raise MemoryError
+
+        monkeypatch.setattr(cli_text, "load_corpus", load)
+        places = {"{data}": data, "{folder}": folder}
+        path = next((places[a] for a in arguments if a in places), None)
+        assert cli.main(["search-text", *(places.get(a, a) for a in arguments)]) == 1
+        assert got == [(path, {"level": level, "max_vocab": max_vocab})]
+
+    def test_nothing_is_written_without_out(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert cli.main(["search-text", data, *TINY, "--no-progress"]) == 0
+        shown = capsys.readouterr()
+        assert names(tmp_path) == {"data.txt"}
+        assert "Nothing was saved; --out DIR keeps the cell, its drawing and the model." in (
+            shown.out
+        )
+        assert shown.err == ""
+
+    def test_what_was_found_goes_on(
+        self, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found, out = tmp_path / "found", tmp_path / "out"
+        # A training batch that would be refused does not matter.
+        options = [*NET, "--epochs", "1", "--no-train", "--train-batch-size", "1000"]
+        vocabulary = ["--level", "word", "--max-vocab", "9"]
+        assert cli.main(["search-text", folder, "--out", str(found), *vocabulary, *options]) == 0
+        assert names(found) == SEARCH_FILES
+        line = capsys.readouterr().out.splitlines()[-1]
+        assert line.startswith("To train it: pydarts ")
+        command = shlex.split(line)[4:]
+        assert command == ["train-text", str(found), folder, *vocabulary]
+        assert cli.main([*command, "--out", str(out), *TINY_TRAIN]) == 0
+        assert names(out) == {"genotype.json", "summary.json", *TRAIN_FILES}
+        model = LanguageModel.load(out / "model")
+        assert model.genotype == read_genotype(str(found), RecurrentGenotype)
+        assert len(model.vocabulary) == 9
+
+    def test_force_leaves_no_stale_results(self, data: str, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        (out / "model").mkdir(parents=True)
+        for name in ("notes", "model/model.json", "genotype.json", "normal.svg"):
+            (out / name).write_text("old")
+        options = [*NET, "--epochs", "1", "--no-train", "--force", "--no-progress"]
+        assert cli.main(["search-text", data, "--out", str(out), *options]) == 0
+        assert names(out) == SEARCH_FILES | {"notes", "model"}
+        assert names(out / "model") == set()
+
+    def test_every_option_arrives(self, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        values = {
+            "alpha_betas": (["0.1", "0.2"], [0.1, 0.2]),
+            "max_tokens": (["all"], None),
+            "max_seconds": (["never"], None),
+            "order": (["1"], 1),
+            "hvp": (["forward"], "forward"),
+            "clip_coef": (["capped"], "capped"),
+            "virtual_embedding": (["original"], "original"),
+        }
+        arguments: list[str] = []
+        wanted: list[dict[str, object]] = []
+        for config, prefix in ((TextSearchConfig, "--"), (TextTrainConfig, "--train-")):
+            wanted.append({})
+            for option in config.options():
+                usual = (["0.25"], 0.25) if option.type == "float" else (["3"], 3)
+                text, value = values.get(option.name, usual)
+                if option.type == "bool":
+                    text, value = [], True
+                arguments += [prefix + option.name.replace("_", "-"), *text]
+                wanted[-1][option.name] = value
+        got: list[dict[str, object]] = []
+        real = cli_text.search_text
+
+        def search(corpus: object, **options: object) -> object:
+            got.append(options)
+            tiny = {"hidden": 2, "epochs": 1, "batch_size": 2, "bptt": 50, "progress": False}
+            return real(corpus, **tiny)  # type: ignore[arg-type]
+
+        def train(*_: object, **options: object) -> None:
+            got.append(options)
+            raise MemoryError
+
+        monkeypatch.setattr(cli_text, "search_text", search)
+        monkeypatch.setattr(cli_text, "train_text", train)
+        assert cli.main(["search-text", data, *arguments]) == 1
+        for options, expected in zip(got, wanted, strict=True):
+            assert expected.items() <= options.items()
+
+
+class TestTrain:
+    def test_options_before_the_data(self, data: str, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        command = ["train-text", "RECURRENT_DARTS_V2", "--out", str(out), *TINY_TRAIN, data]
+        assert cli.main(command) == 0
+        assert LanguageModel.load(out / "model").genotype == RECURRENT_DARTS_V2
+        assert json.loads((out / "summary.json").read_text())["data"] == data
+
+    def test_forms_of_a_genotype(self, tmp_path: Path) -> None:
+        cell = RECURRENT_DARTS_V2
+        (tmp_path / "genotype.json").write_text(cell.to_json())
+        literature = f"Genotype(recurrent={list(cell.recurrent)}, concat=range(1, 9))"
+        (tmp_path / "text").write_text(f"# found\nDARTS = {literature}\n")
+        file = tmp_path / "genotype.json"
+        for form in (tmp_path, file, tmp_path / "text", literature, "RECURRENT_DARTS_V2"):
+            assert read_genotype(str(form), RecurrentGenotype) == cell
+        assert read_genotype("RECURRENT_DARTS_V1", RecurrentGenotype) == RECURRENT_DARTS_V1
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("DARTS_V2", "DARTS_V2 is a convolutional genotype: `pydarts train` takes it"),
+            (str(DARTS_V1), "it is a convolutional genotype: `pydarts train` takes it"),
+            ("{file}", "{file}: it is a convolutional genotype: `pydarts train` takes it"),
+            ("DARTS", "no genotype 'DARTS': give RECURRENT_DARTS_V1, RECURRENT_DARTS_V2"),
+            ("Genotype(recurrent=[", "malformed genotype"),
+            (str(RECURRENT_DARTS_V1).replace("tanh", "tan"), "did you mean 'tanh'?"),
+        ],
+    )
+    def test_no_genotype(
+        self,
+        text: str,
+        words: str,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        file = tmp_path / "genotype.json"
+        file.write_text(DARTS_V1.to_json())
+        assert cli.main(["train-text", text.replace("{file}", str(file)), data]) == 2
+        assert words.replace("{file}", str(file)) in error(capsys)
+
+    @pytest.mark.parametrize("text", ["RECURRENT_DARTS_V1", str(RECURRENT_DARTS_V1)])
+    def test_images_want_another_kind(
+        self, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cli_images, "train", lambda *_, **__: pytest.fail("work began"))
+        assert cli.main(["train", text, "digits"]) == 2
+        assert "is a recurrent genotype: `pydarts train-text` takes it" in error(capsys)
+
+
+class TestSample:
+    def test_a_seed_decides(self, trained: str, capsys: pytest.CaptureFixture[str]) -> None:
+        capsys.readouterr()
+        shown = []
+        for where, seed in ((trained, "1"), (f"{trained}/model", "1"), (trained, "2")):
+            assert cli.main(["sample", where, "--seed", seed]) == 0
+            text, errors = capsys.readouterr()
+            assert errors == ""
+            shown.append(text)
+        assert shown[0] == shown[1] != shown[2]
+        model = LanguageModel.load(Path(trained) / "model")
+        assert shown[0] == model.sample(length=300, seed=1) + "\n"
+
+    def test_without_a_seed_it_is_another_text(
+        self, trained: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        capsys.readouterr()
+        shown = set()
+        for _ in range(2):
+            assert cli.main(["sample", trained]) == 0
+            shown.add(capsys.readouterr().out)
+        assert len(shown) == 2
+
+    def test_prompt(self, trained: str, capsys: pytest.CaptureFixture[str]) -> None:
+        capsys.readouterr()
+        options = ["--length", "20", "--temperature", "0.5", "--seed", "4"]
+        assert cli.main(["sample", trained, "--prompt", "the CAT ", *options]) == 0
+        shown = capsys.readouterr()
+        model = LanguageModel.load(Path(trained) / "model")
+        drawn = model.sample("the CAT ", 20, temperature=0.5, seed=4)
+        assert shown.out == f"the CAT {drawn}\n"
+        assert len(drawn) == 20
+        note = "pydarts: note: the model does not know 3 of the prompt's characters\n"
+        assert shown.err == note
+
+    def test_words(self, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = str(tmp_path / "out")
+        assert (
+            cli.main(["train-text", "RECURRENT_DARTS_V1", folder, "--out", out, *TINY_TRAIN]) == 0
+        )
+        capsys.readouterr()
+        model = LanguageModel.load(Path(out) / "model")
+        for prompt, gap in (("the old", " "), ("the old ", ""), ("the old\n", "")):
+            assert cli.main(["sample", out, "--seed", "0", "--prompt", prompt]) == 0
+            drawn = model.sample(prompt, 60, seed=0)
+            if not drawn.startswith("\n"):
+                assert capsys.readouterr().out == f"{prompt}{gap}{drawn}\n"
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--length", "0"], "--length (=0) must be"),
+            (["--temperature", "0"], "--temperature (=0.0) must be more than 0"),
+            (["--temperature", "nan"], "--temperature (=nan) must be more than 0"),
+            (["--seed", "-1"], "--seed (=-1) must be at least 0"),
+            (["--prompt", ""], "--prompt (='') holds no token"),
+        ],
+    )
+    def test_bad_options(
+        self, options: list[str], words: str, trained: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        capsys.readouterr()
+        assert cli.main(["sample", trained, *options]) == 2
+        assert words in error(capsys)
+
+    def test_no_model(
+        self, trained: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        capsys.readouterr()
+        assert cli.main(["sample", str(tmp_path / "none")]) == 2
+        assert f"there is no folder '{tmp_path / 'none'}'" in error(capsys)
+        assert cli.main(["sample", str(tmp_path)]) == 2
+        assert f"{tmp_path} holds no model" in error(capsys)
+        description = Path(trained) / "model" / "model.json"
+        description.write_text(description.read_text().replace("language-model", "model"))
+        assert cli.main(["sample", trained]) == 2
+        assert "not the description of a pydarts language model" in error(capsys)
+        (Path(trained) / "model" / "model.safetensors").unlink()
+        assert cli.main(["sample", trained]) == 2
+        assert "model.safetensors is missing" in error(capsys)
+
+    def test_what_would_upset_a_terminal(
+        self,
+        trained: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        capsys.readouterr()
+        command = ["sample", trained, "--prompt", "\x1b[2J\tthe\n\x85é", "--length", "1"]
+        for terminal, shown in ((False, "\x1b[2J\tthe\n\x85é"), (True, "\\x1b[2J\tthe\n\\x85é")):
+            monkeypatch.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal)
+            assert cli.main(command) == 0
+            assert capsys.readouterr().out.startswith(shown)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (["--hidden", "0"], "--hidden (=0) must be at least 1"),
+            (["--train-bptt", "0"], "--train-bptt (=0) must be at least 1"),
+            (["--dropout", "1"], "--dropout (=1.0) must be"),
+            (["--train-lr", "nan"], "--train-lr (=nan) must be"),
+            (["--threads", "0"], "--threads (=0) must be at least 1"),
+            (["--max-vocab", "1"], "--max-vocab (=1) must be at least 2"),
+            (["--level", "byte"], "argument --level: invalid choice: 'byte'"),
+            (["--train-max-seconds", "x"], "'x' is neither a number nor never"),
+            (["--epoch", "3"], "unrecognized arguments: --epoch 3 (see pydarts search-text --help"),
+            (["other.txt"], "unrecognized arguments: other.txt"),
+        ],
+    )
+    def test_option(
+        self,
+        options: list[str],
+        words: str,
+        data: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        assert cli.main(["search-text", data, *options]) == 2
+        assert words in error(capsys)
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (
+                ["--batch-size", "60"],
+                "--batch-size (=60) sequences of --bptt (=35) + 1 characters take 2,160 of them,"
+                " but the text to learn from has 1,",
+            ),
+            (
+                [*NET, "--max-tokens", "100", "--bptt", "25"],
+                "take 104 of them, but --max-tokens has 100",
+            ),
+            (
+                [*NET, "--train-batch-size", "60"],
+                "--train-batch-size (=60) sequences of --train-bp",
+            ),
+        ],
+    )
+    def test_too_little_text(
+        self,
+        options: list[str],
+        words: str,
+        data: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        assert cli.main(["search-text", data, *options]) == 2
+        assert words in error(capsys)
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"", "data.txt is empty"),
+            (b" \n\n", "data.txt is empty"),
+            (b"ab", "data.txt (='ab') has 2 characters, too few"),
+            (
+                b"a b c d e f",
+                "data.txt: the text to validate on must have at least 3 characters, not 1",
+            ),
+            (b"caf\xe9 " * 50, "data.txt is not UTF-8: byte 0xe9 at offset 3"),
+        ],
+    )
+    def test_file(
+        self,
+        content: bytes,
+        words: str,
+        data: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        no_work(monkeypatch)
+        Path(data).write_bytes(content)
+        assert cli.main(["search-text", data, *TINY]) == 2
+        assert words in error(capsys)
+
+    def test_words_that_are_never_repeated(
+        self, data: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        no_work(monkeypatch)
+        Path(data).write_text(" ".join(map(str, range(1000))))
+        assert cli.main(["search-text", data, *TINY, "--level", "word"]) == 2
+        assert "none of the 805 different words appears" in error(capsys)
+
+    def test_no_data(self, folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        for command in (["search-text"], ["train-text", "RECURRENT_DARTS_V1"]):
+            # A text itself, which Python takes, is no file either.
+            for where in (str(tmp_path / "none"), "a text of words", os.devnull):
+                assert cli.main([*command, where]) == 2
+                assert f"{where!r} is neither a file nor a folder" in error(capsys)
+        (Path(folder) / "ptb.valid.txt").unlink()
+        assert cli.main(["search-text", folder]) == 2
+        assert "ptb.train.txt, ptb.test.txt without ptb.valid.txt" in error(capsys)
+
+    @pytest.mark.parametrize("arguments", [["train-text"], ["sample"]])
+    def test_usage(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(arguments) == 2
+        assert "--help" in error(capsys)
+
+
+class TestCutShort:
+    """Whatever ends a run early, what there is by then is saved."""
+
+    def test_diverged_search(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        options = [*TINY, "--lr", "1e30", "--clip", "1e30", "--no-progress"]
+        assert cli.main(["search-text", data, "--out", str(out), *options]) == 1
+        assert re.search(r"search stopped at step \d+: .*nan", error(capsys))
+        assert names(out) == SEARCH_FILES
+        assert json.loads((out / "summary.json").read_text())["state"] == "diverged"
+
+    def test_diverged_training(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        options = [*TINY, "--train-lr", "1e30", "--train-clip", "1e30", "--no-progress"]
+        assert cli.main(["search-text", data, "--out", str(out), *options]) == 1
+        assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
+        LanguageModel.load(out / "model")
+
+    @pytest.mark.parametrize("when", ["train_text", "unigram_perplexity"])
+    def test_interrupt_after_the_search(
+        self,
+        when: str,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def interrupt(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli_text, when, interrupt)
+        out = tmp_path / "out"
+        assert cli.main(["search-text", data, "--out", str(out), *TINY]) == 130
+        shown = capsys.readouterr().out
+        assert "Interrupted." in shown
+        if when == "train_text":
+            assert names(out) == SEARCH_FILES
+            assert "pydarts train-text" in shown
+        else:
+            assert names(out) == SEARCH_FILES | TRAIN_FILES
+            assert "pydarts sample" in shown
+
+
+@posix
+@pytest.mark.parametrize("command", ["search-text", "train-text"])
+def test_ctrl_c(command: str, data: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    what = [command, data, *TRAIN_NET]
+    if command == "train-text":
+        what = [command, "RECURRENT_DARTS_V1", data]
+    endless = [*NET, "--epochs", "1000000", "--threads", "1", "--out", str(out)]
+    with start(*what, *endless, python=("-c", HEED_SIGINT)) as process:
+        try:
+            assert process.stderr is not None
+            while not (line := process.stderr.readline()).startswith("epoch   2/"):
+                assert line
+            began = time.monotonic()
+            os.kill(process.pid, signal.SIGINT)
+            shown, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert time.monotonic() - began < 10
+    assert f"Interrupted.\nSaved in {out}:" in shown
+    assert "Traceback" not in errors
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["state"] == "interrupted"
+    if command == "search-text":
+        assert names(out) == SEARCH_FILES
+        genotype = RecurrentGenotype.from_json((out / "genotype.json").read_text())
+        assert RecurrentGenotype.parse(shown) == genotype
+    else:
+        history = LanguageModel.load(out / "model").history
+        assert len(history) >= 2
+        assert summary["valid_perplexity"] == min(e["valid_perplexity"] for e in history)
+        assert summary["test_perplexity"] is None
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_help(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    helps = {}
+    for command in ("", "search-text", "train-text", "sample"):
+        assert cli.main([*command.split(), "--help"]) == 0
+        helps[command] = capsys.readouterr().out
+        assert max(map(len, helps[command].splitlines())) < 80
+    assert re.search("^ +search-text  find", helps[""], re.MULTILINE)
+    for config, command, prefix in (
+        (TextSearchConfig, "search-text", ""),
+        (TextTrainConfig, "search-text", "train-"),
+        (TextTrainConfig, "train-text", ""),
+    ):
+        for option in config.options():
+            name = option.name.replace("_", "-")
+            assert re.search(rf"^  --{prefix}{name}\b", helps[command], re.MULTILINE)
+    text = " ".join(helps["search-text"].split())
+    assert "--train-max-seconds X|never stop after so many seconds" in text
+    assert "(default: word for a folder, else char)" in text
+    assert "Genotype(recurrent=...)" in helps["train-text"]
