@@ -292,7 +292,7 @@ def load_corpus(
         * None: the language reference that Python's ``help()`` shows, so that there is English to
           try things on where there is no network. Paragraphs that it repeats are left out, for
           what is tested on must not have been learnt; then each topic goes as a whole to one part.
-          The text is the same on every system, but not in every version of Python.
+          The text is the same on every system, but releases of Python differ in it.
         * A folder with ``ptb.train.txt``, ``ptb.valid.txt`` and ``ptb.test.txt`` (Penn Treebank),
           or ``wiki.train.tokens`` … or ``wiki.train.raw`` … (WikiText), or ``train.txt`` …; the
           first of these that is complete.
@@ -457,7 +457,7 @@ def _segments(
 def _read(data: object) -> tuple[str, tuple[str, str, str]]:
     """Name and parts of a corpus."""
     if data is None:
-        version = ".".join(map(str, sys.version_info[:2]))
+        version = ".".join(map(str, sys.version_info[:3]))
         return f"language reference of Python {version}", _documentation()
     if isinstance(data, os.PathLike):
         path: Path | None = Path(data).expanduser()
