@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What is measured: named cases, their sizes, and the arithmetic that they cannot do without.
 
-Nothing here imports pydarts or PyTorch: importing pydarts tunes the OpenMP runtime of the process
-and of its children (``GOMP_SPINCOUNT``), which must not reach the processes of PyTorch.
+An `ImageCase` is of the convolutional space, a `TextCase` of the recurrent one. Nothing here
+imports pydarts or PyTorch: importing pydarts tunes the OpenMP runtime of the process and of its
+children (``GOMP_SPINCOUNT``), which must not reach the processes of PyTorch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -50,18 +52,42 @@ DARTS_V2: dict[str, Any] = {
     "reduce_concat": (2, 3, 4, 5),
 }
 
+TEXT_NODES = 8
+#: `pydarts.RECURRENT_DARTS_V2` as plain data.
+RECURRENT_DARTS_V2: dict[str, Any] = {
+    "recurrent": (
+        ("sigmoid", 0),
+        ("relu", 1),
+        ("relu", 1),
+        ("identity", 1),
+        ("tanh", 2),
+        ("sigmoid", 5),
+        ("tanh", 3),
+        ("relu", 5),
+    ),
+    "concat": (1, 2, 3, 4, 5, 6, 7, 8),
+}
+
 #: Cost of one repetition in units of the forward pass. Forward, gradient of the data and gradient
 #: of the weights do the same number of multiplications, so a pass costs 3, or 2 if only the alphas
 #: are derived by. Second order: virtual step 3, validation at w' 3, two perturbed passes 2 + 2, w
 #: step 3. First order: alpha step 2, w step 3. All else: 3.
-FORWARD_EQUIVALENTS = {"second_order": 13, "first_order": 5, "derived": 3, "mixture": 3}
+FORWARD_EQUIVALENTS = {
+    "second_order": 13,
+    "first_order": 5,
+    "derived": 3,
+    "mixture": 3,
+    "text_second_order": 13,
+    "text_first_order": 5,
+    "text_derived": 3,
+}
 #: The same with ``hvp="forward"`` and ``reuse_gradient=True``, which do without one of the
 #: perturbed passes and without the pass of the w step.
 FAST_FORWARD_EQUIVALENTS = 8
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(ABC):
     """One thing to measure.
 
     Parameters
@@ -69,8 +95,46 @@ class Case:
     name : str
         By which ``--case`` selects it.
     kind : str
-        ``"second_order"`` or ``"first_order"`` (one whole search step), ``"derived"`` (one
-        training step of DARTS_V2) or ``"mixture"`` (forward and backward of ``operations``).
+        One of `FORWARD_EQUIVALENTS`.
+    """
+
+    name: str
+    kind: str
+
+    @property
+    @abstractmethod
+    def size(self) -> str:
+        """The sizes in words."""
+
+    @property
+    @abstractmethod
+    def network(self) -> dict[str, Any]:
+        """Arguments by which pydarts and the reference build the network."""
+
+    @abstractmethod
+    def quick(self) -> Case:
+        """Return the same at a size that takes no time."""
+
+    @abstractmethod
+    def forward_flops(self) -> int:
+        """Return floating-point operations of one forward pass."""
+
+    def flops(self, fast: bool = False) -> int:
+        """Return floating-point operations of one repetition, `FORWARD_EQUIVALENTS` of them."""
+        passes = FAST_FORWARD_EQUIVALENTS if fast else FORWARD_EQUIVALENTS[self.kind]
+        return passes * self.forward_flops()
+
+
+@dataclass(frozen=True)
+class ImageCase(Case):
+    """One thing to measure of the convolutional space.
+
+    Parameters
+    ----------
+    name, kind : str
+        As in `Case`: ``"second_order"`` or ``"first_order"`` (one whole search step),
+        ``"derived"`` (one training step of DARTS_V2) or ``"mixture"`` (forward and backward of
+        ``operations``).
     channels, batch, side : int
         Channels of the first cell or the mixture, images in a batch, pixels on their side.
     cells, in_channels : int
@@ -81,8 +145,6 @@ class Case:
         Of the mixture.
     """
 
-    name: str
-    kind: str
     channels: int
     batch: int
     side: int
@@ -110,7 +172,7 @@ class Case:
             "in_channels": self.in_channels,
         }
 
-    def quick(self) -> Case:
+    def quick(self) -> ImageCase:
         """Return the same at a size that takes no time."""
         return replace(
             self,
@@ -132,10 +194,67 @@ class Case:
             return sum(_operation(op, self.channels, self.stride, pixels) for op in ops)
         return _network(self)
 
-    def flops(self, fast: bool = False) -> int:
-        """Return floating-point operations of one repetition, `FORWARD_EQUIVALENTS` of them."""
-        passes = FAST_FORWARD_EQUIVALENTS if fast else FORWARD_EQUIVALENTS[self.kind]
-        return passes * self.forward_flops()
+
+@dataclass(frozen=True)
+class TextCase(Case):
+    """One thing to measure of the recurrent space, all dropout 0.
+
+    Parameters
+    ----------
+    name, kind : str
+        As in `Case`: ``"text_second_order"`` or ``"text_first_order"`` (one whole search step),
+        or ``"text_derived"`` (one training step of RECURRENT_DARTS_V2).
+    hidden, batch, steps, vocab : int
+        Size H of state and embedding, texts B side by side, steps T of a segment, words V.
+    """
+
+    hidden: int
+    batch: int
+    steps: int
+    vocab: int
+
+    @property
+    def size(self) -> str:
+        """The sizes in words."""
+        return f"H={self.hidden} B={self.batch} T={self.steps} V={self.vocab}"
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """Arguments by which pydarts and the reference build the network.
+
+        Without dropout both compute the same; its masks would cost either of them little.
+        """
+        dropouts = ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
+        return {"vocab": self.vocab, "hidden": self.hidden, **dict.fromkeys(dropouts, 0.0)}
+
+    def quick(self) -> TextCase:
+        """Return the same at a size that takes no time."""
+        return replace(
+            self,
+            hidden=min(self.hidden, 16),
+            batch=min(self.batch, 16),
+            steps=min(self.steps, 5),
+            vocab=min(self.vocab, 20),
+        )
+
+    def forward_flops(self) -> int:
+        """Return floating-point operations of one forward pass.
+
+        Matrix products only, two for each multiplication with its addition: at every word the
+        initial state's (2H to 2H), one for each edge (H to 2H), and the decoder's (H to V).
+        """
+        inputs = TEXT_NODES if self.kind == "text_derived" else TEXT_NODES * (TEXT_NODES + 1) // 2
+        initial, edge = (2 * self.hidden) ** 2, 2 * self.hidden**2
+        products = initial + inputs * edge + self.hidden * self.vocab
+        return 2 * products * self.steps * self.batch
+
+
+def from_fields(fields: Mapping[str, Any]) -> Case:
+    """Return the case whose fields these are, as of ``dataclasses.asdict`` or its JSON."""
+    given: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()
+    }
+    return TextCase(**given) if given["kind"].startswith("text_") else ImageCase(**given)
 
 
 def _halved(side: int, stride: int) -> int:
@@ -157,7 +276,7 @@ def _operation(name: str, c: int, stride: int, pixels: int) -> int:
     return 0
 
 
-def _edges(case: Case, reduction: bool) -> Sequence[tuple[str, int]]:
+def _edges(case: ImageCase, reduction: bool) -> Sequence[tuple[str, int]]:
     """Return operation and source of everything in a cell."""
     if case.kind == "derived":
         edges: Sequence[tuple[str, int]] = DARTS_V2["reduce" if reduction else "normal"]
@@ -165,7 +284,7 @@ def _edges(case: Case, reduction: bool) -> Sequence[tuple[str, int]]:
     return [(op, j) for node in range(NODES) for j in range(2 + node) for op in OPERATIONS]
 
 
-def _network(case: Case) -> int:
+def _network(case: ImageCase) -> int:
     c, side = case.channels, case.side
     c_prev_prev = c_prev = 3 * c
     total = _convolution(case.in_channels, c_prev, 9, case.batch * side**2)
@@ -181,28 +300,33 @@ def _network(case: Case) -> int:
     return total
 
 
-def _operations() -> list[Case]:
+def _operations() -> list[ImageCase]:
     cases = []
     for op in OPERATIONS[1:]:
         # At stride 1 a skip connection is the identity, and there is nothing to measure.
         stride = 2 if op == "skip_connect" else 1
-        cases.append(Case(op, "mixture", 16, 64, 32, operations=(op,), stride=stride))
+        cases.append(ImageCase(op, "mixture", 16, 64, 32, operations=(op,), stride=stride))
     return cases
 
 
-SMALL = Case("second_order_small", "second_order", 8, 32, 28, cells=4, in_channels=1)
-PAPER = Case("second_order_paper", "second_order", 16, 64, 32, cells=8, in_channels=3)
-TINY = Case("second_order_tiny", "second_order", 4, 64, 8, cells=3, in_channels=1)
+SMALL = ImageCase("second_order_small", "second_order", 8, 32, 28, cells=4, in_channels=1)
+PAPER = ImageCase("second_order_paper", "second_order", 16, 64, 32, cells=8, in_channels=3)
+TINY = ImageCase("second_order_tiny", "second_order", 4, 64, 8, cells=3, in_channels=1)
+TEXT = TextCase("text_second_order", "text_second_order", hidden=128, batch=64, steps=35, vocab=100)
 
-CASES = (
+CASES: tuple[Case, ...] = (
     SMALL,
     PAPER,
     TINY,
     replace(SMALL, name="first_order_small", kind="first_order"),
     replace(PAPER, name="first_order_paper", kind="first_order"),
     replace(PAPER, name="derived", kind="derived"),
-    Case("mixed_operation", "mixture", 16, 64, 32, operations=OPERATIONS),
+    ImageCase("mixed_operation", "mixture", 16, 64, 32, operations=OPERATIONS),
     *_operations(),
+    TEXT,
+    replace(TEXT, name="text_second_order_paper", hidden=300, batch=256, vocab=10_000),
+    replace(TEXT, name="text_first_order", kind="text_first_order"),
+    replace(TEXT, name="text_derived", kind="text_derived", hidden=256),
 )
 
 #: What the sweep varies, one at a time, from `SMALL`.
@@ -229,7 +353,7 @@ def select(patterns: Sequence[str]) -> list[Case]:
     return [case for case in CASES if any(fnmatchcase(case.name, p) for p in patterns)]
 
 
-def sweep(parameter: str, quick: bool = False) -> list[Case]:
+def sweep(parameter: str, quick: bool = False) -> list[ImageCase]:
     """Return the cases along one parameter of `SWEEP`."""
     base = SMALL.quick() if quick else SMALL
     values = SWEEP[parameter][:2] if quick else SWEEP[parameter]

@@ -15,13 +15,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from types import SimpleNamespace
 from typing import Any
 
 if __name__ == "__main__":
@@ -30,200 +29,12 @@ if __name__ == "__main__":
     sys.path.append(str(Path(__file__).parents[1]))
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks.cases import CLASSES, DARTS_V2, OPERATIONS, Case
+from benchmarks import build_images, build_text
+from benchmarks.cases import Case, ImageCase, TextCase, from_fields
+from benchmarks.inputs import Contender
 
-Array = NDArray[Any]
-#: What a step returned is passed to the second function, which gives loss and gradients.
-Contender = tuple[Callable[[], Any], Callable[[Any], dict[str, Array]]]
-
-LR, MOMENTUM, WEIGHT_DECAY, CLIP = 0.025, 0.9, 3e-4, 5.0
 SGEMM_SIDE = 2048
-
-
-def seeded_state(like: Mapping[str, Array]) -> dict[str, Array]:
-    """Return a state with these names and shapes, drawn in order of name."""
-    rng = np.random.default_rng(1)
-    state = {}
-    for name in sorted(like):
-        shape = like[name].shape
-        if len(shape) > 1:
-            bound = 1.0 / np.sqrt(np.prod(shape[1:]))
-            state[name] = rng.uniform(-bound, bound, shape).astype(np.float32)
-        else:
-            one = name.endswith(("running_var", "weight"))
-            state[name] = np.full(shape, float(one), np.float32)
-    return state
-
-
-def seeded_alphas(like: Mapping[str, Array]) -> dict[str, Array]:
-    """Return alphas as small as those that a search begins with."""
-    rng = np.random.default_rng(2)
-    return {n: 1e-3 * rng.standard_normal(like[n].shape, np.float32) for n in sorted(like)}
-
-
-def seeded_images(shape: tuple[int, ...], seed: int) -> tuple[Array, Array]:
-    """Return noise and a label for each sample of it."""
-    rng = np.random.default_rng(seed)
-    return rng.standard_normal(shape, np.float32), rng.integers(CLASSES, size=shape[0])
-
-
-def _batches(case: Case) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    shape = (case.batch, case.in_channels, case.side, case.side)
-    return seeded_images(shape, 3), seeded_images(shape, 4)
-
-
-def _mixture(case: Case) -> tuple[Array, Array]:
-    side = -(-case.side // case.stride)
-    return (
-        seeded_images((case.batch, case.channels, case.side, case.side), 3)[0],
-        seeded_images((case.batch, case.channels, side, side), 4)[0],
-    )
-
-
-def _flat(arrays: Mapping[str, Any]) -> Array:
-    """Return all arrays in order of name as one."""
-    parts = [np.ravel(np.asarray(arrays[name])) for name in sorted(arrays)]
-    return np.concatenate(parts or [np.empty(0, np.float32)])
-
-
-def build_pydarts(case: Case, threads: int, memory: str = "store", **options: Any) -> Contender:
-    """Build ours; ``options`` are those of `pydarts.bilevel.BilevelStep`."""
-    import pydarts
-    from pydarts import _core
-
-    if case.kind == "mixture":
-        mixture = pydarts.MixedOperation(
-            case.channels, case.stride, case.operations, threads=threads
-        )
-        mixture.load_state_dict(seeded_state(mixture.state_dict()))
-        mixture.set_alphas(seeded_alphas(mixture.alphas))
-        x, d_output = _mixture(case)
-
-        def check_mixture(grads: Any) -> dict[str, Array]:
-            return {
-                "output": mixture.forward(x),
-                "images": grads.x,
-                "weights": _flat(grads.weights),
-                "alphas": np.ravel(grads.alphas),  # of one operation: zero
-            }
-
-        return partial(mixture.backward, x, d_output), check_mixture
-
-    train, valid = _batches(case)
-    if case.kind == "derived":
-        genotype = pydarts.Genotype(**DARTS_V2)
-        net = pydarts.Network(genotype, **case.network, threads=threads, memory=memory)
-        net.load_state_dict(seeded_state(net.state_dict()))
-        images, labels = train[0], train[1].astype(np.int32)
-        weights = _core.WeightStep32(net._engine, MOMENTUM, WEIGHT_DECAY, CLIP)
-
-        def check_derived(result: Any) -> dict[str, Array]:
-            gradient = net._split_weights(weights.buffer)
-            return {"losses": np.array(result[:1]), "weights": _flat(gradient)}
-
-        return partial(weights, net._engine, images, labels, LR), check_derived
-
-    supernet = pydarts.Supernet(**case.network, threads=threads, memory=memory)
-    supernet.load_state_dict(seeded_state(supernet.state_dict()))
-    supernet.set_alphas(seeded_alphas(supernet.alphas))
-    order = 2 if case.kind == "second_order" else 1
-    step = pydarts.bilevel.BilevelStep(supernet, order=order, **options)
-
-    def check(info: Any) -> dict[str, Array]:
-        return {
-            "losses": np.array([info.train_loss, info.valid_loss]),
-            "weights": _flat(step.momentum_buffer),
-            "alphas": _flat(supernet._split_alphas(step._engine.first)),
-        }
-
-    return partial(step, train=train, valid=valid, lr=LR), check
-
-
-def build_torch(case: Case, threads: int, channels_last: bool = False) -> Contender:
-    """Build the reference in one of the two memory layouts."""
-    import torch
-    from torch import Tensor, nn
-
-    from benchmarks import reference
-    from benchmarks.reference.search import MixedOp
-
-    torch.set_num_threads(threads)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-
-    def images(x: Array) -> Tensor:
-        return torch.tensor(x).contiguous(memory_format=layout)
-
-    def prepared(net: nn.Module) -> Any:
-        reference.load_state(net, seeded_state(reference.state(net)))
-        # The stubs of `to` know tensors only.
-        return net.to(memory_format=layout)  # type: ignore[call-overload]
-
-    def numpy(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Array]:
-        return {name: t.detach().numpy() for name, t in tensors}
-
-    if case.kind == "mixture":
-        one = len(case.operations) == 1
-        mixed = MixedOp(case.channels, case.stride)
-        module = mixed._ops[OPERATIONS.index(case.operations[0])] if one else mixed
-        module = prepared(module)
-        start = seeded_alphas({"mixed": np.empty((1, len(case.operations)))})["mixed"]
-        alpha = torch.tensor(start).requires_grad_()
-        x, d_output = map(images, _mixture(case))
-        x.requires_grad_()
-        weights = dict(module.named_parameters())
-
-        def run() -> tuple[Tensor, tuple[Tensor, ...]]:
-            output = module(x) if one else module(x, alpha.softmax(1)[0])
-            inputs = (x, *weights.values()) if one else (x, *weights.values(), alpha)
-            return output, torch.autograd.grad(output, inputs, d_output)
-
-        def check_mixture(result: Any) -> dict[str, Array]:
-            output, (dx, *grads) = result
-            return {
-                "output": output.detach().numpy(),
-                "images": dx.numpy(),
-                "weights": _flat(numpy(zip(weights, grads, strict=False))),
-                "alphas": np.zeros(1, np.float32) if one else grads[-1].numpy()[0],
-            }
-
-        return run, check_mixture
-
-    (x_train, y_train), (x_valid, y_valid) = _batches(case)
-    train = images(x_train), torch.tensor(y_train)
-    valid = images(x_valid), torch.tensor(y_valid)
-    if case.kind == "derived":
-        net = prepared(reference.Network(SimpleNamespace(**DARTS_V2), **case.network))
-        sgd = torch.optim.SGD(net.parameters(), LR, MOMENTUM, weight_decay=WEIGHT_DECAY)
-
-        def train_step() -> float:
-            sgd.zero_grad()
-            loss = net.loss(*train)
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
-            sgd.step()
-            return float(loss.item())
-
-        def check_derived(loss: Any) -> dict[str, Array]:
-            buffers = ((n, sgd.state[p]["momentum_buffer"]) for n, p in net.named_parameters())
-            return {"losses": np.array([loss]), "weights": _flat(numpy(buffers))}
-
-        return train_step, check_derived
-
-    supernet = prepared(reference.Supernet(**case.network))
-    reference.set_alphas(supernet, seeded_alphas(numpy(supernet.alphas.items())))
-    step = reference.SearchStep(supernet, order=2 if case.kind == "second_order" else 1)
-
-    def check(info: Any) -> dict[str, Array]:
-        moments = ((n, step.alphas.state[a]["exp_avg"]) for n, a in supernet.alphas.items())
-        return {
-            "losses": np.array([info.train_loss, info.valid_loss]),
-            "weights": _flat(numpy((step.momentum_buffer or {}).items())),
-            "alphas": _flat(numpy(moments)),
-        }
-
-    return partial(step, train, valid, LR), check
 
 
 def build_sgemm(case: Case, threads: int) -> Contender:
@@ -234,31 +45,62 @@ def build_sgemm(case: Case, threads: int) -> Contender:
 
 
 SEARCH = ("second_order", "first_order")
-EVERYTHING = (*SEARCH, "derived", "mixture")
+IMAGES = (*SEARCH, "derived", "mixture")
+TEXT = ("text_second_order", "text_first_order", "text_derived")
+#: Those of the second order, which approximate.
+SHORTCUTS: dict[str, Any] = {"hvp": "forward", "reuse_gradient": True}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a contender is: module to import, builder, kinds of cases."""
+    """What a contender is.
+
+    Parameters
+    ----------
+    module : str
+        To import.
+    cases : tuple of str
+        Kinds of cases that it takes part in.
+    images, text : callable, optional
+        Build it for a case and a number of threads.
+    """
 
     module: str
-    build: Callable[[Case, int], Contender]
-    cases: tuple[str, ...] = EVERYTHING
+    cases: tuple[str, ...]
+    images: Callable[[ImageCase, int], Contender] | None = None
+    text: Callable[[TextCase, int], Contender] | None = None
+
+    def build(self, case: Case, threads: int) -> Contender:
+        """Return a step that can be repeated, and what gives its losses and gradients."""
+        if isinstance(case, ImageCase) and self.images is not None:
+            return self.images(case, threads)
+        if isinstance(case, TextCase) and self.text is not None:
+            return self.text(case, threads)
+        raise TypeError(f"there is nothing to build for {case}")
 
 
 CONTENDERS = {
-    "pydarts": Kind("pydarts", build_pydarts),
+    "pydarts": Kind(
+        "pydarts", (*IMAGES, *TEXT), build_images.build_pydarts, build_text.build_pydarts
+    ),
     "pydarts-recompute": Kind(
-        "pydarts", partial(build_pydarts, memory="recompute"), (*SEARCH, "derived")
+        "pydarts",
+        (*SEARCH, "derived"),
+        partial(build_images.build_pydarts, memory="recompute"),
     ),
     "pydarts-fast": Kind(
         "pydarts",
-        partial(build_pydarts, hvp="forward", reuse_gradient=True),
-        ("second_order",),
+        ("second_order", "text_second_order"),
+        partial(build_images.build_pydarts, **SHORTCUTS),
+        partial(build_text.build_pydarts, **SHORTCUTS),
     ),
-    "torch": Kind("benchmarks.reference", build_torch),
-    "torch-channels-last": Kind("benchmarks.reference", partial(build_torch, channels_last=True)),
-    "sgemm": Kind("numpy", build_sgemm),
+    "torch": Kind(
+        "benchmarks.reference", (*IMAGES, *TEXT), build_images.build_torch, build_text.build_torch
+    ),
+    "torch-channels-last": Kind(
+        "benchmarks.reference", IMAGES, partial(build_images.build_torch, channels_last=True)
+    ),
+    "sgemm": Kind("numpy", IMAGES, build_sgemm),
 }
 
 
@@ -321,7 +163,7 @@ def stages(case: Case) -> list[Case]:
 def main(spec: str) -> None:
     """Serve one contender; see the module's first lines."""
     options = json.loads(spec)
-    case = Case(**{**options["case"], "operations": tuple(options["case"]["operations"])})
+    case = from_fields(options["case"])
     contender = CONTENDERS[options["contender"]]
     importlib.import_module(contender.module)
     for number, stage in enumerate(stages(case)):

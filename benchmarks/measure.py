@@ -24,23 +24,48 @@ from .contenders import SGEMM_SIDE, stages
 OURS = ("pydarts", "pydarts-recompute", "pydarts-fast")
 TORCH = ("torch", "torch-channels-last")
 
-#: Largest deviation from PyTorch, in 2-norm relative to that of PyTorch's array, at the tiny size
-#: and at the case's own. In large maps rounding puts some values on the other side of a ReLU or
-#: makes another one the maximum; then float32 gradients differ by up to a few hundredths even
-#: between PyTorch's own layouts, and three times that difference is allowed too.
-TOLERANCES = {
+Tolerances = Mapping[str, tuple[float, float]]
+
+#: Largest deviation from PyTorch over images, in 2-norm relative to that of PyTorch's array, at the
+#: tiny size and at the case's own. In large maps rounding puts some values on the other side of a
+#: ReLU or makes another one the maximum; then float32 gradients differ by up to a few hundredths
+#: even between PyTorch's own layouts, and three times that difference is allowed too.
+TOLERANCES: Tolerances = {
     "losses": (1e-5, 1e-4),
     "output": (1e-5, 1e-4),
     "images": (3e-3, 5e-2),
     "weights": (3e-3, 5e-2),
     "alphas": (3e-3, 5e-2),
 }
-#: Of the alphas' gradient in second order, where the finite difference magnifies rounding.
-SECOND_ORDER_ALPHAS = (1e-2, 1e-1)
+#: In second order the finite difference magnifies rounding.
+SECOND_ORDER: Tolerances = {**TOLERANCES, "alphas": (1e-2, 1e-1)}
 #: Of pydarts-fast, which approximates: the one-sided difference is far from the central one where
 #: ReLUs switch between w and w + e v (cosines of 0.8 to 0.93 have been seen), and the gradient of
 #: the w step is that before the alphas moved (5.5e-2 away at the tiny size with 3 channels).
-FAST = {"losses": (0.01, 0.01), "weights": (0.1, 0.1), "alphas": (1.0, 1.0)}
+FAST: Tolerances = {"losses": (0.01, 0.01), "weights": (0.1, 0.1), "alphas": (1.0, 1.0)}
+
+#: The same over text, several times what PyTorch's float32 was seen away from its own float64 over
+#: twelve batches at the tiny size, 3e-7 in weights and 2e-6 in alphas, and over six of first order
+#: at H=128, up to 3e-4 and 4e-5. So tight because some matrices of the derived
+#: cell give less than 1e-3 of the gradient.
+TEXT_TOLERANCES: Tolerances = {
+    "losses": (1e-6, 1e-5),
+    "weights": (1e-5, 2e-3),
+    "alphas": (1e-5, 1e-3),
+}
+#: Second order over text: alphas 2e-5 away at the tiny size, up to 1e-2 at H=128, where a
+#: difference grows over 35 steps, and is magnified. Of the paper's step PyTorch's float32 was 1e-2
+#: (weights) and 8e-2 (alphas) away from its float64, and with the texts in another order 2e-2 and
+#: 1e-1; ours 8e-5 and 2e-2.
+TEXT_SECOND_ORDER: Tolerances = {
+    "losses": (1e-6, 1e-5),
+    "weights": (1e-5, 5e-2),
+    "alphas": (3e-4, 2e-1),
+}
+#: Of pydarts-fast over text: within 4e-4 (weights) and 4e-2 (alphas) at the tiny size. At H=128 the
+#: weights were 1e-2 to 6e-1 away, being those before alphas moved by ten times the rate over
+#: images, and the one-sided difference 0.1 to 0.9, mostly in length: cosines of 0.92 to 0.997.
+TEXT_FAST: Tolerances = {"losses": (1e-5, 1e-3), "weights": (1e-2, 1.0), "alphas": (0.2, 1.5)}
 
 
 class Failed(RuntimeError):
@@ -206,6 +231,14 @@ def compare(
     return errors
 
 
+def tolerances(kind: str, name: str) -> Tolerances:
+    """Return how far a contender may be from PyTorch in a kind of case."""
+    if name == "pydarts-fast":
+        return {"second_order": FAST, "text_second_order": TEXT_FAST}[kind]
+    own = {"second_order": SECOND_ORDER, "text_second_order": TEXT_SECOND_ORDER}
+    return own.get(kind, TEXT_TOLERANCES if kind.startswith("text_") else TOLERANCES)
+
+
 def verify(
     case: Case, name: str, errors: Mapping[str, float], layouts: Mapping[str, float]
 ) -> None:
@@ -216,20 +249,15 @@ def verify(
     case, name
         What deviates.
     errors, layouts : mapping
-        From `compare`: of the contender, and of PyTorch's other layout.
+        From `compare`: of the contender, and of PyTorch's other layout (over text there is none).
 
     Raises
     ------
     Failed
         Names what is beyond its tolerance.
     """
-    tolerances = dict(TOLERANCES)
-    if case.kind == "second_order":
-        tolerances["alphas"] = SECOND_ORDER_ALPHAS
-    if name == "pydarts-fast":
-        tolerances = FAST
     for what, error in errors.items():
-        tiny, own = tolerances[what]
+        tiny, own = tolerances(case.kind, name)[what]
         tolerance = tiny if case == case.quick() else max(own, 3 * layouts.get(what, 0.0))
         if not error <= tolerance:
             raise Failed(f"{name}'s {what} deviate by {error:.1e} at {case.size}")

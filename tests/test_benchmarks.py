@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,20 @@ sys.path.append(str(ROOT))  # at the end: the installed pydarts must win over th
 import pydarts  # noqa: E402
 from benchmarks import cases  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
-from benchmarks.cases import CASES, PAPER, SMALL, TINY, Case, select, sweep  # noqa: E402
+from benchmarks.cases import (  # noqa: E402
+    CASES,
+    PAPER,
+    SMALL,
+    TEXT,
+    TINY,
+    Case,
+    ImageCase,
+    TextCase,
+    from_fields,
+    select,
+    sweep,
+)
+from benchmarks.contenders import CONTENDERS  # noqa: E402
 from benchmarks.measure import Failed, Result, Spread, compare, measure, verify  # noqa: E402
 from benchmarks.report import Report, machine, number, table  # noqa: E402
 
@@ -70,7 +85,7 @@ def test_flops_of_operations_by_hand() -> None:
 
 def test_flops_of_derived_networks_by_hand() -> None:
     # Two cells are both reductions, in DARTS_V2 of pools and identities: 5x5 to 3x3 to 2x2.
-    case = Case("", "derived", channels=2, batch=3, side=5, cells=2, in_channels=4)
+    case = ImageCase("", "derived", channels=2, batch=3, side=5, cells=2, in_channels=4)
     stem = 2 * 75 * 9 * 4 * 6
     preprocess = 2 * 75 * (6 + 6) * 4 + 2 * 27 * (6 + 16) * 8
     assert case.forward_flops() == stem + preprocess
@@ -80,8 +95,57 @@ def test_flops_of_derived_networks_by_hand() -> None:
     assert replace(case, cells=3).forward_flops() == stem + preprocess + normal
 
 
+def test_flops_over_text_by_hand() -> None:
+    # A word of H=128, V=100: 256 to 256, 36 edges of 128 to 256, 128 to 100.
+    word = 2 * (256 * 256 + 36 * 128 * 256 + 128 * 100)
+    assert TEXT.forward_flops() == 64 * 35 * word == 5_635_768_320
+    assert TEXT.flops() == 13 * TEXT.forward_flops()
+    assert TEXT.flops(fast=True) == 8 * TEXT.forward_flops()
+    first = by_name("text_first_order")
+    assert first.flops() == 5 * first.forward_flops() == 5 * TEXT.forward_flops()
+    # The derived cell has one edge a node.
+    word = 2 * (512 * 512 + 8 * 256 * 512 + 256 * 100)
+    derived = by_name("text_derived")
+    assert derived.flops() == 3 * derived.forward_flops() == 3 * 64 * 35 * word
+    # Halving the batch or the segment halves the arithmetic, the vocabulary counts at every word.
+    assert replace(TEXT, batch=32).flops() == replace(TEXT, steps=70, batch=16).flops()
+    more = replace(TEXT, vocab=101).forward_flops() - TEXT.forward_flops()
+    assert more == 2 * 64 * 35 * 128
+
+
+def test_text_cases() -> None:
+    paper = by_name("text_second_order_paper")
+    assert paper.size == "H=300 B=256 T=35 V=10000"
+    assert paper.quick().size == "H=16 B=16 T=5 V=20"
+    assert paper.quick() == paper.quick().quick()
+    # No dropout of any kind: whatever a network can drop is named, and 0.
+    net = pydarts.RecurrentSupernet(**paper.quick().network)
+    assert (net.vocab, net.hidden) == (20, 16)
+    options = inspect.signature(pydarts.RecurrentSupernet).parameters
+    dropouts = {name for name in options if name.startswith("dropout")}
+    assert paper.network == {"vocab": 10000, "hidden": 300, **dict.fromkeys(dropouts, 0.0)}
+
+
+def test_every_case_has_its_contenders() -> None:
+    for case in CASES:
+        names = {name for name, kind in CONTENDERS.items() if case.kind in kind.cases} - {"sgemm"}
+        assert {"pydarts", "torch"} <= names
+        assert ("torch-channels-last" in names) == isinstance(case, ImageCase)
+        assert ("pydarts-fast" in names) == case.kind.endswith("second_order")
+        assert not (isinstance(case, TextCase) and "pydarts-recompute" in names)
+    with pytest.raises(TypeError, match="nothing to build for TextCase"):
+        CONTENDERS["torch-channels-last"].build(TEXT, 1)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
+def test_cases_pass_to_another_process(case: Case) -> None:
+    assert from_fields(json.loads(json.dumps(asdict(case)))) == case
+
+
 def test_the_plain_data_is_that_of_pydarts() -> None:
     assert pydarts.Genotype(**cases.DARTS_V2) == pydarts.DARTS_V2
+    recurrent = pydarts.RecurrentGenotype(**cases.RECURRENT_DARTS_V2)
+    assert recurrent == pydarts.RECURRENT_DARTS_V2
     assert pydarts.genotype.OPERATIONS == cases.OPERATIONS
 
 
@@ -98,6 +162,13 @@ def test_the_parent_imports_neither_contender() -> None:
 def test_select() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
     assert [case.name for case in select(["*_tiny", "derived"])] == ["second_order_tiny", "derived"]
+    text = ["text_second_order", "text_second_order_paper", "text_first_order", "text_derived"]
+    assert [case.name for case in select(["text*"])] == text
+    assert [case.name for case in select(["second_order*"])] == [
+        "second_order_small",
+        "second_order_paper",
+        "second_order_tiny",
+    ]
     with pytest.raises(ValueError, match=r"`--case` \(='third\*'\) is none of second_order_small"):
         select(["derived", "third*"])
 
@@ -169,6 +240,21 @@ def test_table_leaves_empty_columns_out() -> None:
     assert first == "| max_pool_3x3 | C=16 B=64 32×32 | 1.00 (1.00–1.00) | – | 1.00 |"
 
 
+def test_table_of_what_has_one_layout() -> None:
+    seconds = {"pydarts": [0.5], "pydarts-fast": [0.25], "torch": [2.0]}
+    memory = {"pydarts": 100_000_000, "pydarts-fast": 100_000_000, "torch": 400_000_000}
+    text = Result(TEXT, 2, seconds, memory, {"pydarts": 1e-5, "pydarts-fast": 0.5})
+    header, _, first, second = table([text], {2: 200e9}).splitlines()
+    assert "channels-last" not in header
+    assert first.startswith("| text_second_order | H=128 B=64 T=35 V=100 | 500 (500–500) | 2,000 ")
+    assert first.endswith("| 4.00× (4.00–4.00) | 147 | 73 % | 100 | 400 | 4.00× | 1e-05 |")
+    assert second.startswith("| text_second_order, fast |")
+    assert second.endswith("| 5e-01 |")
+    # Beside images, its layout that is not there is left blank.
+    *_, last, _ = table([RESULT, text], {2: 200e9}).splitlines()
+    assert "| 2,000 (2,000–2,000) | – | 4.00×" in last
+
+
 def test_compare_and_verify() -> None:
     expected = {"losses": np.float32([3.0, 4.0]), "alphas": np.float32([0.0, 2.0])}
     actual = {"losses": np.float32([3.0, 4.0]), "alphas": np.float32([0.0, 2.1])}
@@ -186,10 +272,30 @@ def test_compare_and_verify() -> None:
         compare("pydarts", {**actual, "losses": np.zeros(1)}, expected)
 
 
+def test_verify_over_text() -> None:
+    tiny, derived = TEXT.quick(), by_name("text_derived")
+    verify(tiny, "pydarts", {"losses": 9e-7, "weights": 9e-6, "alphas": 2.9e-4}, {})
+    verify(TEXT, "pydarts", {"losses": 9e-6, "weights": 4e-2, "alphas": 1.9e-1}, {})
+    verify(tiny, "pydarts-fast", {"losses": 9e-6, "weights": 9e-3, "alphas": 0.1}, {})
+    verify(derived, "pydarts", {"losses": 9e-6, "weights": 1.9e-3}, {})
+    for case, what, error in (
+        (tiny, "weights", 1.1e-5),
+        (tiny, "alphas", 3.1e-4),
+        (by_name("text_first_order").quick(), "alphas", 1.1e-5),
+        (TEXT, "alphas", 2.1e-1),
+        (derived, "weights", 2.1e-3),
+    ):
+        with pytest.raises(Failed, match=f"pydarts's {what} deviate by .* at H="):
+            verify(case, "pydarts", {what: error}, {})
+    with pytest.raises(Failed, match="pydarts-fast's weights deviate"):
+        verify(tiny, "pydarts-fast", {"weights": 1.1e-2}, {})
+
+
 def test_report_is_saved_and_drawn(tmp_path: Path) -> None:
     points = [replace(RESULT, case=case) for case in sweep("batch")]
     report = Report("python -m benchmarks", 2, 3, machine(), {"pydarts": "1"}, {2: 200e9})
-    report.results, report.sweep = [RESULT], points
+    text = Result(TEXT, 2, {"pydarts": [0.5], "torch": [2.0]}, {}, {"pydarts": 1e-5})
+    report.results, report.sweep = [RESULT, text], points
     report.save(tmp_path)
     assert "sgemm on 2 threads: 200 GFLOP/s" in (tmp_path / "results.md").read_text("utf-8")
     assert '"gflops": 62.6' in (tmp_path / "results.json").read_text("utf-8")
@@ -200,8 +306,9 @@ def test_report_is_saved_and_drawn(tmp_path: Path) -> None:
     }
 
 
-def test_ours_runs_in_its_own_process() -> None:
-    result, versions = measure(TINY.quick(), ["pydarts"], threads=1, rounds=2, seconds=0)
+@pytest.mark.parametrize("case", [TINY, TEXT], ids=["images", "text"])
+def test_ours_runs_in_its_own_process(case: Case) -> None:
+    result, versions = measure(case.quick(), ["pydarts"], threads=1, rounds=2, seconds=0)
     assert len(result.seconds["pydarts"]) == 2
     assert 0 < result.memory["pydarts"] < 100e6 or os.name == "nt"
     assert versions["pydarts"] == pydarts.__version__

@@ -11,7 +11,17 @@ import pytest
 from benchmarks import contenders
 from benchmarks.__main__ import main
 
-NAMES = ["second_order_tiny", "derived", "mixed_operation", "skip_connect"]
+# In the order of `benchmarks.cases.CASES`.
+NAMES = [
+    "second_order_tiny",
+    "derived",
+    "mixed_operation",
+    "skip_connect",
+    "text_second_order",
+    "text_second_order_paper",
+    "text_first_order",
+    "text_derived",
+]
 
 
 def test_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
