@@ -90,10 +90,9 @@ class TextRun(Run):
         text += ", ".join(f"{len(sizes[use]):,} to {use}" for use in rest)
         say(textwrap.fill(f"{text}; vocabulary: {len(corpus.vocabulary):,}", 79))
         if corpus.unknown_test:
-            share = corpus.unknown_test / len(corpus.test)
             say(
-                f"The vocabulary lacks {corpus.unknown_test:,} {units} of the test text"
-                f" ({share:.1%}): <unk>."
+                f"{corpus.unknown_test:,} of {len(corpus.test):,} {units} of the test text are"
+                " unknown and count as <unk>."
             )
         return corpus
 
@@ -129,7 +128,7 @@ class TextRun(Run):
         self.record["test_perplexity"], self.record["unigram_perplexity"] = perplexity, plain
         unseen = f"{len(corpus.test):,} test {_UNITS[level]}, which nothing was learned from"
         say(f"Perplexity on {unseen}: {_shown(perplexity)}")
-        say(f"Of a unigram model, which knows no more than frequencies: {_shown(plain)}\n")
+        say(f"That of a unigram model, which knows only how frequent each is: {_shown(plain)}\n")
         text = model.sample(length=_SAMPLE[level], seed=model.config.seed)
         say("A sample, drawn at temperature 1:\n")
         say(_indented(_printable(text)) + "\n")

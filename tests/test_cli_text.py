@@ -121,7 +121,7 @@ class TestSearch:
         assert summary["num_weights"] == model.num_weights
         for words, name in (
             (f"Perplexity on {len(corpus.test)} test characters, which", "test_perplexity"),
-            ("Of a unigram model", "unigram_perplexity"),
+            ("That of a unigram model", "unigram_perplexity"),
             ("Perplexity on the validation text", "valid_perplexity"),
         ):
             assert re.search(rf"^{words}.*: {summary[name]:.2f}\b", shown.out, re.MULTILINE)
@@ -154,7 +154,7 @@ class TestSearch:
         assert cli.main(["search-text", folder, "--out", str(out), *TINY]) == 0
         shown = " ".join(capsys.readouterr().out.split())
         assert "480 words to learn from, 80 to validate on, 86 to test on; vocabulary: 14" in shown
-        assert "The vocabulary lacks 2 words of the test text (2.3%)" in shown
+        assert "2 of 86 words of the test text are unknown and count as <unk>." in shown
         summary = json.loads((out / "summary.json").read_text())
         assert summary["level"] == "word"
         assert (summary["unknown_train"], summary["unknown_test"]) == (0, 2)
@@ -376,8 +376,8 @@ class TestSample:
         for prompt, gap in (("the old", " "), ("the old ", ""), ("the old\n", "")):
             assert cli.main(["sample", out, "--seed", "0", "--prompt", prompt]) == 0
             drawn = model.sample(prompt, 60, seed=0)
-            if not drawn.startswith("\n"):
-                assert capsys.readouterr().out == f"{prompt}{gap}{drawn}\n"
+            between = "" if drawn.startswith("\n") else gap
+            assert capsys.readouterr().out == f"{prompt}{between}{drawn}\n"
 
     @pytest.mark.parametrize(
         ("options", "words"),
@@ -492,7 +492,7 @@ class TestBadInput:
             (b"ab", "data.txt (='ab') has 2 characters, too few"),
             (
                 b"a b c d e f",
-                "data.txt: the text to validate on must have at least 3 characters, not 1",
+                "the text to validate on must have at least 3 characters, not 1",
             ),
             (b"caf\xe9 " * 50, "data.txt is not UTF-8: byte 0xe9 at offset 3"),
         ],
