@@ -90,8 +90,10 @@ def build_pydarts(
     return partial(step, train=train, valid=valid, lr=LR), check
 
 
-def build_torch(case: ImageCase, threads: int, channels_last: bool = False) -> Contender:
-    """Build the reference in one of the two memory layouts."""
+def build_torch(
+    case: ImageCase, threads: int, channels_last: bool = False, shortcuts: bool = False
+) -> Contender:
+    """Build the reference in one of the two memory layouts, or as pydarts-fast is to compute."""
     import torch
     from torch import Tensor, nn
 
@@ -162,7 +164,8 @@ def build_torch(case: ImageCase, threads: int, channels_last: bool = False) -> C
 
     supernet = prepared(reference.Supernet(**case.network))
     reference.set_alphas(supernet, seeded_alphas(numpy(supernet.alphas.items())))
-    step = reference.SearchStep(supernet, order=2 if case.kind == "second_order" else 1)
+    order = 2 if case.kind == "second_order" else 1
+    step = reference.SearchStep(supernet, order=order, shortcuts=shortcuts)
 
     def check(info: Any) -> dict[str, Array]:
         moments = ((n, step.alphas.state[a]["exp_avg"]) for n, a in supernet.alphas.items())

@@ -72,8 +72,8 @@ def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
     return partial(step, **batches, lr=LR), check
 
 
-def build_torch(case: TextCase, threads: int) -> Contender:
-    """Build the reference; of memory layouts there is only one."""
+def build_torch(case: TextCase, threads: int, shortcuts: bool = False) -> Contender:
+    """Build the reference; of memory layouts there is only one. See `build_images.build_torch`."""
     import torch
     from torch import Tensor, nn
 
@@ -128,6 +128,7 @@ def build_torch(case: TextCase, threads: int) -> Contender:
         weight_decay=decay,
         clip=CLIP,
         slowness=SLOWNESS,
+        shortcuts=shortcuts,
     )
 
     def check(info: Any) -> dict[str, Array]:

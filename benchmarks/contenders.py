@@ -97,6 +97,13 @@ CONTENDERS = {
     "torch": Kind(
         "benchmarks.reference", (*IMAGES, *TEXT), build_images.build_torch, build_text.build_torch
     ),
+    # Not timed: what pydarts-fast is compared with.
+    "torch-fast": Kind(
+        "benchmarks.reference",
+        (),
+        partial(build_images.build_torch, shortcuts=True),
+        partial(build_text.build_torch, shortcuts=True),
+    ),
     "torch-channels-last": Kind(
         "benchmarks.reference", IMAGES, partial(build_images.build_torch, channels_last=True)
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,19 @@ def _moved(weights: Weights, step: float, direction: Weights) -> Weights:
     return {name: w + step * direction[name] for name, w in weights.items()}
 
 
+class _Derivatives(NamedTuple):
+    """What a step of the alphas sees.
+
+    ``valid_loss`` is the loss that is differentiated, at w or w', ``alphas`` its gradient by
+    them, ``train_loss`` and ``weights`` are loss and gradient of the virtual step (order 2).
+    """
+
+    valid_loss: Tensor
+    alphas: dict[str, Tensor]
+    train_loss: Tensor | None = None
+    weights: Weights | None = None
+
+
 def _differentiate(
     net: Supernet,
     train: Batch,
@@ -43,20 +57,25 @@ def _differentiate(
     momentum_buffer: Mapping[str, Tensor] | None,
     weight_decay: float,
     epsilon: float,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the validation loss that is differentiated, at w or w', and its alpha gradient."""
+    shortcuts: bool = False,
+) -> _Derivatives:
     parameters: Weights = dict(net.named_parameters())
     w = {name: p.detach() for name, p in parameters.items()}
     alphas = tuple(net.alphas.values())
     if order == 1:
         loss = _loss(net, w, valid)
-        return loss.detach(), dict(zip(net.alphas, _gradient(loss, alphas), strict=True))
+        return _Derivatives(
+            loss.detach(), dict(zip(net.alphas, _gradient(loss, alphas), strict=True))
+        )
     if order != 2:
         raise ValueError(f"`order` (={order}) must be 1 or 2")
 
     # The virtual step w' = w - eta (momentum buffer + gradient + decay).
-    grads = _gradient(_loss(net, parameters, train), tuple(parameters.values()))
-    direction = {name: g + weight_decay * w[name] for name, g in zip(w, grads, strict=True)}
+    train_loss = _loss(net, parameters, train)
+    grads = _gradient(train_loss, (*parameters.values(), *(alphas if shortcuts else ())))
+    at_w = grads[len(w) :]
+    train_gradient = dict(zip(w, grads, strict=False))
+    direction = {name: g + weight_decay * w[name] for name, g in train_gradient.items()}
     if momentum_buffer is not None:
         direction = _moved(direction, momentum, dict(momentum_buffer))
     virtual = {name: p.requires_grad_() for name, p in _moved(w, -eta, direction).items()}
@@ -67,18 +86,19 @@ def _differentiate(
     v = dict(zip(w, grads, strict=False))
     explicit = grads[len(w) :]
 
-    # Implicit part: central difference of dL_train/dalpha along v, divided by 2 eps as a whole.
+    # Implicit part: central difference of dL_train/dalpha along v, divided by 2 eps as a whole;
+    # or the one-sided one, from w.
     norm = float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in v.values()])))
     if not 0.0 < norm < float("inf"):
         raise FloatingPointError(f"norm of the validation gradient is {norm}")
     eps = epsilon / norm
     plus = _gradient(_loss(net, _moved(w, eps, v), train), alphas)
-    minus = _gradient(_loss(net, _moved(w, -eps, v), train), alphas)
+    minus = at_w if shortcuts else _gradient(_loss(net, _moved(w, -eps, v), train), alphas)
     gradient = {
-        name: g - eta * (p - m) / (2.0 * eps)
+        name: g - eta * (p - m) / (eps if shortcuts else 2.0 * eps)
         for name, g, p, m in zip(net.alphas, explicit, plus, minus, strict=True)
     }
-    return loss.detach(), gradient
+    return _Derivatives(loss.detach(), gradient, train_loss.detach(), train_gradient)
 
 
 def arch_gradient(
@@ -115,10 +135,9 @@ def arch_gradient(
         Numerator of the half-width.
     """
     with frozen_statistics(net):
-        _, gradient = _differentiate(
+        return _differentiate(
             net, train, valid, order, eta, momentum, momentum_buffer, weight_decay, epsilon
-        )
-    return gradient
+        ).alphas
 
 
 @dataclass(frozen=True)
@@ -148,6 +167,9 @@ class SearchStep:
         Largest norm of the gradient of w.
     alpha_lr, alpha_betas, alpha_weight_decay
         Adam's settings; the decay is added to the gradient.
+    shortcuts : bool
+        Of order 2: the difference is from w to w + eps v, and w steps by the gradient of the
+        virtual step, at the alphas before their step.
     """
 
     def __init__(
@@ -161,8 +183,10 @@ class SearchStep:
         alpha_betas: tuple[float, float] = (0.5, 0.999),
         alpha_weight_decay: float = 1e-3,
         epsilon: float = 0.01,
+        shortcuts: bool = False,
     ) -> None:
         self.net, self.order, self.momentum = net, order, momentum
+        self.shortcuts = shortcuts
         self.weight_decay, self.clip, self.epsilon = weight_decay, clip, epsilon
         self._parameters = dict(net.named_parameters())
         self.weights = torch.optim.SGD(
@@ -186,7 +210,7 @@ class SearchStep:
     def __call__(self, train: Batch, valid: Batch, lr: float) -> StepInfo:
         """Move the alphas on ``valid``, then w on ``train`` with rate ``lr``."""
         with frozen_statistics(self.net):
-            valid_loss, gradient = _differentiate(
+            found = _differentiate(
                 self.net,
                 train,
                 valid,
@@ -196,11 +220,25 @@ class SearchStep:
                 self.momentum_buffer,
                 self.weight_decay,
                 self.epsilon,
+                self.shortcuts,
             )
         for name, alpha in self.net.alphas.items():
-            alpha.grad = gradient[name]
+            alpha.grad = found.alphas[name]
         self.alphas.step()
+        train_loss = self._weight_gradient(train, found)
+        norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.clip)
+        self.weights.param_groups[0]["lr"] = lr
+        self.weights.step()
+        return StepInfo(train_loss.item(), found.valid_loss.item(), float(norm))
 
+    def _weight_gradient(self, train: Batch, found: _Derivatives) -> Tensor:
+        """Set the gradient by which w steps, and return the loss."""
+        if self.shortcuts:
+            assert found.weights is not None
+            assert found.train_loss is not None
+            for name, parameter in self._parameters.items():
+                parameter.grad = found.weights[name].clone()
+            return found.train_loss
         # Only w is wanted from here: an alpha that asks for no gradient costs none.
         for alpha in self.net.alphas.values():
             alpha.requires_grad_(False)
@@ -210,7 +248,4 @@ class SearchStep:
         torch.autograd.backward(train_loss)
         for alpha in self.net.alphas.values():
             alpha.requires_grad_()
-        norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.clip)
-        self.weights.param_groups[0]["lr"] = lr
-        self.weights.step()
-        return StepInfo(train_loss.item(), valid_loss.item(), float(norm))
+        return train_loss.detach()

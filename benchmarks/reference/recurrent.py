@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -339,6 +340,21 @@ def _clipped(gradient: Weights, clip: float) -> tuple[Weights, float]:
     return {name: min(1.0, coefficient) * g for name, g in gradient.items()}, coefficient
 
 
+class _Derivatives(NamedTuple):
+    """What a step of the alphas sees.
+
+    Loss and last state of the validation pass, at w or w', and the gradient of that loss by the
+    alphas; of order 2 also loss, last state and gradient (not clipped) of the virtual step.
+    """
+
+    valid_loss: Tensor
+    valid_last: Tensor
+    alphas: dict[str, Tensor]
+    train_loss: Tensor | None = None
+    train_last: Tensor | None = None
+    weights: Weights | None = None
+
+
 def _differentiate(
     net: RecurrentSupernet,
     train: Batch,
@@ -354,8 +370,8 @@ def _differentiate(
     virtual_embedding: str,
     epsilon: float,
     masks: DrawMasks | None,
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Return loss, last state and alpha gradient of the validation pass, at w or w'."""
+    shortcuts: bool = False,
+) -> _Derivatives:
     if clip_coef not in ("original", "capped"):
         raise ValueError(f"`clip_coef` (={clip_coef!r}) must be 'original' or 'capped'")
     if virtual_embedding not in ("moved", "original"):
@@ -365,14 +381,17 @@ def _differentiate(
     alphas = tuple(net.alphas.values())
     if order == 1:
         loss, last = _loss(net, w, valid, hidden[1], masks)
-        return loss.detach(), last, dict(zip(net.alphas, _gradient(loss, alphas), strict=True))
+        by_alphas = dict(zip(net.alphas, _gradient(loss, alphas), strict=True))
+        return _Derivatives(loss.detach(), last, by_alphas)
     if order != 2:
         raise ValueError(f"`order` (={order}) must be 1 or 2")
 
     # The virtual step w' = w - eta (momentum buffer + clipped gradient + decay).
-    loss, _ = _loss(net, parameters, train, hidden[0], masks)
-    grads = _gradient(loss, tuple(parameters.values()))
-    direction, coefficient = _clipped(dict(zip(w, grads, strict=True)), clip)
+    train_loss, train_last = _loss(net, parameters, train, hidden[0], masks)
+    grads = _gradient(train_loss, (*parameters.values(), *(alphas if shortcuts else ())))
+    at_w = grads[len(w) :]
+    train_gradient = dict(zip(w, grads, strict=False))
+    direction, coefficient = _clipped(train_gradient, clip)
     direction = _moved(direction, weight_decay, w)
     if momentum_buffer is not None:
         direction = _moved(direction, momentum, dict(momentum_buffer))
@@ -387,19 +406,24 @@ def _differentiate(
     v, _ = _clipped(dict(zip(w, grads, strict=False)), clip)
     explicit = grads[len(w) :]
 
-    # Implicit part: central difference of dL_train/dalpha along v, divided by 2 eps as a whole.
+    # Implicit part: central difference of dL_train/dalpha along v, divided by 2 eps as a whole;
+    # or the one-sided one, from w.
     norm = _norm(v)
     if not 0.0 < norm < float("inf"):
         raise FloatingPointError(f"norm of the validation gradient is {norm}")
     eps = epsilon / norm
     plus = _gradient(_loss(net, _moved(w, eps, v), train, hidden[0], masks)[0], alphas)
-    minus = _gradient(_loss(net, _moved(w, -eps, v), train, hidden[0], masks)[0], alphas)
+    minus = at_w
+    if not shortcuts:
+        minus = _gradient(_loss(net, _moved(w, -eps, v), train, hidden[0], masks)[0], alphas)
     scale = eta * (coefficient if clip_coef == "original" else min(1.0, coefficient))
     gradient = {
-        name: g - scale * (p - m) / (2.0 * eps)
+        name: g - scale * (p - m) / (eps if shortcuts else 2.0 * eps)
         for name, g, p, m in zip(net.alphas, explicit, plus, minus, strict=True)
     }
-    return loss.detach(), last, gradient
+    return _Derivatives(
+        loss.detach(), last, gradient, train_loss.detach(), train_last, train_gradient
+    )
 
 
 def recurrent_arch_gradient(
@@ -469,7 +493,7 @@ def recurrent_arch_gradient(
             virtual_embedding,
             epsilon,
             masks,
-        )[2]
+        ).alphas
 
 
 @dataclass(frozen=True)
@@ -501,6 +525,9 @@ class RecurrentSearchStep:
         Adam's settings; the decay is added to the gradient.
     activation, slowness : float
         Of `LanguageModel.regularised_loss`, in the w step only.
+    shortcuts : bool
+        Of order 2: the difference is from w to w + eps v, and w steps by the gradient of the
+        virtual step, which is not regularised and at the alphas before their step.
     """
 
     def __init__(
@@ -518,8 +545,10 @@ class RecurrentSearchStep:
         virtual_embedding: str = "moved",
         epsilon: float = 0.01,
         masks: DrawMasks | None = None,
+        shortcuts: bool = False,
     ) -> None:
         self.net, self.order, self.weight_decay, self.clip = net, order, weight_decay, clip
+        self.shortcuts = shortcuts
         self.activation, self.slowness = activation, slowness
         self.clip_coef, self.virtual_embedding = clip_coef, virtual_embedding
         self.epsilon, self.masks = epsilon, masks
@@ -537,7 +566,7 @@ class RecurrentSearchStep:
     ) -> RecurrentStepInfo:
         """Move the alphas on ``valid``, then w on ``train``, both with the rate ``lr`` of w."""
         with frozen_statistics(self.net):
-            valid_loss, valid_hidden, gradient = _differentiate(
+            found = _differentiate(
                 self.net,
                 train,
                 valid,
@@ -552,21 +581,39 @@ class RecurrentSearchStep:
                 self.virtual_embedding,
                 self.epsilon,
                 self.masks,
+                self.shortcuts,
             )
         for name, alpha in self.net.alphas.items():
-            alpha.grad = gradient[name]
+            alpha.grad = found.alphas[name]
         self.alphas.step()
-
-        x, y = train
-        masks = None if self.masks is None else self.masks(x.shape[1])
-        self.weights.zero_grad()
-        regularised, train_loss, last = self.net.losses(
-            x, y, hidden[0], masks, self.activation, self.slowness
-        )
-        torch.autograd.backward(regularised, inputs=self._parameters)
+        train_loss, last = self._weight_gradient(train, hidden[0], found)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.clip)
         self.weights.param_groups[0]["lr"] = lr
         self.weights.step()
         return RecurrentStepInfo(
-            train_loss.item(), valid_loss.item(), float(norm), last.detach(), valid_hidden
+            train_loss.item(),
+            found.valid_loss.item(),
+            float(norm),
+            last.detach(),
+            found.valid_last,
         )
+
+    def _weight_gradient(
+        self, train: Batch, hidden: Tensor, found: _Derivatives
+    ) -> tuple[Tensor, Tensor]:
+        """Set the gradient by which w steps, and return loss and last state."""
+        if self.shortcuts:
+            assert found.weights is not None
+            assert found.train_loss is not None
+            assert found.train_last is not None
+            for parameter, gradient in zip(self._parameters, found.weights.values(), strict=True):
+                parameter.grad = gradient.clone()
+            return found.train_loss, found.train_last
+        x, y = train
+        masks = None if self.masks is None else self.masks(x.shape[1])
+        self.weights.zero_grad()
+        regularised, train_loss, last = self.net.losses(
+            x, y, hidden, masks, self.activation, self.slowness
+        )
+        torch.autograd.backward(regularised, inputs=self._parameters)
+        return train_loss, last

@@ -37,5 +37,5 @@ def test_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert result["seconds"].keys() == expected
         assert f"| {result['case']['name']} |" in output
         for name, deviation in result["deviations"].items():
-            assert deviation < (1 if name == "pydarts-fast" else 1e-2), name
+            assert deviation < 1e-2, name
         assert result["pydarts"]["pydarts"]["ratio"]["median"] > 0
