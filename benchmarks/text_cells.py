@@ -24,7 +24,7 @@ from pydarts.genotype import RECURRENT_OPERATIONS
 from pydarts.language_model import LanguageModel, derived_network
 from pydarts.recurrent import TextNetwork
 from pydarts.search_text import EVALUATION_BATCH
-from pydarts.text import Corpus, batchify, segments
+from pydarts.text import Corpus, batchify, segments, unigram_perplexity
 from pydarts.train_text import fit
 
 
@@ -34,12 +34,6 @@ def random_cell(seed: int) -> RecurrentGenotype:
     names = RECURRENT_OPERATIONS[1:]
     nodes = [(names[rng.integers(len(names))], int(rng.integers(i + 1))) for i in range(8)]
     return RecurrentGenotype(nodes, range(1, 9))
-
-
-def unigram(corpus: Corpus) -> float:
-    """Perplexity by the frequencies of the training text, one added to each count."""
-    counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary)) + 1.0
-    return float(np.exp(-np.log(counts / counts.sum())[corpus.test].mean()))
 
 
 def networks(
@@ -140,7 +134,9 @@ def main() -> None:
     found = RecurrentGenotype.from_json(args.genotype.read_text(encoding="utf-8"))
     print(f"{args.seconds:g} s each, hidden {config.hidden}, {len(corpus.train):,} characters\n")
     print("| model | weights | epochs | perplexity a character |\n|---|--:|--:|--:|")
-    print(f"| unigram | {len(corpus.vocabulary)} | – | {unigram(corpus):.2f} |", flush=True)
+    vocab = len(corpus.vocabulary)
+    plain = unigram_perplexity(corpus.train, corpus.test, vocab)
+    print(f"| unigram | {vocab} | – | {plain:.2f} |", flush=True)
     for name, net in networks(found, corpus, config, args.random):
         model = LanguageModel(net, corpus.vocabulary, dataclasses.replace(config))
         fit(model, corpus, progress=False)

@@ -189,7 +189,8 @@ class BilevelStep:
     epsilon : of the finite difference.
     hvp : ``"central"`` or ``"forward"``, as in `arch_gradient`.
     reuse_gradient : step the weights with the gradient that the virtual step was made with, at the
-        alphas before their step: one pass of five less. Second order only.
+        alphas before their step: one pass of five less. Second order only. Over text that gradient
+        is not regularised.
     clip_coef, virtual_embedding : recurrent only, as in `arch_gradient`.
     activation, slowness : recurrent only: weights of ``mean(output^2)`` and of
         ``mean((h_t - h_{t-1})^2)`` in what the weights descend; by default 0 and 1e-3.

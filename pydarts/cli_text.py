@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import sys
 import textwrap
@@ -13,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pydarts.cli_run import Run
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
 from pydarts.console import DONE, named_as_options, note, say
@@ -23,7 +19,7 @@ from pydarts.engine import integer
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel
 from pydarts.search_text import TextSearchResult, search_text
-from pydarts.text import Corpus, Level, load_corpus
+from pydarts.text import Corpus, Level, default_level, load_corpus, unigram_perplexity
 from pydarts.train_text import train_text
 
 _UNITS = {"char": "characters", "word": "words"}
@@ -77,7 +73,7 @@ class TextRun(Run):
         path = None if args.data is None else Path(args.data).expanduser()
         if path is not None and not path.is_file() and not path.is_dir():
             raise FileNotFoundError(f"{args.data!r} is neither a file nor a folder")
-        level: Level = args.level or ("word" if path is not None and path.is_dir() else "char")
+        level: Level = args.level or default_level(path)
         with named_as_options():
             corpus = load_corpus(path, level=level, max_vocab=args.max_vocab)
         sizes = {"learn from": corpus.train, "validate on": corpus.valid, "test on": corpus.test}
@@ -155,15 +151,6 @@ class TextRun(Run):
             f"To let it write: {shlex.join(['pydarts', 'sample', str(out)])}",
             f"To use it in Python: pydarts.LanguageModel.load({str(out / 'model')!r})",
         ]
-
-
-def unigram_perplexity(train: NDArray[np.int32], tokens: NDArray[np.int32], vocab: int) -> float:
-    """Perplexity of ``tokens`` where each is as likely as it is frequent in ``train``.
-
-    One is added to every count, so that nothing is impossible: ``p(t) = (n_t + 1) / (N + vocab)``.
-    """
-    counts = np.bincount(train, minlength=vocab) + 1.0
-    return math.exp(-float(np.log(counts / counts.sum())[tokens].mean()))
 
 
 # Samples

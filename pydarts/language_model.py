@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from numpy.typing import NDArray
 
 from pydarts.config import TextTrainConfig
 from pydarts.genotype import RecurrentGenotype
-from pydarts.model import read_state
+from pydarts.model_files import described, find_model, load_weights, read_weights, write_model
 from pydarts.recurrent import RecurrentNetwork, TextNetwork
 from pydarts.search_text import evaluate_text
 from pydarts.text import Vocabulary
 
 _FORMAT, _VERSION = "pydarts-language-model", 1
-_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
 
 
 class LanguageModel:
@@ -123,9 +121,6 @@ class LanguageModel:
         FileExistsError
             If there is a model already and ``overwrite`` is not set.
         """
-        from safetensors.numpy import save_file
-
-        to = Path(folder)
         description = {
             "format": _FORMAT,
             "version": _VERSION,
@@ -135,12 +130,7 @@ class LanguageModel:
             "config": self.config.to_dict(),
             "history": self.history,
         }
-        for path in (to / _DESCRIPTION, to / _WEIGHTS):
-            if not overwrite and path.exists():
-                raise FileExistsError(f"{path} exists; `overwrite=True` replaces it")
-        to.mkdir(parents=True, exist_ok=True)
-        save_file(self.network.state_dict(), to / _WEIGHTS)
-        (to / _DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        write_model(folder, description, self.network, overwrite)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], *, threads: int | None = None) -> LanguageModel:
@@ -153,36 +143,18 @@ class LanguageModel:
         ValueError
             If a file is damaged or does not fit the other one; names the file.
         """
-        source = Path(folder)
-        path, weights = source / _DESCRIPTION, source / _WEIGHTS
-        for needed in (path, weights):
-            if not needed.is_file():
-                raise FileNotFoundError(f"{needed} is missing")
-        try:
-            d = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(d, dict) or d.get("format") != _FORMAT:
-                raise ValueError("it is not the description of a pydarts language model")
-            if d.get("version") != _VERSION:
-                raise ValueError(f"its version is {d.get('version')!r}, not {_VERSION}")
+        path, weights = find_model(folder)
+        with described(path, _FORMAT, _VERSION) as d:
             options = dict(d["config"])
             config = TextTrainConfig(options.pop("preset"), **options)
             genotype = RecurrentGenotype.from_json(json.dumps(d["genotype"]))
             vocabulary = Vocabulary(d["level"], d["tokens"])
             history = list(d["history"])
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-            raise ValueError(f"{path} cannot be read: {error!r}") from error
         nodes = len(genotype.recurrent)
         least = 4 * config.hidden * (len(vocabulary) + 2 * config.hidden * (nodes + 2))
-        if weights.stat().st_size < least:  # before memory is spent on what is only claimed
-            raise ValueError(
-                f"{weights} has {weights.stat().st_size} bytes; the network needs at least {least}"
-            )
-        state = read_state(weights)
+        state = read_weights(weights, least)
         net = derived_network(genotype, len(vocabulary), config, threads)
-        try:
-            net.load_state_dict(state)
-        except ValueError as error:
-            raise ValueError(f"{weights} does not fit {path}: {error}") from error
+        load_weights(net, state, weights, path)
         model = cls(net, vocabulary, config)
         model.history = history
         return model

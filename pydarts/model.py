@@ -15,10 +15,10 @@ from pydarts import _core
 from pydarts.config import TrainConfig
 from pydarts.genotype import Genotype
 from pydarts.images import Labels, Normalization, as_images, check_consistent
+from pydarts.model_files import described, find_model, load_weights, read_weights, write_model
 from pydarts.network import Network
 
 _FORMAT, _VERSION = "pydarts-model", 1
-_WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
 
 
 class Model:
@@ -113,9 +113,6 @@ class Model:
         ValueError
             If a label is of a kind that JSON cannot hold.
         """
-        from safetensors.numpy import save_file
-
-        to = Path(folder)
         net = self.network
         description = {
             "format": _FORMAT,
@@ -129,13 +126,7 @@ class Model:
             "config": self.config.to_dict(),
             "history": self.history,
         }
-        text = json.dumps(description, indent=2)
-        for path in (to / _DESCRIPTION, to / _WEIGHTS):
-            if not overwrite and path.exists():
-                raise FileExistsError(f"{path} exists; `overwrite=True` replaces it")
-        to.mkdir(parents=True, exist_ok=True)
-        save_file(net.state_dict(), to / _WEIGHTS)
-        (to / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        write_model(folder, description, net, overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, threads: int | None = None) -> Model:
@@ -148,17 +139,8 @@ class Model:
         ValueError
             If a file is damaged or does not fit the other one; names the file.
         """
-        source = Path(folder)
-        path, weights = source / _DESCRIPTION, source / _WEIGHTS
-        for needed in (path, weights):
-            if not needed.is_file():
-                raise FileNotFoundError(f"{needed} is missing")
-        try:
-            d = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(d, dict) or d.get("format") != _FORMAT:
-                raise ValueError("it is not the description of a pydarts model")
-            if d.get("version") != _VERSION:
-                raise ValueError(f"its version is {d.get('version')!r}, not {_VERSION}")
+        path, weights = find_model(folder)
+        with described(path, _FORMAT, _VERSION) as d:
             options = dict(d["config"])
             config = TrainConfig(options.pop("preset"), **options)
             genotype = Genotype.from_json(json.dumps(d["genotype"]))
@@ -175,13 +157,7 @@ class Model:
                 raise ValueError(f"{in_channels} channels but {len(normalization.mean)} means")
             sizes = (config.channels, config.cells, len(labels), in_channels)
             least = 4 * _num_weights(sizes, genotype, config)
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-            raise ValueError(f"{path} cannot be read: {error!r}") from error
-        if weights.stat().st_size < least:  # before memory is spent on what is only claimed
-            raise ValueError(
-                f"{weights} has {weights.stat().st_size} bytes; the network needs at least {least}"
-            )
-        state = read_state(weights)
+        state = read_weights(weights, least)
         net = Network(
             genotype,
             *sizes,
@@ -189,10 +165,7 @@ class Model:
             auxiliary_weight=config.auxiliary_weight,
             threads=threads,
         )
-        try:
-            net.load_state_dict(state)
-        except ValueError as error:
-            raise ValueError(f"{weights} does not fit {path}: {error}") from error
+        load_weights(net, state, weights, path)
         model = cls(net, normalization, labels, size, config, image_layout=layout)
         model.history = history
         return model
@@ -218,18 +191,3 @@ def _num_weights(sizes: tuple[int, int, int, int], genotype: Genotype, config: T
     g = genotype
     cells = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
     return _core.derived_num_weights(*sizes, *cells, config.auxiliary)
-
-
-def read_state(path: Path) -> dict[str, NDArray[Any]]:
-    """The float32 arrays of a safetensors file; ValueError if it is anything else."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        state = dict(load_file(path))
-    except (SafetensorError, TypeError, AttributeError) as error:  # the latter: kinds numpy lacks
-        raise ValueError(f"{path} cannot be read: {error}") from error
-    for name, array in state.items():
-        if array.dtype != np.float32:
-            raise ValueError(f"{path}: {name} holds {array.dtype}, not float32")
-    return state

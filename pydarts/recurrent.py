@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from pydarts.engine import Array, EngineNetwork, StepDefaults, integer, wanted_gradients
 from pydarts.genotype import RECURRENT_OPERATIONS, RecurrentGenotype
+from pydarts.text import check_tokens
 
 _NODES = 8
 
@@ -149,7 +150,9 @@ class TextNetwork(EngineNetwork):
     def _batch(self, name: str, batch: object, hidden: object) -> tuple[Any, ...]:
         if not isinstance(batch, tuple) or len(batch) != 2:
             raise TypeError(f"`{name}` must be a pair (tokens, following tokens)")
-        x, y = (self._tokens(name, array) for array in batch)
+        x, y = (check_tokens(name, array, 2, self.vocab) for array in batch)
+        if x.size == 0:
+            raise ValueError(f"`{name}` is empty: its shape is {x.shape}")
         if x.shape != y.shape:
             raise ValueError(f"`{name}`: {x.shape} tokens are followed by {y.shape}")
         shape = (x.shape[1], self.hidden)
@@ -161,17 +164,6 @@ class TextNetwork(EngineNetwork):
         if not np.isfinite(state).all():
             raise ValueError("`hidden` holds a value that is not finite")
         return x, y, state
-
-    def _tokens(self, name: str, tokens: ArrayLike) -> NDArray[np.int32]:
-        array = np.asarray(tokens)
-        if array.dtype.kind not in "iu":
-            raise TypeError(f"`{name}` must hold integers, not {array.dtype}")
-        if array.ndim != 2 or array.size == 0:
-            raise ValueError(f"`{name}` must have the axes (T, B), not the shape {array.shape}")
-        if array.min() < 0 or array.max() >= self.vocab:
-            bad = array[(array < 0) | (array >= self.vocab)][0]
-            raise ValueError(f"`{name}` holds the token {bad}; it must be in 0..{self.vocab - 1}")
-        return np.ascontiguousarray(array, dtype=np.int32)
 
 
 class RecurrentSupernet(TextNetwork):

@@ -7,8 +7,9 @@ import csv
 import json
 import logging
 import math
+import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,17 +65,9 @@ class SearchResult:
         """Write genotype.json, history.csv, alphas.npz, config.json, normal.svg and reduce.svg."""
         from pydarts.drawing import cell_svg
 
-        to = Path(folder)
-        to.mkdir(parents=True, exist_ok=True)
-        genotype = self.genotype
-        (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
-        config = json.dumps(self.config.to_dict(), indent=2)
-        (to / "config.json").write_text(config + "\n", encoding="utf-8")
-        alphas = self.alphas
-        np.savez(to / "alphas.npz", normal=alphas["normal"], reduce=alphas["reduce"])
-        for which in ("normal", "reduce"):
-            (to / f"{which}.svg").write_text(cell_svg(genotype, which), encoding="utf-8")
-        write_history(to / "history.csv", self.history)
+        cell = self.genotype
+        drawings = {"normal": cell_svg(cell, "normal"), "reduce": cell_svg(cell, "reduce")}
+        save_search(folder, self, drawings)
 
     def __repr__(self) -> str:
         c, net = self.config, self.supernet
@@ -297,6 +290,19 @@ def tell(bar: tqdm[Any], line: str, *details: str) -> None:
         logging.getLogger("pydarts").info(line)
     else:
         bar.write("\n".join([line, *details]), file=bar.fp)
+
+
+def save_search(folder: str | os.PathLike[str], result: Any, drawings: Mapping[str, str]) -> None:
+    """Write what both kinds of results save, and the drawings by name."""
+    to = Path(folder)
+    to.mkdir(parents=True, exist_ok=True)
+    (to / "genotype.json").write_text(result.genotype.to_json() + "\n", encoding="utf-8")
+    config = json.dumps(result.config.to_dict(), indent=2)
+    (to / "config.json").write_text(config + "\n", encoding="utf-8")
+    np.savez(to / "alphas.npz", **result.alphas)
+    for name, svg in drawings.items():
+        (to / f"{name}.svg").write_text(svg, encoding="utf-8")
+    write_history(to / "history.csv", result.history)
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:

@@ -5,13 +5,11 @@ text.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +21,8 @@ from pydarts.config import TextSearchConfig
 from pydarts.engine import Alphas
 from pydarts.genotype import RecurrentGenotype
 from pydarts.recurrent import RecurrentSupernet, TextNetwork
-from pydarts.search import Diverged, progress_bar, tell, write_history
-from pydarts.text import Corpus, Level, batchify, load_corpus, segments
+from pydarts.search import Diverged, progress_bar, save_search, tell
+from pydarts.text import Corpus, Level, batchify, default_level, load_corpus, segments
 
 EVALUATION_BATCH = 10
 
@@ -69,15 +67,7 @@ class TextSearchResult:
         """Write genotype.json, history.csv, alphas.npz, config.json and recurrent.svg."""
         from pydarts.drawing import recurrent_svg
 
-        to = Path(folder)
-        to.mkdir(parents=True, exist_ok=True)
-        genotype = self.genotype
-        (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
-        config = json.dumps(self.config.to_dict(), indent=2)
-        (to / "config.json").write_text(config + "\n", encoding="utf-8")
-        np.savez(to / "alphas.npz", recurrent=self.alphas["recurrent"])
-        (to / "recurrent.svg").write_text(recurrent_svg(genotype), encoding="utf-8")
-        write_history(to / "history.csv", self.history)
+        save_search(folder, self, {"recurrent": recurrent_svg(self.genotype)})
 
     def __repr__(self) -> str:
         c, net = self.config, self.supernet
@@ -96,7 +86,7 @@ class TextSearchResult:
 def search_text(
     data: str | os.PathLike[str] | Corpus | None = None,
     *,
-    level: Level = "word",
+    level: Level | None = None,
     max_vocab: int | None = None,
     preset: str = "quick",
     threads: int | None = None,
@@ -112,7 +102,8 @@ def search_text(
     Parameters
     ----------
     data, level, max_vocab : a corpus, or what `load_corpus` takes: a text, a file, a folder with
-        texts to train, validate and test on; None: Python's own language reference.
+        texts to train, validate and test on; None: Python's own language reference. ``level`` is
+        ``"word"`` or ``"char"``; by default words for a folder, else characters.
     preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
     threads, progress : as in `search`.
     **options : any field of `TextSearchConfig`, in place of the preset's value.
@@ -165,7 +156,7 @@ def search_text(
     result = TextSearchResult(config, corpus, net)
     started = time.perf_counter()
     valid_segments = endless_segments(valid, config.bptt, rng)
-    bar = progress_bar("search", config.epochs * (len(train) - 1), progress, "token")
+    bar = progress_bar("search", config.epochs * train[1:].size, progress, "token")
     try:
         for epoch in range(config.epochs):
             loss, hidden, hidden_valid = 0.0, None, None
@@ -179,7 +170,7 @@ def search_text(
                 )
                 hidden, hidden_valid = info.hidden, info.valid_hidden
                 loss += info.train_loss * len(x)
-                bar.update(len(x))
+                bar.update(x.size)
             valid_loss = _validate(net, valid, config.bptt)
             genotype = net.genotype()
             result.history.append(
@@ -207,12 +198,12 @@ def search_text(
 
 
 def as_corpus(
-    data: str | os.PathLike[str] | Corpus | None, level: Level, max_vocab: int | None
+    data: str | os.PathLike[str] | Corpus | None, level: Level | None, max_vocab: int | None
 ) -> Corpus:
     """``data`` itself if it is a corpus, else what `load_corpus` makes of it."""
     if isinstance(data, Corpus):
         return data
-    return load_corpus(data, level=level, max_vocab=max_vocab)
+    return load_corpus(data, level=level or default_level(data), max_vocab=max_vocab)
 
 
 def valid_columns(tokens: NDArray[np.int32], config: TextSearchConfig) -> int:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import sys
@@ -212,7 +213,7 @@ class Vocabulary:
         TypeError, ValueError
             If `tokens` is not one-dimensional and of integers, or one is not in the vocabulary.
         """
-        known = [self.tokens[t] for t in _tokens("tokens", tokens, 1, len(self)).tolist()]
+        known = [self.tokens[t] for t in check_tokens("tokens", tokens, 1, len(self)).tolist()]
         if self.level == "char":
             return "".join(_UNKNOWN_CHARACTER if token == UNK else token for token in known)
         out: list[str] = []
@@ -264,7 +265,7 @@ class Corpus:
         if not isinstance(self.vocabulary, Vocabulary):
             raise TypeError(f"`vocabulary` (={_show(self.vocabulary)}) must be a Vocabulary")
         for part in _PARTS:
-            tokens = _tokens(part, getattr(self, part), 1, len(self.vocabulary))
+            tokens = check_tokens(part, getattr(self, part), 1, len(self.vocabulary))
             if not tokens.size:
                 raise ValueError(f"`{part}` is empty")
             view = tokens.view()
@@ -342,6 +343,24 @@ def load_corpus(
     return Corpus(name, vocabulary, **parts)
 
 
+def default_level(data: object) -> Level:
+    """``"word"`` for a folder, as corpora are published, else ``"char"``: a text of one's own, and
+    the built-in one, is too small for words.
+    """
+    if isinstance(data, str):
+        data = _existing(data)
+    return "word" if isinstance(data, os.PathLike) and Path(data).expanduser().is_dir() else "char"
+
+
+def unigram_perplexity(train: NDArray[np.int32], tokens: NDArray[np.int32], vocab: int) -> float:
+    """Perplexity of ``tokens`` where each is as likely as it is frequent in ``train``.
+
+    One is added to every count, so that nothing is impossible: ``p(t) = (n_t + 1) / (N + vocab)``.
+    """
+    counts = np.bincount(train, minlength=vocab) + 1.0
+    return math.exp(-float(np.log(counts / counts.sum())[tokens].mean()))
+
+
 def batchify(tokens: ArrayLike, batch: int, *, bptt: int = 1) -> NDArray[np.int32]:
     """Cut a stream of tokens into columns that are read side by side.
 
@@ -365,7 +384,7 @@ def batchify(tokens: ArrayLike, batch: int, *, bptt: int = 1) -> NDArray[np.int3
         If an argument is of a wrong type or out of bounds, or a column would have less than
         `bptt` + 1 tokens, which are `bptt` predictions.
     """
-    stream = _tokens("tokens", tokens, 1)
+    stream = check_tokens("tokens", tokens, 1)
     batch, bptt = _integer("batch", batch, 1), _integer("bptt", bptt, 1)
     rows = stream.size // batch
     if rows <= bptt:
@@ -420,7 +439,7 @@ def segments(
     Merity, Keskar, Socher, *Regularizing and Optimizing LSTM Language Models*,
     https://arxiv.org/abs/1708.02182
     """
-    table = _tokens("columns", columns, 2)
+    table = check_tokens("columns", columns, 2)
     bptt = _integer("bptt", bptt, 1)
     if rng is not None and not isinstance(rng, np.random.Generator):
         raise TypeError(f"`rng` (={_show(rng)}) must be a numpy.random.Generator or None")
@@ -642,7 +661,7 @@ def _integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> int
     return number
 
 
-def _tokens(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> NDArray[np.int32]:
+def check_tokens(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> NDArray[np.int32]:
     """Token numbers below `size`, as a contiguous array."""
     try:
         array = np.asarray(values)

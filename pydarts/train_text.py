@@ -23,7 +23,7 @@ def train_text(
     genotype: RecurrentGenotype,
     data: str | os.PathLike[str] | Corpus | None = None,
     *,
-    level: Level = "word",
+    level: Level | None = None,
     max_vocab: int | None = None,
     preset: str = "quick",
     threads: int | None = None,
@@ -46,15 +46,16 @@ def train_text(
     Returns
     -------
     LanguageModel
-        Of the epoch with the least validation loss. Ctrl-C returns the model of the last complete
-        epoch before, or what there is, with ``interrupted`` set.
+        Of the epoch with the least validation loss, also after Ctrl-C, which sets ``interrupted``;
+        before the end of the first epoch there is none yet, and the weights are those of the step.
 
     Raises
     ------
     ValueError, TypeError
         For an unusable text or option; names the argument and its value.
     Diverged
-        When a loss or gradient is not finite. Its ``result`` holds the best model before.
+        When a loss or gradient is not finite; names the step. Its ``result`` holds the best model
+        before, chosen likewise.
     """
     if not isinstance(genotype, RecurrentGenotype):
         raise TypeError(
@@ -77,11 +78,11 @@ def fit(model: LanguageModel, corpus: Corpus, *, progress: bool = True) -> None:
     descent = _core.RecurrentWeightStep32(
         net._engine, 0.0, config.weight_decay, config.clip, config.activation, config.slowness
     )
-    best, best_loss = weights.copy(), math.inf
+    best, best_loss = None, math.inf
     average, averaged = None, 0
     started, step = time.perf_counter(), 0
     limit = math.inf if config.max_seconds is None else config.max_seconds
-    bar = progress_bar("train", config.epochs * (len(train) - 1), progress, "token")
+    bar = progress_bar("train", config.epochs * train[1:].size, progress, "token")
     try:
         for epoch in range(config.epochs):
             total, seen, hidden = 0.0, 0, np.zeros((config.batch_size, config.hidden), np.float32)
@@ -92,7 +93,7 @@ def fit(model: LanguageModel, corpus: Corpus, *, progress: bool = True) -> None:
                 if average is not None:
                     averaged += 1
                     _core.blend32(average, weights, 1 / averaged, net.threads)
-                bar.update(len(x))
+                bar.update(x.size)
                 if time.perf_counter() - started > limit:
                     break
             current = weights.copy()
@@ -124,5 +125,6 @@ def fit(model: LanguageModel, corpus: Corpus, *, progress: bool = True) -> None:
     except _core.NonFinite as error:
         raise Diverged(f"step {step}: {error}", model) from None
     finally:
-        weights[:] = best
+        if best is not None:
+            weights[:] = best
         bar.close()

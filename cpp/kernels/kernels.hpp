@@ -133,7 +133,7 @@ struct PanelProduct {
 // sources + e * batch * stride. With the gates (c, h) of each edge, its activations mixed by p:
 //   sum = sum over edges of (sum_k p_k) s_j + sigmoid(c) (sum_k p_k f_k(h) - (sum_k p_k) s_j)
 //   state = batch_norm(sum), or sum
-// SPEC of the cell: Liu, Simonyan, Yang, arXiv:1806.09055, section 2; Zilly et al., arXiv:1607.03474 (highway).
+// The cell: Liu, Simonyan, Yang, arXiv:1806.09055, section 2; Zilly et al., arXiv:1607.03474 (highway).
 template <class T>
 struct NodeBlock {
   int batch, edges;

@@ -152,7 +152,7 @@ struct NetworkConfig {
   int channels, cells, classes, in_channels;
 };
 
-// The cell supernet of SPEC sections 1 and 6: every edge carries all candidate operations.
+// The supernet of cells: every edge carries all candidate operations.
 Graph supernet_graph(const NetworkConfig& config);
 
 // The derived network: one operation an edge.
