@@ -110,6 +110,23 @@ def test_one_step(size: Size, order: int) -> None:
     assert_close(ours.state_dict(), reference.state(theirs), tol=1e-9)
 
 
+def test_search_steps_with_shortcuts() -> None:
+    size = SIZES[0]
+    ours, theirs = pair(size)
+    step = pydarts.bilevel.BilevelStep(ours, hvp="forward", reuse_gradient=True, alpha_lr=0.02)
+    expected_step = reference.SearchStep(theirs, shortcuts=True, alpha_lr=0.02)
+    for i in range(3):
+        train, valid = (seeded_batch(size, CLASSES, seed) for seed in (5 + i, 15 + i))
+        info = step(train=train, valid=valid, lr=0.025)
+        expected = expected_step(tensors(train), tensors(valid), lr=0.025)
+        assert info.train_loss == pytest.approx(expected.train_loss, rel=1e-9)
+        assert info.valid_loss == pytest.approx(expected.valid_loss, rel=1e-9)
+    assert_close(ours.alphas, numpy(theirs.alphas), tol=1e-7)
+    weights = {n: p.detach().numpy() for n, p in theirs.named_parameters()}
+    state = ours.state_dict()
+    assert_close({n: state[n] for n in weights}, weights, tol=1e-8)
+
+
 def test_trajectory() -> None:
     ours = pydarts.Supernet(**SEARCH_SIZE.network(SEARCH_CLASSES), dtype="float64")
     theirs = reference.Supernet(**SEARCH_SIZE.network(SEARCH_CLASSES)).double()

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from seeded import Array, Batch, assert_close, seeded_state, uniform
 from torch import Tensor
 from torch.func import functional_call
@@ -532,6 +534,21 @@ def test_evaluation(shape: Shape) -> None:
     assert_same_evaluation(our_supernet(shape), supernet(shape), shape)
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    vocab=st.integers(2, 70),
+    hidden=st.integers(1, 37),
+    steps=st.integers(1, 5),
+    batch=st.integers(1, 7),
+    dropped=st.booleans(),
+)
+def test_any_shape(vocab: int, hidden: int, steps: int, batch: int, dropped: bool) -> None:
+    shape = Shape(vocab, hidden, steps, batch)
+    assert_same_pass(our_supernet(shape), supernet(shape), shape, dropped, PENALTIES)
+    name = "DARTS_V2"
+    assert_same_pass(our_network(name, shape), network(name, shape), shape, dropped, PENALTIES)
+
+
 @pytest.mark.parametrize(("order", "tol"), [(1, 1e-9), (2, 1e-6)])
 @every_clip
 @every_clip_coef
@@ -559,6 +576,25 @@ def test_arch_gradient(
     assert_close(actual, {name: g.numpy() for name, g in expected.items()}, tol)
     for name, array in ours.state_dict().items():
         assert np.array_equal(array, start[name]), name
+
+
+def test_steps_with_shortcuts() -> None:
+    options: dict[str, Any] = {"weight_decay": 3e-3, "clip": 0.8, "alpha_lr": 0.02}
+    ours, theirs = our_supernet(), supernet()
+    step = pydarts.bilevel.BilevelStep(ours, hvp="forward", reuse_gradient=True, **options)
+    expected_step = reference.RecurrentSearchStep(theirs, shortcuts=True, **options)
+    hidden: Any = (before(SMALL, 6), before(VALID, 16))
+    for i in range(3):
+        train, valid = segment(SMALL, seed=100 + i), segment(VALID, seed=200 + i)
+        info = step(train=train, valid=valid, hidden=hidden, lr=2.0)
+        expected = expected_step(tensors(*train), tensors(*valid), tensors(*hidden), 2.0)
+        assert info.train_loss == pytest.approx(expected.train_loss, rel=1e-8)
+        assert info.valid_loss == pytest.approx(expected.valid_loss, rel=1e-8)
+    alphas = theirs.alphas["recurrent"].detach().numpy()
+    assert_close(ours.alphas, {"recurrent": alphas}, tol=1e-7)
+    weights = {n: p.detach().numpy() for n, p in theirs.named_parameters()}
+    state = ours.state_dict()
+    assert_close({n: state[n] for n in weights}, weights, tol=1e-8)
 
 
 @pytest.mark.parametrize(
