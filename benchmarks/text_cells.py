@@ -2,8 +2,10 @@
 """``python -m benchmarks.text_cells``: language models with different cells, trained equally long.
 
 The cell of a search, the published one, random ones, and a gated tanh layer (s_0 alone) are trained
-by pydarts; an LSTM of the same size by PyTorch, where that is installed. All have the same text,
-hidden size, batches, learning rate and wall time; the perplexity is that of the test text.
+by pydarts; a tanh RNN and an LSTM of the same size by PyTorch, where that is installed. All have
+the same text, hidden size, batches and wall time; the perplexity is that of the test text. The
+cells' learning rate is the preset's. The other layers, some of which do not learn at that one, have
+three, of which the validation text chooses.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from pydarts.config import TextTrainConfig
 from pydarts.genotype import RECURRENT_OPERATIONS
 from pydarts.language_model import LanguageModel, derived_network
 from pydarts.recurrent import TextNetwork
-from pydarts.search_text import EVALUATION_BATCH
+from pydarts.search_text import EVALUATION_BATCH, describe_recurrent
 from pydarts.text import Corpus, batchify, segments, unigram_perplexity
 from pydarts.train_text import fit
+
+RATES = (20.0, 5.0, 2.0)
 
 
 def random_cell(seed: int) -> RecurrentGenotype:
@@ -36,26 +40,47 @@ def random_cell(seed: int) -> RecurrentGenotype:
     return RecurrentGenotype(nodes, range(1, 9))
 
 
-def networks(
-    found: RecurrentGenotype, corpus: Corpus, config: TextTrainConfig, cells: int
-) -> Iterator[tuple[str, TextNetwork]]:
-    """Names and networks of all that the engine trains."""
-    vocab = len(corpus.vocabulary)
-    yield "found cell", derived_network(found, vocab, config, None)
-    yield "DARTS_V2", derived_network(RECURRENT_DARTS_V2, vocab, config, None)
-    for seed in range(cells):
+def cells(found: RecurrentGenotype, random_cells: int) -> Iterator[tuple[str, RecurrentGenotype]]:
+    """All cells that are compared."""
+    yield "found cell", found
+    yield "DARTS_V2", RECURRENT_DARTS_V2
+    for seed in range(random_cells):
         cell = random_cell(seed)
-        yield f"random cell {seed}: {cell.recurrent}", derived_network(cell, vocab, config, None)
+        yield f"random cell {seed}: {describe_recurrent(cell)}", cell
+
+
+def tanh_layer(vocab: int, config: TextTrainConfig) -> TextNetwork:
+    """``h_t = h_{t-1} + sigmoid(c) (tanh(h) - h_{t-1})``, decoded at once."""
     dropouts = {
         name: getattr(config, name)
         for name in ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
     }
-    tanh = TextNetwork([], [-1], vocab, config.hidden, "float32", config.seed, None, dropouts)
-    yield "gated tanh layer", tanh
+    return TextNetwork([], [-1], vocab, config.hidden, "float32", config.seed, None, dropouts)
 
 
-def lstm(corpus: Corpus, config: TextTrainConfig) -> tuple[float, int]:
-    """Test perplexity and number of weights of PyTorch's LSTM after the same wall time."""
+def row(name: str, weights: int, lr: float | str, epochs: int | str, perplexity: str) -> None:
+    """Print one row of the table."""
+    print(f"| {name} | {weights:,} | {lr} | {epochs} | {perplexity} |", flush=True)
+
+
+def trained(network: TextNetwork, corpus: Corpus, config: TextTrainConfig) -> LanguageModel:
+    """The model after its time."""
+    model = LanguageModel(network, corpus.vocabulary, config)
+    fit(model, corpus, progress=False)
+    return model
+
+
+def least_loss(model: LanguageModel) -> float:
+    """The validation loss of the epoch that the model's weights are of."""
+    return min(float(entry["valid_loss"]) for entry in model.history)
+
+
+def torch_layer(
+    kind: str, corpus: Corpus, config: TextTrainConfig
+) -> tuple[float, float, int, int]:
+    """Losses on the validation and test text, weights and epochs of PyTorch's ``LSTM`` or ``RNN``
+    after the same wall time.
+    """
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -67,7 +92,7 @@ def lstm(corpus: Corpus, config: TextTrainConfig) -> tuple[float, int]:
         def __init__(self) -> None:
             super().__init__()
             self.encoder = nn.Embedding(vocab, hidden)
-            self.rnn = nn.LSTM(hidden, hidden)
+            self.rnn = getattr(nn, kind)(hidden, hidden)
             self.bias = nn.Parameter(torch.zeros(vocab))
             self.drop = nn.Dropout(config.dropout)
             nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
@@ -80,7 +105,7 @@ def lstm(corpus: Corpus, config: TextTrainConfig) -> tuple[float, int]:
     sgd = torch.optim.SGD(net.parameters(), config.lr, weight_decay=config.weight_decay)
     rng = np.random.default_rng(config.seed)
     train = batchify(corpus.train, config.batch_size, bptt=config.bptt)
-    best, best_weights = math.inf, net.state_dict()
+    best, best_weights, epochs = math.inf, net.state_dict(), 0
 
     def loss(x: Any, y: Any, state: Any) -> tuple[Any, Any]:
         logits, state = net(torch.tensor(x).long(), state)
@@ -106,17 +131,18 @@ def lstm(corpus: Corpus, config: TextTrainConfig) -> tuple[float, int]:
                 group["lr"] = config.lr * len(x) / config.bptt
             sgd.zero_grad()
             value, state = loss(x, y, state)
-            state = tuple(s.detach() for s in state)
+            state = tuple(s.detach() for s in state) if kind == "LSTM" else state.detach()
             value.backward()
             nn.utils.clip_grad_norm_(net.parameters(), config.clip)
             sgd.step()
             if time.perf_counter() > end:
                 break
+        epochs += 1
         now = evaluate(corpus.valid)
         if now < best:
             best, best_weights = now, {k: v.clone() for k, v in net.state_dict().items()}
     net.load_state_dict(best_weights)
-    return math.exp(evaluate(corpus.test)), sum(p.numel() for p in net.parameters())
+    return best, evaluate(corpus.test), sum(p.numel() for p in net.parameters()), epochs
 
 
 def main() -> None:
@@ -133,21 +159,31 @@ def main() -> None:
     config = TextTrainConfig.make("quick", options)
     found = RecurrentGenotype.from_json(args.genotype.read_text(encoding="utf-8"))
     print(f"{args.seconds:g} s each, hidden {config.hidden}, {len(corpus.train):,} characters\n")
-    print("| model | weights | epochs | perplexity a character |\n|---|--:|--:|--:|")
+    print("| model | weights | learning rate | epochs | perplexity a character |")
+    print("|---|--:|--:|--:|--:|")
     vocab = len(corpus.vocabulary)
     plain = unigram_perplexity(corpus.train, corpus.test, vocab)
-    print(f"| unigram | {vocab} | – | {plain:.2f} |", flush=True)
-    for name, net in networks(found, corpus, config, args.random):
-        model = LanguageModel(net, corpus.vocabulary, dataclasses.replace(config))
-        fit(model, corpus, progress=False)
-        test = model.perplexity(corpus.test)
-        print(f"| {name} | {net.num_weights:,} | {len(model.history)} | {test:.3f} |", flush=True)
-    try:
-        test, weights = lstm(corpus, config)
-    except ImportError:
-        print("| LSTM | – | – | (needs torch) |")
-    else:
-        print(f"| LSTM (PyTorch) | {weights:,} | – | {test:.3f} |")
+    row("unigram", vocab, "–", "–", f"{plain:.2f}")
+    for name, cell in cells(found, args.random):
+        model = trained(derived_network(cell, vocab, config, None), corpus, config)
+        perplexity = model.perplexity(corpus.test)
+        row(name, model.num_weights, config.lr, len(model.history), f"{perplexity:.3f}")
+    rates = [dataclasses.replace(config, lr=lr) for lr in RATES]
+    layers = [trained(tanh_layer(vocab, rate), corpus, rate) for rate in rates]
+    model = min(layers, key=least_loss)
+    perplexity = model.perplexity(corpus.test)
+    lr, epochs = model.config.lr, len(model.history)
+    row("gated tanh layer", model.num_weights, lr, epochs, f"{perplexity:.3f}")
+    for kind, name in (("RNN", "tanh RNN (PyTorch)"), ("LSTM", "LSTM (PyTorch)")):
+        try:
+            found_rate, (_, test, weights, epochs) = min(
+                ((rate.lr, torch_layer(kind, corpus, rate)) for rate in rates),
+                key=lambda result: result[1][0],
+            )
+        except ImportError:
+            row(name, 0, "–", "–", "(needs torch)")
+        else:
+            row(name, weights, found_rate, epochs, f"{math.exp(test):.3f}")
 
 
 if __name__ == "__main__":

@@ -340,6 +340,7 @@ class RecurrentBilevelStep32:
         reuse_gradient: bool,
         capped: bool,
         moved: bool,
+        shared_masks: bool,
         activation: float,
         slowness: float,
     ) -> None: ...
@@ -389,6 +390,7 @@ def recurrent_arch_gradient32(
     clip: float,
     capped: bool,
     moved: bool,
+    shared_masks: bool,
 ) -> _Array: ...
 def blend32(to: _Array, from_: _Array, weight: float, threads: int) -> None: ...
 
@@ -467,6 +469,7 @@ class RecurrentBilevelStep64:
         reuse_gradient: bool,
         capped: bool,
         moved: bool,
+        shared_masks: bool,
         activation: float,
         slowness: float,
     ) -> None: ...
@@ -516,5 +519,6 @@ def recurrent_arch_gradient64(
     clip: float,
     capped: bool,
     moved: bool,
+    shared_masks: bool,
 ) -> _Array: ...
 def blend64(to: _Array, from_: _Array, weight: float, threads: int) -> None: ...

@@ -49,25 +49,32 @@ class _Text(NamedTuple):
 
     clip_coef: str | None
     virtual_embedding: str | None
+    dropout_masks: str | None
     activation: float | None = None
     slowness: float | None = None
 
     def arguments(self, net: AnySupernet) -> tuple[Any, ...]:
-        """For the engine: whether to cap and to move, and the weights of the regularisation."""
+        """For the engine: whether to cap, to move and to share, and the weights of the
+        regularisation.
+        """
         if isinstance(net, Supernet):
             for name, value in self._asdict().items():
                 if value is not None:
                     raise ValueError(f"`{name}` (={value!r}) is for recurrent networks")
             return ()
         clip_coef, embedding = self.clip_coef or "original", self.virtual_embedding or "moved"
+        masks = self.dropout_masks or "redrawn"
         if clip_coef not in ("original", "capped"):
             raise ValueError(f"`clip_coef` (={clip_coef!r}) must be 'original' or 'capped'")
         if embedding not in ("moved", "original"):
             raise ValueError(f"`virtual_embedding` (={embedding!r}) must be 'moved' or 'original'")
+        if masks not in ("redrawn", "shared"):
+            raise ValueError(f"`dropout_masks` (={masks!r}) must be 'redrawn' or 'shared'")
         slowness = 1e-3 if self.slowness is None else self.slowness
         return (
             clip_coef == "capped",
             embedding == "moved",
+            masks == "shared",
             _check("activation", self.activation or 0.0),
             _check("slowness", slowness),
         )
@@ -89,6 +96,7 @@ def arch_gradient(
     clip: float | None = None,
     clip_coef: str | None = None,
     virtual_embedding: str | None = None,
+    dropout_masks: str | None = None,
 ) -> Alphas:
     """Gradient of the validation loss by the alphas.
 
@@ -123,6 +131,9 @@ def arch_gradient(
         not cap at 1 (``"original"``, the default) and ``"capped"`` does.
     virtual_embedding : recurrent only: ``"moved"`` (default), or ``"original"``: the original's
         virtual step leaves the embedding where it was.
+    dropout_masks : recurrent only: ``"redrawn"`` (default, the original) for every pass, or
+        ``"shared"`` by the three passes over ``train``: the finite difference then sees only the
+        change of the weights, not that of the masks, which is the larger one at high rates.
 
     Raises
     ------
@@ -135,14 +146,14 @@ def arch_gradient(
         parts = net._checked("momentum_buffer", buffer, own)
         buffer = np.concatenate([part.ravel() for part in parts])
     default = net.step_defaults
-    text = _Text(clip_coef, virtual_embedding).arguments(net)
+    text = _Text(clip_coef, virtual_embedding, dropout_masks).arguments(net)
     if isinstance(net, Supernet):
         if clip is not None:
             raise ValueError(f"`clip` (={clip!r}) is for recurrent networks")
         name, extra = "arch_gradient", ()
     else:
         name = "recurrent_arch_gradient"
-        extra = (_check("clip", default.clip if clip is None else clip, strict=True), *text[:2])
+        extra = (_check("clip", default.clip if clip is None else clip, strict=True), *text[:3])
     states = (None, None) if hidden is None else hidden
     flat = getattr(_core, name + engine_suffix(net.dtype))(
         net._engine,
@@ -191,7 +202,7 @@ class BilevelStep:
     reuse_gradient : step the weights with the gradient that the virtual step was made with, at the
         alphas before their step: one pass of five less. Second order only. Over text that gradient
         is not regularised.
-    clip_coef, virtual_embedding : recurrent only, as in `arch_gradient`.
+    clip_coef, virtual_embedding, dropout_masks : recurrent only, as in `arch_gradient`.
     activation, slowness : recurrent only: weights of ``mean(output^2)`` and of
         ``mean((h_t - h_{t-1})^2)`` in what the weights descend; by default 0 and 1e-3.
 
@@ -215,6 +226,7 @@ class BilevelStep:
         reuse_gradient: bool = False,
         clip_coef: str | None = None,
         virtual_embedding: str | None = None,
+        dropout_masks: str | None = None,
         activation: float | None = None,
         slowness: float | None = None,
     ):
@@ -240,7 +252,9 @@ class BilevelStep:
             _check("epsilon", epsilon, strict=True),
             _central(hvp),
             bool(reuse_gradient),
-            *_Text(clip_coef, virtual_embedding, activation, slowness).arguments(net),
+            *_Text(clip_coef, virtual_embedding, dropout_masks, activation, slowness).arguments(
+                net
+            ),
         )
 
     @property

@@ -18,11 +18,17 @@ from pydarts.console import DONE, named_as_options, note, say
 from pydarts.engine import integer
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel
-from pydarts.search_text import TextSearchResult, search_text
-from pydarts.text import Corpus, Level, default_level, load_corpus, unigram_perplexity
+from pydarts.search_text import TextSearchResult, search_text, training_columns
+from pydarts.text import (
+    UNITS,
+    Corpus,
+    Level,
+    default_level,
+    load_corpus,
+    unigram_perplexity,
+)
 from pydarts.train_text import train_text
 
-_UNITS = {"char": "characters", "word": "words"}
 _PARTS = ("train", "valid", "test")
 _SAMPLE = {"char": 300, "word": 60}  # tokens
 
@@ -79,9 +85,9 @@ class TextRun(Run):
         sizes = {"learn from": corpus.train, "validate on": corpus.valid, "test on": corpus.test}
         for use, tokens in sizes.items():
             if len(tokens) < 3:
-                least = f"at least 3 {_UNITS[level]}, not {len(tokens)}"
+                least = f"at least 3 {UNITS[level]}, not {len(tokens)}"
                 raise ValueError(f"{corpus.name}: the text to {use} must have {least}")
-        units, (first, *rest) = _UNITS[level], sizes
+        units, (first, *rest) = UNITS[level], sizes
         text = f"{corpus.name}: {len(sizes[first]):,} {units} to {first}, "
         text += ", ".join(f"{len(sizes[use]):,} to {use}" for use in rest)
         say(textwrap.fill(f"{text}; vocabulary: {len(corpus.vocabulary):,}", 79))
@@ -93,16 +99,7 @@ class TextRun(Run):
         return corpus
 
     def check(self, config: Any) -> None:
-        tokens, where = len(self.data.train), "the text to learn from"
-        most = config.max_tokens if isinstance(config, TextSearchConfig) else None
-        if most is not None and most < tokens:
-            tokens, where = most, "`max_tokens`"
-        if tokens // config.batch_size <= config.bptt:
-            raise ValueError(
-                f"`batch_size` (={config.batch_size}) sequences of `bptt` (={config.bptt}) + 1"
-                f" {_UNITS[self.data.level]} take {config.batch_size * (config.bptt + 1):,} of"
-                f" them, but {where} has {tokens:,}"
-            )
+        training_columns(self.data, config)
 
     def call_search(self, **options: Any) -> TextSearchResult:
         return search_text(self.data, **options)
@@ -122,7 +119,7 @@ class TextRun(Run):
         perplexity = model.perplexity(corpus.test)
         plain = unigram_perplexity(corpus.train, corpus.test, len(corpus.vocabulary))
         self.record["test_perplexity"], self.record["unigram_perplexity"] = perplexity, plain
-        unseen = f"{len(corpus.test):,} test {_UNITS[level]}, which nothing was learned from"
+        unseen = f"{len(corpus.test):,} test {UNITS[level]}, which nothing was learned from"
         say(f"Perplexity on {unseen}: {_shown(perplexity)}")
         say(f"That of a unigram model, which knows only how frequent each is: {_shown(plain)}\n")
         text = model.sample(length=_SAMPLE[level], seed=model.config.seed)
@@ -171,7 +168,7 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="characters or words to draw (default: "
-        + " or ".join(f"{_SAMPLE[level]} {_UNITS[level]}" for level in _SAMPLE)
+        + " or ".join(f"{_SAMPLE[level]} {UNITS[level]}" for level in _SAMPLE)
         + ")",
     )
     parser.add_argument(
@@ -200,7 +197,7 @@ def sample(args: argparse.Namespace) -> int:
     if args.prompt is not None:
         unknown = model.vocabulary.encode(prompt)[1]
         if unknown:
-            note(f"the model does not know {unknown} of the prompt's {_UNITS[level]}")
+            note(f"the model does not know {unknown} of the prompt's {UNITS[level]}")
         spaced = level == "word" and not prompt[-1].isspace() and not text.startswith("\n")
         text = prompt + " " * spaced + text
     say(_printable(text) if sys.stdout.isatty() else text)

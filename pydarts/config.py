@@ -261,6 +261,12 @@ class TextSearchConfig(Config):
         "embedding in the virtual step: moved, or left as in the original",
         choices=("moved", "original"),
     )
+    dropout_masks: str = _option(
+        "redrawn",
+        "dropout masks of the alpha step's passes over the training text: redrawn for each, as in"
+        " the original, or shared",
+        choices=("redrawn", "shared"),
+    )
     alpha_lr: float = _option(3e-3, "learning rate of the alphas", positive=True)
     alpha_betas: tuple[float, float] = _option((0.9, 0.999), "Adam's decay rates", 0, 1)
     alpha_weight_decay: float = _option(1e-3, "weight decay of the alphas")

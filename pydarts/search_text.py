@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from pydarts import _core
 from pydarts.bilevel import BilevelStep
-from pydarts.config import TextSearchConfig
+from pydarts.config import TextSearchConfig, TextTrainConfig
 from pydarts.engine import Alphas
 from pydarts.genotype import RecurrentGenotype
 from pydarts.recurrent import RecurrentSupernet, TextNetwork
 from pydarts.search import Diverged, progress_bar, save_search, tell
-from pydarts.text import Corpus, Level, batchify, default_level, load_corpus, segments
+from pydarts.text import UNITS, Corpus, Level, batchify, default_level, load_corpus, segments
 
 EVALUATION_BATCH = 10
 
@@ -124,7 +124,7 @@ def search_text(
     config = TextSearchConfig.make(preset, options)
     corpus = as_corpus(data, level, max_vocab)
     rng = np.random.default_rng(config.seed)
-    train = batchify(corpus.train[: config.max_tokens], config.batch_size, bptt=config.bptt)
+    train = training_columns(corpus, config)
     # The validation text is a tenth of the other: it may be read in fewer columns.
     valid = batchify(corpus.valid, valid_columns(corpus.valid, config), bptt=min(config.bptt, 2))
     net = RecurrentSupernet(
@@ -144,6 +144,7 @@ def search_text(
         clip=config.clip,
         clip_coef=config.clip_coef,
         virtual_embedding=config.virtual_embedding,
+        dropout_masks=config.dropout_masks,
         alpha_lr=config.alpha_lr,
         alpha_betas=config.alpha_betas,
         alpha_weight_decay=config.alpha_weight_decay,
@@ -204,6 +205,22 @@ def as_corpus(
     if isinstance(data, Corpus):
         return data
     return load_corpus(data, level=level or default_level(data), max_vocab=max_vocab)
+
+
+def training_columns(
+    corpus: Corpus, config: TextSearchConfig | TextTrainConfig
+) -> NDArray[np.int32]:
+    """The training text, or the part of it that is searched on, in ``batch_size`` columns."""
+    most = config.max_tokens if isinstance(config, TextSearchConfig) else None
+    tokens, least = corpus.train[:most], config.batch_size * (config.bptt + 1)
+    if len(tokens) < least:
+        cut = len(tokens) < len(corpus.train)
+        raise ValueError(
+            f"`batch_size` (={config.batch_size}) sequences of `bptt` (={config.bptt}) + 1"
+            f" {UNITS[corpus.level]} take {least:,} of them, but"
+            f" {'`max_tokens`' if cut else 'the text to learn from'} has {len(tokens):,}"
+        )
+    return batchify(tokens, config.batch_size, bptt=config.bptt)
 
 
 def valid_columns(tokens: NDArray[np.int32], config: TextSearchConfig) -> int:

@@ -26,6 +26,7 @@ UNK: Final = "<unk>"
 EOS: Final = "<eos>"
 """The token of a line's end, at word level."""
 
+UNITS: Final[Mapping[str, str]] = {"word": "words", "char": "characters"}
 _PARTS: Final = ("train", "valid", "test")
 _SPECIAL: Final[Mapping[str, tuple[str, ...]]] = {"word": (UNK, EOS), "char": (UNK,)}
 _MOST: Final[Mapping[str, int]] = {"word": 1 << 20, "char": 1 << 16}  # tokens of a vocabulary
@@ -123,7 +124,7 @@ class Vocabulary:
             kept, or more than a vocabulary may have.
         """
         _check_level(level)
-        special, unit = _SPECIAL[level], "words" if level == "word" else "characters"
+        special, unit = _SPECIAL[level], UNITS[level]
         most = _MOST[level]
         if max_vocab is not None:
             most = _integer("max_vocab", max_vocab, len(special) + 1, most)
@@ -139,7 +140,7 @@ class Vocabulary:
         if not kept:
             raise ValueError(
                 f"none of the {len(counts):,} different {unit} appears `min_count` (={least})"
-                " times; min_count=1 keeps all"
+                " times; load_corpus(..., min_count=1) keeps all"
             )
         room = most - len(special)
         if len(kept) > room:

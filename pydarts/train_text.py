@@ -15,8 +15,8 @@ from pydarts.config import TextTrainConfig
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel, derived_network
 from pydarts.search import Diverged, progress_bar, tell
-from pydarts.search_text import as_corpus, evaluate_text, text_line
-from pydarts.text import Corpus, Level, batchify, segments
+from pydarts.search_text import as_corpus, evaluate_text, text_line, training_columns
+from pydarts.text import Corpus, Level, segments
 
 
 def train_text(
@@ -73,7 +73,7 @@ def fit(model: LanguageModel, corpus: Corpus, *, progress: bool = True) -> None:
     """Train a model by its configuration, as `train_text` tells."""
     config, net = model.config, model.network
     rng = np.random.default_rng(config.seed)
-    train = batchify(corpus.train, config.batch_size, bptt=config.bptt)
+    train = training_columns(corpus, config)
     weights = net._engine.weights
     descent = _core.RecurrentWeightStep32(
         net._engine, 0.0, config.weight_decay, config.clip, config.activation, config.slowness

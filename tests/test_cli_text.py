@@ -247,6 +247,7 @@ class TestSearch:
             "hvp": (["forward"], "forward"),
             "clip_coef": (["capped"], "capped"),
             "virtual_embedding": (["original"], "original"),
+            "dropout_masks": (["shared"], "shared"),
         }
         arguments: list[str] = []
         wanted: list[dict[str, object]] = []

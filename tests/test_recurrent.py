@@ -222,6 +222,53 @@ def test_arch_gradient_changes_nothing() -> None:
     np.testing.assert_array_equal(net.alphas["recurrent"], alphas["recurrent"])
 
 
+def test_shared_masks_are_those_of_the_virtual_step() -> None:
+    """Every network of one seed draws the same masks first; the validation pass draws the next."""
+    rates = dict.fromkeys(NO_DROPOUT, 0.4)
+    train, hidden = segment(7, 4, 3, 10)
+    valid, hidden_valid = segment(7, 5, 3, 10, seed=9)
+    start = supernet(7, 10, **rates)
+    eta, decay, epsilon = 2.0, 0.01, 0.01
+
+    def gradients(state: Any, of: str, passes_before: int = 0) -> dict[str, dict[str, Array]]:
+        net = supernet(7, 10, **rates)
+        for _ in range(passes_before):
+            net.loss_and_grads(*train, hidden=hidden, wrt=())
+        net.load_state_dict({**net.state_dict(), **state})
+        batch, h = (train, hidden) if of == "train" else (valid, hidden_valid)
+        return net.loss_and_grads(*batch, hidden=h)[1]
+
+    w = {k: v for k, v in start.state_dict().items() if "running" not in k}
+    g = gradients(w, "train")["weights"]
+    norm = np.sqrt(sum((x**2).sum() for x in g.values()))
+    c = 0.25 / (norm + 1e-6)
+    assert c < 1
+    after = gradients({k: w[k] - eta * (c * g[k] + decay * w[k]) for k in w}, "valid", 1)
+    v = after["weights"]
+    length = np.sqrt(sum((x**2).sum() for x in v.values()))
+    v = {k: x * min(1.0, 0.25 / (length + 1e-6)) for k, x in v.items()}
+    e = epsilon / np.sqrt(sum((x**2).sum() for x in v.values()))
+    plus, minus = (
+        gradients({k: w[k] + sign * e * v[k] for k in w}, "train")["alphas"]["recurrent"]
+        for sign in (1, -1)
+    )
+    wanted = after["alphas"]["recurrent"] - eta * c * (plus - minus) / (2 * e)
+    arguments = {"train": train, "valid": valid, "hidden": (hidden, hidden_valid), "eta": eta}
+    arguments |= {"weight_decay": decay, "clip_coef": "capped"}
+    got = bilevel.arch_gradient(start, dropout_masks="shared", **arguments)["recurrent"]
+    np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
+    redrawn = bilevel.arch_gradient(supernet(7, 10, **rates), **arguments)["recurrent"]
+    assert np.abs(redrawn - wanted).max() > 1e-3
+
+
+def test_shared_masks_are_new_ones_at_each_step() -> None:
+    net = supernet(7, 10, **dict.fromkeys(NO_DROPOUT, 0.4))
+    train, hidden = segment(7, 4, 3, 10)
+    step = bilevel.BilevelStep(net, dropout_masks="shared")
+    arguments = {"train": train, "valid": train, "hidden": (hidden, hidden), "lr": 1e-9}
+    assert abs(step(**arguments).valid_loss - step(**arguments).valid_loss) > 1e-6
+
+
 def test_a_failed_step_changes_nothing() -> None:
     net = supernet(7, 10, dtype="float32")
     state = net.state_dict()
@@ -329,6 +376,8 @@ def test_options_of_the_other_search_space_are_refused() -> None:
         bilevel.BilevelStep(images, slowness=0.1)
     with pytest.raises(ValueError, match="clip_coef"):
         bilevel.BilevelStep(supernet(5, 4), clip_coef="none")
+    with pytest.raises(ValueError, match="dropout_masks"):
+        bilevel.BilevelStep(supernet(5, 4), dropout_masks="none")
     batch = np.zeros((2, 1, 4, 4)), np.zeros(2, int)
     with pytest.raises(TypeError, match="hidden"):
         bilevel.arch_gradient(images, train=batch, valid=batch, hidden=(np.zeros((2, 2)), None))

@@ -57,12 +57,34 @@ py::array_t<T> hidden_array(const std::vector<T>& values, int hidden) {
   return out;
 }
 
-// Dropout masks are drawn anew for every pass; only the weights' descent is regularised. The hidden states that go on
-// to the next segments are those of the last pass over each.
+struct RestoredLater {
+  Random& at;
+  Random value;
+  ~RestoredLater() { at = value; }
+};
+
+// Passes of which each drops the units that the first one did.
+template <class T>
+LossGradient<T> with_same_masks(RecurrentNetwork<T>& network, LossGradient<T> pass) {
+  return [&network, pass = std::move(pass), first = std::optional<Random>()](const T* w, T* dw, T* da) mutable {
+    if (!first) {
+      first = network.random();
+      return pass(w, dw, da);
+    }
+    const RestoredLater stream{network.random(), network.random()};
+    network.random() = *first;
+    return pass(w, dw, da);
+  };
+}
+
+// Dropout masks are drawn anew for every pass, unless the alpha step's passes over `train` are to share theirs; only
+// the weights' descent is regularised. The hidden states that go on to the next segments are those of the last pass
+// over each.
 template <class T>
 Oracle<T> oracle_of(RecurrentNetwork<T>& network, const Segment<T>& train, const Segment<T>& valid,
-                    const Regularisation& regularisation, std::vector<T>* hidden, std::vector<T>* hidden_valid) {
-  auto pass = [&network](const Segment<T>& segment, const Regularisation& r, std::vector<T>* out) {
+                    const Regularisation& regularisation, bool shared_masks, std::vector<T>* hidden,
+                    std::vector<T>* hidden_valid) {
+  auto pass = [&network](const Segment<T>& segment, const Regularisation& r, std::vector<T>* out) -> LossGradient<T> {
     return [&network, segment, r, out](const T* w, T* dw, T* da) {
       const Loss loss = network.evaluate(segment, w, dw, da, nullptr, r);
       if (out) *out = network.last_hidden();
@@ -71,7 +93,7 @@ Oracle<T> oracle_of(RecurrentNetwork<T>& network, const Segment<T>& train, const
   };
   return {network.weights().size(),
           network.alphas().size(),
-          pass(train, {}, hidden),
+          shared_masks ? with_same_masks(network, pass(train, {}, hidden)) : pass(train, {}, hidden),
           pass(valid, {}, hidden_valid),
           [&network](std::size_t index) {
             for (const auto& p : network.parameters())
@@ -87,6 +109,7 @@ template <class T>
 struct SearchStep {
   BilevelStep<T> step;
   Regularisation regularisation;
+  bool shared_masks;
 };
 
 template <class T>
@@ -206,7 +229,7 @@ void bind(py::module_& m, const std::string& suffix) {
       ("recurrent_arch_gradient" + suffix).c_str(),
       [](Net& net, const Integers& x, const Integers& y, const Array<T>& hidden, const Integers& xv, const Integers& yv,
          const Array<T>& hidden_valid, int order, double eta, double momentum, const std::optional<Array<T>>& buffer,
-         double weight_decay, double epsilon, bool central, double clip, bool capped, bool moved) {
+         double weight_decay, double epsilon, bool central, double clip, bool capped, bool moved, bool shared_masks) {
         const Segment<T> train = segment_of(net.network, x, y, hidden);
         const Segment<T> valid = segment_of(net.network, xv, yv, hidden_valid);
         require(!buffer || std::size_t(buffer->size()) == net.network.weights().size(), "`momentum_buffer` has ",
@@ -217,22 +240,23 @@ void bind(py::module_& m, const std::string& suffix) {
         run(net, [&](Recurrent& network) {
           Workspace<T> workspace;
           const std::size_t fixed = moved ? 0 : network.parameters()[0].size;
-          arch_gradient(oracle_of<T>(network, train, valid, {}, nullptr, nullptr), network.weights().data(), from,
-                        {order, eta, momentum, weight_decay, epsilon, difference(central), clip, capped, fixed}, to,
-                        workspace);
+          arch_gradient(
+              oracle_of<T>(network, train, valid, {}, shared_masks, nullptr, nullptr), network.weights().data(), from,
+              {order, eta, momentum, weight_decay, epsilon, difference(central), clip, capped, fixed}, to, workspace);
         });
         return out;
       },
       py::arg("net"), py::arg("x"), py::arg("y"), py::arg("hidden"), py::arg("x_valid"), py::arg("y_valid"),
       py::arg("hidden_valid"), py::arg("order"), py::arg("eta"), py::arg("momentum"), py::arg("momentum_buffer"),
       py::arg("weight_decay"), py::arg("epsilon"), py::arg("central"), py::arg("clip"), py::arg("capped"),
-      py::arg("moved"));
+      py::arg("moved"), py::arg("shared_masks"));
 
   using Step = SearchStep<T>;
   py::class_<Step>(m, ("RecurrentBilevelStep" + suffix).c_str())
       .def(py::init([](const Net& net, int order, double momentum, double weight_decay, double clip, double alpha_lr,
                        double beta1, double beta2, double alpha_weight_decay, double epsilon, bool central,
-                       bool reuse_gradient, bool capped, bool moved, double activation, double slowness) {
+                       bool reuse_gradient, bool capped, bool moved, bool shared_masks, double activation,
+                       double slowness) {
              const Recurrent& network = net.network;
              const std::size_t fixed = moved ? 0 : network.parameters()[0].size;
              const std::vector<T> zeros(network.num_alphas(), T(0));
@@ -241,12 +265,13 @@ void bind(py::module_& m, const std::string& suffix) {
                      UnrolledStep{order, 0, momentum, weight_decay, epsilon, difference(central), clip, capped, fixed},
                      reuse_gradient, WeightStep<T>(momentum, weight_decay, clip, network.num_weights()),
                      Adam<T>{alpha_lr, beta1, beta2, alpha_weight_decay, zeros, zeros, 0}),
-                 {activation, slowness}});
+                 {activation, slowness},
+                 shared_masks});
            }),
            py::arg("net"), py::arg("order"), py::arg("momentum"), py::arg("weight_decay"), py::arg("clip"),
            py::arg("alpha_lr"), py::arg("beta1"), py::arg("beta2"), py::arg("alpha_weight_decay"), py::arg("epsilon"),
-           py::arg("central"), py::arg("reuse_gradient"), py::arg("capped"), py::arg("moved"), py::arg("activation"),
-           py::arg("slowness"))
+           py::arg("central"), py::arg("reuse_gradient"), py::arg("capped"), py::arg("moved"), py::arg("shared_masks"),
+           py::arg("activation"), py::arg("slowness"))
       .def_property_readonly("buffer",
                              [](py::object self) { return view(self.cast<Step&>().step.weights().buffer, self); })
       .def_property_readonly("first", [](py::object self) { return view(self.cast<Step&>().step.adam().first, self); })
@@ -263,8 +288,9 @@ void bind(py::module_& m, const std::string& suffix) {
             const Segment<T> valid = segment_of(net.network, xv, yv, hidden_valid);
             std::vector<T> after, after_valid;
             const auto info = run(net, [&](Recurrent& network) {
-              const auto result = self.step(oracle_of(network, train, valid, self.regularisation, &after, &after_valid),
-                                            network.weights().data(), network.alphas().data(), lr);
+              const auto result = self.step(
+                  oracle_of(network, train, valid, self.regularisation, self.shared_masks, &after, &after_valid),
+                  network.weights().data(), network.alphas().data(), lr);
               network.update_running();
               return result;
             });
@@ -294,7 +320,7 @@ void bind(py::module_& m, const std::string& suffix) {
             double norm = 0;
             const Loss loss = run(net, [&](Recurrent& network) {
               const Loss result =
-                  self.step(oracle_of<T>(network, segment, segment, self.regularisation, &after, nullptr),
+                  self.step(oracle_of<T>(network, segment, segment, self.regularisation, false, &after, nullptr),
                             network.weights().data(), lr, &norm);
               network.update_running();
               return result;

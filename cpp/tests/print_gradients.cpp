@@ -8,6 +8,7 @@
 #include "core/random.hpp"
 #include "kernels/kernels.hpp"
 #include "network/network.hpp"
+#include "recurrent/recurrent.hpp"
 
 using namespace pydarts;
 
@@ -42,10 +43,32 @@ void run(const char* what, Graph graph, int samples, int height, int width) {
 }
 
 template <class T>
+void run_recurrent(const char* what, const RecurrentCell& cell) {
+  constexpr int kVocabulary = 37, kHidden = 21, kLength = 4, kBatch = 5;
+  RecurrentNetwork<T> network(cell, kVocabulary, kHidden, {0.2, 0.1, 0.2, 0.1}, 7, 2);
+  Random random(3);
+  std::vector<std::int32_t> tokens((kLength + 1) * kBatch);
+  for (std::int32_t& token : tokens) token = std::int32_t(random.uniform() * kVocabulary);
+  std::vector<T> hidden(kBatch * kHidden);
+  for (T& value : hidden) value = T(random.normal());
+  for (T& weight : network.weights()) weight *= T(5);  // far from where the activations are straight
+  for (T& alpha : network.alphas()) alpha = T(random.normal());
+  std::vector<T> d_weights(network.num_weights()), d_alphas(network.num_alphas() + 1);
+  const Segment<T> segment{tokens.data(), tokens.data() + kBatch, hidden.data(), kLength, kBatch};
+  const Loss loss =
+      network.evaluate(segment, network.weights().data(), d_weights.data(), d_alphas.data(), nullptr, {0.5, 0.5});
+  print(what, std::vector<T>{T(loss.value)});
+  print(what, d_weights);
+  print(what, d_alphas);
+}
+
+template <class T>
 void run_all() {
   run<T>("supernet", supernet_graph({3, 4, 5, 2}), 5, 13, 10);
   const CellGenotype cell{{{"sep_conv_7x7", 0}, {"conv_7x1_1x7", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}};
   run<T>("derived", derived_graph({6, 4, 3, 1}, cell, cell, true, 0.4), 4, 9, 11);
+  run_recurrent<T>("recurrent_supernet", RecurrentCell::supernet(4));
+  run_recurrent<T>("recurrent_derived", {{{0, 1, 0}, {1, 1, 1}, {0, 1, 2}, {2, 1, 3}}, {0, 1, 2, 3}, false});
 }
 
 }  // namespace
