@@ -82,21 +82,21 @@ typedef struct pydarts_runtime {
   int32_t threads; /* at most so many; default 0: all that OpenMP would take */
   void* user;      /* handed to every function */
 
-  /* Memory of the large arrays: null if there is none, else `bytes` on a multiple of `alignment`, a power of two. Both
-     or neither; called only by the thread that makes a call. */
+  /* Memory of everything whose size grows with weights, batch or image: `bytes` on a multiple of `alignment`, or null if
+     there is none. Both or neither; called by the thread that makes the call. What describes a network is small and
+     comes from operator new. */
   void* (*allocate)(void* user, size_t bytes, size_t alignment);
-  void (*release)(void* user, void* memory, size_t bytes, size_t alignment);
+  void (*release)(void* user, void* memory, size_t bytes);
 
-  /* Runs run(argument, task, thread) once for each task in 0..tasks-1 and returns when all are done; tasks that run at
-     the same time have different `thread` numbers in 0..threads-1. Null: OpenMP. Never nested. The result does not
-     depend on which thread runs what. */
-  void (*parallel_for)(void* user, int32_t threads, int32_t tasks, pydarts_task run, const void* argument);
+  /* Calls run(argument, task, thread) once for each task in 0..tasks-1, in any order, and returns when all are done.
+     `thread` is in 0..`threads`-1, and different in calls that run at the same time. Results do not depend on who runs
+     what. Never nested. Null: OpenMP. */
+  void (*parallel_for)(void* user, int32_t tasks, pydarts_task run, const void* argument);
 
   /* A line of text without line end, for a person. Null: silence. */
   void (*log)(void* user, const char* text);
 
-  /* Asked often by the thread with the number 0, which without parallel_for is the caller's: nonzero ends the call
-     with PYDARTS_CANCELLED. */
+  /* Asked often, by the thread that makes the call: nonzero ends it with PYDARTS_CANCELLED. */
   int (*cancel)(void* user);
 } pydarts_runtime;
 
@@ -130,7 +130,8 @@ PYDARTS_API pydarts_status pydarts_supernet_create(const pydarts_network_options
                                                    char* message, size_t message_size);
 
 /* The network of a genotype: `genotype` is the JSON text of Python's Genotype.to_json or of pydarts_genotype, of
-   `genotype_size` bytes without a final NUL. BAD_FILE if it is anything else. */
+   `genotype_size` bytes without a final NUL. BAD_FILE if it is anything else, INVALID_ARGUMENT if its cells make no
+   network. */
 PYDARTS_API pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size,
                                                   const pydarts_network_options* options,
                                                   const pydarts_runtime* runtime, pydarts_network** network,
@@ -212,7 +213,9 @@ typedef struct pydarts_batch {
   size_t size;
   int32_t samples, channels, height, width; /* default 0; at least 1 */
   const float* images;                      /* (samples, channels, height, width), normalised */
-  const int32_t* labels;                    /* (samples,), each in 0..classes-1; null where none are needed */
+  const int32_t* labels;                    /* (samples,), each in 0..classes-1; not for logits: null */
+  const float* drop; /* factors of drop path, 0 or 1/keep, (num_droppable, samples); null: none. Not for logits. */
+  size_t num_drop;   /* elements of `drop` */
 } pydarts_batch;
 
 PYDARTS_API pydarts_status pydarts_batch_defaults(pydarts_batch* batch);
@@ -235,9 +238,9 @@ typedef struct pydarts_loss {
 } pydarts_loss;
 
 /* Loss with the batch's statistics and its gradients; null with count 0: not wanted. The running statistics stay as
-   they are. `drop`: factors of drop path, 0 or 1/keep, (num_droppable, samples), or null. `loss` may be null. */
-PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, const float* drop,
-                                             float* d_weights, size_t num_weights, float* d_alphas, size_t num_alphas,
+   they are. `loss` may be null. */
+PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights,
+                                             size_t num_weights, float* d_alphas, size_t num_alphas,
                                              pydarts_loss* loss);
 
 /* Bytes of the workspace that passes over such a batch need; `backward`: with gradients, in a search or training step.
@@ -245,8 +248,8 @@ PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pyd
 PYDARTS_API pydarts_status pydarts_workspace_size(const pydarts_network* network, int32_t samples, int32_t height,
                                                   int32_t width, int32_t backward, size_t* bytes);
 
-/* From now on passes work in `memory`, of any alignment, and OUT_OF_MEMORY tells that one needs more. The caller keeps
-   it until the network is destroyed or another is set; null with 0 bytes: the network's own again. */
+/* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The caller
+   keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again. */
 PYDARTS_API pydarts_status pydarts_workspace_set(pydarts_network* network, void* memory, size_t bytes);
 
 /* ---- Search and training ----------------------------------------------------------------------------------------- */
@@ -297,10 +300,9 @@ PYDARTS_API pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pyd
                                                const pydarts_batch* train, const pydarts_batch* valid, double lr,
                                                pydarts_step_info* info);
 
-/* A training step: weights and running statistics. `drop` as in pydarts_gradients; `info` may be null. */
+/* A training step: weights by SGD with the learning rate `lr`, and running statistics. `info` may be null. */
 PYDARTS_API pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
-                                               const pydarts_batch* batch, const float* drop, double lr,
-                                               pydarts_step_info* info);
+                                               const pydarts_batch* batch, double lr, pydarts_step_info* info);
 
 /* ---- Hessian-vector product -------------------------------------------------------------------------------------- */
 

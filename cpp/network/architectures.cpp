@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kNodes = 4;  // intermediate nodes of a search cell
 constexpr int kStemMultiplier = 3;
+constexpr std::size_t kMaxOperations = 1 << 16;  // a genotype may come from a file
 constexpr int kAuxiliaryChannels = 128, kAuxiliaryFeatures = 768;
 
 void check(const NetworkConfig& config) {
@@ -19,6 +20,8 @@ void check(const NetworkConfig& config) {
   require(config.in_channels >= 1, "`in_channels` (=", config.in_channels, ") must be at least 1");
   require(config.channels <= 4096, "`channels` (=", config.channels, ") must be at most 4096");
   require(config.cells <= 1024, "`cells` (=", config.cells, ") must be at most 1024");
+  require(config.classes <= 65536, "`classes` (=", config.classes, ") must be at most 65536");
+  require(config.in_channels <= 65536, "`in_channels` (=", config.in_channels, ") must be at most 65536");
 }
 
 // Walks the macro-structure; fill_cell(index, reduction, channels, {s0, s1}, name) adds the nodes of a cell and
@@ -117,6 +120,9 @@ Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, con
   check(config);
   check(normal, "normal");
   check(reduce, "reduce");
+  const std::size_t operations = std::max(normal.operations.size(), reduce.operations.size()) * config.cells;
+  require(operations <= kMaxOperations, "`cells` (=", config.cells, ") of up to ", operations / config.cells,
+          " operations have more than ", kMaxOperations);
   GraphBuilder builder;
   build_cells(
       builder, config, true,
