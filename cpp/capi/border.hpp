@@ -57,6 +57,8 @@ pydarts_status guarded(char* message, std::size_t size, const Body& body) noexce
   }
 }
 
+constexpr const char* kNoHandle = "the handle is null";
+
 // What every handle has: the text of its last call's error, and whether a call is under way.
 class Border {
  public:
@@ -78,7 +80,7 @@ class Border {
     return PYDARTS_OK;
   }
 
-  static const char* error(const Border* border) noexcept { return border ? border->message_ : "the handle is null"; }
+  const char* message() const noexcept { return message_; }
 
   // The use of a further handle by a call.
   class Use {

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "capi/handles.hpp"
+#include "capi/runtime.hpp"
 #include "network/genotype.hpp"
 
 namespace fs = std::filesystem;
@@ -14,20 +15,7 @@ using namespace pydarts;
 
 namespace {
 
-constexpr int kMaxThreads = 1024;
-
-const pydarts_runtime kRuntime = {sizeof(pydarts_runtime)};
 const pydarts_network_options kOptions = {sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4};
-
-Environment environment_of(const pydarts_runtime& runtime) {
-  require(runtime.threads >= 0 && runtime.threads <= kMaxThreads, "`runtime->threads` (=", runtime.threads,
-          ") must lie in 0..", kMaxThreads);
-  require(!runtime.allocate == !runtime.release, "`runtime` needs both of `allocate` and `release`, or neither");
-  const int threads = runtime.threads ? runtime.threads : default_threads();
-  return {{threads, runtime.parallel_for, runtime.user},
-          {runtime.user, runtime.allocate, runtime.release},
-          {runtime.user, runtime.log}};
-}
 
 bool flag(std::int32_t value, const char* name) {
   require(value == 0 || value == 1, "`", name, "` (=", value, ") must be 0 or 1");
@@ -42,10 +30,6 @@ pydarts_status create(pydarts_network** network, char* message, std::size_t mess
     require(network, "`network` is null");
     *network = make().release();
   });
-}
-
-pydarts_runtime runtime_of(const pydarts_runtime* runtime) {
-  return runtime ? known(runtime, "runtime", kRuntime) : kRuntime;
 }
 
 // Errors of `read` name the file that it reads.
@@ -190,10 +174,6 @@ void require_array(const void* array, std::size_t count, std::size_t wanted, con
 
 }  // namespace pydarts
 
-pydarts_status pydarts_runtime_defaults(pydarts_runtime* runtime) {
-  return guarded(nullptr, 0, [&] { fill(runtime, "runtime", kRuntime); });
-}
-
 pydarts_status pydarts_network_options_defaults(pydarts_network_options* options) {
   return guarded(nullptr, 0, [&] { fill(options, "options", kOptions); });
 }
@@ -256,7 +236,9 @@ pydarts_status pydarts_model_read(const void* description, size_t description_si
 
 pydarts_status pydarts_network_destroy(pydarts_network* network) { return Border::destroy(network); }
 
-const char* pydarts_network_error(const pydarts_network* network) { return Border::error(network); }
+const char* pydarts_network_error(const pydarts_network* network) {
+  return network ? network->message() : kNoHandle;
+}
 
 pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_network_info* info) {
   return Border::cross(network, [&] {

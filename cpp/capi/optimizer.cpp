@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Search and training steps of the C API, and the Hessian-vector product.
 #include <cmath>
-#include <limits>
 
 #include "bilevel/network_oracle.hpp"
 #include "capi/handles.hpp"
+#include "pydarts/bilevel.hpp"
 
 using namespace pydarts;
 
@@ -89,7 +89,9 @@ pydarts_status pydarts_optimizer_create(const pydarts_network* network, const py
 
 pydarts_status pydarts_optimizer_destroy(pydarts_optimizer* optimizer) { return Border::destroy(optimizer); }
 
-const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer) { return Border::error(optimizer); }
+const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer) {
+  return optimizer ? optimizer->message() : kNoHandle;
+}
 
 pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
                                      const pydarts_batch* train, const pydarts_batch* valid, double lr,
@@ -149,15 +151,6 @@ pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network
 pydarts_status pydarts_hessian_vector_product(pydarts_gradient gradient, void* user, const double* w, const double* v,
                                               size_t n, size_t m, double epsilon, double* out, char* message,
                                               size_t message_size) {
-  return guarded(message, message_size, [&] {
-    require(gradient, "`gradient` is null");
-    require(w && v && out, "`w`, `v` or `out` is null");
-    require_positive(epsilon, "epsilon");
-    Workspace<double> workspace;
-    hessian_vector_product<double>(
-        [&](const double* at, double* to) {
-          if (gradient(user, at, to) != 0) throw Cancelled();
-        },
-        w, v, n, m, epsilon, out, Threads(1), workspace);
-  });
+  const pydarts_runtime runtime = {sizeof runtime, 1};
+  return hessian_vector_product<double>(gradient, user, w, v, n, m, epsilon, out, &runtime, message, message_size);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Passes of the C API: normalisation, logits, gradients, workspace.
 #include "capi/handles.hpp"
+#include "network/limits.hpp"
 
 using namespace pydarts;
 
