@@ -204,9 +204,9 @@ const Json& Json::at(const char* name, Kind wanted) const {
 }
 
 long long Json::integer(const char* what, long long least, long long most) const {
-  require_file(kind == Kind::number && whole && number >= double(least) && number <= double(most), "`", what, "` (=",
-               kind == Kind::number ? text.substr(0, 40) : kind_name(kind), ") must be an integer in ", least, "..",
-               most);
+  require_file(kind == Kind::number && whole && number >= double(least) && number <= double(most), "`", what,
+               "` (=", kind == Kind::number ? text.substr(0, 40) : kind_name(kind), ") must be an integer in ", least,
+               "..", most);
   return static_cast<long long>(number);
 }
 

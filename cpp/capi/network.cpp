@@ -127,9 +127,7 @@ void give_text(const std::string& value, char* buffer, std::size_t capacity, std
 }  // namespace
 
 pydarts_network::pydarts_network(Graph graph, std::uint64_t seed, const pydarts_runtime& runtime_, bool recompute)
-    : runtime(runtime_),
-      environment(environment_of(runtime)),
-      network(std::move(graph), seed, environment, recompute) {
+    : runtime(runtime_), environment(environment_of(runtime)), network(std::move(graph), seed, environment, recompute) {
   if (runtime.cancel) network.set_cancel([this] { return runtime.cancel(runtime.user) != 0; });
   const Graph& g = network.graph();
   for (const Parameter& p : g.parameters) tensors.push_back({p.name, p.shape, PYDARTS_WEIGHTS, p.offset, p.size});
@@ -236,9 +234,7 @@ pydarts_status pydarts_model_read(const void* description, size_t description_si
 
 pydarts_status pydarts_network_destroy(pydarts_network* network) { return Border::destroy(network); }
 
-const char* pydarts_network_error(const pydarts_network* network) {
-  return network ? network->message() : kNoHandle;
-}
+const char* pydarts_network_error(const pydarts_network* network) { return network ? network->message() : kNoHandle; }
 
 pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_network_info* info) {
   return Border::cross(network, [&] {
@@ -311,8 +307,7 @@ pydarts_status pydarts_network_save(pydarts_network* network, const char* path) 
   });
 }
 
-pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity,
-                                        size_t* needed) {
+pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity, size_t* needed) {
   return Border::cross(network, [&] {
     if (network->genotype) return give_text(write_genotype(*network->genotype), buffer, capacity, needed);
     const float* alphas = network->engine().alphas().data();

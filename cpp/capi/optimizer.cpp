@@ -93,9 +93,8 @@ const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer) {
   return optimizer ? optimizer->message() : kNoHandle;
 }
 
-pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
-                                     const pydarts_batch* train, const pydarts_batch* valid, double lr,
-                                     float* d_alphas, size_t num_alphas) {
+pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network, const pydarts_batch* train,
+                                     const pydarts_batch* valid, double lr, float* d_alphas, size_t num_alphas) {
   return Border::cross(optimizer, [&] {
     const Pair pair(*optimizer, network);
     Network<float>& engine = network->engine();
@@ -115,8 +114,7 @@ pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pydarts_network
     require_at_least_0(lr, "lr");
     pydarts_step_info result = {};
     if (info) known(info, "info", result);
-    const auto seen =
-        optimizer->step(oracle_of(engine, batches), engine.weights().data(), engine.alphas().data(), lr);
+    const auto seen = optimizer->step(oracle_of(engine, batches), engine.weights().data(), engine.alphas().data(), lr);
     engine.update_running();
     result = {0,
               seen.train.value,

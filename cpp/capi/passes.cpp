@@ -75,8 +75,8 @@ pydarts_status pydarts_logits(pydarts_network* network, const pydarts_batch* bat
   });
 }
 
-pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights, size_t num_weights,
-                                 float* d_alphas, size_t num_alphas, pydarts_loss* loss) {
+pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights,
+                                 size_t num_weights, float* d_alphas, size_t num_alphas, pydarts_loss* loss) {
   return Border::cross(network, [&] {
     Network<float>& engine = network->engine();
     const LabelledBatch labelled_batch = labelled(*network, batch, "batch");
@@ -84,7 +84,8 @@ pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* 
     require_array(d_alphas, num_alphas, d_alphas ? engine.graph().num_alphas : 0, "d_alphas");
     pydarts_loss result = {};
     if (loss) known(loss, "loss", result);
-    const Loss found = engine.evaluate(labelled_batch.images, engine.weights().data(), d_weights, d_alphas, labelled_batch.drop);
+    const Loss found =
+        engine.evaluate(labelled_batch.images, engine.weights().data(), d_weights, d_alphas, labelled_batch.drop);
     result.value = found.value;
     result.correct = found.correct;
     if (loss) fill(loss, "loss", result);

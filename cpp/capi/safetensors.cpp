@@ -14,9 +14,9 @@ namespace {
 
 using Kind = Json::Kind;
 
-constexpr std::size_t kLength = 8;           // bytes of the header's length
-constexpr std::size_t kMaxEntry = 1 << 10;   // of a tensor in the header
-constexpr std::size_t kCounter = 8;          // bytes of a counter
+constexpr std::size_t kLength = 8;            // bytes of the header's length
+constexpr std::size_t kMaxEntry = 1 << 10;    // of a tensor in the header
+constexpr std::size_t kCounter = 8;           // bytes of a counter
 constexpr long long kMost = (1LL << 53) - 1;  // exact in a double
 
 std::size_t data_size(const std::vector<StoredTensor>& tensors) {
@@ -90,8 +90,8 @@ void read_safetensors(const char* file, std::size_t size, const std::vector<Stor
     require_file(at != wanted.end(), "'", name.substr(0, 80), "' is unknown to this network");
     const StoredTensor& tensor = tensors[at->second];
     require_shape(json.items[i], tensor);
-    require_file(range.end - range.begin == tensor.count * sizeof(float), "'", name, "' has ",
-                 range.end - range.begin, " bytes, not ", tensor.count * sizeof(float));
+    require_file(range.end - range.begin == tensor.count * sizeof(float), "'", name, "' has ", range.end - range.begin,
+                 " bytes, not ", tensor.count * sizeof(float));
     for (std::size_t k = 0; k < tensor.count; ++k) {
       float value;
       std::memcpy(&value, data + range.begin + k * sizeof(float), sizeof(float));

@@ -18,7 +18,8 @@ class Stripes {
       for (int y = 0; y < kSize; ++y)
         for (int x = 0; x < kSize; ++x) {
           const int along = label == 0 ? y : label == 1 ? x : label == 2 ? x + y : x - y + kSize;
-          images_[(std::size_t(n) * kSize + y) * kSize + x] = ((along + phase) % 4 < 2 ? 0.7f : -0.7f) + uniform() - 0.5f;
+          images_[(std::size_t(n) * kSize + y) * kSize + x] =
+              ((along + phase) % 4 < 2 ? 0.7f : -0.7f) + uniform() - 0.5f;
         }
     }
   }

@@ -15,8 +15,9 @@
  * checked before memory is spent.
  *
  * Threads. There is no global state but the once-only choice of the instruction set. Different handles may be used by
- * different threads at the same time; one handle serves one call at a time, and a second one, also from a callback, gets
- * PYDARTS_BUSY. `const` handles count as used, too. Functions without a handle may be called by any thread at any time.
+ * different threads at the same time; one handle serves one call at a time, and a second one, also from a callback,
+ * gets PYDARTS_BUSY. `const` handles count as used, too. Functions without a handle may be called by any thread at any
+ * time.
  *
  * Structs. Set `size` to sizeof, let the struct's _defaults function fill the rest, then change what you want. A struct
  * of an older header is understood; one of a newer header than the library is refused. Structs that are filled for
@@ -82,8 +83,8 @@ typedef struct pydarts_runtime {
   int32_t threads; /* at most so many; default 0: all that OpenMP would take */
   void* user;      /* handed to every function */
 
-  /* Memory of everything whose size grows with weights, batch or image: `bytes` on a multiple of `alignment`, or null if
-     there is none. Both or neither; called by the thread that makes the call. What describes a network is small and
+  /* Memory of everything whose size grows with weights, batch or image: `bytes` on a multiple of `alignment`, or null
+     if there is none. Both or neither; called by the thread that makes the call. What describes a network is small and
      comes from operator new. */
   void* (*allocate)(void* user, size_t bytes, size_t alignment);
   void (*release)(void* user, void* memory, size_t bytes);
@@ -109,13 +110,13 @@ typedef struct pydarts_network pydarts_network;
 
 typedef struct pydarts_network_options {
   size_t size;
-  int32_t channels;    /* of the first cells (C): 16 */
-  int32_t cells;       /* (L): 8 */
-  int32_t classes;     /* 10 */
-  int32_t in_channels; /* of the images: 3 */
-  uint64_t seed;       /* of the initial weights and alphas: 0 */
-  int32_t recompute;   /* 1: keep only the cells' inputs and outputs for backward, a third of the memory: 0 */
-  int32_t auxiliary;   /* 1: with auxiliary head, derived network only: 0 */
+  int32_t channels;        /* of the first cells (C): 16 */
+  int32_t cells;           /* (L): 8 */
+  int32_t classes;         /* 10 */
+  int32_t in_channels;     /* of the images: 3 */
+  uint64_t seed;           /* of the initial weights and alphas: 0 */
+  int32_t recompute;       /* 1: keep only the cells' inputs and outputs for backward, a third of the memory: 0 */
+  int32_t auxiliary;       /* 1: with auxiliary head, derived network only: 0 */
   double auxiliary_weight; /* of its loss: 0.4 */
 } pydarts_network_options;
 
@@ -158,8 +159,8 @@ typedef struct pydarts_network_info {
   size_t num_weights, num_alphas, num_running; /* elements of the three kinds of values */
   size_t num_tensors;                          /* that pydarts_network_tensor knows */
   int32_t classes, in_channels, threads;
-  int32_t num_droppable; /* rows of `drop` */
-  int32_t normalization; /* 1: of a model, so pydarts_normalize works */
+  int32_t num_droppable;             /* rows of `drop` */
+  int32_t normalization;             /* 1: of a model, so pydarts_normalize works */
   int32_t image_height, image_width; /* of the training images of a model, else 0; other sizes work as well */
   const char* instruction_set;       /* static memory: "avx512", "avx2", "neon", "baseline" */
 } pydarts_network_info;
@@ -181,8 +182,7 @@ typedef struct pydarts_tensor {
 } pydarts_tensor;
 
 /* `index` in 0..num_tensors-1. */
-PYDARTS_API pydarts_status pydarts_network_tensor(const pydarts_network* network, size_t index,
-                                                  pydarts_tensor* tensor);
+PYDARTS_API pydarts_status pydarts_network_tensor(const pydarts_network* network, size_t index, pydarts_tensor* tensor);
 
 /* Copies all values of a kind out or in; `count` must be their number. Values must be finite. */
 PYDARTS_API pydarts_status pydarts_network_get(const pydarts_network* network, pydarts_kind kind, float* values,
@@ -248,8 +248,8 @@ PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pyd
 PYDARTS_API pydarts_status pydarts_workspace_size(const pydarts_network* network, int32_t samples, int32_t height,
                                                   int32_t width, int32_t backward, size_t* bytes);
 
-/* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The caller
-   keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again. */
+/* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The
+   caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again. */
 PYDARTS_API pydarts_status pydarts_workspace_set(pydarts_network* network, void* memory, size_t bytes);
 
 /* ---- Search and training ----------------------------------------------------------------------------------------- */
@@ -259,15 +259,15 @@ typedef struct pydarts_optimizer pydarts_optimizer;
 
 typedef struct pydarts_optimizer_options {
   size_t size;
-  int32_t order;                         /* 1 or 2, of the architecture gradient: 2 */
-  double momentum, weight_decay;         /* of the weights: 0.9, 3e-4 */
-  double clip;                           /* bound of the norm of their gradient: 5 */
-  double alpha_lr;                       /* of the alphas' Adam: 3e-4 */
-  double alpha_beta1, alpha_beta2;       /* 0.5, 0.999 */
-  double alpha_weight_decay;             /* added to the gradient: 1e-3 */
-  double epsilon;                        /* of the finite difference, over the norm of the direction: 0.01 */
-  int32_t forward_difference;            /* 1: one-sided, one pass of five less and less exact: 0 */
-  int32_t reuse_gradient;                /* 1: the weights step with the gradient of the virtual step, as above: 0 */
+  int32_t order;                   /* 1 or 2, of the architecture gradient: 2 */
+  double momentum, weight_decay;   /* of the weights: 0.9, 3e-4 */
+  double clip;                     /* bound of the norm of their gradient: 5 */
+  double alpha_lr;                 /* of the alphas' Adam: 3e-4 */
+  double alpha_beta1, alpha_beta2; /* 0.5, 0.999 */
+  double alpha_weight_decay;       /* added to the gradient: 1e-3 */
+  double epsilon;                  /* of the finite difference, over the norm of the direction: 0.01 */
+  int32_t forward_difference;      /* 1: one-sided, one pass of five less and less exact: 0 */
+  int32_t reuse_gradient;          /* 1: the weights step with the gradient of the virtual step, as above: 0 */
 } pydarts_optimizer_options;
 
 PYDARTS_API pydarts_status pydarts_optimizer_options_defaults(pydarts_optimizer_options* options);

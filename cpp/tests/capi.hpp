@@ -64,8 +64,7 @@ inline pydarts_status supernet(Net& net, const pydarts_runtime& r, char* message
 inline pydarts_status derived(Net& net, const pydarts_runtime& r, char* message = nullptr, std::size_t size = 0) {
   const pydarts_network_options o = options();
   pydarts_network* made;
-  const pydarts_status status =
-      pydarts_derived_create(kGenotype, sizeof(kGenotype) - 1, &o, &r, &made, message, size);
+  const pydarts_status status = pydarts_derived_create(kGenotype, sizeof(kGenotype) - 1, &o, &r, &made, message, size);
   net.reset(made);
   return status;
 }

@@ -24,10 +24,9 @@ Floats copy(const Vector<float>& values) { return Floats(values.begin(), values.
 Graph engine_supernet() { return supernet_graph({3, 2, 3, 2}); }
 
 Graph engine_derived() {
-  return derived_graph({3, 2, 3, 2},
-                       {{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}},
-                       {{{"avg_pool_3x3", 0}, {"skip_connect", 1}, {"conv_7x1_1x7", 2}, {"max_pool_3x3", 1}}, {3, 2}},
-                       false, 0.4);
+  return derived_graph(
+      {3, 2, 3, 2}, {{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}},
+      {{{"avg_pool_3x3", 0}, {"skip_connect", 1}, {"conv_7x1_1x7", 2}, {"max_pool_3x3", 1}}, {3, 2}}, false, 0.4);
 }
 
 Batch<float> engine_batch(const capi::Images& images) {
@@ -80,8 +79,7 @@ void a_search_is_that_of_the_engine() {
     for (int i = 0; i < 3; ++i) {
       pydarts_step_info seen = {sizeof seen};
       CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, &seen) == PYDARTS_OK);
-      const auto wanted =
-          step(oracle_of(engine, batches), engine.weights().data(), engine.alphas().data(), 0.1);
+      const auto wanted = step(oracle_of(engine, batches), engine.weights().data(), engine.alphas().data(), 0.1);
       engine.update_running();
       CHECK(same_state(net, engine));
       CHECK(seen.train_loss == wanted.train.value && seen.valid_loss == wanted.valid.value);
@@ -97,10 +95,8 @@ void a_search_is_that_of_the_engine() {
     }
     Floats dw(info.num_weights), da(info.num_alphas), wanted_w(info.num_weights), wanted_a(info.num_alphas);
     pydarts_loss loss = {sizeof loss};
-    CHECK(pydarts_gradients(net.get(), &train.batch, dw.data(), dw.size(), da.data(), da.size(), &loss) ==
-          PYDARTS_OK);
-    const Loss wanted =
-        engine.evaluate(engine_batch(train), engine.weights().data(), wanted_w.data(), wanted_a.data());
+    CHECK(pydarts_gradients(net.get(), &train.batch, dw.data(), dw.size(), da.data(), da.size(), &loss) == PYDARTS_OK);
+    const Loss wanted = engine.evaluate(engine_batch(train), engine.weights().data(), wanted_w.data(), wanted_a.data());
     CHECK(dw == wanted_w && da == wanted_a && loss.value == wanted.value && loss.correct == wanted.correct);
   }
 }
@@ -253,7 +249,8 @@ void structs_may_be_of_an_older_header() {
   std::memset(&info, 0x55, sizeof info);
   info.size = offsetof(pydarts_network_info, classes);
   CHECK(pydarts_network_get_info(net.get(), &info) == PYDARTS_OK);
-  CHECK(info.num_alphas == 2 * 14 * 8 && info.classes == 0x55555555 && info.size == offsetof(pydarts_network_info, classes));
+  CHECK(info.num_alphas == 2 * 14 * 8 && info.classes == 0x55555555 &&
+        info.size == offsetof(pydarts_network_info, classes));
 }
 
 void nonsense_is_refused() {
@@ -296,8 +293,7 @@ void nonsense_is_refused() {
 
   capi::Images bad(1);
   bad.pixels[0] = std::numeric_limits<float>::quiet_NaN();
-  CHECK(pydarts_search_step(optimizer.get(), net.get(), &bad.batch, &images.batch, 0.1, nullptr) ==
-        PYDARTS_NOT_FINITE);
+  CHECK(pydarts_search_step(optimizer.get(), net.get(), &bad.batch, &images.batch, 0.1, nullptr) == PYDARTS_NOT_FINITE);
   CHECK(pydarts_search_step(optimizer.get(), net.get(), &images.batch, &images.batch, -1, nullptr) ==
         PYDARTS_INVALID_ARGUMENT);
   CHECK(std::strcmp(pydarts_optimizer_error(optimizer.get()), "`lr` (=-1) must be at least 0 and finite") == 0);

@@ -45,8 +45,8 @@ pydarts_status read_model(const std::string& description, const std::string& wei
   const pydarts_runtime runtime = capi::runtime();
   pydarts_network* made;
   char message[100];
-  const pydarts_status status = pydarts_model_read(json.data(), json.size(), file.data(), file.size(), &runtime, &made,
-                                                   message, sizeof message);
+  const pydarts_status status =
+      pydarts_model_read(json.data(), json.size(), file.data(), file.size(), &runtime, &made, message, sizeof message);
   CHECK((status == PYDARTS_OK) == (made != nullptr));
   pydarts_network_destroy(made);
   return status;

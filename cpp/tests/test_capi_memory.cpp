@@ -23,8 +23,9 @@ pydarts_runtime hooked_runtime() {
 }
 
 // Lets `call` fail in every possible place. `after` looks at what it left behind.
-void fail_everywhere(const char* what, Allocations& from, int least, const std::function<pydarts_status()>& call,
-                     const std::function<void()>& after = [] {}) {
+void fail_everywhere(
+    const char* what, Allocations& from, int least, const std::function<pydarts_status()>& call,
+    const std::function<void()>& after = [] {}) {
   int failures = 0;
   for (bool done = false; !done; ++failures) {
     const long long live = heap.live, live_hooked = hooked.live;
@@ -50,8 +51,9 @@ void creation(Allocations& from, int least) {
   for (const auto& make : kinds) {
     capi::Net net;
     const long long live = heap.live, live_hooked = hooked.live;
-    fail_everywhere("creation", from, least, [&] { return make(net); },
-                    [&] { CHECK(!net && heap.live == live && hooked.live == live_hooked); });
+    fail_everywhere(
+        "creation", from, least, [&] { return make(net); },
+        [&] { CHECK(!net && heap.live == live && hooked.live == live_hooked); });
     fail_everywhere("optimizer", from, 1, [&] {
       capi::Optimizer optimizer;
       return capi::optimizer(optimizer, net);
@@ -73,8 +75,9 @@ void files(Allocations& from, int least, const fs::path& folder) {
   CHECK(pydarts_network_set(net.get(), PYDARTS_WEIGHTS, changed.data(), changed.size()) == PYDARTS_OK);
   const auto before = capi::state(net);
   const auto unchanged = [&] { CHECK(capi::state(net) == before); };
-  fail_everywhere("save", from, &from == &heap ? 3 : 0,
-                  [&] { return pydarts_network_save(net.get(), (folder / "other").u8string().c_str()); }, unchanged);
+  fail_everywhere(
+      "save", from, &from == &heap ? 3 : 0,
+      [&] { return pydarts_network_save(net.get(), (folder / "other").u8string().c_str()); }, unchanged);
   fail_everywhere("load", from, least, [&] { return pydarts_network_load(net.get(), path.c_str()); }, unchanged);
   CHECK(capi::state(net) != before);
   fail_everywhere("model_load", from, least, [&] {
