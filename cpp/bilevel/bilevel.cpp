@@ -149,16 +149,22 @@ void Adam<T>::update(T* alphas, const T* gradient) {
 }
 
 template <class T>
+ArchLosses BilevelStep<T>::gradient(const Oracle<T>& oracle, const T* w, double lr, T* d_alphas) {
+  UnrolledStep unrolled = unrolled_;
+  unrolled.eta = lr;
+  const ArchLosses losses = arch_gradient(oracle, w, weights_.buffer.data(), unrolled, d_alphas, workspace_);
+  if (!std::isfinite(squared_norm(1, d_alphas, oracle.num_alphas)))
+    throw NonFinite("the gradient by the alphas is not finite");
+  return losses;
+}
+
+template <class T>
 typename BilevelStep<T>::Info BilevelStep<T>::operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr) {
   alpha_gradient_.resize(oracle.num_alphas);
   Info info;
-  UnrolledStep unrolled = unrolled_;
-  unrolled.eta = lr;
-  const ArchLosses losses =
-      arch_gradient(oracle, w, weights_.buffer.data(), unrolled, alpha_gradient_.data(), workspace_);
+  const ArchLosses losses = gradient(oracle, w, lr, alpha_gradient_.data());
   info.valid = losses.valid;
   info.alpha_gradient_norm = std::sqrt(squared_norm(1, alpha_gradient_.data(), oracle.num_alphas));
-  if (!std::isfinite(info.alpha_gradient_norm)) throw NonFinite("the gradient by the alphas is not finite");
   if (reuse_gradient_) {
     info.train = losses.train;
     info.gradient_norm = weights_.apply(oracle, w, workspace_.train_gradient.data(), lr);

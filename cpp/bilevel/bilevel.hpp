@@ -121,6 +121,9 @@ class BilevelStep {
     double gradient_norm = 0;  // of w, before clipping
     double alpha_gradient_norm = 0;
   };
+  // The gradient by the alphas that a step gives to Adam.
+  ArchLosses gradient(const Oracle<T>& oracle, const T* w, double lr, T* d_alphas);
+
   // Changes w and alphas only after everything that can fail has succeeded.
   Info operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr);
 

@@ -7,6 +7,7 @@
 
 #include "bilevel/network_oracle.hpp"
 #include "bindings/engine.hpp"
+#include "network/limits.hpp"
 
 using namespace pydarts;
 
@@ -16,17 +17,11 @@ template <class T>
 Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Integers* labels) {
   const Graph& graph = network.graph();
   require(images.ndim() == 4, "images must have 4 axes (N, C, H, W), not ", images.ndim());
-  require(images.shape(1) == graph.in_channels, "images have ", images.shape(1), " channels; the network takes ",
-          graph.in_channels);
-  for (int axis : {0, 2, 3}) require(images.shape(axis) >= 1, "images are empty: axis ", axis, " has no extent");
-  require(images.shape(0) < (1 << 24) && images.shape(2) < (1 << 14) && images.shape(3) < (1 << 14),
-          "images are too large");
+  check_images(graph, images.shape(0), images.shape(1), images.shape(2), images.shape(3));
   if (labels) {
     require(labels->ndim() == 1 && labels->shape(0) == images.shape(0), "there are ", images.shape(0), " images and ",
             labels->size(), " labels");
-    for (py::ssize_t i = 0; i < labels->size(); ++i)
-      require(labels->data()[i] >= 0 && labels->data()[i] < graph.classes, "label ", labels->data()[i],
-              " is not in 0..", graph.classes - 1);
+    check_labels(graph, labels->data(), int(labels->size()));
   }
   return {images.data(), labels ? labels->data() : nullptr, int(images.shape(0)), int(images.shape(2)),
           int(images.shape(3))};

@@ -37,8 +37,8 @@ struct pydarts_network : pydarts::Border {
 
 struct pydarts_optimizer : pydarts::Border {
   pydarts_optimizer(const pydarts::UnrolledStep& unrolled, bool reuse_gradient, pydarts::WeightStep<float> weights,
-                    pydarts::Adam<float> adam)
-      : step(unrolled, reuse_gradient, std::move(weights), std::move(adam)) {}
+                    pydarts::Adam<float> adam, const pydarts::MemoryHooks& memory)
+      : step(unrolled, reuse_gradient, std::move(weights), std::move(adam), memory) {}
 
   pydarts::BilevelStep<float> step;
 };

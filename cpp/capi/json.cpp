@@ -107,6 +107,7 @@ class Reader {
         digits();
       }
       std::istringstream in(std::string(first, at_));
+      in.exceptions(std::ios::badbit);
       in.imbue(std::locale::classic());
       in >> json.number;  // beyond the range: the largest number, and a refusal where it is used
     }

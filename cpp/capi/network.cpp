@@ -44,17 +44,29 @@ auto reading(const std::string& name, const Read& read) {
   }
 }
 
+// Whether `work` on an open file succeeds. A failed allocation comes out as such, not as a failure of the file.
+template <class Stream, class Work>
+bool through(Stream& file, const Work& work) {
+  if (!file) return false;
+  file.exceptions(std::ios::badbit);
+  try {
+    work();
+  } catch (const std::ios::failure&) {
+    return false;
+  }
+  return bool(file);
+}
+
 // The bytes of a file that has `least` to `most` of them.
-std::vector<char> file_content(const fs::path& path, std::size_t least, std::size_t most) {
+Vector<char> file_content(const fs::path& path, std::size_t least, std::size_t most, const MemoryHooks& memory) {
   std::error_code error;
   require_file(fs::is_regular_file(path, error), "there is no such file");
   const std::uintmax_t size = fs::file_size(path, error);
   require_file(!error, "its size is not known");
   require_file(least <= size && size <= most, "it has ", size, " bytes, not ", least, " to ", most);
-  std::vector<char> content(static_cast<std::size_t>(size));
+  Vector<char> content(static_cast<std::size_t>(size), memory);
   std::ifstream file(path, std::ios::binary);
-  file.read(content.data(), std::streamsize(content.size()));
-  require_file(bool(file), "it cannot be read");
+  require_file(through(file, [&] { file.read(content.data(), std::streamsize(content.size())); }), "it cannot be read");
   return content;
 }
 
@@ -86,34 +98,43 @@ std::unique_ptr<pydarts_network> model_of(const char* json, std::size_t json_siz
 }
 
 void load(const pydarts_network& network, const fs::path& path) {
+  const std::string done = text("read ", path.u8string());  // nothing may fail once the weights are changed
   reading(path.u8string(), [&] {
     const std::vector<StoredTensor> tensors = network.stored();
     const FileSize bounds = safetensors_size(tensors);
-    const std::vector<char> content = file_content(path, bounds.least, bounds.most);
+    const Vector<char> content = file_content(path, bounds.least, bounds.most, network.environment.memory);
     read_safetensors(content.data(), content.size(), tensors);
   });
-  network.log(text("read ", path.u8string()));
+  network.log(done);
 }
+
+// A file beside `path` that is not left behind.
+struct Partial {
+  explicit Partial(const fs::path& whole) : path(whole) { path += ".partial"; }
+  Partial(const Partial&) = delete;
+  ~Partial() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+  fs::path path;
+};
 
 void save(const pydarts_network& network, const fs::path& path) {
   const std::vector<StoredTensor> tensors = network.stored();
   const std::string header = safetensors_header(tensors);
-  fs::path partial = path;
-  partial += ".partial";
-  std::error_code error;
-  {
-    std::ofstream file(partial, std::ios::binary | std::ios::trunc);
+  const std::string done = text("wrote ", path.u8string());
+  const Partial partial(path);
+  std::ofstream file(partial.path, std::ios::binary | std::ios::trunc);
+  const bool written = through(file, [&] {
     file.write(header.data(), std::streamsize(header.size()));
     for (const StoredTensor& tensor : tensors)
       file.write(reinterpret_cast<const char*>(tensor.values), std::streamsize(tensor.count * sizeof(float)));
     file.close();
-    if (!file) error = std::make_error_code(std::errc::io_error);
-  }
-  if (!error) fs::rename(partial, path, error);
-  if (!error) return network.log(text("wrote ", path.u8string()));
-  std::error_code ignored;
-  fs::remove(partial, ignored);
-  throw BadFile(text(path.u8string(), ": it cannot be written"));
+  });
+  std::error_code error;
+  if (written) fs::rename(partial.path, path, error);
+  require_file(written && !error, path.u8string(), ": it cannot be written");
+  network.log(done);
 }
 
 void give_text(const std::string& value, char* buffer, std::size_t capacity, std::size_t* needed) {
@@ -208,11 +229,13 @@ pydarts_status pydarts_model_load(const char* folder, const pydarts_runtime* run
     require(folder, "`folder` is null");
     const fs::path description = fs::u8path(folder) / "model.json", weights = fs::u8path(folder) / "model.safetensors";
     const std::string name = description.u8string();
-    const std::vector<char> json = reading(name, [&] { return file_content(description, 0, kMaxDescription); });
+    const pydarts_runtime rules = runtime_of(runtime);
+    const MemoryHooks memory = environment_of(rules).memory;
+    const Vector<char> json = reading(name, [&] { return file_content(description, 0, kMaxDescription, memory); });
     std::error_code error;
     const std::uintmax_t size = fs::file_size(weights, error);
     require_file(!error, weights.u8string(), ": there is no such file");
-    return model_of(json.data(), json.size(), name, runtime_of(runtime), std::size_t(size),
+    return model_of(json.data(), json.size(), name, rules, std::size_t(size),
                     [&](const pydarts_network& made) { load(made, weights); });
   });
 }

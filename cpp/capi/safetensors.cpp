@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 #include <unordered_map>
 
 #include "capi/json.hpp"
@@ -41,9 +42,9 @@ Range range_of(const Json& entry, std::size_t data) {
   return {begin, end};
 }
 
-bool is_counter(const std::string& name) {
-  static const std::string tail = "num_batches_tracked";
-  return name.size() >= tail.size() && name.compare(name.size() - tail.size(), tail.size(), tail) == 0;
+bool is_counter(std::string_view name) {
+  constexpr std::string_view tail = "num_batches_tracked";
+  return name.size() >= tail.size() && name.substr(name.size() - tail.size()) == tail;
 }
 
 void require_shape(const Json& entry, const StoredTensor& tensor) {

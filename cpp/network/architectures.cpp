@@ -59,7 +59,8 @@ void check(const CellGenotype& cell, const char* name) {
           " entries, not two a node");
   const int states = 2 + int(cell.operations.size()) / 2;
   for (int i = 0; i < int(cell.operations.size()); ++i) {
-    const int input = cell.operations[i].second;
+    const auto& [operation, input] = cell.operations[i];
+    require(!make_operation(operation, 1, false).zero, "a genotype cannot hold the operation '", operation, "'");
     require(input >= 0 && input < 2 + i / 2, "`", name, "` entry ", i, ": input ", input, " is not an earlier state");
   }
   require(!cell.concat.empty(), "`", name, "_concat` is empty");
@@ -133,7 +134,6 @@ Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, con
           for (std::size_t i = n; i < n + 2; ++i) {
             const auto& [operation, input] = cell.operations[i];
             const Operation op = make_operation(operation, reduction && input < 2 ? 2 : 1, false);
-            require(!op.zero, "a genotype cannot hold the operation '", operation, "'");
             builder.connect(states[input], node, op, {text(name, "._ops.", i), true, -1, !op.stages.empty()});
           }
           states.push_back(node);

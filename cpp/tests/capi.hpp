@@ -32,14 +32,14 @@ inline const std::string kDescription =
     std::string("{\"format\": \"pydarts-model\", \"version\": 1, \"genotype\": ") + kGenotype +
     ", \"in_channels\": 2, \"labels\": [\"a\\u00e9\", 7, true], \"normalization\": {\"mean\": [1.5, 2], "
     "\"std\": [0.5, 4e0]}, \"image_size\": [6, 7], \"image_layout\": null, \"config\": {\"preset\": \"quick\", "
-    "\"channels\": 3, \"cells\": 2, \"auxiliary\": false, \"auxiliary_weight\": 0.4}, "
+    "\"channels\": 3, \"cells\": 3, \"auxiliary\": false, \"auxiliary_weight\": 0.4}, "
     "\"history\": [{\"loss\": NaN}]}";
 
 inline pydarts_network_options options() {
   pydarts_network_options o = {sizeof o};
   pydarts_network_options_defaults(&o);
   o.channels = 3;
-  o.cells = 2;
+  o.cells = 3;
   o.classes = 3;
   o.in_channels = 2;
   o.seed = 11;
@@ -53,18 +53,19 @@ inline pydarts_runtime runtime(int threads = 1) {
   return r;
 }
 
-inline pydarts_status supernet(Net& net, const pydarts_runtime& r, char* message = nullptr, std::size_t size = 0) {
-  const pydarts_network_options o = options();
+inline pydarts_status supernet(Net& net, const pydarts_runtime& r, int cells = 3) {
+  pydarts_network_options o = options();
+  o.cells = cells;
   pydarts_network* made;
-  const pydarts_status status = pydarts_supernet_create(&o, &r, &made, message, size);
+  const pydarts_status status = pydarts_supernet_create(&o, &r, &made, nullptr, 0);
   net.reset(made);
   return status;
 }
 
-inline pydarts_status derived(Net& net, const pydarts_runtime& r, char* message = nullptr, std::size_t size = 0) {
+inline pydarts_status derived(Net& net, const pydarts_runtime& r) {
   const pydarts_network_options o = options();
   pydarts_network* made;
-  const pydarts_status status = pydarts_derived_create(kGenotype, sizeof(kGenotype) - 1, &o, &r, &made, message, size);
+  const pydarts_status status = pydarts_derived_create(kGenotype, sizeof(kGenotype) - 1, &o, &r, &made, nullptr, 0);
   net.reset(made);
   return status;
 }

@@ -21,11 +21,11 @@ using Floats = std::vector<float>;
 
 Floats copy(const Vector<float>& values) { return Floats(values.begin(), values.end()); }
 
-Graph engine_supernet() { return supernet_graph({3, 2, 3, 2}); }
+Graph engine_supernet() { return supernet_graph({3, 3, 3, 2}); }
 
 Graph engine_derived() {
   return derived_graph(
-      {3, 2, 3, 2}, {{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}},
+      {3, 3, 3, 2}, {{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}},
       {{{"avg_pool_3x3", 0}, {"skip_connect", 1}, {"conv_7x1_1x7", 2}, {"max_pool_3x3", 1}}, {3, 2}}, false, 0.4);
 }
 
@@ -430,7 +430,7 @@ void a_hessian_vector_product_is_exact_for_a_quadratic() {
         PYDARTS_NOT_FINITE);
   CHECK(pydarts_hessian_vector_product(gradient, &left, w, v, 2, 2, 0, out, message, sizeof message) ==
         PYDARTS_INVALID_ARGUMENT);
-  CHECK(std::strcmp(message, "`epsilon` (=0) must be positive and finite") == 0);
+  CHECK(std::strcmp(message, "`epsilon` (=0) must be a positive number") == 0);
 }
 
 }  // namespace

@@ -107,7 +107,7 @@ void claims_are_not_believed(const std::string& weights) {
   };
   CHECK(with("\"channels\": 3", "\"channels\": 4096") == PYDARTS_BAD_FILE);
   CHECK(with("\"channels\": 3", "\"channels\": 65535") == PYDARTS_BAD_FILE);
-  CHECK(with("\"cells\": 2", "\"cells\": 1024") == PYDARTS_BAD_FILE);
+  CHECK(with("\"cells\": 3", "\"cells\": 1024") == PYDARTS_BAD_FILE);
   CHECK(with("\"in_channels\": 2", "\"in_channels\": 3") == PYDARTS_BAD_FILE);
   CHECK(with("4e0]", "0]") == PYDARTS_BAD_FILE);
   CHECK(with("[1.5, 2]", "[NaN, 2]") == PYDARTS_BAD_FILE);
