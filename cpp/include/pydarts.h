@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* pydarts for C99 and everything that calls C: search, training and inference of convolutional cells.
  *
- * Arrays are dense and row-major, images NCHW: (samples, channels, height, width). Numbers are float32, as in the files
- * and in the kernels; float64 networks are for verification and live in the C++ headers (pydarts/). An array comes with
- * its number of elements, and no element beyond is touched.
+ * Arrays are dense and row-major, images NCHW: (samples, channels, height, width). Networks are float32, as their files
+ * are: float64 serves verification, for which there are Python's networks and the operations of the C++ headers
+ * (pydarts/). An array comes with its number of elements, or its shape, and no element beyond is touched.
  *
  * Ownership. The library owns what its handles point to, the caller everything else. No pointer of a call is kept, but
  * the functions and `user` of a pydarts_runtime, and the workspace.
@@ -12,12 +12,13 @@
  * the call's first argument. Functions that make a handle, or have none, write the text into `message`
  * (`message_size` bytes with the final NUL; may be null and 0). After any error weights, alphas and optimiser are as
  * before the call and the handle stays usable. Nothing aborts, prints or throws. Files are not believed: sizes are
- * checked before memory is spent.
+ * checked before memory is spent. INVALID_ARGUMENT may come from any function, OUT_OF_MEMORY and BUSY from any that
+ * takes a handle, OUT_OF_MEMORY from any that makes one; further statuses are named with the function.
  *
- * Threads. There is no global state but the once-only choice of the instruction set. Different handles may be used by
- * different threads at the same time; one handle serves one call at a time, and a second one, also from a callback,
- * gets PYDARTS_BUSY. `const` handles count as used, too. Functions without a handle may be called by any thread at any
- * time.
+ * Threads. There is no global state but the once-only choice of the instruction set. "Threads: any" at a function means
+ * that any thread may call it at any time. "Threads: by handle" means that calls with different handles may run at the
+ * same time, in whatever threads; a handle serves one call at a time, and a second one, also from a callback, gets
+ * PYDARTS_BUSY. `const` handles count as used, too.
  *
  * Structs. Set `size` to sizeof, let the struct's _defaults function fill the rest, then change what you want. A struct
  * of an older header is understood; one of a newer header than the library is refused. Structs that are filled for
@@ -64,13 +65,13 @@ typedef enum pydarts_status {
   PYDARTS_INTERNAL = 8    /* a defect of pydarts */
 } pydarts_status;
 
-/* PYDARTS_ABI of the library, to be held against the header's. */
+/* PYDARTS_ABI of the library, to be held against the header's. Threads: any. */
 PYDARTS_API int32_t pydarts_abi(void);
 
-/* "0.1.0": static memory. */
+/* "0.1.0": static memory. Threads: any. */
 PYDARTS_API const char* pydarts_version(void);
 
-/* What a status means: static memory, never null. */
+/* What a status means: static memory, never null. Threads: any. */
 PYDARTS_API const char* pydarts_status_text(pydarts_status status);
 
 /* ---- How to run -------------------------------------------------------------------------------------------------- */
@@ -101,6 +102,7 @@ typedef struct pydarts_runtime {
   int (*cancel)(void* user);
 } pydarts_runtime;
 
+/* Threads: any. */
 PYDARTS_API pydarts_status pydarts_runtime_defaults(pydarts_runtime* runtime);
 
 /* ---- Networks ---------------------------------------------------------------------------------------------------- */
@@ -120,18 +122,19 @@ typedef struct pydarts_network_options {
   double auxiliary_weight; /* of its loss: 0.4 */
 } pydarts_network_options;
 
+/* Threads: any. */
 PYDARTS_API pydarts_status pydarts_network_options_defaults(pydarts_network_options* options);
 
-/* Each makes `*network`, to be given to pydarts_network_destroy; null after an error. `runtime` may be null for the
-   defaults. */
+/* Each of the next four makes `*network`, to be given to pydarts_network_destroy; null after an error. `runtime` is
+   copied; null: the defaults. Threads: any. */
 
 /* Every edge a softmax-weighted mixture of all candidate operations. */
 PYDARTS_API pydarts_status pydarts_supernet_create(const pydarts_network_options* options,
                                                    const pydarts_runtime* runtime, pydarts_network** network,
                                                    char* message, size_t message_size);
 
-/* The network of a genotype: `genotype` is the JSON text of Python's Genotype.to_json or of pydarts_genotype, of
-   `genotype_size` bytes without a final NUL. BAD_FILE if it is anything else, INVALID_ARGUMENT if its cells make no
+/* The network of a genotype: `genotype` is the JSON text of Python's Genotype.to_json or of pydarts_network_genotype,
+   of `genotype_size` bytes without a final NUL. BAD_FILE if it is anything else, INVALID_ARGUMENT if its cells make no
    network. */
 PYDARTS_API pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size,
                                                   const pydarts_network_options* options,
@@ -139,19 +142,22 @@ PYDARTS_API pydarts_status pydarts_derived_create(const char* genotype, size_t g
                                                   char* message, size_t message_size);
 
 /* A trained network from the model.json and model.safetensors in `folder` (UTF-8), which `pydarts train --out` or
-   Python's Model.save wrote: with weights, running statistics, labels, and the normalisation of raw images. */
+   Python's Model.save wrote: with weights, running statistics, labels, and the normalisation of raw images.
+   BAD_FILE if a file is missing, damaged or does not fit the other. */
 PYDARTS_API pydarts_status pydarts_model_load(const char* folder, const pydarts_runtime* runtime,
                                               pydarts_network** network, char* message, size_t message_size);
 
-/* The same from the files' bytes in memory, which are not needed afterwards. */
+/* The same from the files' bytes in memory, which are not needed afterwards. BAD_FILE likewise. */
 PYDARTS_API pydarts_status pydarts_model_read(const void* description, size_t description_size, const void* weights,
                                               size_t weights_size, const pydarts_runtime* runtime,
                                               pydarts_network** network, char* message, size_t message_size);
 
-/* Frees it; null is fine. BUSY, and nothing freed, from within a callback of a call with it. */
+/* Frees it; null is fine. BUSY, and nothing freed, from within a callback of a call with it.
+   Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_destroy(pydarts_network* network);
 
-/* The text of the last call's error, "" if there was none. Owned by the handle; holds until the next call with it. */
+/* The text of the last call's error, "" if there was none. Owned by the handle; holds until the next call with it.
+   Threads: by handle. */
 PYDARTS_API const char* pydarts_network_error(const pydarts_network* network);
 
 typedef struct pydarts_network_info {
@@ -160,11 +166,12 @@ typedef struct pydarts_network_info {
   size_t num_tensors;                          /* that pydarts_network_tensor knows */
   int32_t classes, in_channels, threads;
   int32_t num_droppable;             /* rows of `drop` */
-  int32_t normalization;             /* 1: of a model, so pydarts_normalize works */
+  int32_t normalization;             /* 1: of a model, so pydarts_normalize_u8 and _f32 work */
   int32_t image_height, image_width; /* of the training images of a model, else 0; other sizes work as well */
   const char* instruction_set;       /* static memory: "avx512", "avx2", "neon", "baseline" */
 } pydarts_network_info;
 
+/* Fills `info`. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_network_info* info);
 
 /* Kinds of values, each one flat array: trained weights; architecture parameters (none in a derived network); means
@@ -181,23 +188,25 @@ typedef struct pydarts_tensor {
   int32_t shape[4]; /* the first `ndim` count */
 } pydarts_tensor;
 
-/* `index` in 0..num_tensors-1. */
+/* Fills `tensor` with the one of `index` in 0..num_tensors-1. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_tensor(const pydarts_network* network, size_t index, pydarts_tensor* tensor);
 
-/* Copies all values of a kind out or in; `count` must be their number. Values must be finite. */
+/* Copies all values of a kind out or in; `count` must be their number. What goes in must be finite.
+   Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_get(const pydarts_network* network, pydarts_kind kind, float* values,
                                                size_t count);
 PYDARTS_API pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, const float* values,
                                                size_t count);
 
 /* Weights and running statistics, named and shaped as in Python's state_dict, from and to a safetensors file (`path`
-   in UTF-8), or from one in memory. All or nothing: an existing file is replaced only by a whole one. */
+   in UTF-8), or from one in memory. All or nothing: an existing file is replaced only by a whole one. BAD_FILE.
+   Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_load(pydarts_network* network, const char* path);
 PYDARTS_API pydarts_status pydarts_network_read(pydarts_network* network, const void* file, size_t file_size);
 PYDARTS_API pydarts_status pydarts_network_save(pydarts_network* network, const char* path);
 
-/* Texts: `*needed` (may be null) is set to the bytes with the final NUL. A null `buffer` with capacity 0 only asks; one
-   that is too small gets nothing, and the call gives TOO_SMALL. */
+/* The next two give texts: `*needed` (may be null) is set to the bytes with the final NUL. A null `buffer` with
+   capacity 0 only asks; one that is too small gets nothing, and the call gives TOO_SMALL. Threads: by handle. */
 
 /* The genotype as JSON: of a supernet the one that the present alphas stand for. */
 PYDARTS_API pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity,
@@ -218,16 +227,18 @@ typedef struct pydarts_batch {
   size_t num_drop;   /* elements of `drop` */
 } pydarts_batch;
 
+/* Threads: any. */
 PYDARTS_API pydarts_status pydarts_batch_defaults(pydarts_batch* batch);
 
 /* out = (pixels - mean) / deviation by channel, as Python does it; arrays of shape (samples, channels, height, width).
-   `pixels` may be `out`. INVALID_ARGUMENT if the network is not of a model. */
+   `pixels` may be `out`. INVALID_ARGUMENT if the network is not of a model. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_normalize_u8(const pydarts_network* network, int32_t samples, int32_t channels,
                                                 int32_t height, int32_t width, const uint8_t* pixels, float* out);
 PYDARTS_API pydarts_status pydarts_normalize_f32(const pydarts_network* network, int32_t samples, int32_t channels,
                                                  int32_t height, int32_t width, const float* pixels, float* out);
 
-/* Logits (samples, classes), `count` in all: by the running statistics, or with `training` by those of the batch. */
+/* Logits (samples, classes), `count` in all: by the running statistics, or with `training` by those of the batch.
+   CANCELLED. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_logits(pydarts_network* network, const pydarts_batch* batch, int32_t training,
                                           float* logits, size_t count);
 
@@ -238,18 +249,19 @@ typedef struct pydarts_loss {
 } pydarts_loss;
 
 /* Loss with the batch's statistics and its gradients; null with count 0: not wanted. The running statistics stay as
-   they are. `loss` may be null. */
+   they are. `loss` may be null. CANCELLED. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights,
                                              size_t num_weights, float* d_alphas, size_t num_alphas,
                                              pydarts_loss* loss);
 
 /* Bytes of the workspace that passes over such a batch need; `backward`: with gradients, in a search or training step.
-   A network allocates its own and grows it, unless it is given one. */
+   A network allocates its own and grows it, unless it is given one. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_workspace_size(const pydarts_network* network, int32_t samples, int32_t height,
                                                   int32_t width, int32_t backward, size_t* bytes);
 
 /* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The
-   caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again. */
+   caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again.
+   Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_workspace_set(pydarts_network* network, void* memory, size_t bytes);
 
 /* ---- Search and training ----------------------------------------------------------------------------------------- */
@@ -270,18 +282,21 @@ typedef struct pydarts_optimizer_options {
   int32_t reuse_gradient;          /* 1: the weights step with the gradient of the virtual step, as above: 0 */
 } pydarts_optimizer_options;
 
+/* Threads: any. */
 PYDARTS_API pydarts_status pydarts_optimizer_options_defaults(pydarts_optimizer_options* options);
 
 /* An optimizer for `network`, with state zero and the network's runtime. Later calls take the two together, in
-   which both are used; the network may be destroyed first. */
+   which both are used; the network may be destroyed first. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_optimizer_create(const pydarts_network* network,
                                                     const pydarts_optimizer_options* options,
                                                     pydarts_optimizer** optimizer, char* message, size_t message_size);
+/* As those of networks. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_optimizer_destroy(pydarts_optimizer* optimizer);
 PYDARTS_API const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer);
 
 /* The gradient of the validation loss by the alphas that a search step with learning rate `lr` would give to Adam: of
-   second order through a virtual weight step on `train`, of first order at the weights themselves. Changes nothing. */
+   second order through a virtual weight step on `train`, of first order at the weights themselves. Changes nothing.
+   NOT_FINITE, CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
                                                  const pydarts_batch* train, const pydarts_batch* valid, double lr,
                                                  float* d_alphas, size_t num_alphas);
@@ -295,12 +310,13 @@ typedef struct pydarts_step_info {
 } pydarts_step_info;
 
 /* A whole search step: alphas by Adam, then weights by SGD with the learning rate `lr` at the new alphas, then the
-   running statistics. `info` may be null. */
+   running statistics. `info` may be null. NOT_FINITE, CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pydarts_network* network,
                                                const pydarts_batch* train, const pydarts_batch* valid, double lr,
                                                pydarts_step_info* info);
 
-/* A training step: weights by SGD with the learning rate `lr`, and running statistics. `info` may be null. */
+/* A training step: weights by SGD with the learning rate `lr`, and running statistics. `info` may be null.
+   NOT_FINITE, CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
                                                const pydarts_batch* batch, double lr, pydarts_step_info* info);
 
@@ -312,7 +328,8 @@ typedef int (*pydarts_gradient)(void* user, const double* w, double* out);
 /* out = (gradient(w + e v) - gradient(w - e v)) / (2 e), e = epsilon / ||v||: the derivative of `gradient` times v. `w`
    and `v` have n elements. `out` has m, as what `gradient` writes: a gradient by w with m = n for the Hessian, one by
    other parameters for the mixed second derivative. NOT_FINITE if ||v|| is zero or not finite. Calls `gradient` twice,
-   by the calling thread. In float64, since the difference of two close gradients loses half of the digits. */
+   by the calling thread. In float64, since the difference of two close gradients loses half of the digits.
+   Threads: any. */
 PYDARTS_API pydarts_status pydarts_hessian_vector_product(pydarts_gradient gradient, void* user, const double* w,
                                                           const double* v, size_t n, size_t m, double epsilon,
                                                           double* out, char* message, size_t message_size);
