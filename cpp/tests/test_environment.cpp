@@ -12,6 +12,7 @@
 #include "check.hpp"
 #include "core/error.hpp"
 #include "core/random.hpp"
+#include "recurrent/recurrent.hpp"
 
 using namespace pydarts;
 
@@ -109,18 +110,20 @@ void any_allocation_may_fail() {
   }
   for (Allocations* from : {&heap, &hooked}) {
     int failures = 0;
-    for (int n = 0;; ++n) {
-      Graph graph = small_supernet();
+    for (bool done = false; !done;) {
       const long long live = heap.live, live_hooked = hooked.live;
-      from->fail_at = n;
-      try {
-        Network<float> network(std::move(graph), 1, {1, kHooks});
+      {
+        Graph graph = small_supernet();
+        from->fail_at = failures;
+        try {
+          const Network<float> network(std::move(graph), 1, {1, kHooks});
+          done = true;
+        } catch (const std::bad_alloc&) {
+          ++failures;
+        }
         from->fail_at = -1;
-        break;
-      } catch (const std::bad_alloc&) {
-        ++failures;
       }
-      CHECK(heap.live <= live && hooked.live == live_hooked);  // the graph has gone with it
+      CHECK(heap.live == live && hooked.live == live_hooked);
     }
     CHECK(failures > (from == &hooked ? 10 : 0));
     failures = 0;
@@ -148,6 +151,40 @@ void any_allocation_may_fail() {
       CHECK(heap.live == live && hooked.live == live_hooked);
     }
     CHECK(failures > 10);
+  }
+}
+
+// Between passes over segments of one shape, one over a larger one runs out of memory.
+void a_recurrent_network_survives_too() {
+  std::vector<std::int32_t> tokens(12 * 2);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = std::int32_t(i * i % 7);
+  const std::vector<float> hidden(2 * 5, 0.1f);
+  const Segment<float> small{tokens.data(), tokens.data() + 4, hidden.data(), 3, 2};
+  const Segment<float> large{tokens.data(), tokens.data() + 2, hidden.data(), 11, 2};
+  const DropoutMasks<float> none{};
+  const long long live = hooked.live;
+  bool done = false;
+  for (int n = 0; !done; ++n) {
+    CHECK(hooked.live == live);
+    RecurrentNetwork<float> network(RecurrentCell::supernet(2), 7, 5, {}, 1, 1, kHooks);
+    std::vector<float> gradients[2];
+    for (std::vector<float>& gradient : gradients) {
+      gradient.resize(network.num_weights());
+      network.evaluate(small, network.weights().data(), gradient.data(), nullptr, &none, {});
+      if (&gradient != gradients) break;
+      const std::vector<float> before(network.weights().begin(), network.weights().end());
+      std::vector<float> other(network.num_weights());
+      hooked.fail_at = n;
+      try {
+        network.evaluate(large, network.weights().data(), other.data(), nullptr, &none, {});
+        done = true;
+      } catch (const std::bad_alloc&) {
+      }
+      hooked.fail_at = -1;
+      CHECK(std::equal(before.begin(), before.end(), network.weights().begin()));
+    }
+    CHECK(gradients[0] == gradients[1]);
+    CHECK(!done || n > 0);
   }
 }
 
@@ -249,6 +286,7 @@ int main() {
   nothing_is_allocated_in_later_steps();
   all_that_grows_comes_from_the_hooks();
   any_allocation_may_fail();
+  a_recurrent_network_survives_too();
   any_threads_give_the_same();
   a_workspace_is_used_and_not_more();
   the_log_tells_of_plans();
