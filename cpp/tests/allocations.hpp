@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 struct Allocations {
@@ -15,6 +16,7 @@ struct Allocations {
     alignment = alignment < sizeof(void*) ? sizeof(void*) : alignment;
     void* pointer = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (!pointer) return nullptr;
+    std::memset(pointer, 0xff, size);  // NaN: nobody may take it for zero
     ++made;
     ++live;
     bytes += size;
