@@ -87,6 +87,7 @@ std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Geno
 template <class Load>
 std::unique_ptr<pydarts_network> model_of(const char* json, std::size_t json_size, const std::string& name,
                                           const pydarts_runtime& runtime, std::size_t size, const Load& load) {
+  environment_of(runtime);  // what is wrong with it is no fault of the file
   auto network = reading(name, [&] {
     Description d = read_description(json, json_size);
     auto made = derived(d.config, d.genotype, d.auxiliary, d.auxiliary_weight, 0, runtime, false, size / sizeof(float));

@@ -220,6 +220,9 @@ void files_come_back(const fs::path& folder) {
   CHECK(pydarts_normalize_f32(net.get(), 1, 2, 1, 2, raw, raw) == PYDARTS_INVALID_ARGUMENT);
   CHECK(error_is(net, "`network` is not of a model, so it has no normalisation"));
 
+  const pydarts_runtime nonsense = capi::runtime(-1);
+  CHECK(pydarts_model_load(folder.u8string().c_str(), &nonsense, &made, nullptr, 0) == PYDARTS_INVALID_ARGUMENT);
+
   const std::string missing = (folder / "nothing").u8string();
   CHECK(pydarts_network_load(net.get(), missing.c_str()) == PYDARTS_BAD_FILE);
   CHECK(error_is(net, (missing + ": there is no such file").c_str()));
