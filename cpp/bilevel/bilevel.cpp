@@ -30,12 +30,12 @@ double checked_norm(const Oracle<T>& oracle, const T* gradient, const char* what
 
 template <class T>
 void hessian_vector_product(const std::function<void(const T*, T*)>& gradient, const T* w, const T* v, std::size_t n,
-                            std::size_t m, double epsilon, T* out, int threads, Workspace<T>& workspace) {
+                            std::size_t m, double epsilon, T* out, const Threads& threads, Workspace<T>& workspace) {
   const double norm = std::sqrt(squared_norm(threads, v, n));
   if (!(norm > 0) || !std::isfinite(norm))
     throw NonFinite(text("the norm of v is ", norm, ": the finite difference has no direction"));
   const double step = epsilon / norm;
-  std::vector<T>&moved = workspace.moved, &other = workspace.other;
+  Vector<T>&moved = workspace.moved, &other = workspace.other;
   moved.resize(n);
   other.resize(m);
   auto at = [&](double sign, T* to) {
@@ -61,8 +61,8 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
   }
   const std::size_t n = oracle.num_weights, m = oracle.num_alphas;
   const bool central = options.difference == Difference::central;
-  std::vector<T>&moved = workspace.moved, &v = workspace.v, &gradient = workspace.train_gradient;
-  std::vector<T>&implicit = workspace.implicit, &at_w = workspace.other;
+  Vector<T>&moved = workspace.moved, &v = workspace.v, &gradient = workspace.train_gradient;
+  Vector<T>&implicit = workspace.implicit, &at_w = workspace.other;
   moved.resize(n);
   v.resize(n);
   gradient.resize(n);
@@ -149,30 +149,36 @@ void Adam<T>::update(T* alphas, const T* gradient) {
 }
 
 template <class T>
+ArchLosses BilevelStep<T>::gradient(const Oracle<T>& oracle, const T* w, double lr, T* d_alphas) {
+  UnrolledStep unrolled = unrolled_;
+  unrolled.eta = lr;
+  const ArchLosses losses = arch_gradient(oracle, w, weights_.buffer.data(), unrolled, d_alphas, workspace_);
+  if (!std::isfinite(squared_norm(1, d_alphas, oracle.num_alphas)))
+    throw NonFinite("the gradient by the alphas is not finite");
+  return losses;
+}
+
+template <class T>
 typename BilevelStep<T>::Info BilevelStep<T>::operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr) {
   alpha_gradient_.resize(oracle.num_alphas);
   Info info;
-  UnrolledStep unrolled = unrolled_;
-  unrolled.eta = lr;
-  const ArchLosses losses =
-      arch_gradient(oracle, w, weights_.buffer.data(), unrolled, alpha_gradient_.data(), workspace_);
+  const ArchLosses losses = gradient(oracle, w, lr, alpha_gradient_.data());
   info.valid = losses.valid;
   info.alpha_gradient_norm = std::sqrt(squared_norm(1, alpha_gradient_.data(), oracle.num_alphas));
-  if (!std::isfinite(info.alpha_gradient_norm)) throw NonFinite("the gradient by the alphas is not finite");
   if (reuse_gradient_) {
     info.train = losses.train;
     info.gradient_norm = weights_.apply(oracle, w, workspace_.train_gradient.data(), lr);
     adam_.update(alphas, alpha_gradient_.data());
     return info;
   }
-  const std::vector<T> alphas_before(alphas, alphas + oracle.num_alphas);
-  const Adam<T> adam_before = adam_;
+  alphas_before_.assign(alphas, alphas + oracle.num_alphas);
+  adam_before_ = adam_;
   adam_.update(alphas, alpha_gradient_.data());
   try {
     info.train = weights_(oracle, w, lr, &info.gradient_norm);
   } catch (...) {
-    std::copy(alphas_before.begin(), alphas_before.end(), alphas);
-    adam_ = adam_before;
+    std::copy(alphas_before_.begin(), alphas_before_.end(), alphas);
+    adam_ = adam_before_;
     throw;
   }
   return info;
@@ -180,7 +186,7 @@ typename BilevelStep<T>::Info BilevelStep<T>::operator()(const Oracle<T>& oracle
 
 #define PYDARTS_INSTANTIATE(T)                                                                                        \
   template void hessian_vector_product<T>(const std::function<void(const T*, T*)>&, const T*, const T*, std::size_t,  \
-                                          std::size_t, double, T*, int, Workspace<T>&);                               \
+                                          std::size_t, double, T*, const Threads&, Workspace<T>&);                    \
   template ArchLosses arch_gradient<T>(const Oracle<T>&, const T*, const T*, const UnrolledStep&, T*, Workspace<T>&); \
   template struct WeightStep<T>;                                                                                      \
   template struct Adam<T>;                                                                                            \

@@ -4,9 +4,10 @@
 #include <functional>
 #include <limits>
 #include <string>
-#include <vector>
 
 #include "core/loss.hpp"
+#include "core/memory.hpp"
+#include "core/parallel.hpp"
 
 namespace pydarts {
 
@@ -20,21 +21,24 @@ struct Oracle {
   LossGradient<T> train, valid;
   std::function<std::string(std::size_t)> weight_name;  // for error texts
   std::function<void()> keep_statistics;                // of the last pass: the weight step is made with it
-  int threads;
+  Threads threads;
   LossGradient<T> descent = nullptr;  // what the weights descend, if more than the training loss: regularisation
 };
 
 // Vectors that last from call to call, so that a step allocates nothing after the first.
 template <class T>
 struct Workspace {
-  std::vector<T> moved, v, other, implicit, train_gradient;
+  explicit Workspace(const MemoryHooks& memory = {})
+      : moved(memory), v(memory), other(memory), implicit(memory), train_gradient(memory) {}
+  Vector<T> moved, v, other, implicit, train_gradient;
 };
 
 // out = (gradient(w + eps v) - gradient(w - eps v)) / (2 eps), eps = epsilon / ||v||. `gradient` may have any
 // length m: with a gradient by alpha this is the mixed derivative times v. w is only read.
 template <class T>
 void hessian_vector_product(const std::function<void(const T* w, T* out)>& gradient, const T* w, const T* v,
-                            std::size_t n, std::size_t m, double epsilon, T* out, int threads, Workspace<T>& workspace);
+                            std::size_t n, std::size_t m, double epsilon, T* out, const Threads& threads,
+                            Workspace<T>& workspace);
 
 enum class Difference { central, forward };  // forward: from w, where the gradient is known, to w + eps v
 
@@ -66,26 +70,31 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
 template <class T>
 struct WeightStep {
   double momentum = 0.9, weight_decay = 3e-4, clip = 5;
-  std::vector<T> buffer;
+  Vector<T> buffer;
 
-  WeightStep(double momentum, double weight_decay, double clip, std::size_t weights)
-      : momentum(momentum), weight_decay(weight_decay), clip(clip), buffer(weights, T(0)), gradient_(weights) {}
+  WeightStep(double momentum, double weight_decay, double clip, std::size_t weights, const MemoryHooks& memory = {})
+      : momentum(momentum),
+        weight_decay(weight_decay),
+        clip(clip),
+        buffer(weights, memory),
+        gradient_(weights, memory) {}
 
-  // Throws NonFinite, naming the first weight tensor whose gradient is not finite, before it changes anything.
+  // Changes w only after everything that can fail has succeeded. Throws NonFinite, naming the first weight tensor whose
+  // gradient is not finite.
   Loss operator()(const Oracle<T>& oracle, T* w, double lr, double* gradient_norm = nullptr);
 
   // The same with a gradient that is known. Gives its norm.
   double apply(const Oracle<T>& oracle, T* w, const T* gradient, double lr);
 
  private:
-  std::vector<T> gradient_;
+  Vector<T> gradient_;
 };
 
 // Adam with the weight decay added to the gradient. Kingma & Ba, arXiv:1412.6980.
 template <class T>
 struct Adam {
   double lr = 3e-4, beta1 = 0.5, beta2 = 0.999, weight_decay = 1e-3;
-  std::vector<T> first, second;
+  Vector<T> first, second;
   long long steps = 0;
 
   void update(T* alphas, const T* gradient);
@@ -96,14 +105,25 @@ struct Adam {
 template <class T>
 class BilevelStep {
  public:
-  BilevelStep(UnrolledStep unrolled, bool reuse_gradient, WeightStep<T> weights, Adam<T> adam)
-      : unrolled_(unrolled), reuse_gradient_(reuse_gradient), weights_(std::move(weights)), adam_(std::move(adam)) {}
+  BilevelStep(UnrolledStep unrolled, bool reuse_gradient, WeightStep<T> weights, Adam<T> adam,
+              const MemoryHooks& memory = {})
+      : unrolled_(unrolled),
+        reuse_gradient_(reuse_gradient),
+        weights_(std::move(weights)),
+        adam_(std::move(adam)),
+        adam_before_(adam_),
+        alphas_before_(memory),
+        alpha_gradient_(memory),
+        workspace_(memory) {}
 
   struct Info {
     Loss train, valid;
     double gradient_norm = 0;  // of w, before clipping
     double alpha_gradient_norm = 0;
   };
+  // The gradient by the alphas that a step gives to Adam.
+  ArchLosses gradient(const Oracle<T>& oracle, const T* w, double lr, T* d_alphas);
+
   // Changes w and alphas only after everything that can fail has succeeded.
   Info operator()(const Oracle<T>& oracle, T* w, T* alphas, double lr);
 
@@ -114,8 +134,8 @@ class BilevelStep {
   UnrolledStep unrolled_;
   bool reuse_gradient_;
   WeightStep<T> weights_;
-  Adam<T> adam_;
-  std::vector<T> alpha_gradient_;
+  Adam<T> adam_, adam_before_;
+  Vector<T> alphas_before_, alpha_gradient_;
   Workspace<T> workspace_;
 };
 

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <mutex>
 #include <utility>
-#include <vector>
 
 #include "bilevel/bilevel.hpp"
 #include "core/error.hpp"
@@ -58,7 +57,7 @@ auto run(Engine<Net>& engine, Call call) {
 
 // An array over memory that `owner` keeps alive.
 template <class T>
-py::array_t<T> view(std::vector<T>& values, py::handle owner) {
+py::array_t<T> view(Vector<T>& values, py::handle owner) {
   return py::array_t<T>(py::ssize_t(values.size()), values.data(), owner);
 }
 

@@ -5,9 +5,9 @@
 
 #include <optional>
 
+#include "bilevel/network_oracle.hpp"
 #include "bindings/engine.hpp"
-#include "core/parallel.hpp"
-#include "network/network.hpp"
+#include "network/limits.hpp"
 
 using namespace pydarts;
 
@@ -17,17 +17,11 @@ template <class T>
 Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Integers* labels) {
   const Graph& graph = network.graph();
   require(images.ndim() == 4, "images must have 4 axes (N, C, H, W), not ", images.ndim());
-  require(images.shape(1) == graph.in_channels, "images have ", images.shape(1), " channels; the network takes ",
-          graph.in_channels);
-  for (int axis : {0, 2, 3}) require(images.shape(axis) >= 1, "images are empty: axis ", axis, " has no extent");
-  require(images.shape(0) < (1 << 24) && images.shape(2) < (1 << 14) && images.shape(3) < (1 << 14),
-          "images are too large");
+  check_images(graph, images.shape(0), images.shape(1), images.shape(2), images.shape(3));
   if (labels) {
     require(labels->ndim() == 1 && labels->shape(0) == images.shape(0), "there are ", images.shape(0), " images and ",
             labels->size(), " labels");
-    for (py::ssize_t i = 0; i < labels->size(); ++i)
-      require(labels->data()[i] >= 0 && labels->data()[i] < graph.classes, "label ", labels->data()[i],
-              " is not in 0..", graph.classes - 1);
+    check_labels(graph, labels->data(), int(labels->size()));
   }
   return {images.data(), labels ? labels->data() : nullptr, int(images.shape(0)), int(images.shape(2)),
           int(images.shape(3))};
@@ -42,29 +36,13 @@ const T* drop_of(const Network<T>& network, const std::optional<Array<T>>& drop,
 }
 
 template <class T>
-Oracle<T> oracle_of(Network<T>& network, const Batch<T>& train, const Batch<T>& valid, const T* drop = nullptr) {
-  const Graph& graph = network.graph();
-  return {graph.num_weights,
-          graph.num_alphas,
-          [&network, train, drop](const T* w, T* dw, T* da) { return network.evaluate(train, w, dw, da, drop); },
-          [&network, valid](const T* w, T* dw, T* da) { return network.evaluate(valid, w, dw, da); },
-          [&graph](std::size_t index) {
-            for (const Parameter& p : graph.parameters)
-              if (index < p.offset + p.size) return p.name;
-            return std::string();
-          },
-          [&network] { network.keep_statistics(); },
-          network.threads()};
-}
-
-template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = Engine<Network<T>>;
   py::class_<Net>(m, ("Network" + suffix).c_str())
       .def_property_readonly("weights", [](py::object self) { return view(self.cast<Net&>().network.weights(), self); })
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
-      .def_property_readonly("threads", [](const Net& self) { return self.network.threads(); })
+      .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def_property_readonly("in_channels", [](const Net& self) { return self.network.graph().in_channels; })
       .def_property_readonly("classes", [](const Net& self) { return self.network.graph().classes; })
       .def_property_readonly("droppables", [](const Net& self) { return self.network.graph().droppables; })
@@ -134,7 +112,7 @@ void bind(py::module_& m, const std::string& suffix) {
             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(states.back().channels.count()),
                                 py::ssize_t(plan.states.back().h), py::ssize_t(plan.states.back().w)});
             T* data = out.mutable_data();
-            run(self, [&](Network<T>& network) { network.forward(batch, data); });
+            run(self, [&](Network<T>& network) { network.forward(batch, network.weights().data(), data); });
             return out;
           },
           py::arg("images"))
@@ -152,7 +130,9 @@ void bind(py::module_& m, const std::string& suffix) {
             py::array_t<T> dx(std::vector<py::ssize_t>(images.shape(), images.shape() + 4));
             T *to_w = dw.mutable_data(), *to_a = da.mutable_data(), *to_x = dx.mutable_data();
             const T* from = d_output.data();
-            run(self, [&](Network<T>& network) { network.backward(batch, from, to_w, to_a, to_x); });
+            run(self, [&](Network<T>& network) {
+              network.backward(batch, network.weights().data(), from, to_w, to_a, to_x);
+            });
             return py::make_tuple(dx, dw, da);
           },
           py::arg("images"), py::arg("d_output"));
@@ -161,7 +141,7 @@ void bind(py::module_& m, const std::string& suffix) {
       ("arch_gradient" + suffix).c_str(),
       [](Net& net, const Array<T>& x, const Integers& y, const Array<T>& xv, const Integers& yv, int order, double eta,
          double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon, bool central) {
-        const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
+        const SearchBatches<T> batches{batch_of(net.network, x, &y), batch_of(net.network, xv, &yv)};
         const Graph& graph = net.network.graph();
         require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
                 buffer ? buffer->size() : 0, " entries, not ", graph.num_weights);
@@ -170,7 +150,7 @@ void bind(py::module_& m, const std::string& suffix) {
         const T* from = buffer ? buffer->data() : nullptr;
         run(net, [&](Network<T>& network) {
           Workspace<T> workspace;
-          arch_gradient(oracle_of(network, train, valid), network.weights().data(), from,
+          arch_gradient(oracle_of(network, batches), network.weights().data(), from,
                         {order, eta, momentum, weight_decay, epsilon, difference(central)}, to, workspace);
         });
         return out;
@@ -185,7 +165,7 @@ void bind(py::module_& m, const std::string& suffix) {
                        double beta1, double beta2, double alpha_weight_decay, double epsilon, bool central,
                        bool reuse_gradient) {
              const Graph& graph = net.network.graph();
-             const std::vector<T> zeros(graph.num_alphas, T(0));
+             const Vector<T> zeros(graph.num_alphas, T(0));
              return std::make_unique<Step>(UnrolledStep{order, 0, momentum, weight_decay, epsilon, difference(central)},
                                            reuse_gradient,
                                            WeightStep<T>(momentum, weight_decay, clip, graph.num_weights),
@@ -204,10 +184,10 @@ void bind(py::module_& m, const std::string& suffix) {
           "__call__",
           [](Step& self, Net& net, const Array<T>& x, const Integers& y, const Array<T>& xv, const Integers& yv,
              double lr) {
-            const Batch<T> train = batch_of(net.network, x, &y), valid = batch_of(net.network, xv, &yv);
+            const SearchBatches<T> batches{batch_of(net.network, x, &y), batch_of(net.network, xv, &yv)};
             const auto info = run(net, [&](Network<T>& network) {
               const auto result =
-                  self(oracle_of(network, train, valid), network.weights().data(), network.alphas().data(), lr);
+                  self(oracle_of(network, batches), network.weights().data(), network.alphas().data(), lr);
               network.update_running();
               return result;
             });
@@ -228,9 +208,9 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Optimizer& self, Net& net, const Array<T>& x, const Integers& y, double lr,
              const std::optional<Array<T>>& drop) {
             const Batch<T> batch = batch_of(net.network, x, &y);
-            const T* factors = drop_of(net.network, drop, batch.samples);
+            const SearchBatches<T> batches{batch, batch, drop_of(net.network, drop, batch.samples)};
             const Loss loss = run(net, [&](Network<T>& network) {
-              const Loss result = self(oracle_of(network, batch, batch, factors), network.weights().data(), lr);
+              const Loss result = self(oracle_of(network, batches), network.weights().data(), lr);
               network.update_running();
               return result;
             });
@@ -260,8 +240,8 @@ void bind(py::module_& m, const std::string& suffix) {
 
   m.def(("supernet" + suffix).c_str(),
         [](int channels, int cells, int classes, int in_channels, bool recompute, std::uint64_t seed, int threads) {
-          return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed, threads,
-                                       recompute);
+          return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed,
+                                       Environment{threads}, recompute);
         },
         py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("recompute"),
         py::arg("seed"), py::arg("threads"));
@@ -272,14 +252,14 @@ void bind(py::module_& m, const std::string& suffix) {
            bool auxiliary, double auxiliary_weight, bool recompute, std::uint64_t seed, int threads) {
           return std::make_unique<Net>(derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
                                                      {reduce, reduce_concat}, auxiliary, auxiliary_weight),
-                                       seed, threads, recompute);
+                                       seed, Environment{threads}, recompute);
         },
         py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("normal"),
         py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"),
         py::arg("auxiliary_weight"), py::arg("recompute"), py::arg("seed"), py::arg("threads"));
   m.def(("mixed_operation" + suffix).c_str(),
         [](int channels, int stride, const std::vector<std::string>& operations, std::uint64_t seed, int threads) {
-          return std::make_unique<Net>(mixed_operation_graph(channels, stride, operations), seed, threads);
+          return std::make_unique<Net>(mixed_operation_graph(channels, stride, operations), seed, Environment{threads});
         },
         py::arg("channels"), py::arg("stride"), py::arg("operations"), py::arg("seed"), py::arg("threads"));
 }

@@ -140,7 +140,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("weights", [](py::object self) { return view(self.cast<Net&>().network.weights(), self); })
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
-      .def_property_readonly("threads", [](const Net& self) { return self.network.threads(); })
+      .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def_property_readonly("vocabulary", [](const Net& self) { return self.network.vocabulary(); })
       .def_property_readonly("hidden", [](const Net& self) { return self.network.hidden(); })
       .def_property_readonly("parameters",
@@ -259,7 +259,7 @@ void bind(py::module_& m, const std::string& suffix) {
                        double slowness) {
              const Recurrent& network = net.network;
              const std::size_t fixed = moved ? 0 : network.parameters()[0].size;
-             const std::vector<T> zeros(network.num_alphas(), T(0));
+             const Vector<T> zeros(network.num_alphas(), T(0));
              return std::make_unique<Step>(Step{
                  BilevelStep<T>(
                      UnrolledStep{order, 0, momentum, weight_decay, epsilon, difference(central), clip, capped, fixed},

@@ -24,6 +24,7 @@ struct Cancelled : std::runtime_error {
 template <class... Parts>
 std::string text(const Parts&... parts) {
   std::ostringstream out;
+  out.exceptions(std::ios::badbit);  // else a failed allocation would cut the text short
   (out << ... << parts);
   return out.str();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/parallel.hpp"
 
+#include <algorithm>
 #include <atomic>
 
 #ifdef _OPENMP
@@ -37,11 +38,12 @@ int default_threads() {
 #endif
 }
 
-void run_tasks(int threads, int tasks, void (*run)(const void*, int, int), const void* body) {
-  if (threads > tasks) threads = tasks;
+void run_tasks(const Threads& threads, int tasks, Threads::Run run, const void* body) {
+  const int count = std::min(threads.count, tasks);
+  if (count > 1 && threads.parallel_for) return threads.parallel_for(threads.context, tasks, run, body);
 #ifdef _OPENMP
-  if (threads > 1 && !forked) {
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  if (count > 1 && !forked) {
+#pragma omp parallel for schedule(dynamic, 1) num_threads(count)
     for (int task = 0; task < tasks; ++task) run(body, task, omp_get_thread_num());
     return;
   }

@@ -3,15 +3,31 @@
 #pragma once
 namespace pydarts {
 
+// Who runs the tasks of a pass: `count` threads of OpenMP, or of the caller. Results do not depend on it. One thread is
+// the calling one, and starts nothing.
+struct Threads {
+  using Run = void (*)(const void* body, int task, int thread);
+  // Calls run(body, task, thread) for task = 0..tasks-1, in any order, with 0 <= thread < count and no thread number in
+  // two calls at once; returns when all are done.
+  using ParallelFor = void (*)(void* context, int tasks, Run run, const void* body);
+
+  int count;
+  ParallelFor parallel_for;  // null: OpenMP
+  void* context;
+
+  Threads(int count, ParallelFor parallel_for = nullptr, void* context = nullptr)
+      : count(count), parallel_for(parallel_for), context(context) {}
+};
+
 // Threads used when the caller names none: what OpenMP would take (OMP_NUM_THREADS, else the cores).
 int default_threads();
 
-void run_tasks(int threads, int tasks, void (*run)(const void* body, int task, int thread), const void* body);
+void run_tasks(const Threads& threads, int tasks, Threads::Run run, const void* body);
 
-// Runs body(task, thread) for task = 0..tasks-1 on at most `threads` threads; returns when all are done.
-// Tasks must own their outputs: which thread runs a task is not fixed. `body` must not throw.
+// Runs body(task, thread) for task = 0..tasks-1; returns when all are done. Tasks must own their outputs: which thread
+// runs a task is not fixed. `body` must not throw, so it must not allocate.
 template <class Body>
-void parallel_for(int threads, int tasks, const Body& body) {  // by pointer: a std::function would allocate
+void parallel_for(const Threads& threads, int tasks, const Body& body) {  // by pointer: a std::function would allocate
   run_tasks(
       threads, tasks, [](const void* it, int task, int thread) { (*static_cast<const Body*>(it))(task, thread); },
       &body);

@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "core/parallel.hpp"
 
@@ -13,27 +12,30 @@ constexpr std::size_t kPiece = std::size_t(1) << 15;
 
 // body(first, last) over pieces of 0..size-1
 template <class Body>
-void for_pieces(int threads, std::size_t size, Body body) {
+void for_pieces(const Threads& threads, std::size_t size, Body body) {
   const int pieces = int((size + kPiece - 1) / kPiece);
   parallel_for(threads, pieces, [&](int piece, int) { body(piece * kPiece, std::min(size, (piece + 1) * kPiece)); });
 }
 
 template <class T>
-double squared_norm(int threads, const T* v, std::size_t size) {
-  std::vector<double> parts((size + kPiece - 1) / kPiece, 0);
-  for_pieces(threads, size, [&](std::size_t first, std::size_t last) {
-    double total = 0;
-    for (std::size_t i = first; i < last; ++i) total += double(v[i]) * double(v[i]);
-    parts[first / kPiece] = total;
-  });
-  double total = 0;
-  for (double part : parts) total += part;
+double squared_norm(const Threads& threads, const T* v, std::size_t size) {
+  constexpr std::size_t kParts = 256;  // at a time: they fit the stack
+  double parts[kParts], total = 0;
+  for (std::size_t begin = 0; begin < size; begin += kParts * kPiece) {
+    const std::size_t here = std::min(kParts * kPiece, size - begin);
+    for_pieces(threads, here, [&](std::size_t first, std::size_t last) {
+      double part = 0;
+      for (std::size_t i = begin + first; i < begin + last; ++i) part += double(v[i]) * double(v[i]);
+      parts[first / kPiece] = part;
+    });
+    for (std::size_t i = 0; i * kPiece < here; ++i) total += parts[i];
+  }
   return total;
 }
 
 // to += weight (from - to)
 template <class T>
-void blend(int threads, T* to, const T* from, std::size_t size, double weight) {
+void blend(const Threads& threads, T* to, const T* from, std::size_t size, double weight) {
   for_pieces(threads, size, [&](std::size_t first, std::size_t last) {
     for (std::size_t i = first; i < last; ++i) to[i] += T(weight) * (from[i] - to[i]);
   });

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kNodes = 4;  // intermediate nodes of a search cell
 constexpr int kStemMultiplier = 3;
+constexpr std::size_t kMaxOperations = 1 << 16;  // a genotype may come from a file
 constexpr int kAuxiliaryChannels = 128, kAuxiliaryFeatures = 768;
 
 void check(const NetworkConfig& config) {
@@ -19,6 +20,8 @@ void check(const NetworkConfig& config) {
   require(config.in_channels >= 1, "`in_channels` (=", config.in_channels, ") must be at least 1");
   require(config.channels <= 4096, "`channels` (=", config.channels, ") must be at most 4096");
   require(config.cells <= 1024, "`cells` (=", config.cells, ") must be at most 1024");
+  require(config.classes <= 65536, "`classes` (=", config.classes, ") must be at most 65536");
+  require(config.in_channels <= 65536, "`in_channels` (=", config.in_channels, ") must be at most 65536");
 }
 
 // Walks the macro-structure; fill_cell(index, reduction, channels, {s0, s1}, name) adds the nodes of a cell and
@@ -56,7 +59,8 @@ void check(const CellGenotype& cell, const char* name) {
           " entries, not two a node");
   const int states = 2 + int(cell.operations.size()) / 2;
   for (int i = 0; i < int(cell.operations.size()); ++i) {
-    const int input = cell.operations[i].second;
+    const auto& [operation, input] = cell.operations[i];
+    require(!make_operation(operation, 1, false).zero, "a genotype cannot hold the operation '", operation, "'");
     require(input >= 0 && input < 2 + i / 2, "`", name, "` entry ", i, ": input ", input, " is not an earlier state");
   }
   require(!cell.concat.empty(), "`", name, "_concat` is empty");
@@ -117,6 +121,9 @@ Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, con
   check(config);
   check(normal, "normal");
   check(reduce, "reduce");
+  const std::size_t operations = std::max(normal.operations.size(), reduce.operations.size()) * config.cells;
+  require(operations <= kMaxOperations, "`cells` (=", config.cells, ") of up to ", operations / config.cells,
+          " operations have more than ", kMaxOperations);
   GraphBuilder builder;
   build_cells(
       builder, config, true,
@@ -127,7 +134,6 @@ Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, con
           for (std::size_t i = n; i < n + 2; ++i) {
             const auto& [operation, input] = cell.operations[i];
             const Operation op = make_operation(operation, reduction && input < 2 ? 2 : 1, false);
-            require(!op.zero, "a genotype cannot hold the operation '", operation, "'");
             builder.connect(states[input], node, op, {text(name, "._ops.", i), true, -1, !op.stages.empty()});
           }
           states.push_back(node);

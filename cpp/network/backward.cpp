@@ -73,8 +73,8 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
   call.shape = &plan_->units[u].shape;
   call.samples = samples;
   call.relu = unit.relu;
-  call.depthwise = packed_.data() + unit.packed_depthwise;
-  call.product_transposed = packed_.data() + unit.packed_transposed;
+  call.depthwise = packed_ + unit.packed_depthwise;
+  call.product_transposed = packed_ + unit.packed_transposed;
   call.y = readable(output(u, sample));
   call.g = readable(unit.next >= 0 ? output_gradient(u, sample) : gradient(unit.node, sample));
   call.a = k.a;
@@ -82,7 +82,7 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
   call.c = k.c;
   call.factor = unit.next >= 0 ? nullptr : factor(unit.affine, sample);
   if (wants_weights) {
-    T* partial = partial_.data() + shard * graph_.partial_size + unit.partial;
+    T* partial = partial_ + shard * graph_.partial_size + unit.partial;
     if (sample == plan_->shards[shard].begin) std::fill_n(partial, unit.depthwise_size() + unit.product_size(), T(0));
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
     call.d_product = partial + unit.depthwise_size();
@@ -256,7 +256,7 @@ void Network<T>::reduce_weight_gradients(const std::vector<int>& units, T* d_wei
   const int shards = int(plan_->shards.size());
   parallel_for(threads_, int(units.size()), [&](int i, int) {
     const Unit& unit = graph_.units[units[i]];
-    T* first = partial_.data() + unit.partial;
+    T* first = partial_ + unit.partial;
     const std::size_t size = unit.depthwise_size() + unit.product_size();
     for (int shard = 1; shard < shards; ++shard) {
       const T* other = first + shard * graph_.partial_size;

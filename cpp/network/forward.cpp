@@ -92,8 +92,8 @@ void Network<T>::forward_units(int v, int level) {
           call.x = {scratch, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
           call.scratch = scratch + samples * call.x.stride;
         }
-        call.depthwise = packed_.data() + unit.packed_depthwise;
-        call.product = packed_.data() + unit.packed_product;
+        call.depthwise = packed_ + unit.packed_depthwise;
+        call.product = packed_ + unit.packed_product;
         call.y = output(u, n);
         call.sums = sums(shard, unit.affine);
         kernels_.unit_forward(call);

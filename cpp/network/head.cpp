@@ -5,6 +5,11 @@
 #include "network/passes.hpp"
 
 namespace pydarts {
+namespace {
+
+constexpr int kColumns = 256;  // of a weight's gradient at a time: their sums fit the stack
+
+}  // namespace
 
 // features[n][c] = mean over the plane of (relu) x; logits = features * weight^T + bias;
 // loss = mean over n of -log softmax(logits)[label].
@@ -17,8 +22,8 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
   const T* bias = pass_weights_ + graph_.parameters[head.bias].offset;
   features_.resize(std::size_t(samples) * inputs);
   d_logits_.resize(std::size_t(samples) * classes);
-  std::vector<double> losses(samples, 0);
-  std::vector<char> hits(samples, 0);
+  losses_.assign(samples, 0);
+  hits_.assign(samples, 0);
   auto value_of = [&](T x) { return head.relu && !(x > 0) ? T(0) : x; };
 
   for_groups(1, [&](int n, int, int, int) {
@@ -44,8 +49,8 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
     const double largest = z[best], at_label = z[label];
     double total = 0;
     for (int k = 0; k < classes; ++k) total += std::exp(z[k] - largest);
-    losses[n] = std::log(total) + largest - at_label;
-    hits[n] = best == label;
+    losses_[n] = std::log(total) + largest - at_label;
+    hits_[n] = best == label;
     for (int k = 0; k < classes; ++k)
       z[k] = head.loss_weight * (std::exp(z[k] - largest) / total - (k == label)) / samples;
     if (!backward) return;
@@ -64,20 +69,24 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
 
   if (d_weights)
     parallel_for(threads_, classes, [&](int k, int) {
-      std::vector<double> row(inputs, 0);
-      double d_bias = 0;
-      for (int n = 0; n < samples; ++n) {
-        const double d = d_logits_[std::size_t(n) * classes + k];
-        d_bias += d;
-        for (int c = 0; c < inputs; ++c) row[c] += d * features_[std::size_t(n) * inputs + c];
+      T* to = d_weights + graph_.parameters[head.weight].offset + std::size_t(k) * inputs;
+      for (int first = 0; first < inputs; first += kColumns) {
+        const int count = std::min(kColumns, inputs - first);
+        double row[kColumns] = {};
+        for (int n = 0; n < samples; ++n) {
+          const double d = d_logits_[std::size_t(n) * classes + k];
+          for (int c = 0; c < count; ++c) row[c] += d * features_[std::size_t(n) * inputs + first + c];
+        }
+        std::copy_n(row, count, to + first);
       }
-      std::copy(row.begin(), row.end(), d_weights + graph_.parameters[head.weight].offset + std::size_t(k) * inputs);
+      double d_bias = 0;
+      for (int n = 0; n < samples; ++n) d_bias += d_logits_[std::size_t(n) * classes + k];
       d_weights[graph_.parameters[head.bias].offset + k] = T(d_bias);
     });
   Loss loss;
   for (int n = 0; n < samples; ++n) {
-    loss.value += losses[n] / samples;
-    loss.correct += hits[n];
+    loss.value += losses_[n] / samples;
+    loss.correct += hits_[n];
   }
   return loss;
 }

@@ -6,7 +6,6 @@
 
 #include "core/error.hpp"
 #include "core/parallel.hpp"
-#include "core/random.hpp"
 #include "network/passes.hpp"
 
 namespace pydarts {
@@ -19,31 +18,55 @@ constexpr double kAlphaScale = 1e-3;
 }  // namespace
 
 template <class T>
-Network<T>::Network(Graph graph, std::uint64_t seed, int threads, bool recompute)
-    : graph_(std::move(graph)), threads_(threads), recompute_(recompute), kernels_(pydarts::kernels<T>()) {
-  Random random(seed);
-  weights_.resize(graph_.num_weights);
-  for (const Parameter& p : graph_.parameters)
+void initial_weights(const Graph& graph, Random& random, T* weights) {
+  for (const Parameter& p : graph.parameters)
     for (std::size_t i = 0; i < p.size; ++i)
-      weights_[p.offset + i] = T(p.bound > 0 ? p.bound * (2 * random.uniform() - 1) : p.start);
-  alphas_.resize(graph_.num_alphas);
+      weights[p.offset + i] = T(p.bound > 0 ? p.bound * (2 * random.uniform() - 1) : p.start);
+}
+
+template <class T>
+Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environment, bool recompute)
+    : graph_(std::move(graph)),
+      threads_(environment.threads),
+      log_(environment.log),
+      recompute_(recompute),
+      kernels_(pydarts::kernels<T>()),
+      weights_(graph_.num_weights, environment.memory),
+      alphas_(graph_.num_alphas, environment.memory),
+      running_(graph_.num_running, environment.memory),
+      memory_(environment.memory),
+      coefficients_(graph_.lanes * 6, environment.memory),
+      sums_(environment.memory),
+      moments_(environment.memory),
+      rstd_(graph_.lanes, environment.memory),
+      batch_mean_(graph_.lanes, environment.memory),
+      batch_variance_(graph_.lanes, environment.memory),
+      kept_mean_(graph_.lanes, environment.memory),
+      kept_unbiased_(graph_.lanes, 1, environment.memory),
+      mixing_(graph_.num_alphas, environment.memory),
+      d_mixing_(graph_.num_alphas, environment.memory),
+      gradient_started_(graph_.states.size(), environment.memory),
+      features_(environment.memory),
+      d_logits_(environment.memory),
+      losses_(environment.memory),
+      hits_(environment.memory),
+      summands_(environment.memory),
+      uses_(environment.memory) {
+  require(threads_.count >= 1, "`threads` (=", threads_.count, ") must be at least 1");
+  Random random(seed);
+  initial_weights(graph_, random, weights_.data());
   for (T& alpha : alphas_) alpha = T(kAlphaScale * random.normal());
-  running_.assign(graph_.num_running, T(0));
   for (const BatchNorm& norm : graph_.norms)
     std::fill_n(running_.begin() + norm.running + norm.channels, norm.channels, T(1));
-  coefficients_.assign(graph_.lanes * 6, T(0));
-  rstd_.assign(graph_.lanes, 0);
-  batch_mean_.assign(graph_.lanes, 0);
-  batch_variance_.assign(graph_.lanes, 0);
-  mixing_.assign(graph_.num_alphas, 0);
-  d_mixing_.assign(graph_.num_alphas, 0);
-  kept_mean_.assign(graph_.lanes, 0);
-  kept_unbiased_.assign(graph_.lanes, 1);
-  gradient_started_.assign(graph_.states.size(), 0);
   for (const State& state : graph_.states) most_terms_ = std::max(most_terms_, state.terms.size());
   for (const Pool& pool : graph_.pools) most_uses_ = std::max(most_uses_, pool.terms.size());
-  summands_.resize(most_terms_ * threads_);
-  uses_.resize(most_uses_ * threads_);
+  summands_.resize(most_terms_ * threads_.count);
+  uses_.resize(most_uses_ * threads_.count);
+  plans_.reserve(kPlansKept);
+  if (log_.write)
+    log_.write(log_.context, text("a network of ", weights_.size(), " weights and ", alphas_.size(), " alphas, ",
+                                  threads_.count, " threads, ", instruction_set().name)
+                                 .c_str());
 }
 
 template <class T>
@@ -59,29 +82,66 @@ void Network<T>::check_cancelled() const {
 }
 
 template <class T>
-void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop) {
-  auto fits = [&](const std::unique_ptr<Plan>& plan) {
-    return plan->samples == batch.samples && plan->height == batch.height && plan->width == batch.width &&
-           plan->backward == backward;
+const Plan& Network<T>::plan_for(const Batch<T>& batch, bool backward) {
+  for (const auto& plan : plans_)
+    if (plan->samples == batch.samples && plan->height == batch.height && plan->width == batch.width &&
+        plan->backward == backward)
+      return *plan;
+  auto plan = std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_);
+  if (log_.write)
+    log_.write(log_.context,
+               text("planned ", backward ? "forward and backward" : "forward", " over ", batch.samples, " images of ",
+                    batch.height, " x ", batch.width, ": ", layout(*plan).size * sizeof(T), " bytes")
+                   .c_str());
+  if (int(plans_.size()) == kPlansKept) plans_.erase(plans_.begin());
+  plans_.push_back(std::move(plan));
+  return *plans_.back();
+}
+
+template <class T>
+typename Network<T>::Layout Network<T>::layout(const Plan& plan) const {
+  auto lines = [](std::size_t elements) {
+    constexpr std::size_t kLine = kCacheLine / sizeof(T);
+    return (elements + kLine - 1) / kLine * kLine;
   };
-  auto found = std::find_if(plans_.begin(), plans_.end(), fits);
-  if (found == plans_.end()) {
-    if (int(plans_.size()) == kPlansKept) plans_.erase(plans_.begin());
-    plans_.push_back(std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_));
-    found = plans_.end() - 1;
-  }
-  plan_ = found->get();
+  Layout at{};
+  at.packed = lines(plan.arena_size);
+  at.scratch = at.packed + lines(graph_.packed_size);
+  at.partial = at.scratch + lines(plan.scratch_size * threads_.count);
+  at.size = at.partial + (plan.backward ? graph_.partial_size * plan.shards.size() : 0);
+  return at;
+}
+
+template <class T>
+void Network<T>::use_workspace(void* workspace, std::size_t bytes) {
+  require(reinterpret_cast<std::uintptr_t>(workspace) % kCacheLine == 0, "`workspace` does not stand on a multiple of ",
+          kCacheLine, " bytes");
+  workspace_ = static_cast<T*>(workspace);
+  workspace_bytes_ = workspace ? bytes : 0;
+  if (workspace) memory_.clear();
+}
+
+template <class T>
+void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop) {
+  plan_ = &plan_for(batch, backward);
+  caller_ = std::this_thread::get_id();
   stop_ = false;
   pass_weights_ = weights;
   training_ = training;
   drop_ = drop;
-  const std::size_t shards = plan_->shards.size();
-  arena_.reserve(plan_->arena_size);
-  packed_.reserve(graph_.packed_size);
-  scratch_.reserve(plan_->scratch_size * threads_);
-  if (backward) partial_.reserve(graph_.partial_size * shards);
-  sums_.assign(shards * graph_.lanes * 2, 0);
-  if (backward) moments_.assign(shards * graph_.lanes * 2, 0);
+  const Layout at = layout(*plan_);
+  if (workspace_)
+    require(at.size * sizeof(T) <= workspace_bytes_, "`workspace` has ", workspace_bytes_, " bytes; the pass takes ",
+            at.size * sizeof(T));
+  else
+    memory_.reserve(at.size);
+  arena_ = workspace_ ? workspace_ : memory_.data();
+  packed_ = arena_ + at.packed;
+  scratch_ = arena_ + at.scratch;
+  partial_ = arena_ + at.partial;
+  const std::size_t sums = plan_->shards.size() * graph_.lanes * 2;
+  sums_.assign(sums, 0);
+  if (backward) moments_.assign(sums, 0);
   pack(weights);
   mix();
   load_images(batch.images);
@@ -90,13 +150,12 @@ void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, b
 // The weights in the order in which the kernels read them; unused lanes are zero.
 template <class T>
 void Network<T>::pack(const T* weights) {
-  T* packed = packed_.data();
   parallel_for(threads_, int(graph_.units.size()), [&](int u, int) {
     const Unit& unit = graph_.units[u];
-    std::fill_n(packed + unit.packed_depthwise, unit.depthwise_size() + 2 * unit.product_size(), T(0));
-    T* depthwise = packed + unit.packed_depthwise;
-    T* product = packed + unit.packed_product;
-    T* transposed = packed + unit.packed_transposed;
+    std::fill_n(packed_ + unit.packed_depthwise, unit.depthwise_size() + 2 * unit.product_size(), T(0));
+    T* depthwise = packed_ + unit.packed_depthwise;
+    T* product = packed_ + unit.packed_product;
+    T* transposed = packed_ + unit.packed_transposed;
     const int columns = unit.out.lanes(), rows = unit.shape.z_blocks() * kLanes;
     for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { depthwise[at] = weights[weight]; });
     for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
@@ -160,8 +219,8 @@ Loss Network<T>::evaluate(const Batch<T>& batch, const T* weights, T* d_weights,
 }
 
 template <class T>
-void Network<T>::forward(const Batch<T>& batch, T* output) {
-  begin(batch, weights_.data(), true, true, nullptr);
+void Network<T>::forward(const Batch<T>& batch, const T* weights, T* output) {
+  begin(batch, weights, true, false, nullptr);
   run_forward();
   const int last = int(graph_.states.size()) - 1;
   copy_channels(graph_.states[last].channels, plan_->states[last].plane(), plan_->samples, activation(last, 0),
@@ -169,8 +228,9 @@ void Network<T>::forward(const Batch<T>& batch, T* output) {
 }
 
 template <class T>
-void Network<T>::backward(const Batch<T>& batch, const T* d_output, T* d_weights, T* d_alphas, T* d_images) {
-  begin(batch, weights_.data(), true, true, nullptr);
+void Network<T>::backward(const Batch<T>& batch, const T* weights, const T* d_output, T* d_weights, T* d_alphas,
+                          T* d_images) {
+  begin(batch, weights, true, true, nullptr);
   run_forward();
   std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
   const int last = int(graph_.states.size()) - 1;
@@ -213,13 +273,14 @@ void Network<T>::update_running() {
 template <class T>
 typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
   const Plan plan(graph_, samples, height, width, backward, recompute_);
-  const std::size_t shards = plan.shards.size();
-  const std::size_t elements =
-      graph_.packed_size + plan.scratch_size * threads_ + (backward ? graph_.partial_size * shards : 0);
-  const std::size_t sums = shards * graph_.lanes * 2 * (backward ? 2 : 1) + graph_.lanes * 5;
-  return {plan.arena_size * sizeof(T), (elements + graph_.lanes * 6) * sizeof(T) + sums * sizeof(double)};
+  const std::size_t sums = plan.shards.size() * graph_.lanes * 2 * (backward ? 2 : 1) + graph_.lanes * 5;
+  const std::size_t size = layout(plan).size;
+  return {plan.arena_size * sizeof(T), (size - plan.arena_size + graph_.lanes * 6) * sizeof(T) + sums * sizeof(double),
+          size * sizeof(T)};
 }
 
+template void initial_weights(const Graph&, Random&, float*);
+template void initial_weights(const Graph&, Random&, double*);
 template class Network<float>;
 template class Network<double>;
 

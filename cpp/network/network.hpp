@@ -7,10 +7,13 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/buffer.hpp"
+#include "core/environment.hpp"
 #include "core/loss.hpp"
+#include "core/random.hpp"
 #include "network/graph.hpp"
 #include "network/plan.hpp"
 
@@ -23,18 +26,22 @@ struct Batch {
   int samples, height, width;
 };
 
+// As PyTorch initialises each kind of layer.
+template <class T>
+void initial_weights(const Graph& graph, Random& random, T* weights);
+
 template <class T>
 class Network {
  public:
-  // Weights as PyTorch initialises each layer kind, alphas 1e-3 * N(0, 1); both from `seed`.
+  // Initial weights, alphas 1e-3 * N(0, 1); both from `seed`.
   // `recompute` keeps only the cells' inputs and outputs for backward, and computes their insides again.
-  Network(Graph graph, std::uint64_t seed, int threads, bool recompute = false);
+  Network(Graph graph, std::uint64_t seed, const Environment& environment, bool recompute = false);
 
   const Graph& graph() const { return graph_; }
-  int threads() const { return threads_; }
-  std::vector<T>& weights() { return weights_; }
-  std::vector<T>& alphas() { return alphas_; }
-  std::vector<T>& running() { return running_; }
+  const Threads& threads() const { return threads_; }
+  Vector<T>& weights() { return weights_; }
+  Vector<T>& alphas() { return alphas_; }
+  Vector<T>& running() { return running_; }
 
   // Asked often, by the calling thread; true stops the call with Cancelled. Must not throw.
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
@@ -52,18 +59,25 @@ class Network {
   void update_running();
 
   // For graphs without a head: the output, and the gradients for a given output gradient.
-  void forward(const Batch<T>& batch, T* output);
-  void backward(const Batch<T>& batch, const T* d_output, T* d_weights, T* d_alphas, T* d_images);
+  void forward(const Batch<T>& batch, const T* weights, T* output);
+  void backward(const Batch<T>& batch, const T* weights, const T* d_output, T* d_weights, T* d_alphas, T* d_images);
 
-  // Bytes that a pass over one batch takes, beside weights and gradients.
+  // Bytes that a pass over one batch takes, beside weights and gradients; those of them that a workspace holds.
   struct Memory {
-    std::size_t activations, scratch;
+    std::size_t activations, scratch, workspace;
   };
   Memory memory(int samples, int height, int width, bool backward) const;
+
+  // Passes use the caller's memory, on a cache line, which must last as long as they; null: the network's own again.
+  void use_workspace(void* workspace, std::size_t bytes);
 
  private:
   struct Coefficients {  // one per lane of an affine map
     T *mean, *scale, *shift, *a, *b, *c;
+  };
+
+  struct Layout {  // of the memory of a pass, in elements: activations first, then these
+    std::size_t packed, scratch, partial, size;
   };
 
   // network.cpp
@@ -72,6 +86,8 @@ class Network {
   void mix();
   void load_images(const T* images);
   void check_cancelled() const;
+  Layout layout(const Plan& plan) const;
+  const Plan& plan_for(const Batch<T>& batch, bool backward);
   template <class Body>
   void for_groups(int group, Body body);
 
@@ -101,26 +117,26 @@ class Network {
   std::size_t sums_at(int shard, int affine) const { return (shard * graph_.lanes + graph_.affines[affine].lanes) * 2; }
   double* sums(int shard, int affine) { return sums_.data() + sums_at(shard, affine); }
   double* moments(int shard, int affine) { return moments_.data() + sums_at(shard, affine); }
-  T* scratch(int thread) { return scratch_.data() + thread * plan_->scratch_size; }
+  T* scratch(int thread) { return scratch_ + thread * plan_->scratch_size; }
   View<T> activation(int v, int sample) {
     const auto& place = plan_->states[v];
-    return {arena_.data() + place.at + sample * place.stride, place.stride};
+    return {arena_ + place.at + sample * place.stride, place.stride};
   }
   View<T> gradient(int v, int sample) {
     const auto& place = plan_->states[v];
-    return {arena_.data() + place.gradient + sample * place.gradient_stride, place.gradient_stride};
+    return {arena_ + place.gradient + sample * place.gradient_stride, place.gradient_stride};
   }
   View<T> output(int u, int sample) {
     const auto& place = plan_->units[u];
-    return {arena_.data() + place.at + sample * place.stride(), place.stride()};
+    return {arena_ + place.at + sample * place.stride(), place.stride()};
   }
   View<T> output_gradient(int u, int sample) {
     const auto& place = plan_->units[u];
-    return {arena_.data() + place.gradient + sample * place.stride(), place.stride()};
+    return {arena_ + place.gradient + sample * place.stride(), place.stride()};
   }
   View<T> pooled(int p, int sample) {
     const auto& place = plan_->pools[p];
-    return {arena_.data() + place.at + sample * place.stride(), place.stride()};
+    return {arena_ + place.at + sample * place.stride(), place.stride()};
   }
   const T* factor(int affine, int sample) const {
     const int row = graph_.affines[affine].droppable;
@@ -128,12 +144,14 @@ class Network {
   }
 
   Graph graph_;
-  int threads_;
+  Threads threads_;
+  Log log_;
   bool recompute_;
   const Kernels<T>& kernels_;
   std::function<bool()> cancel_;
+  std::thread::id caller_;
   std::atomic<bool> stop_{false};
-  std::vector<T> weights_, alphas_, running_;
+  Vector<T> weights_, alphas_, running_;
 
   // Of the pass that runs:
   const Plan* plan_ = nullptr;
@@ -143,19 +161,23 @@ class Network {
   bool again_ = false;  // forward once more for backward's sake: the statistics are known
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
-  Buffer<T> arena_, packed_, scratch_, partial_;
-  std::vector<T> coefficients_;
-  std::vector<double> sums_;                         // of y and y^2: [shard][affine][2][lane]
-  std::vector<double> moments_;                      // of g and g (y - mean), likewise
-  std::vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
-  std::vector<double> batch_mean_, batch_variance_;  // by lane
-  std::vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes
-  std::vector<double> mixing_;                       // softmax of the alphas
-  std::vector<double> d_mixing_;                     // gradient of the loss by them
-  std::vector<char> gradient_started_;
-  std::vector<double> features_, d_logits_;
-  std::vector<Summand<T>> summands_;  // a thread's, one after the other
-  std::vector<PoolUse<T>> uses_;
+  Buffer<T> memory_;
+  T* workspace_ = nullptr;  // the caller's, instead of memory_
+  std::size_t workspace_bytes_ = 0;
+  T *arena_ = nullptr, *packed_ = nullptr, *scratch_ = nullptr, *partial_ = nullptr;  // in one or the other
+  Vector<T> coefficients_;
+  Vector<double> sums_;                         // of y and y^2: [shard][affine][2][lane]
+  Vector<double> moments_;                      // of g and g (y - mean), likewise
+  Vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
+  Vector<double> batch_mean_, batch_variance_;  // by lane
+  Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes
+  Vector<double> mixing_;                       // softmax of the alphas
+  Vector<double> d_mixing_;                     // gradient of the loss by them
+  Vector<char> gradient_started_;
+  Vector<double> features_, d_logits_, losses_;  // of a head
+  Vector<char> hits_;
+  Vector<Summand<T>> summands_;  // a thread's, one after the other
+  Vector<PoolUse<T>> uses_;
   std::size_t most_terms_ = 0, most_uses_ = 0;
 };
 

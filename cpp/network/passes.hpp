@@ -52,7 +52,7 @@ void Network<T>::for_groups(int group, Body body) {
   const auto& shards = plan_->shards;
   parallel_for(threads_, int(shards.size()), [&](int shard, int thread) {
     for (int n = shards[shard].begin; n < shards[shard].end; n += group) {
-      if (thread == 0 && cancel_ && cancel_()) stop_ = true;  // thread 0 is the caller's
+      if (cancel_ && std::this_thread::get_id() == caller_ && cancel_()) stop_ = true;
       if (stop_) return;
       body(n, std::min(group, shards[shard].end - n), shard, thread);
     }

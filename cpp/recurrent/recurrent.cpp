@@ -30,7 +30,7 @@ RecurrentCell RecurrentCell::supernet(int nodes) {
 
 template <class T>
 RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hidden, Dropout dropout,
-                                      std::uint64_t seed, int threads)
+                                      std::uint64_t seed, const Threads& threads, const MemoryHooks& memory)
     : cell_(std::move(cell)),
       vocabulary_(vocabulary),
       hidden_(hidden),
@@ -38,7 +38,23 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
       threads_(threads),
       dropout_(dropout),
       kernels_(kernels<T>()),
-      random_(seed) {
+      weights_(memory),
+      alphas_(memory),
+      running_(memory),
+      random_(seed),
+      arena_(memory),
+      forward_(memory),
+      transposed_(memory),
+      gradient_(memory),
+      masks_(memory),
+      mixing_(memory),
+      bias_(memory),
+      padded_running_(memory),
+      probabilities_(memory),
+      d_mixing_(memory),
+      kept_statistics_(memory),
+      losses_(memory),
+      hits_(memory) {
   require(vocabulary >= 2, "`vocab` (=", vocabulary, ") must be at least 2");
   require(hidden >= 1, "`hidden` (=", hidden, ") must be at least 1");
   require(vocabulary <= (1 << 20) && hidden <= (1 << 14), "`vocab` (=", vocabulary, ") or `hidden` (=", hidden,
@@ -200,6 +216,7 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
     gates_at_[n] = gates_at;
     gates_at += blocks() * gates_stride(n);
   }
+  if (offset > arena_.size()) cleared_[0] = 0;
   arena_.reserve(offset);
   forward_.reserve(forward_size_);
   if (backward) {

@@ -15,6 +15,7 @@
 
 #include "core/buffer.hpp"
 #include "core/loss.hpp"
+#include "core/parallel.hpp"
 #include "core/random.hpp"
 #include "kernels/kernels.hpp"
 
@@ -73,19 +74,20 @@ class RecurrentNetwork {
   };
 
   // Matrices uniform in [-0.04, 0.04], decoder bias 0, alphas 1e-3 N(0, 1).
-  RecurrentNetwork(RecurrentCell cell, int vocabulary, int hidden, Dropout dropout, std::uint64_t seed, int threads);
+  RecurrentNetwork(RecurrentCell cell, int vocabulary, int hidden, Dropout dropout, std::uint64_t seed,
+                   const Threads& threads, const MemoryHooks& memory = {});
 
   const RecurrentCell& cell() const { return cell_; }
   int vocabulary() const { return vocabulary_; }
   int hidden() const { return hidden_; }
-  int threads() const { return threads_; }
+  const Threads& threads() const { return threads_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
-  std::vector<T>& weights() { return weights_; }
-  std::vector<T>& alphas() { return alphas_; }
+  Vector<T>& weights() { return weights_; }
+  Vector<T>& alphas() { return alphas_; }
   std::size_t num_weights() const { return weights_.size(); }
   std::size_t num_alphas() const { return alphas_.size(); }
-  std::vector<T>& running() { return running_; }  // mean, then variance
-  Random& random() { return random_; }            // of the dropout masks
+  Vector<T>& running() { return running_; }  // mean, then variance
+  Random& random() { return random_; }       // of the dropout masks
 
   // Asked often, by the calling thread; true stops the call with Cancelled. Must not throw.
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
@@ -178,13 +180,14 @@ class RecurrentNetwork {
   const T* mask(int which) const { return masked_[which] ? masks_.data() + which * mask_size_ : nullptr; }
 
   RecurrentCell cell_;
-  int vocabulary_, hidden_, stride_, threads_;
+  int vocabulary_, hidden_, stride_;
+  Threads threads_;
   Dropout dropout_;
   const Kernels<T>& kernels_;
   std::function<bool()> cancel_;
   std::vector<Parameter> parameters_;
   std::vector<Matrix> matrices_;  // x to s_0; then one a node; then the decoder
-  std::vector<T> weights_, alphas_, running_;
+  Vector<T> weights_, alphas_, running_;
   Random random_;
 
   const T* pass_weights_ = nullptr;
@@ -197,14 +200,14 @@ class RecurrentNetwork {
   Sizes at_{};           // of the parts of the arena
   Buffer<T> arena_, forward_, transposed_, gradient_, masks_;
   std::vector<std::size_t> gates_at_;
-  std::vector<T> mixing_;  // [edge][kActivations]
-  std::vector<T> bias_, padded_running_;
-  std::vector<double> probabilities_;  // [edge][1 + kActivations], with `none`
-  std::vector<double> d_mixing_;       // [block][edge][kActivations]
-  std::vector<T> kept_statistics_;
+  Vector<T> mixing_;  // [edge][kActivations]
+  Vector<T> bias_, padded_running_;
+  Vector<double> probabilities_;  // [edge][1 + kActivations], with `none`
+  Vector<double> d_mixing_;       // [block][edge][kActivations]
+  Vector<T> kept_statistics_;
   int kept_uses_ = 0, kept_batch_ = 0;
-  std::vector<double> losses_;
-  std::vector<char> hits_;
+  Vector<double> losses_;
+  Vector<char> hits_;
 };
 
 }  // namespace pydarts

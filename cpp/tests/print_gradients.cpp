@@ -26,7 +26,7 @@ void print(const char* what, const std::vector<T>& values) {
 
 template <class T>
 void run(const char* what, Graph graph, int samples, int height, int width) {
-  Network<T> network(std::move(graph), 7, 2);
+  Network<T> network(std::move(graph), 7, {2});
   const int channels = network.graph().in_channels;
   Random random(3);
   std::vector<T> images(std::size_t(samples) * channels * height * width);

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: MIT
+// Networks of the C API: creation, values, texts, files.
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include "capi/handles.hpp"
+#include "capi/runtime.hpp"
+#include "network/genotype.hpp"
+
+namespace fs = std::filesystem;
+using namespace pydarts;
+
+namespace {
+
+const pydarts_network_options kOptions = {sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4};
+
+bool flag(std::int32_t value, const char* name) {
+  require(value == 0 || value == 1, "`", name, "` (=", value, ") must be 0 or 1");
+  return value == 1;
+}
+
+// Runs `make`, which gives a network, behind the border.
+template <class Make>
+pydarts_status create(pydarts_network** network, char* message, std::size_t message_size, const Make& make) {
+  if (network) *network = nullptr;
+  return guarded(message, message_size, [&] {
+    require(network, "`network` is null");
+    *network = make().release();
+  });
+}
+
+// Errors of `read` name the file that it reads.
+template <class Read>
+auto reading(const std::string& name, const Read& read) {
+  try {
+    return read();
+  } catch (const BadFile& error) {
+    throw BadFile(text(name, ": ", error.what()));
+  } catch (const InvalidArgument& error) {  // what a file asks for is the file's fault
+    throw BadFile(text(name, ": ", error.what()));
+  }
+}
+
+// Whether `work` on an open file succeeds. A failed allocation comes out as such, not as a failure of the file.
+template <class Stream, class Work>
+bool through(Stream& file, const Work& work) {
+  if (!file) return false;
+  file.exceptions(std::ios::badbit);
+  try {
+    work();
+  } catch (const std::ios::failure&) {
+    return false;
+  }
+  return bool(file);
+}
+
+// The bytes of a file that has `least` to `most` of them.
+Vector<char> file_content(const fs::path& path, std::size_t least, std::size_t most, const MemoryHooks& memory) {
+  std::error_code error;
+  require_file(fs::is_regular_file(path, error), "there is no such file");
+  const std::uintmax_t size = fs::file_size(path, error);
+  require_file(!error, "its size is not known");
+  require_file(least <= size && size <= most, "it has ", size, " bytes, not ", least, " to ", most);
+  Vector<char> content(static_cast<std::size_t>(size), memory);
+  std::ifstream file(path, std::ios::binary);
+  require_file(through(file, [&] { file.read(content.data(), std::streamsize(content.size())); }), "it cannot be read");
+  return content;
+}
+
+std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Genotype& genotype, bool auxiliary,
+                                         double auxiliary_weight, std::uint64_t seed, const pydarts_runtime& runtime,
+                                         bool recompute, std::size_t weights_at_hand) {
+  require(auxiliary_weight >= 0 && std::isfinite(auxiliary_weight), "`auxiliary_weight` (=", auxiliary_weight,
+          ") must be at least 0");
+  Graph graph = derived_graph(config, genotype.normal, genotype.reduce, auxiliary, auxiliary_weight);
+  require(graph.num_weights <= weights_at_hand, "it describes ", graph.num_weights,
+          " weights, more than the other file can hold");
+  auto network = std::make_unique<pydarts_network>(std::move(graph), seed, runtime, recompute);
+  network->genotype = genotype;
+  return network;
+}
+
+// The network of a description, whose weights are for `load`, which has `size` bytes of them.
+template <class Load>
+std::unique_ptr<pydarts_network> model_of(const char* json, std::size_t json_size, const std::string& name,
+                                          const pydarts_runtime& runtime, std::size_t size, const Load& load) {
+  environment_of(runtime);  // what is wrong with it is no fault of the file
+  auto network = reading(name, [&] {
+    Description d = read_description(json, json_size);
+    auto made = derived(d.config, d.genotype, d.auxiliary, d.auxiliary_weight, 0, runtime, false, size / sizeof(float));
+    made->model = std::move(d);
+    return made;
+  });
+  load(*network);
+  return network;
+}
+
+void load(const pydarts_network& network, const fs::path& path) {
+  const std::string done = text("read ", path.u8string());  // nothing may fail once the weights are changed
+  reading(path.u8string(), [&] {
+    const std::vector<StoredTensor> tensors = network.stored();
+    const FileSize bounds = safetensors_size(tensors);
+    const Vector<char> content = file_content(path, bounds.least, bounds.most, network.environment.memory);
+    read_safetensors(content.data(), content.size(), tensors);
+  });
+  network.log(done);
+}
+
+// A file beside `path` that is not left behind.
+struct Partial {
+  explicit Partial(const fs::path& whole) : path(whole) { path += ".partial"; }
+  Partial(const Partial&) = delete;
+  ~Partial() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+  fs::path path;
+};
+
+void save(const pydarts_network& network, const fs::path& path) {
+  const std::vector<StoredTensor> tensors = network.stored();
+  const std::string header = safetensors_header(tensors);
+  const std::string done = text("wrote ", path.u8string());
+  const Partial partial(path);
+  std::ofstream file(partial.path, std::ios::binary | std::ios::trunc);
+  const bool written = through(file, [&] {
+    file.write(header.data(), std::streamsize(header.size()));
+    for (const StoredTensor& tensor : tensors)
+      file.write(reinterpret_cast<const char*>(tensor.values), std::streamsize(tensor.count * sizeof(float)));
+    file.close();
+  });
+  std::error_code error;
+  if (written) fs::rename(partial.path, path, error);
+  require_file(written && !error, path.u8string(), ": it cannot be written");
+  network.log(done);
+}
+
+void give_text(const std::string& value, char* buffer, std::size_t capacity, std::size_t* needed) {
+  if (needed) *needed = value.size() + 1;
+  if (!buffer && capacity == 0) return;
+  require(buffer, "`buffer` is null");
+  if (capacity <= value.size()) throw TooSmall(text("`capacity` (=", capacity, ") is less than ", value.size() + 1));
+  std::copy_n(value.c_str(), value.size() + 1, buffer);
+}
+
+}  // namespace
+
+pydarts_network::pydarts_network(Graph graph, std::uint64_t seed, const pydarts_runtime& runtime_, bool recompute)
+    : runtime(runtime_), environment(environment_of(runtime)), network(std::move(graph), seed, environment, recompute) {
+  if (runtime.cancel) network.set_cancel([this] { return runtime.cancel(runtime.user) != 0; });
+  const Graph& g = network.graph();
+  for (const Parameter& p : g.parameters) tensors.push_back({p.name, p.shape, PYDARTS_WEIGHTS, p.offset, p.size});
+  for (const BatchNorm& norm : g.norms) {
+    const std::size_t count = std::size_t(norm.channels);
+    tensors.push_back({norm.name + ".running_mean", {norm.channels}, PYDARTS_RUNNING, norm.running, count});
+    tensors.push_back({norm.name + ".running_var", {norm.channels}, PYDARTS_RUNNING, norm.running + count, count});
+  }
+  for (const AlphaGroup& group : g.alpha_groups)
+    tensors.push_back({group.name,
+                       {group.rows, group.columns},
+                       PYDARTS_ALPHAS,
+                       std::size_t(group.offset),
+                       std::size_t(group.rows) * group.columns});
+}
+
+Vector<float>& pydarts_network::values(pydarts_kind kind) const {
+  switch (kind) {
+    case PYDARTS_WEIGHTS:
+      return network.weights();
+    case PYDARTS_ALPHAS:
+      return network.alphas();
+    case PYDARTS_RUNNING:
+      return network.running();
+  }
+  throw InvalidArgument(text("`kind` (=", int(kind), ") is unknown"));
+}
+
+std::vector<StoredTensor> pydarts_network::stored() const {
+  std::vector<StoredTensor> list;
+  for (const Tensor& t : tensors)
+    if (t.kind != PYDARTS_ALPHAS) list.push_back({t.name, t.shape, values(t.kind).data() + t.offset, t.count});
+  return list;
+}
+
+namespace pydarts {
+
+void require_array(const void* array, std::size_t count, std::size_t wanted, const char* name) {
+  require(count == wanted, "`", name, "` has ", count, " values, not ", wanted);
+  require(array || wanted == 0, "`", name, "` is null");
+}
+
+}  // namespace pydarts
+
+pydarts_status pydarts_network_options_defaults(pydarts_network_options* options) {
+  return guarded(nullptr, 0, [&] { fill(options, "options", kOptions); });
+}
+
+pydarts_status pydarts_supernet_create(const pydarts_network_options* options, const pydarts_runtime* runtime,
+                                       pydarts_network** network, char* message, size_t message_size) {
+  return create(network, message, message_size, [&] {
+    const pydarts_network_options o = known(options, "options", kOptions);
+    require(o.auxiliary == 0, "`options->auxiliary` (=", o.auxiliary, ") must be 0 in a supernet");
+    return std::make_unique<pydarts_network>(supernet_graph({o.channels, o.cells, o.classes, o.in_channels}), o.seed,
+                                             runtime_of(runtime), flag(o.recompute, "options->recompute"));
+  });
+}
+
+pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size,
+                                      const pydarts_network_options* options, const pydarts_runtime* runtime,
+                                      pydarts_network** network, char* message, size_t message_size) {
+  return create(network, message, message_size, [&] {
+    const pydarts_network_options o = known(options, "options", kOptions);
+    require(genotype, "`genotype` is null");
+    const Genotype cells = reading("`genotype`", [&] {
+      require_file(genotype_size <= kMaxGenotypeText, "it has ", genotype_size, " bytes, more than ", kMaxGenotypeText);
+      return read_genotype(parse_json(genotype, genotype_size));
+    });
+    return derived({o.channels, o.cells, o.classes, o.in_channels}, cells, flag(o.auxiliary, "options->auxiliary"),
+                   o.auxiliary_weight, o.seed, runtime_of(runtime), flag(o.recompute, "options->recompute"),
+                   std::size_t(-1));
+  });
+}
+
+pydarts_status pydarts_model_load(const char* folder, const pydarts_runtime* runtime, pydarts_network** network,
+                                  char* message, size_t message_size) {
+  return create(network, message, message_size, [&] {
+    require(folder, "`folder` is null");
+    const fs::path description = fs::u8path(folder) / "model.json", weights = fs::u8path(folder) / "model.safetensors";
+    const std::string name = description.u8string();
+    const pydarts_runtime rules = runtime_of(runtime);
+    const MemoryHooks memory = environment_of(rules).memory;
+    const Vector<char> json = reading(name, [&] { return file_content(description, 0, kMaxDescription, memory); });
+    std::error_code error;
+    const std::uintmax_t size = fs::file_size(weights, error);
+    require_file(!error, weights.u8string(), ": there is no such file");
+    return model_of(json.data(), json.size(), name, rules, std::size_t(size),
+                    [&](const pydarts_network& made) { load(made, weights); });
+  });
+}
+
+pydarts_status pydarts_model_read(const void* description, size_t description_size, const void* weights,
+                                  size_t weights_size, const pydarts_runtime* runtime, pydarts_network** network,
+                                  char* message, size_t message_size) {
+  return create(network, message, message_size, [&] {
+    require(description, "`description` is null");
+    require(weights, "`weights` is null");
+    return model_of(static_cast<const char*>(description), description_size, "`description`", runtime_of(runtime),
+                    weights_size, [&](const pydarts_network& made) {
+                      reading("`weights`", [&] {
+                        read_safetensors(static_cast<const char*>(weights), weights_size, made.stored());
+                      });
+                    });
+  });
+}
+
+pydarts_status pydarts_network_destroy(pydarts_network* network) { return Border::destroy(network); }
+
+const char* pydarts_network_error(const pydarts_network* network) { return network ? network->message() : kNoHandle; }
+
+pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_network_info* info) {
+  return Border::cross(network, [&] {
+    const Graph& graph = network->engine().graph();
+    pydarts_network_info values = {};
+    values.num_weights = graph.num_weights;
+    values.num_alphas = graph.num_alphas;
+    values.num_running = graph.num_running;
+    values.num_tensors = network->tensors.size();
+    values.classes = graph.classes;
+    values.in_channels = graph.in_channels;
+    values.threads = network->environment.threads.count;
+    values.num_droppable = graph.droppables;
+    if (network->model) {
+      values.normalization = 1;
+      values.image_height = network->model->height;
+      values.image_width = network->model->width;
+    }
+    values.instruction_set = instruction_set().name;
+    fill(info, "info", values);
+  });
+}
+
+pydarts_status pydarts_network_tensor(const pydarts_network* network, size_t index, pydarts_tensor* tensor) {
+  return Border::cross(network, [&] {
+    require(index < network->tensors.size(), "`index` (=", index, ") must be less than ", network->tensors.size());
+    const pydarts_network::Tensor& t = network->tensors[index];
+    pydarts_tensor values = {0, t.name.c_str(), t.kind, t.offset, t.count, std::int32_t(t.shape.size())};
+    std::copy(t.shape.begin(), t.shape.end(), values.shape);
+    fill(tensor, "tensor", values);
+  });
+}
+
+pydarts_status pydarts_network_get(const pydarts_network* network, pydarts_kind kind, float* values, size_t count) {
+  return Border::cross(network, [&] {
+    const Vector<float>& from = network->values(kind);
+    require_array(values, count, from.size(), "values");
+    std::copy(from.begin(), from.end(), values);
+  });
+}
+
+pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, const float* values, size_t count) {
+  return Border::cross(network, [&] {
+    Vector<float>& to = network->values(kind);
+    require_array(values, count, to.size(), "values");
+    for (std::size_t i = 0; i < count; ++i)
+      require(std::isfinite(values[i]), "`values[", i, "]` (=", values[i], ") must be finite");
+    std::copy_n(values, count, to.begin());
+  });
+}
+
+pydarts_status pydarts_network_load(pydarts_network* network, const char* path) {
+  return Border::cross(network, [&] {
+    require(path, "`path` is null");
+    load(*network, fs::u8path(path));
+  });
+}
+
+pydarts_status pydarts_network_read(pydarts_network* network, const void* file, size_t file_size) {
+  return Border::cross(network, [&] {
+    require(file, "`file` is null");
+    reading("`file`", [&] { read_safetensors(static_cast<const char*>(file), file_size, network->stored()); });
+  });
+}
+
+pydarts_status pydarts_network_save(pydarts_network* network, const char* path) {
+  return Border::cross(network, [&] {
+    require(path, "`path` is null");
+    save(*network, fs::u8path(path));
+  });
+}
+
+pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity, size_t* needed) {
+  return Border::cross(network, [&] {
+    if (network->genotype) return give_text(write_genotype(*network->genotype), buffer, capacity, needed);
+    const float* alphas = network->engine().alphas().data();
+    const auto& groups = network->engine().graph().alpha_groups;
+    const auto cell = [&](int i) { return derive_cell(alphas + groups[i].offset, groups[i].rows); };
+    give_text(write_genotype({cell(0), cell(1)}), buffer, capacity, needed);
+  });
+}
+
+pydarts_status pydarts_network_label(const pydarts_network* network, int32_t index, char* buffer, size_t capacity,
+                                     size_t* needed) {
+  return Border::cross(network, [&] {
+    const int classes = network->engine().graph().classes;
+    require(index >= 0 && index < classes, "`index` (=", index, ") must lie in 0..", classes - 1);
+    give_text(network->model ? network->model->labels[index] : text(index), buffer, capacity, needed);
+  });
+}

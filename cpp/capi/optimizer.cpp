@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// Search and training steps of the C API, and the Hessian-vector product.
+#include <cmath>
+
+#include "bilevel/network_oracle.hpp"
+#include "capi/handles.hpp"
+#include "pydarts/bilevel.hpp"
+
+using namespace pydarts;
+
+namespace {
+
+const pydarts_optimizer_options kOptions = {
+    sizeof(pydarts_optimizer_options), 2, 0.9, 3e-4, 5, 3e-4, 0.5, 0.999, 1e-3, 0.01, 0, 0};
+
+void require_at_least_0(double value, const char* name) {
+  require(value >= 0 && std::isfinite(value), "`", name, "` (=", value, ") must be at least 0 and finite");
+}
+
+void require_positive(double value, const char* name) {
+  require(value > 0 && std::isfinite(value), "`", name, "` (=", value, ") must be positive and finite");
+}
+
+void check(const pydarts_optimizer_options& o) {
+  require(o.order == 1 || o.order == 2, "`options->order` (=", o.order, ") must be 1 or 2");
+  require_at_least_0(o.momentum, "options->momentum");
+  require_at_least_0(o.weight_decay, "options->weight_decay");
+  require_positive(o.clip, "options->clip");
+  require_at_least_0(o.alpha_lr, "options->alpha_lr");
+  for (double beta : {o.alpha_beta1, o.alpha_beta2})
+    require(beta >= 0 && beta < 1, "`options->alpha_beta1`, `options->alpha_beta2` (=", beta, ") must lie in [0, 1)");
+  require_at_least_0(o.alpha_weight_decay, "options->alpha_weight_decay");
+  require_positive(o.epsilon, "options->epsilon");
+  for (std::int32_t flag : {o.forward_difference, o.reuse_gradient})
+    require(flag == 0 || flag == 1, "`options->forward_difference`, `options->reuse_gradient` (=", flag,
+            ") must be 0 or 1");
+  require(!o.reuse_gradient || o.order == 2, "`options->reuse_gradient` (=1) needs `options->order` (=1) to be 2");
+}
+
+// Both handles of a step in use, and fitting each other.
+class Pair {
+ public:
+  Pair(pydarts_optimizer& optimizer, pydarts_network* network) : use_(network, "network") {
+    const std::size_t weights = optimizer.step.weights().buffer.size(), alphas = optimizer.step.adam().first.size();
+    const Graph& graph = network->engine().graph();
+    require(graph.num_weights == weights && graph.num_alphas == alphas, "`network` has ", graph.num_weights,
+            " weights and ", graph.num_alphas, " alphas; the optimizer is for ", weights, " and ", alphas);
+  }
+
+ private:
+  Border::Use use_;
+};
+
+SearchBatches<float> search_batches(const pydarts_network& network, const pydarts_batch* train,
+                                    const pydarts_batch* valid) {
+  require(network.engine().graph().num_alphas > 0, "`network` is no supernet: it has no alphas");
+  return {labelled(network, train, "train").images, labelled(network, valid, "valid").images};
+}
+
+}  // namespace
+
+pydarts_status pydarts_optimizer_options_defaults(pydarts_optimizer_options* options) {
+  return guarded(nullptr, 0, [&] { fill(options, "options", kOptions); });
+}
+
+pydarts_status pydarts_optimizer_create(const pydarts_network* network, const pydarts_optimizer_options* options,
+                                        pydarts_optimizer** optimizer, char* message, size_t message_size) {
+  if (optimizer) *optimizer = nullptr;
+  return guarded(message, message_size, [&] {
+    require(optimizer, "`optimizer` is null");
+    const Border::Use use(network, "network");
+    const pydarts_optimizer_options o = known(options, "options", kOptions);
+    check(o);
+    UnrolledStep unrolled;
+    unrolled.order = o.order;
+    unrolled.momentum = o.momentum;
+    unrolled.weight_decay = o.weight_decay;
+    unrolled.epsilon = o.epsilon;
+    unrolled.difference = o.forward_difference ? Difference::forward : Difference::central;
+    const Graph& graph = network->engine().graph();
+    const Vector<float> zeros(graph.num_alphas, network->environment.memory);
+    *optimizer = new pydarts_optimizer(
+        unrolled, o.reuse_gradient == 1,
+        WeightStep<float>(o.momentum, o.weight_decay, o.clip, graph.num_weights, network->environment.memory),
+        Adam<float>{o.alpha_lr, o.alpha_beta1, o.alpha_beta2, o.alpha_weight_decay, zeros, zeros, 0},
+        network->environment.memory);
+  });
+}
+
+pydarts_status pydarts_optimizer_destroy(pydarts_optimizer* optimizer) { return Border::destroy(optimizer); }
+
+const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer) {
+  return optimizer ? optimizer->message() : kNoHandle;
+}
+
+pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network, const pydarts_batch* train,
+                                     const pydarts_batch* valid, double lr, float* d_alphas, size_t num_alphas) {
+  return Border::cross(optimizer, [&] {
+    const Pair pair(*optimizer, network);
+    Network<float>& engine = network->engine();
+    const SearchBatches<float> batches = search_batches(*network, train, valid);
+    require_at_least_0(lr, "lr");
+    require_array(d_alphas, num_alphas, engine.graph().num_alphas, "d_alphas");
+    optimizer->step.gradient(oracle_of(engine, batches), engine.weights().data(), lr, d_alphas);
+  });
+}
+
+pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pydarts_network* network, const pydarts_batch* train,
+                                   const pydarts_batch* valid, double lr, pydarts_step_info* info) {
+  return Border::cross(optimizer, [&] {
+    const Pair pair(*optimizer, network);
+    Network<float>& engine = network->engine();
+    const SearchBatches<float> batches = search_batches(*network, train, valid);
+    require_at_least_0(lr, "lr");
+    pydarts_step_info result = {};
+    if (info) known(info, "info", result);
+    const auto seen = optimizer->step(oracle_of(engine, batches), engine.weights().data(), engine.alphas().data(), lr);
+    engine.update_running();
+    result = {0,
+              seen.train.value,
+              seen.valid.value,
+              seen.train.correct,
+              seen.valid.correct,
+              seen.gradient_norm,
+              seen.alpha_gradient_norm};
+    if (info) fill(info, "info", result);
+  });
+}
+
+pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network* network, const pydarts_batch* batch,
+                                   double lr, pydarts_step_info* info) {
+  return Border::cross(optimizer, [&] {
+    const Pair pair(*optimizer, network);
+    Network<float>& engine = network->engine();
+    const LabelledBatch train = labelled(*network, batch, "batch");
+    const SearchBatches<float> batches{train.images, train.images, train.drop};
+    require_at_least_0(lr, "lr");
+    pydarts_step_info result = {};
+    if (info) known(info, "info", result);
+    const Loss loss =
+        optimizer->step.weights()(oracle_of(engine, batches), engine.weights().data(), lr, &result.gradient_norm);
+    engine.update_running();
+    result.train_loss = loss.value;
+    result.train_correct = loss.correct;
+    if (info) fill(info, "info", result);
+  });
+}
+
+pydarts_status pydarts_hessian_vector_product(pydarts_gradient gradient, void* user, const double* w, const double* v,
+                                              size_t n, size_t m, double epsilon, double* out, char* message,
+                                              size_t message_size) {
+  const pydarts_runtime runtime = {sizeof runtime, 1};
+  return hessian_vector_product<double>(gradient, user, w, v, n, m, epsilon, out, &runtime, message, message_size);
+}

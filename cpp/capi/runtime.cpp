@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include "capi/runtime.hpp"
+
+#include "capi/border.hpp"
+
+namespace pydarts {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+const pydarts_runtime kDefaults = {sizeof(pydarts_runtime)};
+
+}  // namespace
+
+pydarts_runtime runtime_of(const pydarts_runtime* runtime) {
+  return runtime ? known(runtime, "runtime", kDefaults) : kDefaults;
+}
+
+Environment environment_of(const pydarts_runtime& runtime) {
+  require(runtime.threads >= 0 && runtime.threads <= kMaxThreads, "`runtime->threads` (=", runtime.threads,
+          ") must lie in 0..", kMaxThreads);
+  require(!runtime.allocate == !runtime.release, "`runtime` needs both of `allocate` and `release`, or neither");
+  const int threads = runtime.threads ? runtime.threads : default_threads();
+  return {{threads, runtime.parallel_for, runtime.user},
+          {runtime.user, runtime.allocate, runtime.release},
+          {runtime.user, runtime.log}};
+}
+
+}  // namespace pydarts
+
+pydarts_status pydarts_runtime_defaults(pydarts_runtime* runtime) {
+  return pydarts::guarded(nullptr, 0, [&] { pydarts::fill(runtime, "runtime", pydarts::runtime_of(nullptr)); });
+}

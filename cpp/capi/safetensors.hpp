@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Named float32 tensors in the safetensors format: eight bytes with the length of a JSON header, the header, the data.
+// https://huggingface.co/docs/safetensors
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "capi/bad_file.hpp"
+
+namespace pydarts {
+
+struct StoredTensor {
+  std::string name;
+  std::vector<int> shape;
+  float* values;
+  std::size_t count;
+};
+
+// Bounds of the size of a file with these tensors, to be held against it before it is read.
+struct FileSize {
+  std::size_t least, most;
+};
+FileSize safetensors_size(const std::vector<StoredTensor>& tensors);
+
+// Copies the file's values, once all of it is known to be sound: the same names and shapes, float32, finite. BadFile
+// if not. PyTorch's counters `num_batches_tracked` are passed over.
+void read_safetensors(const char* file, std::size_t size, const std::vector<StoredTensor>& tensors);
+
+// What stands before the values of the tensors, which follow in this order.
+std::string safetensors_header(const std::vector<StoredTensor>& tensors);
+
+}  // namespace pydarts

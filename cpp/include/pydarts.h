@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* pydarts for C99 and everything that calls C: search, training and inference of convolutional cells.
+ *
+ * Arrays are dense and row-major, images NCHW: (samples, channels, height, width). Networks are float32, as their files
+ * are: float64 serves verification, for which there are Python's networks and the operations of the C++ headers
+ * (pydarts/). An array comes with its number of elements, or its shape, and no element beyond is touched.
+ *
+ * Ownership. The library owns what its handles point to, the caller everything else. No pointer of a call is kept, but
+ * the functions and `user` of a pydarts_runtime, and the workspace.
+ *
+ * Errors. A function that can fail gives a status; the text of a handle's last call is asked from the handle, which is
+ * the call's first argument. Functions that make a handle, or have none, write the text into `message`
+ * (`message_size` bytes with the final NUL; may be null and 0). After any error weights, alphas and optimiser are as
+ * before the call and the handle stays usable. Nothing aborts, prints or throws. Files are not believed: sizes are
+ * checked before memory is spent. INVALID_ARGUMENT may come from any function, OUT_OF_MEMORY and BUSY from any that
+ * takes a handle, OUT_OF_MEMORY from any that makes one; further statuses are named with the function.
+ *
+ * Threads. There is no global state but the once-only choice of the instruction set. "Threads: any" at a function means
+ * that any thread may call it at any time. "Threads: by handle" means that calls with different handles may run at the
+ * same time, in whatever threads; a handle serves one call at a time, and a second one, also from a callback, gets
+ * PYDARTS_BUSY. `const` handles count as used, too.
+ *
+ * Structs. Set `size` to sizeof, let the struct's _defaults function fill the rest, then change what you want. A struct
+ * of an older header is understood; one of a newer header than the library is refused. Structs that are filled for
+ * the caller want only `size`.
+ *
+ * Stable is what this header says, for as long as PYDARTS_ABI is the same. */
+#ifndef PYDARTS_H
+#define PYDARTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PYDARTS_VERSION_MAJOR 0
+#define PYDARTS_VERSION_MINOR 1
+#define PYDARTS_VERSION_PATCH 0
+#define PYDARTS_ABI 1
+
+/* PYDARTS_SHARED: set by the CMake target and the pkg-config file of the shared library. */
+#if defined(PYDARTS_SHARED) && defined(_WIN32)
+#ifdef PYDARTS_BUILDING
+#define PYDARTS_API __declspec(dllexport)
+#else
+#define PYDARTS_API __declspec(dllimport)
+#endif
+#elif defined(PYDARTS_SHARED) && defined(__GNUC__)
+#define PYDARTS_API __attribute__((visibility("default")))
+#else
+#define PYDARTS_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum pydarts_status {
+  PYDARTS_OK = 0,
+  PYDARTS_INVALID_ARGUMENT = 1, /* the text names the argument and its value */
+  PYDARTS_OUT_OF_MEMORY = 2,
+  PYDARTS_NOT_FINITE = 3, /* a loss or gradient is NaN or infinite; the text names the tensor */
+  PYDARTS_CANCELLED = 4,  /* by a callback */
+  PYDARTS_BAD_FILE = 5,   /* missing, damaged, or not of this network; the text names it */
+  PYDARTS_TOO_SMALL = 6,  /* the buffer for a text */
+  PYDARTS_BUSY = 7,       /* a call with this handle is under way; the handle's text is that call's */
+  PYDARTS_INTERNAL = 8    /* a defect of pydarts */
+} pydarts_status;
+
+/* PYDARTS_ABI of the library, to be held against the header's. Threads: any. */
+PYDARTS_API int32_t pydarts_abi(void);
+
+/* "0.1.0": static memory. Threads: any. */
+PYDARTS_API const char* pydarts_version(void);
+
+/* What a status means: static memory, never null. Threads: any. */
+PYDARTS_API const char* pydarts_status_text(pydarts_status status);
+
+/* ---- How to run -------------------------------------------------------------------------------------------------- */
+
+typedef void (*pydarts_task)(const void* argument, int32_t task, int32_t thread);
+
+/* The house rules of the caller. All functions may be null; they must not throw nor call back with the same handle. */
+typedef struct pydarts_runtime {
+  size_t size;
+  int32_t threads; /* at most so many; default 0: all that OpenMP would take */
+  void* user;      /* handed to every function */
+
+  /* Memory of everything whose size grows with weights, batch or image: `bytes` on a multiple of `alignment`, or null
+     if there is none. Both or neither; called by the thread that makes the call. What describes a network is small and
+     comes from operator new. */
+  void* (*allocate)(void* user, size_t bytes, size_t alignment);
+  void (*release)(void* user, void* memory, size_t bytes);
+
+  /* Calls run(argument, task, thread) once for each task in 0..tasks-1, in any order, and returns when all are done.
+     `thread` is in 0..`threads`-1, and different in calls that run at the same time. Results do not depend on who runs
+     what. Never nested. Null: OpenMP. */
+  void (*parallel_for)(void* user, int32_t tasks, pydarts_task run, const void* argument);
+
+  /* A line of text without line end, for a person. Null: silence. */
+  void (*log)(void* user, const char* text);
+
+  /* Asked often, by the thread that makes the call: nonzero ends it with PYDARTS_CANCELLED. */
+  int (*cancel)(void* user);
+} pydarts_runtime;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_runtime_defaults(pydarts_runtime* runtime);
+
+/* ---- Networks ---------------------------------------------------------------------------------------------------- */
+
+/* A supernet, which is searched, or a derived network, which is trained and used. */
+typedef struct pydarts_network pydarts_network;
+
+typedef struct pydarts_network_options {
+  size_t size;
+  int32_t channels;        /* of the first cells (C): 16 */
+  int32_t cells;           /* (L): 8 */
+  int32_t classes;         /* 10 */
+  int32_t in_channels;     /* of the images: 3 */
+  uint64_t seed;           /* of the initial weights and alphas: 0 */
+  int32_t recompute;       /* 1: keep only the cells' inputs and outputs for backward, a third of the memory: 0 */
+  int32_t auxiliary;       /* 1: with auxiliary head, derived network only: 0 */
+  double auxiliary_weight; /* of its loss: 0.4 */
+} pydarts_network_options;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_network_options_defaults(pydarts_network_options* options);
+
+/* Each of the next four makes `*network`, to be given to pydarts_network_destroy; null after an error. `runtime` is
+   copied; null: the defaults. Threads: any. */
+
+/* Every edge a softmax-weighted mixture of all candidate operations. */
+PYDARTS_API pydarts_status pydarts_supernet_create(const pydarts_network_options* options,
+                                                   const pydarts_runtime* runtime, pydarts_network** network,
+                                                   char* message, size_t message_size);
+
+/* The network of a genotype: `genotype` is the JSON text of Python's Genotype.to_json or of pydarts_network_genotype,
+   of `genotype_size` bytes without a final NUL. BAD_FILE if it is anything else, INVALID_ARGUMENT if its cells make no
+   network. */
+PYDARTS_API pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size,
+                                                  const pydarts_network_options* options,
+                                                  const pydarts_runtime* runtime, pydarts_network** network,
+                                                  char* message, size_t message_size);
+
+/* A trained network from the model.json and model.safetensors in `folder` (UTF-8), which `pydarts train --out` or
+   Python's Model.save wrote: with weights, running statistics, labels, and the normalisation of raw images.
+   BAD_FILE if a file is missing, damaged or does not fit the other. */
+PYDARTS_API pydarts_status pydarts_model_load(const char* folder, const pydarts_runtime* runtime,
+                                              pydarts_network** network, char* message, size_t message_size);
+
+/* The same from the files' bytes in memory, which are not needed afterwards. BAD_FILE likewise. */
+PYDARTS_API pydarts_status pydarts_model_read(const void* description, size_t description_size, const void* weights,
+                                              size_t weights_size, const pydarts_runtime* runtime,
+                                              pydarts_network** network, char* message, size_t message_size);
+
+/* Frees it; null is fine. BUSY, and nothing freed, from within a callback of a call with it.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_destroy(pydarts_network* network);
+
+/* The text of the last call's error, "" if there was none. Owned by the handle; holds until the next call with it.
+   Threads: by handle. */
+PYDARTS_API const char* pydarts_network_error(const pydarts_network* network);
+
+typedef struct pydarts_network_info {
+  size_t size;
+  size_t num_weights, num_alphas, num_running; /* elements of the three kinds of values */
+  size_t num_tensors;                          /* that pydarts_network_tensor knows */
+  int32_t classes, in_channels, threads;
+  int32_t num_droppable;             /* rows of `drop` */
+  int32_t normalization;             /* 1: of a model, so pydarts_normalize_u8 and _f32 work */
+  int32_t image_height, image_width; /* of the training images of a model, else 0; other sizes work as well */
+  const char* instruction_set;       /* static memory: "avx512", "avx2", "neon", "baseline" */
+} pydarts_network_info;
+
+/* Fills `info`. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_network_info* info);
+
+/* Kinds of values, each one flat array: trained weights; architecture parameters (none in a derived network); means
+   and variances of the batch normalisations. */
+typedef enum pydarts_kind { PYDARTS_WEIGHTS = 0, PYDARTS_ALPHAS = 1, PYDARTS_RUNNING = 2 } pydarts_kind;
+
+/* One named part of them. */
+typedef struct pydarts_tensor {
+  size_t size;
+  const char* name; /* as in Python's state_dict; alphas: "normal" and "reduce". Owned by the network. */
+  pydarts_kind kind;
+  size_t offset, count; /* elements [offset, offset + count) of its kind */
+  int32_t ndim;
+  int32_t shape[4]; /* the first `ndim` count */
+} pydarts_tensor;
+
+/* Fills `tensor` with the one of `index` in 0..num_tensors-1. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_tensor(const pydarts_network* network, size_t index, pydarts_tensor* tensor);
+
+/* Copies all values of a kind out or in; `count` must be their number. What goes in must be finite.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_get(const pydarts_network* network, pydarts_kind kind, float* values,
+                                               size_t count);
+PYDARTS_API pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, const float* values,
+                                               size_t count);
+
+/* Weights and running statistics, named and shaped as in Python's state_dict, from and to a safetensors file (`path`
+   in UTF-8), or from one in memory. All or nothing: an existing file is replaced only by a whole one. BAD_FILE.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_load(pydarts_network* network, const char* path);
+PYDARTS_API pydarts_status pydarts_network_read(pydarts_network* network, const void* file, size_t file_size);
+PYDARTS_API pydarts_status pydarts_network_save(pydarts_network* network, const char* path);
+
+/* The next two give texts: `*needed` (may be null) is set to the bytes with the final NUL. A null `buffer` with
+   capacity 0 only asks; one that is too small gets nothing, and the call gives TOO_SMALL. Threads: by handle. */
+
+/* The genotype as JSON: of a supernet the one that the present alphas stand for. */
+PYDARTS_API pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity,
+                                                    size_t* needed);
+
+/* The label of class 0..classes-1 of a model; of other networks the number itself. */
+PYDARTS_API pydarts_status pydarts_network_label(const pydarts_network* network, int32_t index, char* buffer,
+                                                 size_t capacity, size_t* needed);
+
+/* ---- Passes ------------------------------------------------------------------------------------------------------ */
+
+typedef struct pydarts_batch {
+  size_t size;
+  int32_t samples, channels, height, width; /* default 0; at least 1 */
+  const float* images;                      /* (samples, channels, height, width), normalised */
+  const int32_t* labels;                    /* (samples,), each in 0..classes-1; not for logits: null */
+  const float* drop; /* factors of drop path, 0 or 1/keep, (num_droppable, samples); null: none. Not for logits. */
+  size_t num_drop;   /* elements of `drop` */
+} pydarts_batch;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_batch_defaults(pydarts_batch* batch);
+
+/* out = (pixels - mean) / deviation by channel, as Python does it; arrays of shape (samples, channels, height, width).
+   `pixels` may be `out`. INVALID_ARGUMENT if the network is not of a model. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_normalize_u8(const pydarts_network* network, int32_t samples, int32_t channels,
+                                                int32_t height, int32_t width, const uint8_t* pixels, float* out);
+PYDARTS_API pydarts_status pydarts_normalize_f32(const pydarts_network* network, int32_t samples, int32_t channels,
+                                                 int32_t height, int32_t width, const float* pixels, float* out);
+
+/* Logits (samples, classes), `count` in all: by the running statistics, or with `training` by those of the batch.
+   CANCELLED. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_logits(pydarts_network* network, const pydarts_batch* batch, int32_t training,
+                                          float* logits, size_t count);
+
+typedef struct pydarts_loss {
+  size_t size;
+  double value;    /* mean cross-entropy, with the auxiliary head's */
+  int32_t correct; /* samples whose largest logit is their label's */
+} pydarts_loss;
+
+/* Loss with the batch's statistics and its gradients; null with count 0: not wanted. The running statistics stay as
+   they are. `loss` may be null. CANCELLED. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights,
+                                             size_t num_weights, float* d_alphas, size_t num_alphas,
+                                             pydarts_loss* loss);
+
+/* Bytes of the workspace that passes over such a batch need; `backward`: with gradients, in a search or training step.
+   A network allocates its own and grows it, unless it is given one. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_workspace_size(const pydarts_network* network, int32_t samples, int32_t height,
+                                                  int32_t width, int32_t backward, size_t* bytes);
+
+/* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The
+   caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_workspace_set(pydarts_network* network, void* memory, size_t bytes);
+
+/* ---- Search and training ----------------------------------------------------------------------------------------- */
+
+/* Settings and state of the steps of one network: momentum of the weights' SGD, moments of the alphas' Adam. */
+typedef struct pydarts_optimizer pydarts_optimizer;
+
+typedef struct pydarts_optimizer_options {
+  size_t size;
+  int32_t order;                   /* 1 or 2, of the architecture gradient: 2 */
+  double momentum, weight_decay;   /* of the weights: 0.9, 3e-4 */
+  double clip;                     /* bound of the norm of their gradient: 5 */
+  double alpha_lr;                 /* of the alphas' Adam: 3e-4 */
+  double alpha_beta1, alpha_beta2; /* 0.5, 0.999 */
+  double alpha_weight_decay;       /* added to the gradient: 1e-3 */
+  double epsilon;                  /* of the finite difference, over the norm of the direction: 0.01 */
+  int32_t forward_difference;      /* 1: one-sided, one pass of five less and less exact: 0 */
+  int32_t reuse_gradient;          /* 1: the weights step with the gradient of the virtual step, as above: 0 */
+} pydarts_optimizer_options;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_optimizer_options_defaults(pydarts_optimizer_options* options);
+
+/* An optimizer for `network`, with state zero and the network's runtime. Later calls take the two together, in
+   which both are used; the network may be destroyed first. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_optimizer_create(const pydarts_network* network,
+                                                    const pydarts_optimizer_options* options,
+                                                    pydarts_optimizer** optimizer, char* message, size_t message_size);
+/* As those of networks. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_optimizer_destroy(pydarts_optimizer* optimizer);
+PYDARTS_API const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer);
+
+/* The gradient of the validation loss by the alphas that a search step with learning rate `lr` would give to Adam: of
+   second order through a virtual weight step on `train`, of first order at the weights themselves. Changes nothing.
+   NOT_FINITE, CANCELLED. Threads: by handle, both. */
+PYDARTS_API pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
+                                                 const pydarts_batch* train, const pydarts_batch* valid, double lr,
+                                                 float* d_alphas, size_t num_alphas);
+
+typedef struct pydarts_step_info {
+  size_t size;
+  double train_loss, valid_loss; /* the latter of the alpha step; 0 after a weight step */
+  int32_t train_correct, valid_correct;
+  double gradient_norm;       /* by the weights, before clipping */
+  double alpha_gradient_norm; /* 0 after a weight step */
+} pydarts_step_info;
+
+/* A whole search step: alphas by Adam, then weights by SGD with the learning rate `lr` at the new alphas, then the
+   running statistics. `info` may be null. NOT_FINITE, CANCELLED. Threads: by handle, both. */
+PYDARTS_API pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pydarts_network* network,
+                                               const pydarts_batch* train, const pydarts_batch* valid, double lr,
+                                               pydarts_step_info* info);
+
+/* A training step: weights by SGD with the learning rate `lr`, and running statistics. `info` may be null.
+   NOT_FINITE, CANCELLED. Threads: by handle, both. */
+PYDARTS_API pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
+                                               const pydarts_batch* batch, double lr, pydarts_step_info* info);
+
+/* ---- Hessian-vector product -------------------------------------------------------------------------------------- */
+
+/* Writes the gradient at `w` into `out`; nonzero ends the call with PYDARTS_CANCELLED. */
+typedef int (*pydarts_gradient)(void* user, const double* w, double* out);
+
+/* out = (gradient(w + e v) - gradient(w - e v)) / (2 e), e = epsilon / ||v||: the derivative of `gradient` times v. `w`
+   and `v` have n elements. `out` has m, as what `gradient` writes: a gradient by w with m = n for the Hessian, one by
+   other parameters for the mixed second derivative. NOT_FINITE if ||v|| is zero or not finite. Calls `gradient` twice,
+   by the calling thread. In float64, since the difference of two close gradients loses half of the digits.
+   Threads: any. */
+PYDARTS_API pydarts_status pydarts_hessian_vector_product(pydarts_gradient gradient, void* user, const double* w,
+                                                          const double* v, size_t n, size_t m, double epsilon,
+                                                          double* out, char* message, size_t message_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include "network/limits.hpp"
+
+#include "core/error.hpp"
+
+namespace pydarts {
+namespace {
+
+constexpr long long kMaxSamples = 1 << 24, kMaxSide = 1 << 14, kMaxPlane = 1 << 24;
+constexpr long long kMaxPixels = 1LL << 32;  // of a channel of all samples
+
+void check_extent(const char* name, long long value, long long most) {
+  require(value >= 1 && value <= most, "`", name, "` (=", value, ") must lie in 1..", most);
+}
+
+}  // namespace
+
+void check_images(const Graph& graph, long long samples, long long channels, long long height, long long width) {
+  check_extent("samples", samples, kMaxSamples);
+  check_extent("height", height, kMaxSide);
+  check_extent("width", width, kMaxSide);
+  require(channels == graph.in_channels, "images have ", channels, " channels; the network takes ", graph.in_channels);
+  require(height * width <= kMaxPlane && samples * height * width <= kMaxPixels, "images are too large: ", samples,
+          " of ", height, " x ", width, " pixels");
+}
+
+void check_labels(const Graph& graph, const std::int32_t* labels, int samples) {
+  for (int i = 0; i < samples; ++i)
+    require(labels[i] >= 0 && labels[i] < graph.classes, "label ", labels[i], " is not in 0..", graph.classes - 1);
+}
+
+}  // namespace pydarts

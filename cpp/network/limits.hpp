@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// What a network takes; everything else is an InvalidArgument, before any size is computed from it.
+#pragma once
+#include <cstdint>
+
+#include "network/graph.hpp"
+
+namespace pydarts {
+
+void check_images(const Graph& graph, long long samples, long long channels, long long height, long long width);
+
+void check_labels(const Graph& graph, const std::int32_t* labels, int samples);
+
+}  // namespace pydarts

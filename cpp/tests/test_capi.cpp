@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: MIT
+// The C API does what the engine does, and refuses what makes no sense.
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <thread>
+
+#include "bilevel/network_oracle.hpp"
+#include "capi.hpp"
+#include "check.hpp"
+#include "network/network.hpp"
+
+using namespace pydarts;
+namespace fs = std::filesystem;
+
+namespace {
+
+using Floats = std::vector<float>;
+
+Floats copy(const Vector<float>& values) { return Floats(values.begin(), values.end()); }
+
+Graph engine_supernet() { return supernet_graph({3, 3, 3, 2}); }
+
+Graph engine_derived() {
+  return derived_graph(
+      {3, 3, 3, 2}, {{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}},
+      {{{"avg_pool_3x3", 0}, {"skip_connect", 1}, {"conv_7x1_1x7", 2}, {"max_pool_3x3", 1}}, {3, 2}}, false, 0.4);
+}
+
+Batch<float> engine_batch(const capi::Images& images) {
+  const pydarts_batch& b = images.batch;
+  return {b.images, b.labels, b.samples, b.height, b.width};
+}
+
+BilevelStep<float> engine_step(const Graph& graph, int order) {
+  UnrolledStep unrolled;
+  unrolled.order = order;
+  const Vector<float> zeros(graph.num_alphas);
+  return BilevelStep<float>(unrolled, false, WeightStep<float>(0.9, 3e-4, 5, graph.num_weights),
+                            Adam<float>{3e-4, 0.5, 0.999, 1e-3, zeros, zeros, 0});
+}
+
+bool same_state(const capi::Net& net, Network<float>& engine) {
+  return capi::values(net, PYDARTS_WEIGHTS) == copy(engine.weights()) &&
+         capi::values(net, PYDARTS_ALPHAS) == copy(engine.alphas()) &&
+         capi::values(net, PYDARTS_RUNNING) == copy(engine.running());
+}
+
+bool error_is(const capi::Net& net, const char* text) {
+  const bool same = std::strcmp(pydarts_network_error(net.get()), text) == 0;
+  if (!same) std::fprintf(stderr, "\"%s\"\n", pydarts_network_error(net.get()));
+  return same;
+}
+
+void a_search_is_that_of_the_engine() {
+  const capi::Images train(1), valid(2);
+  for (int order : {1, 2}) {
+    capi::Net net;
+    capi::Optimizer optimizer;
+    CHECK(capi::supernet(net, capi::runtime(2)) == PYDARTS_OK);
+    CHECK(capi::optimizer(optimizer, net, order) == PYDARTS_OK);
+    Network<float> engine(engine_supernet(), 11, {2});
+    BilevelStep<float> step = engine_step(engine.graph(), order);
+    const SearchBatches<float> batches{engine_batch(train), engine_batch(valid)};
+    CHECK(same_state(net, engine));
+
+    pydarts_network_info info = capi::info(net);
+    CHECK(info.num_weights == engine.graph().num_weights && info.num_alphas == 2 * 14 * 8 && info.threads == 2);
+    CHECK(info.classes == 3 && info.in_channels == 2 && info.normalization == 0 && info.num_droppable == 0);
+
+    Floats gradient(info.num_alphas), expected(info.num_alphas);
+    CHECK(pydarts_arch_gradient(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, gradient.data(),
+                                gradient.size()) == PYDARTS_OK);
+    step.gradient(oracle_of(engine, batches), engine.weights().data(), 0.1, expected.data());
+    CHECK(gradient == expected && gradient != Floats(gradient.size()));
+
+    for (int i = 0; i < 3; ++i) {
+      pydarts_step_info seen = {sizeof seen};
+      CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, &seen) == PYDARTS_OK);
+      const auto wanted = step(oracle_of(engine, batches), engine.weights().data(), engine.alphas().data(), 0.1);
+      engine.update_running();
+      CHECK(same_state(net, engine));
+      CHECK(seen.train_loss == wanted.train.value && seen.valid_loss == wanted.valid.value);
+      CHECK(seen.train_correct == wanted.train.correct && seen.valid_correct == wanted.valid.correct);
+      CHECK(seen.gradient_norm == wanted.gradient_norm && seen.alpha_gradient_norm == wanted.alpha_gradient_norm);
+    }
+
+    for (bool training : {false, true}) {
+      Floats logits(3 * 3), wanted(3 * 3);
+      CHECK(pydarts_logits(net.get(), &train.batch, training, logits.data(), logits.size()) == PYDARTS_OK);
+      engine.logits(engine_batch(train), training, wanted.data());
+      CHECK(logits == wanted);
+    }
+    Floats dw(info.num_weights), da(info.num_alphas), wanted_w(info.num_weights), wanted_a(info.num_alphas);
+    pydarts_loss loss = {sizeof loss};
+    CHECK(pydarts_gradients(net.get(), &train.batch, dw.data(), dw.size(), da.data(), da.size(), &loss) == PYDARTS_OK);
+    const Loss wanted = engine.evaluate(engine_batch(train), engine.weights().data(), wanted_w.data(), wanted_a.data());
+    CHECK(dw == wanted_w && da == wanted_a && loss.value == wanted.value && loss.correct == wanted.correct);
+  }
+}
+
+void training_is_that_of_the_engine() {
+  capi::Images train(1);
+  capi::Net net;
+  capi::Optimizer optimizer;
+  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
+  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+  Network<float> engine(engine_derived(), 11, {1});
+  BilevelStep<float> step = engine_step(engine.graph(), 2);
+  const int rows = capi::info(net).num_droppable;
+  CHECK(rows == engine.graph().droppables && rows > 0);
+  Floats drop(std::size_t(rows) * 3);
+  for (std::size_t i = 0; i < drop.size(); ++i) drop[i] = i % 3 ? 1.25f : 0;
+  const SearchBatches<float> batches{engine_batch(train), engine_batch(train), drop.data()};
+  train.batch.drop = drop.data();
+  train.batch.num_drop = drop.size() - 1;
+  CHECK(pydarts_weight_step(optimizer.get(), net.get(), &train.batch, 0.1, nullptr) == PYDARTS_INVALID_ARGUMENT);
+  train.batch.num_drop = drop.size();
+  for (int i = 0; i < 2; ++i) {
+    pydarts_step_info seen = {sizeof seen};
+    CHECK(pydarts_weight_step(optimizer.get(), net.get(), &train.batch, 0.1, &seen) == PYDARTS_OK);
+    const Loss loss = step.weights()(oracle_of(engine, batches), engine.weights().data(), 0.1);
+    engine.update_running();
+    CHECK(same_state(net, engine));
+    CHECK(seen.train_loss == loss.value && seen.train_correct == loss.correct && seen.gradient_norm > 0);
+  }
+  CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &train.batch, 0.1, nullptr) ==
+        PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strcmp(pydarts_optimizer_error(optimizer.get()), "`network` is no supernet: it has no alphas") == 0);
+}
+
+void texts_are_given_in_two_calls() {
+  capi::Net net, again;
+  CHECK(capi::supernet(net, capi::runtime()) == PYDARTS_OK);
+  std::size_t needed = 0;
+  CHECK(pydarts_network_genotype(net.get(), nullptr, 0, &needed) == PYDARTS_OK);
+  std::string text(needed, '?');
+  CHECK(pydarts_network_genotype(net.get(), &text[0], needed - 1, nullptr) == PYDARTS_TOO_SMALL);
+  CHECK(text == std::string(needed, '?'));
+  CHECK(pydarts_network_genotype(net.get(), &text[0], needed, nullptr) == PYDARTS_OK);
+  CHECK(text.back() == '\0' && text.find('\0') == needed - 1);
+
+  const pydarts_network_options options = capi::options();
+  pydarts_network* made;
+  char message[200];
+  CHECK(pydarts_derived_create(text.data(), needed - 1, &options, nullptr, &made, message, sizeof message) ==
+        PYDARTS_OK);
+  again.reset(made);
+  std::string same(needed, '?');
+  CHECK(pydarts_network_genotype(again.get(), &same[0], needed, &needed) == PYDARTS_OK && same == text);
+
+  char label[8];
+  CHECK(pydarts_network_label(net.get(), 2, label, sizeof label, &needed) == PYDARTS_OK);
+  CHECK(std::strcmp(label, "2") == 0 && needed == 2);
+  CHECK(pydarts_network_label(net.get(), 3, label, sizeof label, &needed) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(net, "`index` (=3) must lie in 0..2"));
+}
+
+void tensors_cover_all_values() {
+  capi::Net net;
+  CHECK(capi::supernet(net, capi::runtime()) == PYDARTS_OK);
+  const pydarts_network_info info = capi::info(net);
+  std::size_t covered[3] = {};
+  for (std::size_t i = 0; i < info.num_tensors; ++i) {
+    pydarts_tensor t = {sizeof t};
+    CHECK(pydarts_network_tensor(net.get(), i, &t) == PYDARTS_OK);
+    CHECK(t.offset == covered[t.kind]);
+    std::size_t size = 1;
+    for (int axis = 0; axis < t.ndim; ++axis) size *= t.shape[axis];
+    CHECK(size == t.count);
+    covered[t.kind] += t.count;
+    if (i == 0) CHECK(std::strcmp(t.name, "stem.0.weight") == 0 && t.ndim == 4 && t.shape[0] == 9 && t.shape[1] == 2);
+    if (i + 1 == info.num_tensors) CHECK(std::strcmp(t.name, "reduce") == 0 && t.shape[0] == 14 && t.shape[1] == 8);
+  }
+  CHECK(covered[PYDARTS_WEIGHTS] == info.num_weights && covered[PYDARTS_ALPHAS] == info.num_alphas);
+  CHECK(covered[PYDARTS_RUNNING] == info.num_running);
+  pydarts_tensor t = {sizeof t};
+  CHECK(pydarts_network_tensor(net.get(), info.num_tensors, &t) == PYDARTS_INVALID_ARGUMENT);
+}
+
+void files_come_back(const fs::path& folder) {
+  const capi::Images train(1);
+  capi::Net net, other;
+  capi::Optimizer optimizer;
+  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
+  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+  CHECK(pydarts_weight_step(optimizer.get(), net.get(), &train.batch, 0.1, nullptr) == PYDARTS_OK);
+  const std::string path = (folder / "model.safetensors").u8string();
+  CHECK(pydarts_network_save(net.get(), path.c_str()) == PYDARTS_OK);
+  CHECK(!fs::exists(path + ".partial"));
+
+  CHECK(capi::derived(other, capi::runtime()) == PYDARTS_OK);
+  CHECK(capi::state(other) != capi::state(net));
+  CHECK(pydarts_network_load(other.get(), path.c_str()) == PYDARTS_OK);
+  CHECK(capi::state(other) == capi::state(net));
+
+  CHECK(capi::write((folder / "model.json").u8string(), capi::kDescription));
+  pydarts_network* made;
+  char message[300] = "";
+  CHECK(pydarts_model_load(folder.u8string().c_str(), nullptr, &made, message, sizeof message) == PYDARTS_OK);
+  capi::Net model(made);
+  CHECK(capi::state(model) == capi::state(net));
+  const pydarts_network_info info = capi::info(model);
+  CHECK(info.normalization == 1 && info.image_height == 6 && info.image_width == 7);
+  const char* labels[] = {"a\xc3\xa9", "7", "true"};
+  for (int i = 0; i < 3; ++i) {
+    char label[8];
+    CHECK(pydarts_network_label(model.get(), i, label, sizeof label, nullptr) == PYDARTS_OK);
+    CHECK(std::strcmp(label, labels[i]) == 0);
+  }
+  const std::uint8_t pixels[] = {0, 255, 3, 4};
+  float out[4];
+  CHECK(pydarts_normalize_u8(model.get(), 1, 2, 1, 2, pixels, out) == PYDARTS_OK);
+  CHECK(out[0] == -3 && out[1] == 507 && out[2] == 0.25 && out[3] == 0.5);
+  float raw[] = {0, 255, 3, 4};
+  CHECK(pydarts_normalize_f32(model.get(), 1, 2, 1, 2, raw, raw) == PYDARTS_OK);
+  CHECK(std::equal(raw, raw + 4, out));
+  CHECK(pydarts_normalize_f32(net.get(), 1, 2, 1, 2, raw, raw) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(net, "`network` is not of a model, so it has no normalisation"));
+
+  const pydarts_runtime nonsense = capi::runtime(-1);
+  CHECK(pydarts_model_load(folder.u8string().c_str(), &nonsense, &made, nullptr, 0) == PYDARTS_INVALID_ARGUMENT);
+
+  const std::string missing = (folder / "nothing").u8string();
+  CHECK(pydarts_network_load(net.get(), missing.c_str()) == PYDARTS_BAD_FILE);
+  CHECK(error_is(net, (missing + ": there is no such file").c_str()));
+  CHECK(pydarts_network_save(net.get(), (folder / "no" / "file").u8string().c_str()) == PYDARTS_BAD_FILE);
+  capi::Net supernet;
+  CHECK(capi::supernet(supernet, capi::runtime()) == PYDARTS_OK);
+  const auto before = capi::state(supernet);
+  CHECK(pydarts_network_load(supernet.get(), path.c_str()) == PYDARTS_BAD_FILE);
+  CHECK(capi::state(supernet) == before);
+  CHECK(pydarts_model_load(missing.c_str(), nullptr, &made, message, sizeof message) == PYDARTS_BAD_FILE && !made);
+}
+
+void structs_may_be_of_an_older_header() {
+  const pydarts_network_options options = capi::options();
+  pydarts_network_options old = options;
+  old.size = offsetof(pydarts_network_options, recompute);
+  old.recompute = old.auxiliary = 77;  // not looked at
+  pydarts_network* made;
+  char message[200];
+  CHECK(pydarts_supernet_create(&old, nullptr, &made, message, sizeof message) == PYDARTS_OK);
+  capi::Net net(made);
+  old.size = sizeof old + 1;
+  CHECK(pydarts_supernet_create(&old, nullptr, &made, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(!made && std::strncmp(message, "`options->size` (=", 18) == 0);
+
+  pydarts_network_info info;
+  std::memset(&info, 0x55, sizeof info);
+  info.size = offsetof(pydarts_network_info, classes);
+  CHECK(pydarts_network_get_info(net.get(), &info) == PYDARTS_OK);
+  CHECK(info.num_alphas == 2 * 14 * 8 && info.classes == 0x55555555 &&
+        info.size == offsetof(pydarts_network_info, classes));
+}
+
+void nonsense_is_refused() {
+  const capi::Images images(1);
+  capi::Net net;
+  capi::Optimizer optimizer;
+  CHECK(capi::supernet(net, capi::runtime()) == PYDARTS_OK);
+  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+  const auto before = capi::state(net);
+  Floats logits(9);
+  const auto refused = [&](auto change, const char* message) {
+    pydarts_batch batch = images.batch;
+    change(batch);
+    pydarts_loss loss = {sizeof loss};
+    CHECK(pydarts_gradients(net.get(), &batch, nullptr, 0, nullptr, 0, &loss) == PYDARTS_INVALID_ARGUMENT);
+    CHECK(error_is(net, message));
+  };
+  refused([](pydarts_batch& b) { b.samples = 0; }, "`samples` (=0) must lie in 1..16777216");
+  refused([](pydarts_batch& b) { b.height = -1; }, "`height` (=-1) must lie in 1..16384");
+  refused([](pydarts_batch& b) { b.channels = 3; }, "images have 3 channels; the network takes 2");
+  refused([](pydarts_batch& b) { b.images = nullptr; }, "`batch->images` is null");
+  refused([](pydarts_batch& b) { b.labels = nullptr; }, "`batch->labels` is null");
+  const std::int32_t wrong[] = {0, 3, 0};
+  refused([&](pydarts_batch& b) { b.labels = wrong; }, "label 3 is not in 0..2");
+
+  CHECK(pydarts_logits(net.get(), &images.batch, 0, logits.data(), 8) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(net, "`logits` has 8 values, not 9"));
+  CHECK(pydarts_logits(net.get(), &images.batch, 0, nullptr, 9) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(net, "`logits` is null"));
+  CHECK(pydarts_logits(net.get(), &images.batch, 0, logits.data(), 9) == PYDARTS_OK);
+  CHECK(error_is(net, ""));
+  CHECK(pydarts_logits(nullptr, &images.batch, 0, logits.data(), 9) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strcmp(pydarts_network_error(nullptr), "the handle is null") == 0);
+
+  Floats weights = before[0];
+  weights[5] = std::numeric_limits<float>::infinity();
+  CHECK(pydarts_network_set(net.get(), PYDARTS_WEIGHTS, weights.data(), weights.size()) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(net, "`values[5]` (=inf) must be finite"));
+  CHECK(pydarts_network_set(net.get(), pydarts_kind(3), weights.data(), weights.size()) == PYDARTS_INVALID_ARGUMENT);
+
+  capi::Images bad(1);
+  bad.pixels[0] = std::numeric_limits<float>::quiet_NaN();
+  CHECK(pydarts_search_step(optimizer.get(), net.get(), &bad.batch, &images.batch, 0.1, nullptr) == PYDARTS_NOT_FINITE);
+  CHECK(pydarts_search_step(optimizer.get(), net.get(), &images.batch, &images.batch, -1, nullptr) ==
+        PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strcmp(pydarts_optimizer_error(optimizer.get()), "`lr` (=-1) must be at least 0 and finite") == 0);
+  CHECK(capi::state(net) == before);
+
+  const auto options_refused = [&](auto change) {
+    pydarts_network_options options = capi::options();
+    change(options);
+    pydarts_network* made = net.get();
+    char message[6] = "?????";
+    CHECK(pydarts_supernet_create(&options, nullptr, &made, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
+    CHECK(!made && message[0] == '`' && message[5] == '\0');
+  };
+  options_refused([](pydarts_network_options& o) { o.channels = 0; });
+  options_refused([](pydarts_network_options& o) { o.cells = -1; });
+  options_refused([](pydarts_network_options& o) { o.classes = 1; });
+  options_refused([](pydarts_network_options& o) { o.in_channels = 1 << 30; });
+  options_refused([](pydarts_network_options& o) { o.recompute = 2; });
+  options_refused([](pydarts_network_options& o) { o.auxiliary = 1; });
+  pydarts_optimizer_options options = {sizeof options};
+  CHECK(pydarts_optimizer_options_defaults(&options) == PYDARTS_OK);
+  options.order = 1;
+  options.reuse_gradient = 1;
+  pydarts_optimizer* made;
+  CHECK(pydarts_optimizer_create(net.get(), &options, &made, nullptr, 0) == PYDARTS_INVALID_ARGUMENT && !made);
+  capi::Net derived;
+  CHECK(capi::derived(derived, capi::runtime()) == PYDARTS_OK);
+  CHECK(pydarts_weight_step(optimizer.get(), derived.get(), &images.batch, 0.1, nullptr) ==
+        PYDARTS_INVALID_ARGUMENT);  // an optimizer for another network
+}
+
+struct Caller {
+  capi::Net* net;
+  int asked = 0, cancel_at = -1;
+  pydarts_status inside = PYDARTS_OK;
+};
+
+void a_call_can_be_cancelled() {
+  const capi::Images train(1), valid(2);
+  Caller caller;
+  capi::Net net;
+  capi::Optimizer optimizer;
+  caller.net = &net;
+  pydarts_runtime runtime = capi::runtime(2);
+  runtime.user = &caller;
+  runtime.cancel = [](void* user) {
+    Caller& c = *static_cast<Caller*>(user);
+    c.inside = pydarts_network_destroy(c.net->get());
+    return int(c.asked++ == c.cancel_at);
+  };
+  CHECK(capi::supernet(net, runtime) == PYDARTS_OK);
+  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+  const auto step = [&] {
+    caller.asked = 0;
+    return pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr);
+  };
+  const auto before = capi::state(net);
+  caller.cancel_at = 1 << 30;
+  capi::Net plain;
+  capi::Optimizer plain_optimizer;
+  CHECK(capi::supernet(plain, capi::runtime()) == PYDARTS_OK);
+  CHECK(capi::optimizer(plain_optimizer, plain) == PYDARTS_OK);
+  CHECK(pydarts_search_step(plain_optimizer.get(), plain.get(), &train.batch, &valid.batch, 0.1, nullptr) ==
+        PYDARTS_OK);
+  for (int at : {0, 1, 7, 40, 100}) {
+    caller.cancel_at = at;
+    CHECK(step() == PYDARTS_CANCELLED);
+    CHECK(capi::state(net) == before);
+    CHECK(caller.inside == PYDARTS_BUSY);
+  }
+  caller.cancel_at = -1;
+  CHECK(step() == PYDARTS_OK);
+  CHECK(caller.asked > 100);
+  CHECK(capi::state(net) == capi::state(plain));
+}
+
+void two_handles_work_in_two_threads() {
+  const capi::Images train(1), valid(2);
+  const auto work = [&](int threads, std::vector<Floats>& result) {
+    capi::Net net;
+    capi::Optimizer optimizer;
+    CHECK(capi::supernet(net, capi::runtime(threads)) == PYDARTS_OK);
+    CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+    for (int i = 0; i < 3; ++i)
+      CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
+    result = capi::state(net);
+  };
+  std::vector<Floats> alone, first, second;
+  work(1, alone);
+  std::thread a([&] { work(2, first); }), b([&] { work(1, second); });
+  a.join();
+  b.join();
+  CHECK(first == alone && second == alone);
+}
+
+void a_workspace_is_lent() {
+  const capi::Images images(1);
+  capi::Net net, plain;
+  CHECK(capi::supernet(net, capi::runtime(2)) == PYDARTS_OK);
+  CHECK(capi::supernet(plain, capi::runtime(2)) == PYDARTS_OK);
+  std::size_t bytes = 0;
+  CHECK(pydarts_workspace_size(net.get(), 3, 6, 7, 1, &bytes) == PYDARTS_OK);
+  void* memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  Floats given(capi::info(net).num_weights), usual(given.size());
+  const auto pass = [&](const capi::Net& at, Floats& to) {
+    return pydarts_gradients(at.get(), &images.batch, to.data(), to.size(), nullptr, 0, nullptr);
+  };
+  CHECK(pydarts_workspace_set(net.get(), memory, bytes) == PYDARTS_OK);
+  CHECK(pass(net, given) == PYDARTS_OK && pass(plain, usual) == PYDARTS_OK && given == usual);
+  CHECK(pydarts_workspace_set(net.get(), memory, bytes - 1) == PYDARTS_OK);
+  CHECK(pass(net, given) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(pydarts_workspace_set(net.get(), nullptr, 1) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(pydarts_workspace_set(net.get(), nullptr, 0) == PYDARTS_OK);
+  std::free(memory);
+  CHECK(pass(net, given) == PYDARTS_OK && given == usual);
+}
+
+void a_hessian_vector_product_is_exact_for_a_quadratic() {
+  // f(w) = w0^2 w1 has the Hessian (2 w1, 2 w0; 2 w0, 0); its gradient is quadratic: the central difference is exact.
+  const pydarts_gradient gradient = [](void* user, const double* w, double* out) {
+    out[0] = 2 * w[0] * w[1];
+    out[1] = w[0] * w[0];
+    return int(--*static_cast<int*>(user) < 0);
+  };
+  const double w[] = {3, 5}, v[] = {1, 2}, zero[] = {0, 0};
+  double out[2];
+  char message[200];
+  int left = 2;
+  CHECK(pydarts_hessian_vector_product(gradient, &left, w, v, 2, 2, 0.01, out, message, sizeof message) == PYDARTS_OK);
+  CHECK(std::fabs(out[0] - 22) < 1e-9 && std::fabs(out[1] - 6) < 1e-9 && left == 0);
+  CHECK(pydarts_hessian_vector_product(gradient, &left, w, v, 2, 2, 0.01, out, message, sizeof message) ==
+        PYDARTS_CANCELLED);
+  CHECK(pydarts_hessian_vector_product(gradient, &left, w, zero, 2, 2, 0.01, out, message, sizeof message) ==
+        PYDARTS_NOT_FINITE);
+  CHECK(pydarts_hessian_vector_product(gradient, &left, w, v, 2, 2, 0, out, message, sizeof message) ==
+        PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strcmp(message, "`epsilon` (=0) must be a positive number") == 0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;  // an empty folder
+  CHECK(pydarts_abi() == PYDARTS_ABI);
+  CHECK(std::strcmp(pydarts_version(), "0.1.0") == 0);
+  for (int status = PYDARTS_OK; status <= PYDARTS_INTERNAL; ++status)
+    CHECK(std::strcmp(pydarts_status_text(pydarts_status(status)), "an unknown status") != 0);
+  a_search_is_that_of_the_engine();
+  training_is_that_of_the_engine();
+  texts_are_given_in_two_calls();
+  tensors_cover_all_values();
+  files_come_back(argv[1]);
+  structs_may_be_of_an_older_header();
+  nonsense_is_refused();
+  a_call_can_be_cancelled();
+  two_handles_work_in_two_threads();
+  a_workspace_is_lent();
+  a_hessian_vector_product_is_exact_for_a_quadratic();
+  return checked();
+}
