@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -150,16 +151,16 @@ class TensorBoard(Callback):
 
     def __init__(self, log_dir: str | os.PathLike[str]):
         try:
-            from tensorboardX import SummaryWriter
+            module = importlib.import_module("tensorboardX")
         except ImportError as error:
             raise ImportError(
                 "`TensorBoard` needs tensorboardX: pip install 'pydarts-nas[tensorboard]'"
             ) from error
-        self._writer, self.log_dir = SummaryWriter, os.fspath(log_dir)
+        self._open, self.log_dir = module.SummaryWriter, os.fspath(log_dir)
 
     def on_start(self, search: Course) -> None:
         steps = search.steps_done
-        self._file = self._writer(self.log_dir, purge_step=steps + 1 if steps else None)
+        self._file = self._open(self.log_dir, purge_step=steps + 1 if steps else None)
 
     def on_step(self, search: Course, info: StepInfo) -> None:
         for name in ("train_loss", "valid_loss", "gradient_norm", "alpha_gradient_norm"):

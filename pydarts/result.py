@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Result:
     def to_frame(self) -> Any:
         """The history as a pandas DataFrame, a row an epoch."""
         try:
-            import pandas
+            pandas = importlib.import_module("pandas")
         except ImportError as error:
             raise ImportError("`to_frame` needs pandas: pip install pandas") from error
         return pandas.DataFrame(self.history)
@@ -82,8 +83,9 @@ class Result:
         (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
         config = json.dumps(self.config.to_dict(), indent=2)
         (to / "config.json").write_text(config + "\n", encoding="utf-8")
-        np.savez(to / "alphas.npz", **self.alphas)
-        np.savez(to / "alpha_history.npz", **self.alpha_history)
+        arrays: dict[str, Any] = {"alphas": self.alphas, "alpha_history": self.alpha_history}
+        for name, groups in arrays.items():
+            np.savez(to / f"{name}.npz", **groups)
         for name, svg in svgs.items():
             (to / f"{name}.svg").write_text(svg, encoding="utf-8")
         write_history(to / "history.csv", self.history)
