@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,21 +126,27 @@ def test_interrupted_at_the_end_of_an_epoch(search: Search, whole: Any, tmp_path
     same(search(checkpoint=tmp_path), whole)
 
 
-def test_interrupted_while_the_checkpoint_is_written(
-    search: Search, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pressed", [(3,), (3, 4)], ids=["once", "and once more"])
+def test_ctrl_c_while_the_checkpoint_is_written(
+    pressed: tuple[int, ...],
+    search: Search,
+    whole: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real, calls = os.replace, []
 
     def replace(*arguments: Any) -> None:
         calls.append(1)
-        if len(calls) in (3, 4):  # of a step, and then of the end
-            raise KeyboardInterrupt
+        if len(calls) in pressed:
+            signal.raise_signal(signal.SIGINT)
         real(*arguments)
 
     monkeypatch.setattr(checkpoint.os, "replace", replace)
     result = search(checkpoint=tmp_path, checkpoint_seconds=0)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert result.interrupted
-    assert len(calls) == 4
+    assert len(calls) == 4  # the last is of the step that was under way, or of the one before
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors"}
     same(search(checkpoint=tmp_path), whole)
 
@@ -287,7 +294,7 @@ def test_another_configuration_is_refused_with_what_differs(file: Path, tmp_path
     text = str(caught.value)
     assert "(`epochs` was 3, is 7, `lr` was 0.025, is 0.5)" in text
     assert str(copy) in text
-    assert "resume='never'" in text
+    assert text.endswith("to begin anew, remove it")
     assert copy.read_bytes() == file.read_bytes()
     assert isinstance(caught.value, ValueError)
 

@@ -41,12 +41,13 @@ SEARCH_FILES = {
         "history.csv",
         "alphas.npz",
         "alpha_history.npz",
+        "checkpoint.safetensors",
         "config.json",
         "recurrent.svg",
     ),
     "summary.json",
 }
-TRAIN_FILES = {"model", "train_history.csv"}
+TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
 
 NET = ["--hidden", "8", "--batch-size", "4", "--bptt", "10"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
