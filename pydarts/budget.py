@@ -56,7 +56,7 @@ class Workload(ABC):
 
     @abstractmethod
     def take(self) -> None:
-        """One step."""
+        """One step, of length zero: with any other a search that diverges could not be tried."""
 
     @abstractmethod
     def validate(self) -> None:

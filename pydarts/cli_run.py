@@ -338,10 +338,6 @@ class Run(ABC):
             code = INTERRUPTED
         if code == INTERRUPTED:
             say("Interrupted.")
-            if self._has(CHECKPOINT) or self._has(TRAIN_CHECKPOINT):
-                again = ["pydarts", *self.args.argv]
-                again += [] if "--resume" in again else ["--resume"]
-                say(f"To go on: {shlex.join(a for a in again if a != '--force')}")
         if self.out is None:
             drawings = "its drawings" if len(self.drawings) > 1 else "its drawing"
             say(f"Nothing was saved; --out DIR keeps the cell, {drawings} and the model.")
@@ -356,6 +352,9 @@ class Run(ABC):
                 say("\n".join(self.uses(self.out)))
             else:
                 say(f"To train it: {shlex.join(self.train_command(self.out))}")
+        if code == INTERRUPTED and (self._has(CHECKPOINT) or self._has(TRAIN_CHECKPOINT)):
+            again = [a for a in self.args.argv if a not in ("--force", "--resume")]
+            say(f"To go on: {shlex.join(['pydarts', *again, '--resume'])}")
         return code
 
     def _write_summary(self, out: Path, code: int) -> None:

@@ -375,8 +375,8 @@ class Course:
         except OSError as error:
             tell(
                 self._bar,
-                f"the checkpoint could not be written ({error}): the {self._name} goes on, and the"
-                " one before stays",
+                f"the checkpoint could not be written ({error}): the work goes on, and the one"
+                " before stays",
                 level=logging.WARNING,
             )
         self._written = time.perf_counter()
@@ -386,15 +386,14 @@ class Course:
         found = difference(identity, self._identity)
         if found:
             raise CheckpointError(
-                f"{path} is of another {self._name} ({found}): to begin anew, remove it"
+                f"{path} is of another run ({found}): to begin anew, remove it"
             )
         self.restore(state["course"])
         for name, part in self._parts.items():
             part.restore(state[name])
         if instruction_set != _core.instruction_set():
             log.warning(
-                "the %s began with %s and goes on with %s: its last bits may differ",
-                self._name,
+                "what began with %s goes on with %s: its last bits may differ",
                 instruction_set,
                 _core.instruction_set(),
             )

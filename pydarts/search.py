@@ -294,7 +294,7 @@ class ImageWorkload(Workload):
         c, rng = self.config, np.random.default_rng(0)
         augment = Augmentation(c.crop_padding, c.flip, c.cutout)
         train, valid = (augment(x_train, rng), y_train), (augment(x_valid, rng), y_valid)
-        self._step(train=train, valid=valid, lr=c.lr)
+        self._step(train=train, valid=valid, lr=0.0)
 
     def validate(self) -> None:
         _, _, x, y = self._data

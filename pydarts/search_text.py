@@ -250,7 +250,7 @@ class TextWorkload(Workload):
         train, valid = (
             next(segments(columns, self.config.bptt)) for columns in (self._train, self._valid)
         )
-        self._step(train=train, valid=valid, lr=self.config.lr)
+        self._step(train=train, valid=valid, lr=0.0)
 
     def validate(self) -> None:
         _validate(self.net, self._part, self.config.bptt)

@@ -106,7 +106,7 @@ def train(
     step = Descent(net, engine_step)
     batches = Batches(len(x), config.batch_size, rng)
     course = Course(
-        "training",
+        "train",
         model,
         net,
         rng,

@@ -92,7 +92,7 @@ def fit(model: LanguageModel, corpus: Corpus, control: Control, kind: str = "") 
     if control.checkpoint is not None:
         identity["data"] = fingerprint(corpus.train, corpus.valid)
     course = Course(
-        "training",
+        "train",
         model,
         net,
         rng,

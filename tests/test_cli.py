@@ -222,6 +222,7 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
+        monkeypatch.setattr(cli_images, "estimate", lambda *_, **__: "cheap")
         monkeypatch.setattr(cli_images, "search", search)
         monkeypatch.setattr(cli_images, "train", train)
         assert cli.main(["search", data, *arguments]) == 1

@@ -279,6 +279,7 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
+        monkeypatch.setattr(cli_text, "estimate_text", lambda *_, **__: "cheap")
         monkeypatch.setattr(cli_text, "search_text", search)
         monkeypatch.setattr(cli_text, "train_text", train)
         assert cli.main(["search-text", data, *arguments]) == 1
