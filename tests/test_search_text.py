@@ -13,7 +13,7 @@ import pytest
 import pydarts
 
 # The package gives the functions by these names, not the modules.
-search_module: Any = importlib.import_module("pydarts.search_text")
+course_module: Any = importlib.import_module("pydarts.course")
 train_module: Any = importlib.import_module("pydarts.train_text")
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 60
@@ -35,7 +35,8 @@ def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.alphas["recurrent"], second.alphas["recurrent"])
     assert first.history[0]["valid_loss"] == second.history[0]["valid_loss"]
     first.save(tmp_path)
-    names = {"alphas.npz", "config.json", "genotype.json", "history.csv", "recurrent.svg"}
+    names = {"alpha_history.npz", "alphas.npz", "config.json", "genotype.json"}
+    names |= {"history.csv", "recurrent.svg"}
     assert {path.name for path in tmp_path.iterdir()} == names
     saved = (tmp_path / "genotype.json").read_text("utf-8")
     assert pydarts.RecurrentGenotype.from_json(saved) == first.genotype
@@ -43,10 +44,10 @@ def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(alphas["recurrent"], first.alphas["recurrent"])
 
 
-@pytest.mark.parametrize("module", [search_module, train_module])
-def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("training", [False, True])
+def test_the_bar_counts_tokens(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    real = module.progress_bar
+    real = course_module.progress_bar
 
     def bar(name: str, total: int, *rest: Any) -> Any:
         found = real(name, total, *rest)
@@ -54,12 +55,12 @@ def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(-total)
         return found
 
-    monkeypatch.setattr(module, "progress_bar", bar)
+    monkeypatch.setattr(course_module, "progress_bar", bar)
     corpus = pydarts.load_corpus(TEXT, level="char")
-    if module is search_module:
-        pydarts.search_text(corpus, **TINY)
-    else:
+    if training:
         pydarts.train_text(pydarts.RECURRENT_DARTS_V2, corpus, **TINY)
+    else:
+        pydarts.search_text(corpus, **TINY)
     # In training a step that is left over alone is dropped.
     assert -TINY["batch_size"] <= sum(seen) <= 0
     assert -seen[0] == 4 * (len(corpus.train) // 4 - 1)
@@ -67,7 +68,7 @@ def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the training be interrupted when its bar was updated so often."""
-    real = train_module.progress_bar
+    real = course_module.progress_bar
 
     def bar(*arguments: Any) -> Any:
         found, counts = real(*arguments), []
@@ -80,7 +81,7 @@ def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(found, "update", update)
         return found
 
-    monkeypatch.setattr(train_module, "progress_bar", bar)
+    monkeypatch.setattr(course_module, "progress_bar", bar)
 
 
 def test_interrupted_in_the_first_epoch_it_keeps_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
