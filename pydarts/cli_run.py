@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import platform
 import shlex
 import sys
 import textwrap
@@ -18,9 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import numpy as np
-
-from pydarts import _core
 from pydarts.config import Config
 from pydarts.console import (
     DONE,
@@ -41,6 +37,7 @@ from pydarts.console import (
 from pydarts.engine import resolve_threads
 from pydarts.genotype import PUBLISHED, PUBLISHED_RECURRENT, Genotype, RecurrentGenotype
 from pydarts.language_model import LanguageModel
+from pydarts.machine import machine
 from pydarts.model import Model
 from pydarts.search import Diverged, SearchResult, write_history
 from pydarts.search_text import TextSearchResult
@@ -236,7 +233,7 @@ class Run(ABC):
         if self.out is not None:
             with uninterrupted():
                 _remove_training(self.out)
-                for name in ("normal.svg", "reduce.svg", "recurrent.svg"):
+                for name in ("normal.svg", "reduce.svg", "recurrent.svg", "report.html"):
                     (self.out / name).unlink(missing_ok=True)
                 result.save(self.out)
             self.saved += ["genotype.json", *self.drawings]
@@ -300,10 +297,7 @@ class Run(ABC):
             **self.record,
             **self.describe(),
             "threads": self.common["threads"],
-            "instruction_set": _core.instruction_set(),
-            "pydarts": _core.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
+            **machine(),
         }
         text = json.dumps(summary, indent=2)
         (out / "summary.json").write_text(text + "\n", encoding="utf-8")
