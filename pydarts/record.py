@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,7 +171,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     """The curves that a history holds numbers for."""
     for title, columns, percent in _CURVES:
         lines = {
-            name: [_number(entry.get(column)) for entry in history]
+            name: [number(entry.get(column)) for entry in history]
             for column, name in columns.items()
         }
         there = {
@@ -186,6 +186,13 @@ def kept(genotype: Cell, group: str) -> list[tuple[str, int, int]]:
     cell, first = getattr(genotype, group), _inputs(genotype)
     per_node = 1 if isinstance(genotype, RecurrentGenotype) else 2
     return [(op, source, first + k // per_node) for k, (op, source) in enumerate(cell)]
+
+
+def number(value: object) -> float | None:
+    """A finite number as such, and anything else as None."""
+    if isinstance(value, (int, float, np.number)) and abs(value) <= sys.float_info.max:
+        return float(value)
+    return None
 
 
 def _inputs(genotype: Cell) -> int:
@@ -246,12 +253,6 @@ def _differ(first: Weights | None, second: Weights | None) -> bool:
     if first is None or second is None:
         return False
     return any(not np.array_equal(first[name], second[name]) for name in second)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, (int, float, np.number)) and math.isfinite(value):
-        return float(value)
-    return None
 
 
 # Files

@@ -21,7 +21,7 @@ from pydarts.config import Config, SearchConfig, TextSearchConfig
 from pydarts.console import duration
 from pydarts.drawing import cell_svg, escape, recurrent_svg, style
 from pydarts.genotype import RecurrentGenotype
-from pydarts.record import GROUPS, Cell, Record, cell_edges, curves, kept, operations
+from pydarts.record import GROUPS, Cell, Record, cell_edges, curves, kept, number, operations
 
 __all__ = ["page", "summary"]
 
@@ -114,9 +114,9 @@ def _facts(record: Record) -> str:
     rows: dict[str, str] = {}
     if record.history:
         last, wanted = record.history[-1], record.config.get("epochs")
-        done = f"{len(record.history)} of {wanted} epochs" if wanted else _count(record)
-        seconds = last.get("seconds")
-        rows["Searched"] = done + (f" in {duration(seconds)}" if _finite(seconds) else "")
+        seconds = number(last.get("seconds"))
+        rows["Searched"] = str(len(record.history)) + (f" of {wanted}" if wanted else "")
+        rows["Searched"] += " epochs" + (f" in {duration(seconds)}" if seconds is not None else "")
         for name in ("valid_accuracy", "valid_perplexity"):
             if name in last:
                 rows[f"{_label(name)} of the search"] = _value(name, last[name])
@@ -131,10 +131,6 @@ def _facts(record: Record) -> str:
         for name, value in rows.items()
     )
     return f'<dl class="facts">{items}</dl>' if items else ""
-
-
-def _count(record: Record) -> str:
-    return f"{len(record.history)} epochs"
 
 
 # Cells and alphas
@@ -336,7 +332,7 @@ def _comparison(record: Record) -> Iterator[str]:
     if found.get("verdict"):
         yield f"<p><strong>{escape(str(found['verdict']))}</strong></p>"
     title = measure.capitalize() + (f", {better} is better" if better else "")
-    scores = [(cell, [_score(score) for score in cell["scores"]]) for cell in found["cells"]]
+    scores = [(cell, [number(score) for score in cell["scores"]]) for cell in found["cells"]]
     rows = [(str(cell.get("name")), line, cell.get("kind") == "found") for cell, line in scores]
     yield dot_chart(title, rows, percent=measure.endswith(_SHARES)) or ""
     seeds = range(max((len(line) for _, line, _ in rows), default=0))
@@ -350,10 +346,6 @@ def _comparison(record: Record) -> Iterator[str]:
         cells = "".join(f"<td>{_value(measure, score)}</td>" for score in [mean, *line])
         yield f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
     yield "</tbody></table></div>"
-
-
-def _score(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _configuration(record: Record) -> Iterator[str]:
@@ -389,10 +381,6 @@ def _table(rows: Mapping[str, tuple[object, str]]) -> Iterator[str]:
 
 def _label(name: str) -> str:
     return _LABELS.get(name, name.replace("_", " ").replace("valid ", "validation "))
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _value(name: str, value: Any) -> str:

@@ -231,7 +231,12 @@ def test_a_search_that_was_cut_short() -> None:
     result.alphas = {name: a + np.eye(*a.shape) for name, a in result.alphas.items()}
     result.genotype = Genotype.derive(result.alphas)
     record = Record.of(result)
-    assert [frame.name for frame in record.frames] == ["the start", "epoch 1", "epoch 2", "the result"]
+    assert [frame.name for frame in record.frames] == [
+        "the start",
+        "epoch 1",
+        "epoch 2",
+        "the result",
+    ]
     found = Page(page(record))
     assert "interrupted" in found.texts["dd"]
     shown = [frame for frame in found.having("data-epochs") if "hidden" not in frame]
