@@ -50,7 +50,7 @@ CHART_STYLE: Final = """\
 }"""
 
 _CHAR: Final = 6.4  # width of a character of 11 px, generously
-_LARGEST: Final = 1e100  # beyond that axes would overflow
+_LARGEST: Final = 1e100  # beyond that, and below its inverse, axes would run out of numbers
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def line_chart(
         line stands at the share ``--at`` of the span if the page sets ``--shown:visible``.
     """
     chosen = [s.look or PALETTE[k % len(PALETTE)] for k, s in enumerate(series)]
-    lines = [[v if _drawable(v) else None for v in s.values] for s in series]
+    lines = [_drawable(s.values) for s in series]
     values = [v for line in lines for v in line if v is not None]
     if not values:
         return None
@@ -187,8 +187,11 @@ def dot_chart(
     str or None
         An SVG element with a text alternative, or None where there is no finite score.
     """
-    kept = [(name, [v for v in scores if _drawable(v)], found) for name, scores, found in rows]
-    values = [v for _, scores, _ in kept for v in scores if v is not None]
+    kept = [
+        (name, [v for v in _drawable(scores) if v is not None], found)
+        for name, scores, found in rows
+    ]
+    values = [v for _, scores, _ in kept for v in scores]
     if not values:
         return None
     ticks, low, high = _axis(min(values), max(values), width // 2, whole=True)
@@ -206,8 +209,7 @@ def dot_chart(
             f"{_text(tick, percent)}</text>"
         )
     described = []
-    for k, (name, found_scores, found) in enumerate(kept):
-        scores = [v for v in found_scores if v is not None]
+    for k, (name, scores, found) in enumerate(kept):
         y = top + step * k + 26
         drawn.append(f'<g style="{_style(PALETTE[found]._replace(dash=""))}">')
         drawn.append(f'<text x="4" y="{_n(y - 12)}">{escape(name)}</text>')
@@ -253,8 +255,12 @@ def _style(look: Look) -> str:
     return f"--light:{look.light};--dark:{look.dark}{dash}"
 
 
-def _drawable(value: float | None) -> bool:
-    return value is not None and abs(value) < _LARGEST  # false for NaN
+def _drawable(values: Sequence[float | None]) -> list[float | None]:
+    """What can be drawn of values; None in the place of the rest."""
+    return [
+        (0.0 if abs(v) < 1 / _LARGEST else v) if v is not None and abs(v) < _LARGEST else None
+        for v in values
+    ]
 
 
 def _legend(series: Sequence[Series], chosen: Sequence[Look], left: float) -> Iterator[str]:

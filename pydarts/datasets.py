@@ -217,14 +217,15 @@ def read_npz(
     with path.open("rb") as raw, naming(path), zipfile.ZipFile(raw) as archive:
         size = os.fstat(raw.fileno()).st_size
         members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-        if not members.keys() >= set(needed):
-            names = " and ".join(map(repr, needed))
-            raise ValueError(f"needs arrays {names}, but holds {sorted(members)}")
-        return {
+        arrays = {
             name: _read_member(archive, members[name], size)
             for name in (*needed, *others)
             if name in members
         }
+        if not arrays.keys() >= set(needed):
+            names = " and ".join(map(repr, needed))
+            raise ValueError(f"needs arrays {names}, but holds {sorted(members)}")
+        return arrays
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:

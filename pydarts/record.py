@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import sys
@@ -19,6 +18,7 @@ from pydarts.datasets import naming, read_npz
 from pydarts.drawing import state_names
 from pydarts.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype, edges
 from pydarts.machine import machine
+from pydarts.result import History, read_history
 
 Cell = Genotype | RecurrentGenotype
 Weights = Mapping[str, NDArray[np.float64]]
@@ -92,16 +92,17 @@ class Record:
 
     @classmethod
     def of(cls, result: Any) -> Record:
-        """What a `SearchResult` or `TextSearchResult` tells."""
-        genotype = result.genotype
+        """What a `SearchResult` or `TextSearchResult` tells; if it was loaded, not the machine."""
+        genotype: Cell = result.genotype
         cells = _cells(genotype, result.history)
+        state = "interrupted" if result.interrupted else result.stopped
         return cls(
             genotype=genotype,
             frames=_frames(genotype, cells, result.alphas, result.alpha_history),
             history=result.history,
             config=result.config.to_dict(),
-            facts={"state": "interrupted"} if result.interrupted else {},
-            machine=machine(),
+            facts={"state": state} if state else {},
+            machine=None if result.supernet is None else machine(),
         )
 
     @classmethod
@@ -301,13 +302,8 @@ def _read_comparison(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    rows = csv.DictReader((_read_text(path) or "").splitlines())
-    return [{name: _value(text) for name, text in row.items()} for row in rows]
-
-
-def _value(text: Any) -> Any:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return text
+def _read_history(path: Path) -> History:
+    if not path.is_file():
+        return []
+    with naming(path):
+        return read_history(path)

@@ -52,7 +52,9 @@ def page(record: Record) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         f"<title>{escape(_title(record))}</title>",
-        f"<style>\n{''.join(styles)}\n</style>",
+        "<style>",
+        *styles,
+        "</style>",
         "</head>",
         "<body>",
         "<main>",
@@ -82,7 +84,7 @@ def summary(record: Record, text: str) -> str:
     return "\n".join(
         [
             '<div class="pydarts-result">',
-            f"<style>{CHART_STYLE}{style()}"
+            f"<style>\n{CHART_STYLE}\n{style()}\n"
             ".pydarts-result .pydarts-chart{background:#fff;border-radius:10px}"
             "@media (prefers-color-scheme:dark)"
             "{.pydarts-result .pydarts-chart{background:#14171c}}</style>",

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts import cli
+from pydarts import SearchResult, TextSearchResult, cli
 from pydarts.charts import PALETTE, Series, dot_chart, line_chart, looks
 from pydarts.config import SearchConfig, TextSearchConfig
 from pydarts.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
@@ -59,6 +59,8 @@ def searched(kind: type[Any] = Genotype, epochs: int = 3, move: float = 0.3) -> 
         alpha_history=course,
         config=(SearchConfig if kind is Genotype else TextSearchConfig).make("quick", {}),
         interrupted=False,
+        stopped=None,
+        supernet=object(),
     )
 
 
@@ -314,6 +316,7 @@ class TestCharts:
         st.integers(0, 1),
         st.booleans(),
     )
+    @example([0.0, 5e-324], 0, False)
     @settings(max_examples=200, deadline=None)
     def test_everything_is_inside(
         self, values: list[float | None], first: int, percent: bool
@@ -452,6 +455,34 @@ class TestFolder:
             Record.read(tmp_path / "nowhere")
         with pytest.raises(FileNotFoundError, match=r"no genotype\.json"):
             Record.read(tmp_path)
+
+
+class TestResult:
+    def result(self, folder: Path) -> Any:
+        return (TextSearchResult if folder.parent.name.startswith("text") else SearchResult).load(
+            folder
+        )
+
+    def test_report(self, folder: Path, tmp_path: Path) -> None:
+        result = self.result(folder)
+        path = tmp_path / "page.html"
+        path.write_text("older")
+        result.report(path)
+        found, other = Page(path.read_text("utf-8")), Page(page(Record.read(folder)))
+        for attribute in ("data-weights", "data-kept", "data-epochs"):
+            assert found.having(attribute) == other.having(attribute) != []
+        assert "What it ran on was not written down." in found.texts["p"]
+
+    def test_notebook(self, folder: Path) -> None:
+        result = self.result(folder)
+        found = Page(result._repr_html_())
+        assert found.texts["pre"] == [repr(result)]
+        assert "Loss" in found.texts["title"]
+        assert "Normal cell" in found.texts["title"] or "Recurrent cell" in found.texts["title"]
+        assert found.having("src") == found.having("href") == found.all("script") == []
+        (style,) = found.texts["style"]
+        selectors = [line.split("{")[0] for line in style.splitlines() if "{" in line]
+        assert all(text.startswith((".pydarts-", "@media")) for text in selectors)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
