@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pydarts.charts import PALETTE, looks
 from pydarts.record import GROUPS, Record, cell_edges, curves, operations
 
@@ -64,12 +66,13 @@ def _edges(part: Any, record: Record, group: str) -> None:
     last = record.first + len(record.frames) - 1
     epochs = range(last - len(weights) + 1, last + 1)
     edges = cell_edges(record.genotype, group)
+    margin = 0.05 * np.ptp(weights) + 1e-6
     for edge, axes in enumerate(_grid(part, len(edges), _EDGES)):
         for k, (name, look) in enumerate(looks(names).items()):
             shares, dashes = weights[:, edge, k], _dashes(look)
             axes.plot(epochs, shares, color=look.light, dashes=dashes, label=name, linewidth=1.2)
         axes.set_title(edges[edge][2], fontsize=8)
-        axes.set_ylim(0, weights.max() * 1.05)
+        axes.set_ylim(weights.min() - margin, weights.max() + margin)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.tick_params(labelsize=7)
     handles, labels = axes.get_legend_handles_labels()

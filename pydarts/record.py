@@ -244,6 +244,8 @@ def _mixing_weights(genotype: Cell, alphas: Mapping[str, NDArray[Any]]) -> Weigh
         fitting = (len(cell_edges(genotype, name)), len(operations(genotype)))
         if rows.shape != fitting:
             raise ValueError(f"alphas of shape {rows.shape} do not fit a cell, which has {fitting}")
+        if not np.isfinite(rows).all():
+            raise ValueError("alphas must be finite")
         powers = np.exp(rows - rows.max(axis=1, keepdims=True))
         weights[name] = powers / powers.sum(axis=1, keepdims=True)
     return weights

@@ -29,7 +29,7 @@
     for (const cell of cells) {
       const weight = cell.weights[epoch - first];
       cell.element.style.setProperty("--w", weight);
-      cell.element.textContent = Math.round(weight / 10);
+      cell.element.textContent = (weight / 10).toFixed(1);
       cell.element.classList.toggle("kept", cell.kept.has(epoch));
     }
     document.body.style.setProperty("--at", (epoch - first) / (last - first));

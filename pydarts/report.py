@@ -230,7 +230,7 @@ def _alphas(record: Record) -> Iterator[str]:
     span = _span(record)
     for group, name in groups.items():
         weights = record.weights(group)
-        most = float(weights[weights <= 1].max(initial=0.0))
+        bounds = float(weights.min()), float(weights.max())
         yield f"<h3>{name}, edge by edge</h3>"
         yield '<div class="charts small">'
         for edge, (_, _, label) in enumerate(cell_edges(record.genotype, group)):
@@ -244,7 +244,7 @@ def _alphas(record: Record) -> Iterator[str]:
                     lines,
                     span,
                     size=(170, 120),
-                    bounds=(0.0, most),
+                    bounds=bounds,
                     percent=True,
                     legend=False,
                     points=False,
@@ -262,8 +262,11 @@ def _heat_map(record: Record, group: str, name: str) -> Iterator[str]:
     for epoch, frame in enumerate(record.frames, first):
         for edge in kept(frame.genotype, group):
             chosen.setdefault(edge, []).append(epoch)
-    most = max(1, _permille(weights[weights <= 1].max(initial=0.0)))
-    yield f'<table class="heat" style="--most:{most}"><caption>{name}</caption>'
+    least, most = _permille(weights.min()), _permille(weights.max())
+    yield (
+        f'<table class="heat" style="--least:{least};--range:{max(1, most - least)}">'
+        f"<caption>{name}, from {least / 10} (lightest) to {most / 10}</caption>"
+    )
     columns = "".join(
         f'<th scope="col"><span>{operation}</span></th>'
         for operation in operations(record.genotype)
@@ -278,13 +281,13 @@ def _heat_map(record: Record, group: str, name: str) -> Iterator[str]:
             if with_all:
                 cells += f' data-weights="{_joined(course)}"'
                 cells += f' data-kept="{_joined(epochs)}"' if epochs else ""
-            cells += f' style="--w:{course[-1]}">{round(course[-1] / 10)}</td>'
+            cells += f' style="--w:{course[-1]}">{course[-1] / 10}</td>'
         yield f'<tr><th scope="row">{label}</th>{cells}</tr>'
     yield "</tbody></table>"
 
 
 def _permille(weight: float) -> int:
-    return round(1000 * weight) if math.isfinite(weight) else 0
+    return round(1000 * weight)
 
 
 def _joined(numbers: Iterable[int]) -> str:

@@ -155,7 +155,7 @@ def test_without_script_the_last_epoch_is_shown(kind: type[Any]) -> None:
     assert len(cells) == len(weights)
     for cell, weight, text in zip(cells, weights, found.texts["td"], strict=False):
         assert str(cell["style"]) == f"--w:{round(1000 * weight)}"
-        assert abs(float(text) - 100 * weight) <= 0.55
+        assert float(text) == round(1000 * weight) / 10
     kept = [cell for cell in cells if cell.get("class") == "kept"]
     assert len(kept) == (16 if kind is Genotype else 8)
 
@@ -510,7 +510,8 @@ def shown(found: Page) -> tuple[str, list[str], list[int], int]:
         str(frame["data-epochs"]) for frame in found.having("data-epochs") if "hidden" not in frame
     ]
     cells = found.having("data-weights")
-    weights = [int(re.fullmatch(r"--w: ?(\d+);?", str(c["style"]))[1]) for c in cells]
+    weights = [round(10 * float(text)) for text in found.texts["td"][: len(cells)]]
+    assert [f"--w:{w}" for w in weights] == [re.sub("[ ;]", "", str(c["style"])) for c in cells]
     return found.texts["output"][0], frames, weights, sum(c.get("class") == "kept" for c in cells)
 
 
