@@ -265,7 +265,7 @@ def _heat_map(record: Record, group: str, name: str) -> Iterator[str]:
     least, most = _permille(weights.min()), _permille(weights.max())
     yield (
         f'<table class="heat" style="--least:{least};--range:{max(1, most - least)}">'
-        f"<caption>{name}, from {least / 10} (lightest) to {most / 10}</caption>"
+        f"<caption>{name}: {least / 10} at least, {most / 10} at most</caption>"
     )
     columns = "".join(
         f'<th scope="col"><span>{operation}</span></th>'
@@ -337,19 +337,26 @@ def _comparison(record: Record) -> Iterator[str]:
     if found.get("verdict"):
         yield f"<p><strong>{escape(str(found['verdict']))}</strong></p>"
     title = measure.capitalize() + (f", {better} is better" if better else "")
-    scores = [(cell, [number(score) for score in cell["scores"]]) for cell in found["cells"]]
-    rows = [(str(cell.get("name")), line, cell.get("kind") == "found") for cell, line in scores]
+    cells = found["cells"]
+    rows = [
+        (str(cell.get("name")), list(map(number, cell["scores"])), cell.get("kind") == "found")
+        for cell in cells
+    ]
     yield dot_chart(title, rows, percent=measure.endswith(_SHARES)) or ""
     seeds = range(max((len(line) for _, line, _ in rows), default=0))
     labels = [f"seed {seed}" for seed in found.get("seeds", seeds)]
-    head = "".join(f'<th scope="col">{escape(label)}</th>' for label in ["cell", "mean", *labels])
+    head = "".join(
+        f'<th scope="col">{escape(label)}</th>' for label in ["cell", "weights", "mean", *labels]
+    )
     yield '<div class="scroll" tabindex="0" role="region" aria-label="Scores">'
     yield f'<table class="numbers"><thead><tr>{head}</tr></thead><tbody>'
-    for name, line, _ in rows:
+    for cell, (name, line, _) in zip(cells, rows, strict=True):
         there = [score for score in line if score is not None]
         mean = math.fsum(there) / len(there) if there else None
-        cells = "".join(f"<td>{_value(measure, score)}</td>" for score in [mean, *line])
-        yield f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
+        texts = [_value("weights", cell.get("num_weights"))]
+        texts += [_value(measure, score) for score in [mean, *line]]
+        columns = "".join(f"<td>{escape(text)}</td>" for text in texts)
+        yield f'<tr><th scope="row">{escape(name)}</th>{columns}</tr>'
     yield "</tbody></table></div>"
 
 

@@ -198,7 +198,7 @@ def test_what_files_say_is_escaped() -> None:
         facts={"data": NASTY, NASTY: [NASTY], "state": NASTY},
         machine={NASTY: NASTY},
         comparison={
-            "cells": [{"name": NASTY, "scores": [0.5]}],
+            "cells": [{"name": NASTY, "scores": [0.5, NASTY], "num_weights": NASTY}],
             "measure": NASTY,
             "better": NASTY,
             "verdict": NASTY,
@@ -248,7 +248,7 @@ def test_a_search_that_was_cut_short() -> None:
 def test_the_comparison() -> None:
     comparison = {
         "cells": [
-            {"name": "found", "kind": "found", "scores": [0.9, 0.8]},
+            {"name": "found", "kind": "found", "scores": [0.9, 0.8], "num_weights": 1234},
             {"name": "random 1", "kind": "random", "scores": [0.85, None]},
         ],
         "measure": "accuracy",
@@ -261,7 +261,7 @@ def test_the_comparison() -> None:
     assert "The found cell is not better." in found.texts["strong"]
     assert "found: mean 85 % of 2. random 1: mean 85 % of 1." in found.texts["desc"]
     assert {"seed 3", "seed 4"} <= set(found.texts["th"])
-    assert {"90.00%", "80.00%", "85.00%", "–"} <= set(found.texts["td"])
+    assert {"1,234", "90.00%", "80.00%", "85.00%", "–"} <= set(found.texts["td"])
 
 
 def luminance(colour: str) -> float:
