@@ -20,6 +20,7 @@ import numpy as np
 
 from pydarts import RECURRENT_DARTS_V2, RecurrentGenotype, load_corpus
 from pydarts.config import TextTrainConfig
+from pydarts.course import Control
 from pydarts.genotype import RECURRENT_OPERATIONS
 from pydarts.language_model import LanguageModel, derived_network
 from pydarts.recurrent import TextNetwork
@@ -139,7 +140,7 @@ def main() -> None:
     print(f"| unigram | {vocab} | – | {plain:.2f} |", flush=True)
     for name, net in networks(found, corpus, config, args.random):
         model = LanguageModel(net, corpus.vocabulary, dataclasses.replace(config))
-        fit(model, corpus, progress=False)
+        fit(model, corpus, Control(progress=False))
         test = model.perplexity(corpus.test)
         print(f"| {name} | {net.num_weights:,} | {len(model.history)} | {test:.3f} |", flush=True)
     try:

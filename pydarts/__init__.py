@@ -9,6 +9,7 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
+from pydarts.budget import Estimate
 from pydarts.callbacks import (
     Callback,
     EarlyStopping,
@@ -17,6 +18,7 @@ from pydarts.callbacks import (
     TensorBoard,
 )
 from pydarts.course import Diverged
+from pydarts.estimate import estimate, estimate_text
 from pydarts.genotype import (
     DARTS_V1,
     DARTS_V2,
@@ -44,6 +46,7 @@ __all__ = [
     "Diverged",
     "EarlyStopping",
     "EigenvalueStopping",
+    "Estimate",
     "Genotype",
     "LanguageModel",
     "MixedOperation",
@@ -59,6 +62,8 @@ __all__ = [
     "TextSearchResult",
     "__version__",
     "bilevel",
+    "estimate",
+    "estimate_text",
     "load_corpus",
     "search",
     "search_text",

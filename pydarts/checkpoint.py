@@ -100,6 +100,7 @@ def remove_leftovers(path: Path) -> None:
 
 def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What differs between two identities, a configuration's options one by one; empty: nothing."""
+    here = json.loads(json.dumps(here))  # a pair is a list there
     parts = []
     for name in dict.fromkeys([*there, *here]):
         old, new = there.get(name), here.get(name)
@@ -119,7 +120,7 @@ def fingerprint(*arrays: NDArray[Any]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(memoryview(np.ascontiguousarray(array)).cast("B"))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

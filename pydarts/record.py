@@ -95,13 +95,14 @@ class Record:
         """What a `SearchResult` or `TextSearchResult` tells; if it was loaded, not the machine."""
         genotype: Cell = result.genotype
         cells = _cells(genotype, result.history)
-        state = "interrupted" if result.interrupted else result.stopped
+        facts = {"state": "interrupted"} if result.interrupted else {}
+        facts |= {"search_stopped": result.stopped} if result.stopped else {}
         return cls(
             genotype=genotype,
             frames=_frames(genotype, cells, result.alphas, result.alpha_history),
             history=result.history,
             config=result.config.to_dict(),
-            facts={"state": state} if state else {},
+            facts=facts,
             machine=None if result.supernet is None else machine(),
         )
 

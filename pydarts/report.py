@@ -16,9 +16,9 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
+from pydarts.budget import duration
 from pydarts.charts import CHART_STYLE, Series, dot_chart, line_chart, looks, swatch
 from pydarts.config import Config, SearchConfig, TextSearchConfig
-from pydarts.console import duration
 from pydarts.drawing import cell_svg, escape, recurrent_svg, style
 from pydarts.genotype import RecurrentGenotype
 from pydarts.record import GROUPS, Cell, Record, cell_edges, curves, kept, number, operations
@@ -128,6 +128,8 @@ def _facts(record: Record) -> str:
             rows[label] = _value(name, record.facts[name])
     if record.facts.get("state", "finished") != "finished":
         rows["State"] = str(record.facts["state"])
+    if record.facts.get("search_stopped"):
+        rows["The search stopped early"] = str(record.facts["search_stopped"])
     items = "".join(
         f"<div><dt>{escape(name.capitalize())}</dt><dd>{escape(value)}</dd></div>"
         for name, value in rows.items()

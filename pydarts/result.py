@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ class Result:
     alpha_history: Alphas = field(default_factory=dict)
     interrupted: bool = False
     stopped: str | None = None
+    seconds: float = 0.0
 
     _config: ClassVar[type[Config]]
     _cell: ClassVar[type[Genotype] | type[RecurrentGenotype]]
@@ -46,7 +48,7 @@ class Result:
     def to_frame(self) -> Any:
         """The history as a pandas DataFrame, a row an epoch."""
         try:
-            import pandas
+            pandas = importlib.import_module("pandas")
         except ImportError as error:
             raise ImportError("`to_frame` needs pandas: pip install pandas") from error
         return pandas.DataFrame(self.history)
@@ -114,7 +116,9 @@ class Result:
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
-        return cls(config, None, alphas, history, alpha_history)
+        found = cls(config, None, alphas, history, alpha_history)
+        found.seconds = history[-1]["seconds"] if history else 0.0
+        return found
 
     def _save(self, folder: str | os.PathLike[str], genotype: Any, svgs: Mapping[str, str]) -> None:
         to = Path(folder)
@@ -122,8 +126,9 @@ class Result:
         (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
         config = json.dumps(self.config.to_dict(), indent=2)
         (to / "config.json").write_text(config + "\n", encoding="utf-8")
-        np.savez(to / "alphas.npz", **self.alphas)
-        np.savez(to / "alpha_history.npz", **self.alpha_history)
+        arrays: dict[str, Any] = {"alphas": self.alphas, "alpha_history": self.alpha_history}
+        for name, groups in arrays.items():
+            np.savez(to / f"{name}.npz", **groups)
         for name, svg in svgs.items():
             (to / f"{name}.svg").write_text(svg, encoding="utf-8")
         write_history(to / "history.csv", self.history)

@@ -36,13 +36,14 @@ SEARCH_FILES = {
         "history.csv",
         "alphas.npz",
         "alpha_history.npz",
+        "checkpoint.safetensors",
         "config.json",
         "normal.svg",
         "reduce.svg",
     ),
     "summary.json",
 }
-TRAIN_FILES = {"model", "train_history.csv"}
+TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
 
 NET = ["--channels", "1", "--cells", "3", "--batch-size", "8"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
@@ -221,6 +222,7 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
+        monkeypatch.setattr(cli_images, "estimate", lambda *_, **__: "cheap")
         monkeypatch.setattr(cli_images, "search", search)
         monkeypatch.setattr(cli_images, "train", train)
         assert cli.main(["search", data, *arguments]) == 1

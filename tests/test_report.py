@@ -29,6 +29,7 @@ from pydarts.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, Recurre
 from pydarts.record import GROUPS, Record
 from pydarts.report import page, summary
 
+TINY_IMAGES = ["--channels", "1", "--cells", "3"]
 KINDS = (Genotype, RecurrentGenotype)
 VOID = {"meta", "input"}
 
@@ -229,7 +230,7 @@ def test_missing_numbers_are_left_out() -> None:
 
 def test_a_search_that_was_cut_short() -> None:
     result = searched(epochs=2)
-    result.interrupted = True
+    result.interrupted, result.stopped = True, "enough"
     result.alphas = {name: a + np.eye(*a.shape) for name, a in result.alphas.items()}
     result.genotype = Genotype.derive(result.alphas)
     record = Record.of(result)
@@ -240,7 +241,7 @@ def test_a_search_that_was_cut_short() -> None:
         "the result",
     ]
     found = Page(page(record))
-    assert "interrupted" in found.texts["dd"]
+    assert {"interrupted", "enough"} <= set(found.texts["dd"])
     shown = [frame for frame in found.having("data-epochs") if "hidden" not in frame]
     assert [str(frame["data-epochs"]).split()[-1] for frame in shown] == ["3", "3"]
 
@@ -404,6 +405,18 @@ class TestFolder:
         assert cli.main(["report", str(folder), "--force"]) == 0
         assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
         path.unlink()
+
+    def test_a_page_does_not_outlive_its_search(self, folder: Path, tmp_path: Path) -> None:
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+        assert cli.main(["report", str(tmp_path)]) == 0
+        command = "train-text" if (tmp_path / "recurrent.svg").exists() else "train"
+        name = "text.txt" if command == "train-text" else "data.npz"
+        options = ["--hidden", "8", "--bptt", "8"] if command == "train-text" else TINY_IMAGES
+        options = [*options, "--epochs", "1", "--batch-size", "8", "--threads", "1", "--force"]
+        data = str(folder.parent / name)
+        genotype = str(folder / "genotype.json")
+        assert cli.main([command, genotype, data, "--out", str(tmp_path), *options]) == 0
+        assert not (tmp_path / "report.html").exists()
 
     def test_only_the_genotype_is_needed(self, folder: Path, tmp_path: Path) -> None:
         for name in ("genotype.json", "alphas.npz"):
