@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, log10
 from pathlib import Path
 from typing import Any
+
+from pydarts.machine import hardware
 
 from .measure import OURS, TORCH, Result, Spread
 
@@ -244,27 +245,9 @@ def _spread(spread: Spread | None, scale: float, unit: str = "") -> str:
 
 def machine() -> dict[str, Any]:
     """Describe the machine."""
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo") as lines:
-            names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
-        model = names[0].strip() if names else model
-    except OSError:
-        pass
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        memory = f"{total / 2**30:.0f} GiB"
-    except (AttributeError, ValueError):
-        memory = "memory unknown"
     load: float | None
     try:
         load = round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
         load = None
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory": memory,
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "load": load,
-    }
+    return {**hardware(), "load": load}

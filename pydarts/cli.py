@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The command ``pydarts``: search a cell, train a network from one, tell what it runs on.
+"""The command ``pydarts``: search a cell, train a network from one, show a search, tell what it
+runs on.
 
 Exit codes: 0 done, 1 failed, 2 unusable arguments or data, 130 interrupted. Results go to standard
 output, progress and errors to standard error.
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pydarts import _core
+from pydarts import _core, cli_report
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun, add_sample_arguments, sample
 from pydarts.console import (
@@ -147,5 +148,14 @@ def _parser() -> Parser:
         "let a trained language model write",
     )
     add_sample_arguments(sub)
+    sub = command(
+        "report",
+        cli_report.report,
+        " DIR [--out FILE] [--force]",
+        "write a page that shows a search",
+        "It needs neither network nor other files, and shows the cells epoch by epoch, the alphas,"
+        " the curves, the configuration and the machine.",
+    )
+    cli_report.add_arguments(sub)
     command("info", _info, "", "show version, instruction set and threads")
     return parser

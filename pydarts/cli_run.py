@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import platform
 import shlex
 import sys
 import textwrap
@@ -16,9 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import numpy as np
-
-from pydarts import _core
 from pydarts.budget import Estimate, duration
 from pydarts.config import Config
 from pydarts.console import (
@@ -40,6 +36,7 @@ from pydarts.course import CHECKPOINT, TRAIN_CHECKPOINT, Diverged
 from pydarts.engine import resolve_threads
 from pydarts.genotype import PUBLISHED, PUBLISHED_RECURRENT, Genotype, RecurrentGenotype
 from pydarts.language_model import LanguageModel
+from pydarts.machine import machine
 from pydarts.model import Model
 from pydarts.result import write_history
 from pydarts.search import SearchResult
@@ -365,10 +362,7 @@ class Run(ABC):
             **self.record,
             **self.describe(),
             "threads": self.common["threads"],
-            "instruction_set": _core.instruction_set(),
-            "pydarts": _core.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
+            **machine(),
         }
         text = json.dumps(summary, indent=2)
         (out / "summary.json").write_text(text + "\n", encoding="utf-8")
@@ -390,7 +384,7 @@ def _outcome(name: str, run: Callable[[], _Result]) -> tuple[_Result, int]:
 
 def _remove_training(out: Path) -> None:
     """Remove what an earlier training left: it would pass for this one's."""
-    for name in ("model/model.json", "model/model.safetensors", "train_history.csv"):
+    for name in ("model/model.json", "model/model.safetensors", "train_history.csv", "report.html"):
         (out / name).unlink(missing_ok=True)
     (out / "summary.json").unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,7 +185,7 @@ _IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 def _read_idx(path: Path) -> NDArray[Any]:
-    with path.open("rb") as raw, _naming(path):
+    with path.open("rb") as raw, naming(path):
         size = os.fstat(raw.fileno()).st_size
         zipped = path.suffix == ".gz"
         stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if zipped else raw  # type: ignore[assignment]
@@ -199,17 +199,7 @@ def _read_idx(path: Path) -> NDArray[Any]:
 
 
 def _load_npz(path: Path) -> Dataset:
-    with path.open("rb") as raw, _naming(path):
-        with zipfile.ZipFile(raw) as archive:
-            size = os.fstat(raw.fileno()).st_size
-            members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-            arrays = {
-                name: _read_member(archive, members[name], size)
-                for name in ("X", "y", "X_test", "y_test")
-                if name in members
-            }
-        if "X" not in arrays or "y" not in arrays:
-            raise ValueError(f"needs arrays 'X' and 'y', but holds {sorted(members)}")
+    arrays = read_npz(path, ("X", "y"), ("X_test", "y_test"))
     return Dataset(
         str(path),
         arrays["X"],
@@ -218,6 +208,24 @@ def _load_npz(path: Path) -> Dataset:
         arrays.get("y_test"),
         f"arrays in {path}",
     )
+
+
+def read_npz(
+    path: Path, needed: Collection[str], others: Collection[str] = ()
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz that are needed, and those of the others that it has."""
+    with path.open("rb") as raw, naming(path), zipfile.ZipFile(raw) as archive:
+        size = os.fstat(raw.fileno()).st_size
+        members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
+        arrays = {
+            name: _read_member(archive, members[name], size)
+            for name in (*needed, *others)
+            if name in members
+        }
+        if not arrays.keys() >= set(needed):
+            names = " and ".join(map(repr, needed))
+            raise ValueError(f"needs arrays {names}, but holds {sorted(members)}")
+        return arrays
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:
@@ -271,7 +279,7 @@ _CIFAR_RECORD = 1 + 3 * 32 * 32  # label, then the red, the green and the blue p
 
 
 def _read_batch(path: Path) -> NDArray[np.uint8]:
-    with path.open("rb") as raw, _naming(path):
+    with path.open("rb") as raw, naming(path):
         size = os.fstat(raw.fileno()).st_size
         if size == 0 or size % _CIFAR_RECORD:
             raise ValueError(f"{size:,} bytes are not whole records of {_CIFAR_RECORD:,} bytes")
@@ -287,7 +295,7 @@ def _read_batch(path: Path) -> NDArray[np.uint8]:
 def _read_class_names(path: Path) -> NDArray[np.str_] | None:
     if not path.is_file():
         return None
-    with path.open("rb") as raw, _naming(path):
+    with path.open("rb") as raw, naming(path):
         names = raw.read(4096).decode().split()
         if len(names) != 10 or len(set(names)) != 10:
             raise ValueError(f"must name 10 different classes, but holds {names}")
@@ -328,7 +336,7 @@ def _read_array(
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Make whatever a decoder says of bad bytes a ValueError that names the file."""
     try:
         yield

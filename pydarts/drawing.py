@@ -17,7 +17,15 @@ from typing import Final, Literal
 
 from .genotype import Genotype, RecurrentGenotype
 
-__all__ = ["cell_svg", "genotype_svg", "recurrent_svg"]
+__all__ = [
+    "cell_svg",
+    "escape",
+    "genotype_svg",
+    "operation_colours",
+    "recurrent_svg",
+    "state_names",
+    "style",
+]
 
 _MARGIN: Final = 16.0
 _HEADING: Final = 34.0
@@ -96,7 +104,11 @@ class _Cell:
 
 
 def cell_svg(
-    genotype: Genotype, which: Literal["normal", "reduce"], *, title: str | None = None
+    genotype: Genotype,
+    which: Literal["normal", "reduce"],
+    *,
+    title: str | None = None,
+    styled: bool = True,
 ) -> str:
     """Draw one cell of a genotype.
 
@@ -108,6 +120,8 @@ def cell_svg(
         ``"normal"`` or ``"reduce"``.
     title
         Heading of the drawing; by default the kind of the cell.
+    styled
+        Whether the drawing brings its `style`; a page of many wants that once.
 
     Returns
     -------
@@ -120,7 +134,7 @@ def cell_svg(
     ValueError
         If `which` is neither, or the cell has more than 32 nodes.
     """
-    return _document([_convolutional(genotype, which, title)])
+    return _document([_convolutional(genotype, which, title)], styled)
 
 
 def genotype_svg(genotype: Genotype) -> str:
@@ -146,7 +160,9 @@ def genotype_svg(genotype: Genotype) -> str:
     )
 
 
-def recurrent_svg(genotype: RecurrentGenotype, *, title: str | None = None) -> str:
+def recurrent_svg(
+    genotype: RecurrentGenotype, *, title: str | None = None, styled: bool = True
+) -> str:
     """Draw a recurrent cell, from its inputs x_t and h_{t-1} by way of state 0 to its output h_t.
 
     Parameters
@@ -155,6 +171,8 @@ def recurrent_svg(genotype: RecurrentGenotype, *, title: str | None = None) -> s
         The genotype.
     title
         Heading of the drawing; by default the kind of the cell.
+    styled
+        Whether the drawing brings its `style`; a page of many wants that once.
 
     Returns
     -------
@@ -166,7 +184,22 @@ def recurrent_svg(genotype: RecurrentGenotype, *, title: str | None = None) -> s
     ValueError
         If the cell has more than 32 nodes.
     """
-    return _document([_recurrent(genotype, "Recurrent cell" if title is None else title)])
+    title = "Recurrent cell" if title is None else title
+    return _document([_recurrent(genotype, title)], styled)
+
+
+def operation_colours(operation: str) -> tuple[str, str]:
+    """Return the colour of an operation's edges, in light and in dark surroundings."""
+    _, light, dark = _FAMILIES[_family(operation)]
+    return light.split()[0], dark.split()[0]
+
+
+def state_names(genotype: Genotype | RecurrentGenotype, which: str) -> list[str]:
+    """Return the names that the drawing of a cell gives to the states of the genotype."""
+    if isinstance(genotype, RecurrentGenotype):
+        return [str(state) for state in range(1 + len(genotype.recurrent))]
+    cell = _convolutional(genotype, which, None)
+    return [cell.name(state) for state in range(len(cell.inputs) + cell.nodes)]
 
 
 def _check_nodes(name: str, nodes: int) -> None:
@@ -405,7 +438,8 @@ def _ports(items: list[_Item], edges: list[_Edge]) -> list[tuple[float, float]]:
 # SVG
 
 
-def _style() -> str:
+def style() -> str:
+    """Return the CSS rules of drawings."""
     rules = [
         ".pydarts-cell text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;"
         "text-anchor:middle}",
@@ -439,7 +473,8 @@ def _family(operation: str) -> str:
     return "other"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return a text as XML and HTML can hold it."""
     # XML has no way to write most control characters.
     return html.escape(
         re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
@@ -457,8 +492,8 @@ def _plain(name: str) -> str:
 
 def _state_text(name: str) -> str:
     base, _, subscript = name.partition("_")
-    return _escape(base) + (
-        f'<tspan class="sub" dy="4">{_escape(subscript)}</tspan>' if subscript else ""
+    return escape(base) + (
+        f'<tspan class="sub" dy="4">{escape(subscript)}</tspan>' if subscript else ""
     )
 
 
@@ -479,7 +514,7 @@ def _describe(cell: _Cell) -> str:
 def _draw(cell: _Cell) -> tuple[float, float, list[str]]:
     """Return the width, height and elements of one cell."""
     items, edges, bounds = _layout(cell)
-    lines = [f'<g class="card"><text x="0" y="14">{_escape(cell.title)}</text></g>']
+    lines = [f'<g class="card"><text x="0" y="14">{escape(cell.title)}</text></g>']
     lines.append(f'<g transform="translate(0 {_n(_HEADING)})">')
     for edge, (start, stop) in zip(edges, _ports(items, edges), strict=True):
         source, target = edge.path[0], edge.path[-1]
@@ -490,7 +525,7 @@ def _draw(cell: _Cell) -> tuple[float, float, list[str]]:
         else:
             family, verb = "concat", cell.gathers[1]
         lines.append(
-            f'<g class="edge {family}"><title>{_escape(verb)}: {_plain(cell.name(source))} '
+            f'<g class="edge {family}"><title>{escape(verb)}: {_plain(cell.name(source))} '
             f"\u2192 {_plain(cell.name(target))}</title>"
         )
         x, y = bounds[items[source].column][1], start
@@ -512,13 +547,13 @@ def _draw(cell: _Cell) -> tuple[float, float, list[str]]:
         )
         for item in (items[index] for index in edge.path):
             if item.kind == "label":
-                lines.append(_box(item, 6) + f"{_escape(str(edge.operation))}</text>")
+                lines.append(_box(item, 6) + f"{escape(str(edge.operation))}</text>")
         lines.append("</g>")
     states = len(cell.inputs) + cell.nodes + 1
     for state, item in enumerate(items[:states]):
         text, lift = _state_text(cell.name(state)), 0.0
         if cell.note and state == states - 1:
-            text += f'<tspan class="note" x="{_n(item.x)}" dy="10">{_escape(cell.note)}</tspan>'
+            text += f'<tspan class="note" x="{_n(item.x)}" dy="10">{escape(cell.note)}</tspan>'
             lift = 5.0
         lines.append(f'<g class="{item.kind}">{_box(item, 8, lift)}{text}</text></g>')
     lines.append("</g>")
@@ -534,7 +569,7 @@ def _box(item: _Item, radius: int, lift: float = 0.0) -> str:
     )
 
 
-def _document(cells: list[_Cell]) -> str:
+def _document(cells: list[_Cell], styled: bool = True) -> str:
     """Return the SVG element of cells, one below the other."""
     drawn = [_draw(cell) for cell in cells]
     width = max(w for w, _, _ in drawn) + 2 * _MARGIN
@@ -543,9 +578,9 @@ def _document(cells: list[_Cell]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" class="pydarts-cell" role="img" '
         f'viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" height="{_n(height)}" '
         'style="max-width:100%;height:auto">',
-        f"<title>{_escape(' and '.join(cell.title for cell in cells))}</title>",
-        f"<desc>{_escape(' '.join(map(_describe, cells)))}</desc>",
-        f"<style>{_style()}</style>",
+        f"<title>{escape(' and '.join(cell.title for cell in cells))}</title>",
+        f"<desc>{escape(' '.join(map(_describe, cells)))}</desc>",
+        *([f"<style>{style()}</style>"] if styled else []),
         f'<g class="card"><rect x="0.5" y="0.5" width="{_n(width - 1)}" '
         f'height="{_n(height - 1)}" rx="10"/></g>',
     ]

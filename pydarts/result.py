@@ -10,13 +10,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from pydarts.config import Config
 from pydarts.engine import Alphas
 from pydarts.genotype import Genotype, RecurrentGenotype
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Self = TypeVar("Self", bound="Result")
 History = list[dict[str, Any]]
@@ -49,6 +52,43 @@ class Result:
         except ImportError as error:
             raise ImportError("`to_frame` needs pandas: pip install pandas") from error
         return pandas.DataFrame(self.history)
+
+    def plot(self) -> Figure:
+        """Draw the search: the curves of its history, and the alphas of each edge over the epochs.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            Of each edge the softmax of the alphas, which is what mixes the operations.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib, which ``pip install 'pydarts-nas[plot]'`` brings.
+        """
+        from pydarts.plot import plot
+        from pydarts.record import Record
+
+        return plot(Record.of(self))
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write a page that shows the search: cells, alphas, curves, configuration, machine.
+
+        Parameters
+        ----------
+        path
+            The HTML file; one that exists is replaced. It needs no other file and no network.
+        """
+        from pydarts.record import Record
+        from pydarts.report import page
+
+        Path(path).write_text(page(Record.of(self)), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from pydarts.record import Record
+        from pydarts.report import summary
+
+        return summary(Record.of(self), repr(self))
 
     @classmethod
     def load(cls: type[Self], folder: str | os.PathLike[str]) -> Self:

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""What a search ran on, for those who read its results."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+import numpy as np
+
+from pydarts import _core
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and system, as far as they can be told."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":", 1)[1] for line in lines if line.startswith("model name")]
+        model = names[0].strip() if names else model
+    except OSError:
+        pass
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        memory = f"{total / 2**30:.0f} GiB"
+    except (AttributeError, ValueError):
+        memory = "memory unknown"
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory": memory,
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The hardware, the instruction set that the engine chose, and versions."""
+    return {
+        **hardware(),
+        "instruction_set": _core.instruction_set(),
+        "pydarts": _core.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
