@@ -22,7 +22,7 @@ from pydarts.config import SearchConfig
 from pydarts.datasets import load
 from pydarts.images import Labels, Normalization, as_images, split_half
 from pydarts.network import Supernet
-from pydarts.search import endless_batches, sample
+from pydarts.search import Batches, sample
 
 
 def _cosine(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -> float:
@@ -59,7 +59,7 @@ def main() -> None:
         return net, BilevelStep(net, alpha_lr=config.alpha_lr, reuse_gradient=reuse)
 
     exact, twin = network(False), network(True)
-    draws = [endless_batches(len(half), config.batch_size, rng) for half in halves]
+    draws = [Batches(len(half), config.batch_size, rng).endless() for half in halves]
 
     def batches() -> dict[str, tuple[NDArray[Any], NDArray[np.int64]]]:
         chosen = [half[next(draw)] for half, draw in zip(halves, draws, strict=True)]

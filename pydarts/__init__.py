@@ -9,6 +9,14 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
+from pydarts.callbacks import (
+    Callback,
+    EarlyStopping,
+    EigenvalueStopping,
+    StopOnSkipCollapse,
+    TensorBoard,
+)
+from pydarts.course import Diverged
 from pydarts.genotype import (
     DARTS_V1,
     DARTS_V2,
@@ -21,7 +29,7 @@ from pydarts.language_model import LanguageModel
 from pydarts.model import Model
 from pydarts.network import MixedOperation, Network, Supernet
 from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
-from pydarts.search import Diverged, SearchResult, search
+from pydarts.search import SearchResult, search
 from pydarts.search_text import TextSearchResult, search_text
 from pydarts.text import load_corpus
 from pydarts.train import train
@@ -32,7 +40,10 @@ __all__ = [
     "DARTS_V2",
     "RECURRENT_DARTS_V1",
     "RECURRENT_DARTS_V2",
+    "Callback",
     "Diverged",
+    "EarlyStopping",
+    "EigenvalueStopping",
     "Genotype",
     "LanguageModel",
     "MixedOperation",
@@ -42,7 +53,9 @@ __all__ = [
     "RecurrentNetwork",
     "RecurrentSupernet",
     "SearchResult",
+    "StopOnSkipCollapse",
     "Supernet",
+    "TensorBoard",
     "TextSearchResult",
     "__version__",
     "bilevel",

@@ -7,7 +7,7 @@ Minimise over alpha ``L_valid(w*(alpha), alpha)`` where ``w*(alpha) = argmin_w L
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,6 +22,9 @@ from pydarts.recurrent import RecurrentSupernet
 Batch = tuple[ArrayLike, ArrayLike]
 Hidden = tuple[ArrayLike | None, ArrayLike | None]
 AnySupernet = Supernet | RecurrentSupernet
+
+# arrays of the engine's step: momentum of the weights, and Adam's moments of the alphas
+_OPTIMISERS = ("buffer", "first", "second")
 
 
 def _check(name: str, value: float, least: float = 0.0, *, strict: bool = False) -> float:
@@ -238,7 +241,6 @@ class BilevelStep:
         if reuse_gradient and order == 1:
             raise ValueError("`reuse_gradient` (=True) needs `order` (=1) to be 2")
         self.net = net
-        self._steps = 0
         kind = "BilevelStep" if isinstance(net, Supernet) else "RecurrentBilevelStep"
         self._engine: Any = getattr(_core, kind + engine_suffix(net.dtype))(
             net._engine,
@@ -262,6 +264,25 @@ class BilevelStep:
         """Views of the momentum of the weights, by name."""
         return self.net._split_weights(self._engine.buffer)
 
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return int(self._engine.steps)
+
+    def state(self) -> dict[str, Any]:
+        """All that steps change: of the network, views of weights, alphas, running statistics and
+        the state of its random stream; of both optimisers likewise. `restore` takes it.
+        """
+        optimisers = {name: getattr(self._engine, name) for name in _OPTIMISERS}
+        return {**self.net.state(), **optimisers, "steps": self.steps}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` gave in a step and network of the same options."""
+        self.net.restore(state)
+        for name in _OPTIMISERS:
+            getattr(self._engine, name)[:] = state[name]
+        self._engine.steps = state["steps"]
+
     def __call__(
         self, *, train: Batch, valid: Batch, lr: float, hidden: Hidden | None = None
     ) -> StepInfo:
@@ -282,8 +303,7 @@ class BilevelStep:
         try:
             info = self._engine(self.net._engine, *train_batch, *valid_batch, _check("lr", lr))
         except _core.NonFinite as error:
-            raise _core.NonFinite(f"step {self._steps}: {error}") from None
-        self._steps += 1
+            raise _core.NonFinite(f"step {self.steps}: {error}") from None
         return StepInfo(*info)
 
 

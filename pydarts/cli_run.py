@@ -38,11 +38,13 @@ from pydarts.console import (
     split,
     uninterrupted,
 )
+from pydarts.course import Diverged
 from pydarts.engine import resolve_threads
 from pydarts.genotype import PUBLISHED, PUBLISHED_RECURRENT, Genotype, RecurrentGenotype
 from pydarts.language_model import LanguageModel
 from pydarts.model import Model
-from pydarts.search import Diverged, SearchResult, write_history
+from pydarts.result import write_history
+from pydarts.search import SearchResult
 from pydarts.search_text import TextSearchResult
 
 _Cell = TypeVar("_Cell", bound=Genotype | RecurrentGenotype)
@@ -240,7 +242,7 @@ class Run(ABC):
                     (self.out / name).unlink(missing_ok=True)
                 result.save(self.out)
             self.saved += ["genotype.json", *self.drawings]
-            self.saved += ["alphas.npz", "history.csv", "config.json"]
+            self.saved += ["alphas.npz", "alpha_history.npz", "history.csv", "config.json"]
         return result.genotype, code
 
     def _train(self, genotype: Any, options: Mapping[str, Any], prefix: str = "") -> int:

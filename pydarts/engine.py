@@ -120,6 +120,15 @@ class EngineNetwork:
         for view, new in zip(own.values(), self._checked("state", given, own), strict=True):
             view[...] = new
 
+    def state(self) -> dict[str, Any]:
+        """Views of all that passes and steps change, flat; `restore` takes it."""
+        return {name: getattr(self._engine, name) for name in ("weights", "alphas", "running")}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what ``state`` gave, in a network of the same make."""
+        for name in ("weights", "alphas", "running"):
+            getattr(self._engine, name)[:] = state[name]
+
     def _plan(self, training: bool, **parts: int) -> dict[str, int]:
         vectors = _WEIGHT_VECTORS if training else 1
         parts["weights"] = self.num_weights * self.dtype.itemsize * vectors

@@ -74,6 +74,15 @@ class TextNetwork(EngineNetwork):
             raise ValueError("`state`['decoder.weight'] is not `state`['encoder.weight']")
         super().load_state_dict(given)
 
+    def state(self) -> dict[str, Any]:
+        """Views of all that passes and steps change, and the state of the dropout's stream."""
+        return {**super().state(), "stream": self._engine.stream}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what ``state`` gave, in a network of the same make."""
+        super().restore(state)
+        self._engine.stream = state["stream"]
+
     def memory_plan(self, batch_size: int, length: int, *, training: bool = True) -> dict[str, int]:
         """Bytes that a segment of ``length`` steps will take, known before anything runs.
 

@@ -3,33 +3,29 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import logging
 import math
 import os
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
-from pydarts import _core
 from pydarts.augment import Augmentation
 from pydarts.bilevel import BilevelStep
-from pydarts.config import SearchConfig
-from pydarts.engine import Alphas
+from pydarts.callbacks import Callback
+from pydarts.checkpoint import State, fingerprint
+from pydarts.config import Config, SearchConfig
+from pydarts.course import Control, Course
 from pydarts.genotype import Genotype
 from pydarts.images import Labels, Normalization, as_images, check_consistent, split_half
 from pydarts.network import ImageNetwork, Supernet
+from pydarts.result import Result
 
 
 @dataclass(eq=False)
-class SearchResult:
+class SearchResult(Result):
     """What a search found, and how.
 
     Attributes
@@ -37,44 +33,48 @@ class SearchResult:
     config : SearchConfig
         All hyper-parameters.
     supernet : Supernet
-        The trained supernet.
+        The trained supernet; None in a result that was loaded.
+    alphas : dict of ndarray
+        Architecture parameters: ``{"normal": (14, 8), "reduce": (14, 8)}``. Those of the supernet,
+        unless a callback chose an earlier epoch's.
     history : list of dict
         One entry an epoch: ``epoch``, ``lr``, ``train_loss``, ``train_accuracy`` (of the weights'
         half, while training), ``valid_loss``, ``valid_accuracy`` (of the alphas' half, with the
-        running statistics, at the epoch's end), ``seconds`` since the start, ``genotype``.
+        running statistics, at the epoch's end), ``alpha_entropy_normal``, ``alpha_entropy_reduce``
+        (mean over the edges, in nats), ``alpha_gradient_norm`` (mean over the steps),
+        ``eigenvalue`` (the dominant one of the Hessian of the validation loss by the alphas, if
+        asked for), ``skips`` (in the normal cell), ``seconds`` since the start, ``genotype``.
+    alpha_history : dict of ndarray
+        The alphas at the start and after each epoch: ``{"normal": (epochs + 1, 14, 8), ...}``.
     interrupted : bool
         Whether Ctrl-C ended it early.
+    stopped : str or None
+        Why a callback or the time budget ended it early.
     """
 
-    config: SearchConfig
-    supernet: Supernet
-    history: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
+    _config: ClassVar[type[Config]] = SearchConfig
+    _cell: ClassVar[type[Genotype]] = Genotype
 
     @property
     def genotype(self) -> Genotype:
         """The cell that the alphas stand for."""
-        return self.supernet.genotype()
+        return Genotype.derive(self.alphas)
 
-    @property
-    def alphas(self) -> Alphas:
-        """Architecture parameters: ``{"normal": (14, 8), "reduce": (14, 8)}``."""
-        return self.supernet.alphas
-
-    def save(self, folder: str | Path) -> None:
-        """Write genotype.json, history.csv, alphas.npz, config.json, normal.svg and reduce.svg."""
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write genotype.json, history.csv, alphas.npz, alpha_history.npz, config.json, normal.svg
+        and reduce.svg.
+        """
         from pydarts.drawing import cell_svg
 
         cell = self.genotype
-        drawings = {"normal": cell_svg(cell, "normal"), "reduce": cell_svg(cell, "reduce")}
-        save_search(folder, self, drawings)
+        svgs = {"normal": cell_svg(cell, "normal"), "reduce": cell_svg(cell, "reduce")}
+        self._save(folder, cell, svgs)
 
     def __repr__(self) -> str:
         c, net = self.config, self.supernet
-        size = f"{c.channels} channels, {c.cells} cells, {net.num_weights:,} weights"
-        text = f"SearchResult after {len(self.history)} of {c.epochs} epochs"
-        text += " (interrupted)" if self.interrupted else ""
-        text += f"\n  supernet: {size}, order {c.order}, seed {c.seed}"
+        size = f"{c.channels} channels, {c.cells} cells"
+        size += f", {net.num_weights:,} weights" if net is not None else ""
+        text = f"{self._how_far()}\n  supernet: {size}, order {c.order}, seed {c.seed}"
         if self.history:
             last = self.history[-1]
             loss, accuracy = last["valid_loss"], last["valid_accuracy"]
@@ -82,14 +82,6 @@ class SearchResult:
         for name in ("normal", "reduce"):
             text += f"\n  {name}: {describe_cell(getattr(self.genotype, name))}"
         return text
-
-
-class Diverged(ArithmeticError):
-    """A loss or gradient stopped being finite; ``result`` holds what there is."""
-
-    def __init__(self, message: str, result: Any):
-        super().__init__(message)
-        self.result = result
 
 
 def search(
@@ -100,6 +92,13 @@ def search(
     image_layout: str | None = None,
     threads: int | None = None,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+    eigenvalue: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: str = "auto",
+    time_budget: float | str | None = None,
+    memory_budget: int | str | None = None,
     **options: Any,
 ) -> SearchResult:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
@@ -117,6 +116,19 @@ def search(
     image_layout : ``"NCHW"`` or ``"NHWC"`` where the shape does not tell.
     threads : threads to use; None: all. The result does not depend on it.
     progress : whether to show a progress bar and a line an epoch on standard error.
+    callbacks : what looks at the search and may stop it; see `pydarts.callbacks`.
+    eigenvalue : whether the history holds the dominant eigenvalue; it takes some ten first-order
+        passes an epoch.
+    checkpoint : folder in which checkpoint.safetensors holds all that is needed to go on: at the
+        end of each epoch, every ``checkpoint_seconds`` seconds, and at the end. If it cannot be
+        written (a full disk), the one before stays, and the search goes on with a warning.
+    resume : ``"auto"``: go on from a checkpoint if there is one, to the same bits as a search that
+        was never interrupted (of a finished one the result is returned at once); ``"never"``:
+        begin anew, and replace it.
+    time_budget : seconds, or a text such as ``"10min"`` or ``"2h"``: the search stops by then, and
+        ``stopped`` says so. It does not count what earlier runs took.
+    memory_budget : bytes, or a text such as ``"2GB"``, that the search may need as `estimate`
+        counts it.
     **options : any field of `SearchConfig`, in place of the preset's value.
 
     Returns
@@ -127,33 +139,117 @@ def search(
     Raises
     ------
     ValueError, TypeError
-        For unusable images, labels or options; names the argument and its value.
+        For unusable images, labels or options; names the argument and its value. For budgets that
+        cannot be met; says what would fit. For a checkpoint that is damaged or of another search;
+        says what differs.
     Diverged
         When a loss or gradient is not finite; names step and tensor. Its ``result`` holds what
         there is.
     """
+    control = Control(
+        progress,
+        callbacks,
+        eigenvalue,
+        checkpoint,
+        checkpoint_seconds,
+        resume,
+        time_budget,
+        memory_budget,
+    )
     config = SearchConfig.make(preset, options)
     rng = np.random.default_rng(config.seed)
     images, codes, labels = prepare(X, y, image_layout)
+    identity = {"config": config.to_dict(), "data": ""}
+    if checkpoint is not None:
+        identity["data"] = fingerprint(images, codes)
+    x_train, y_train, x_valid, y_valid = halves(images, codes, labels, config, rng)
+    augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+    net, step = supernet(config, len(labels), images.shape[1], threads)
+    train = Batches(len(x_train), config.batch_size, rng)
+    valid = Batches(len(x_valid), config.batch_size, rng)
+    steps = len(x_train) // config.batch_size
+    # For the eigenvalue: always the same images, in an order that the classes do not follow.
+    probe = np.random.default_rng(config.seed).permutation(len(x_valid))[: config.batch_size]
+    result = SearchResult(config, net, net.alphas)
+    course = Course(
+        result,
+        step,
+        rng,
+        {"train": train, "valid": valid},
+        control,
+        identity=identity,
+        total=config.epochs * steps,
+        unit="step",
+        lines=epoch_lines,
+        alpha_gradient=lambda: net.loss_and_grads(x_valid[probe], y_valid[probe], wrt="alphas")[1][
+            "alphas"
+        ],
+    )
+    with course:  # Ctrl-C, budgets and callbacks leave it early
+        others = valid.endless()
+        for epoch in course.epochs():
+            lr = cosine(config.lr, config.lr_min, epoch, config.epochs)
+            for batch in course.steps(train):
+                other = next(others)
+                info = step(
+                    train=(augment(x_train[batch], rng), y_train[batch]),
+                    valid=(augment(x_valid[other], rng), y_valid[other]),
+                    lr=lr,
+                )
+                course.took(info, size=len(batch))
+            valid_loss, valid_accuracy = evaluate(net, x_valid, y_valid)
+            course.end_epoch(
+                lr=lr,
+                train_loss=course.train_loss,
+                train_accuracy=course.train_accuracy,
+                valid_loss=valid_loss,
+                valid_accuracy=valid_accuracy,
+            )
+    return result
+
+
+def prepare(
+    X: ArrayLike, y: Iterable[Any], image_layout: str | None
+) -> tuple[NDArray[Any], NDArray[np.int64], Labels]:
+    """Images (N, C, H, W), codes of the labels, and the labels themselves."""
+    images = as_images(X, image_layout=image_layout)
+    y = y if hasattr(y, "__len__") else list(y)
+    check_consistent(images, y)  # type: ignore[arg-type]
+    labels = Labels.fit(y)
+    return images, labels.encode(y), labels
+
+
+def halves(
+    images: NDArray[Any],
+    codes: NDArray[np.int64],
+    labels: Labels,
+    config: SearchConfig,
+    rng: np.random.Generator,
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+    """Images and codes that the weights learn on, and those that the alphas learn on."""
     given = len(codes)
     images, codes = sample(images, codes, config.max_images, rng)
     try:
-        train_half, valid_half = split_half(codes, rng, config.train_fraction, labels=labels)
+        train, valid = split_half(codes, rng, config.train_fraction, labels=labels)
     except ValueError as error:
         if len(codes) == given:
             raise
         raise ValueError(f"`max_images` (={config.max_images}) is too small: {error}") from None
-    require_batch(min(len(train_half), len(valid_half)), config.batch_size, "either half of `X`")
-    normalization = Normalization.fit(images[train_half])
-    x_train, y_train = normalization.apply(images[train_half]), codes[train_half]
-    x_valid, y_valid = normalization.apply(images[valid_half]), codes[valid_half]
-    augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+    require_batch(min(len(train), len(valid)), config.batch_size, "either half of `X`")
+    normalization = Normalization.fit(images[train])
+    x_train, x_valid = normalization.apply(images[train]), normalization.apply(images[valid])
+    return x_train, codes[train], x_valid, codes[valid]
 
+
+def supernet(
+    config: SearchConfig, classes: int, in_channels: int, threads: int | None
+) -> tuple[Supernet, BilevelStep]:
+    """The network and the step that a configuration describes."""
     net = Supernet(
         config.channels,
         config.cells,
-        len(labels),
-        images.shape[1],
+        classes,
+        in_channels,
         seed=config.seed,
         threads=threads,
         memory=config.memory,
@@ -171,63 +267,7 @@ def search(
         hvp=config.hvp,
         reuse_gradient=config.reuse_gradient,
     )
-    result = SearchResult(config, net)
-    started = time.perf_counter()
-    steps = len(x_train) // config.batch_size
-    valid_batches = endless_batches(len(x_valid), config.batch_size, rng)
-    bar = progress_bar("search", config.epochs * steps, progress)
-    try:
-        for epoch in range(config.epochs):
-            lr = cosine(config.lr, config.lr_min, epoch, config.epochs)
-            losses, correct = [], 0
-            for batch in batches(len(x_train), config.batch_size, rng):
-                other = next(valid_batches)
-                info = step(
-                    train=(augment(x_train[batch], rng), y_train[batch]),
-                    valid=(augment(x_valid[other], rng), y_valid[other]),
-                    lr=lr,
-                )
-                losses.append(info.train_loss)
-                correct += info.train_correct
-                bar.update()
-            valid_loss, valid_accuracy = evaluate(net, x_valid, y_valid)
-            genotype = net.genotype()
-            result.history.append(
-                {
-                    "epoch": epoch + 1,
-                    "lr": lr,
-                    "train_loss": float(np.mean(losses)),
-                    "train_accuracy": correct / (steps * config.batch_size),
-                    "valid_loss": valid_loss,
-                    "valid_accuracy": valid_accuracy,
-                    "seconds": time.perf_counter() - started,
-                    "genotype": str(genotype),
-                }
-            )
-            tell(
-                bar,
-                epoch_line(result.history[-1], config.epochs),
-                f"  normal {describe_cell(genotype.normal)}",
-                f"  reduce {describe_cell(genotype.reduce)}",
-            )
-    except KeyboardInterrupt:
-        result.interrupted = True
-    except _core.NonFinite as error:
-        raise Diverged(str(error), result) from None
-    finally:
-        bar.close()
-    return result
-
-
-def prepare(
-    X: ArrayLike, y: Iterable[Any], image_layout: str | None
-) -> tuple[NDArray[Any], NDArray[np.int64], Labels]:
-    """Images (N, C, H, W), codes of the labels, and the labels themselves."""
-    images = as_images(X, image_layout=image_layout)
-    y = y if hasattr(y, "__len__") else list(y)
-    check_consistent(images, y)  # type: ignore[arg-type]
-    labels = Labels.fit(y)
-    return images, labels.encode(y), labels
+    return net, step
 
 
 def sample(
@@ -246,17 +286,32 @@ def require_batch(count: int, batch_size: int, what: str) -> None:
         raise ValueError(f"`batch_size` (={batch_size}) is larger than {what}: {count} images")
 
 
-def batches(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Full batches of a random order; the rest waits for another epoch."""
-    order = rng.permutation(count)
-    for start in range(0, count - size + 1, size):
-        yield order[start : start + size]
+class Batches:
+    """Full batches of a random order, epoch after epoch; what is left of one waits for another."""
 
+    def __init__(self, count: int, size: int, rng: np.random.Generator):
+        self._count, self._size, self._rng = count, size, rng
+        self._order, self._at = np.arange(count), 0
 
-def endless_batches(count: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """`batches`, epoch after epoch."""
-    while True:
-        yield from batches(count, size, rng)
+    def epoch(self) -> Iterator[NDArray[np.int64]]:
+        """What is left of the present epoch."""
+        if self._at == 0:
+            self._order = self._rng.permutation(self._count)
+        while self._at + self._size <= self._count:
+            self._at += self._size
+            yield self._order[self._at - self._size : self._at]
+        self._at = 0
+
+    def endless(self) -> Iterator[NDArray[np.int64]]:
+        """Epoch after epoch."""
+        while True:
+            yield from self.epoch()
+
+    def state(self) -> State:
+        return {"order": self._order, "at": self._at}
+
+    def restore(self, state: State) -> None:
+        self._order, self._at = state["order"], state["at"]
 
 
 def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
@@ -279,38 +334,11 @@ def evaluate(
     return loss / len(x), correct / len(x)
 
 
-def progress_bar(name: str, steps: int, shown: bool, unit: str = "step") -> tqdm[Any]:
-    """A bar on standard error, as wide as the terminal."""
-    return tqdm(total=steps, desc=name, unit=unit, dynamic_ncols=True, disable=not shown)
-
-
-def tell(bar: tqdm[Any], line: str, *details: str) -> None:
-    """Show an epoch above the bar; without one, send its first line to the logger ``pydarts``."""
-    if bar.disable:
-        logging.getLogger("pydarts").info(line)
-    else:
-        bar.write("\n".join([line, *details]), file=bar.fp)
-
-
-def save_search(folder: str | os.PathLike[str], result: Any, drawings: Mapping[str, str]) -> None:
-    """Write what both kinds of results save, and the drawings by name."""
-    to = Path(folder)
-    to.mkdir(parents=True, exist_ok=True)
-    (to / "genotype.json").write_text(result.genotype.to_json() + "\n", encoding="utf-8")
-    config = json.dumps(result.config.to_dict(), indent=2)
-    (to / "config.json").write_text(config + "\n", encoding="utf-8")
-    np.savez(to / "alphas.npz", **result.alphas)
-    for name, svg in drawings.items():
-        (to / f"{name}.svg").write_text(svg, encoding="utf-8")
-    write_history(to / "history.csv", result.history)
-
-
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """A CSV file with a row an epoch."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]) if history else ["epoch"])
-        writer.writeheader()
-        writer.writerows(history)
+def epoch_lines(entry: dict[str, Any], config: SearchConfig, genotype: Genotype) -> list[str]:
+    """An epoch of the search, and its cells."""
+    cells = {"normal": genotype.normal, "reduce": genotype.reduce}
+    lines = [f"  {name} {describe_cell(cell)}" for name, cell in cells.items()]
+    return [epoch_line(entry, config.epochs), *lines]
 
 
 def epoch_line(entry: dict[str, Any], epochs: int) -> str:

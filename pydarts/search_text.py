@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts import _core
 from pydarts.bilevel import BilevelStep
-from pydarts.config import TextSearchConfig, TextTrainConfig
-from pydarts.engine import Alphas
+from pydarts.callbacks import Callback
+from pydarts.checkpoint import State, fingerprint
+from pydarts.config import Config, TextSearchConfig, TextTrainConfig
+from pydarts.course import Control, Course
 from pydarts.genotype import RecurrentGenotype
 from pydarts.recurrent import RecurrentSupernet, TextNetwork
-from pydarts.search import Diverged, progress_bar, save_search, tell
+from pydarts.result import Result
 from pydarts.text import UNITS, Corpus, Level, batchify, default_level, load_corpus, segments
 
 EVALUATION_BATCH = 10
 
 
 @dataclass(eq=False)
-class TextSearchResult:
+class TextSearchResult(Result):
     """What a search for a recurrent cell found, and how.
 
     Attributes
@@ -38,45 +38,45 @@ class TextSearchResult:
     corpus : Corpus
         The text.
     supernet : RecurrentSupernet
-        The trained supernet.
+        The trained supernet. It and the corpus are None in a result that was loaded.
+    alphas : dict of ndarray
+        Architecture parameters: ``{"recurrent": (36, 5)}``. Those of the supernet, unless a
+        callback chose an earlier epoch's.
     history : list of dict
         One entry an epoch: ``epoch``, ``train_loss`` (while training), ``valid_loss`` (at the
         epoch's end, without dropout), both with batch statistics and per token in nats,
-        ``valid_perplexity``, ``seconds`` since the start, ``genotype``.
-    interrupted : bool
-        Whether Ctrl-C ended it early.
+        ``valid_perplexity``, ``alpha_entropy_recurrent`` and what else `SearchResult` tells;
+        ``skips`` counts identities.
+    alpha_history : dict of ndarray
+        The alphas at the start and after each epoch: ``{"recurrent": (epochs + 1, 36, 5)}``.
+    interrupted, stopped
+        As in `SearchResult`.
     """
 
-    config: TextSearchConfig
-    corpus: Corpus
-    supernet: RecurrentSupernet
-    history: list[dict[str, Any]] = field(default_factory=list)
-    interrupted: bool = False
+    corpus: Corpus | None = None
+
+    _config: ClassVar[type[Config]] = TextSearchConfig
+    _cell: ClassVar[type[RecurrentGenotype]] = RecurrentGenotype
 
     @property
     def genotype(self) -> RecurrentGenotype:
         """The cell that the alphas stand for."""
-        return self.supernet.genotype()
-
-    @property
-    def alphas(self) -> Alphas:
-        """Architecture parameters: ``{"recurrent": (36, 5)}``."""
-        return self.supernet.alphas
+        return RecurrentGenotype.derive(self.alphas)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write genotype.json, history.csv, alphas.npz, config.json and recurrent.svg."""
+        """Write genotype.json, history.csv, alphas.npz, alpha_history.npz, config.json and
+        recurrent.svg.
+        """
         from pydarts.drawing import recurrent_svg
 
-        save_search(folder, self, {"recurrent": recurrent_svg(self.genotype)})
+        cell = self.genotype
+        self._save(folder, cell, {"recurrent": recurrent_svg(cell)})
 
     def __repr__(self) -> str:
         c, net = self.config, self.supernet
-        text = f"TextSearchResult after {len(self.history)} of {c.epochs} epochs"
-        text += " (interrupted)" if self.interrupted else ""
-        text += (
-            f"\n  supernet: hidden {c.hidden}, {net.vocab:,} tokens, {net.num_weights:,} weights"
-        )
-        text += f", order {c.order}, seed {c.seed}"
+        size = f"hidden {c.hidden}"
+        size += f", {net.vocab:,} tokens, {net.num_weights:,} weights" if net is not None else ""
+        text = f"{self._how_far()}\n  supernet: {size}, order {c.order}, seed {c.seed}"
         if self.history:
             last = self.history[-1]
             text += f"\n  validation: perplexity {last['valid_perplexity']:.2f}"
@@ -91,6 +91,13 @@ def search_text(
     preset: str = "quick",
     threads: int | None = None,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+    eigenvalue: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: str = "auto",
+    time_budget: float | str | None = None,
+    memory_budget: int | str | None = None,
     **options: Any,
 ) -> TextSearchResult:
     """Find a recurrent cell for a text by differentiable architecture search.
@@ -105,7 +112,8 @@ def search_text(
         texts to train, validate and test on; None: Python's own language reference. ``level`` is
         ``"word"`` or ``"char"``; by default words for a folder, else characters.
     preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
-    threads, progress : as in `search`.
+    threads, progress, callbacks, eigenvalue, checkpoint, checkpoint_seconds, resume, time_budget,
+    memory_budget : as in `search`.
     **options : any field of `TextSearchConfig`, in place of the preset's value.
 
     Returns
@@ -121,14 +129,80 @@ def search_text(
         When a loss or gradient is not finite; names the step. Its ``result`` holds the state before
         that step.
     """
+    control = Control(
+        progress,
+        callbacks,
+        eigenvalue,
+        checkpoint,
+        checkpoint_seconds,
+        resume,
+        time_budget,
+        memory_budget,
+    )
     config = TextSearchConfig.make(preset, options)
     corpus = as_corpus(data, level, max_vocab)
+    identity = {"config": config.to_dict(), "data": ""}
+    if checkpoint is not None:
+        identity["data"] = fingerprint(corpus.train, corpus.valid)
     rng = np.random.default_rng(config.seed)
+    columns, valid_columns = both_columns(corpus, config)
+    net, step = recurrent_supernet(config, len(corpus.vocabulary), threads)
+    train = Segments(columns, config.bptt, rng)
+    valid = Segments(valid_columns, config.bptt, rng)
+    x_fixed, y_fixed = next(segments(valid_columns, config.bptt))
+    result = TextSearchResult(config, net, net.alphas, corpus=corpus)
+    course = Course(
+        result,
+        step,
+        rng,
+        {"train": train, "valid": valid},
+        control,
+        identity=identity,
+        total=config.epochs * columns[1:].size,
+        unit="token",
+        lines=text_lines,
+        alpha_gradient=lambda: net.loss_and_grads(x_fixed, y_fixed, wrt="alphas", masks={})[1][
+            "alphas"
+        ],
+    )
+    with course:  # Ctrl-C, budgets and callbacks leave it early
+        others = valid.endless()
+        for _ in course.epochs():
+            for x, y in course.steps(train):
+                hidden, hidden_valid = course.hidden
+                first, other = next(others)
+                info = step(
+                    train=(x, y),
+                    valid=other,
+                    hidden=(hidden, None if first else hidden_valid),
+                    lr=config.lr * len(x) / config.bptt,
+                )
+                course.took(info, size=len(x), units=x.size)
+            valid_loss = _validate(net, valid_columns, config.bptt)
+            course.end_epoch(
+                train_loss=course.train_loss,
+                valid_loss=valid_loss,
+                valid_perplexity=math.exp(min(valid_loss, 700.0)),
+            )
+    return result
+
+
+def both_columns(
+    corpus: Corpus, config: TextSearchConfig
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The columns that the weights learn on, and those that the alphas learn on."""
     train = training_columns(corpus, config)
     # The validation text is a tenth of the other: it may be read in fewer columns.
-    valid = batchify(corpus.valid, valid_columns(corpus.valid, config), bptt=min(config.bptt, 2))
+    fewer = max(1, min(config.batch_size, len(corpus.valid) // (config.bptt + 1)))
+    return train, batchify(corpus.valid, fewer, bptt=min(config.bptt, 2))
+
+
+def recurrent_supernet(
+    config: TextSearchConfig, vocab: int, threads: int | None
+) -> tuple[RecurrentSupernet, BilevelStep]:
+    """The network and the step that a configuration describes."""
     net = RecurrentSupernet(
-        len(corpus.vocabulary),
+        vocab,
         config.hidden,
         seed=config.seed,
         threads=threads,
@@ -154,48 +228,7 @@ def search_text(
         activation=config.activation,
         slowness=config.slowness,
     )
-    result = TextSearchResult(config, corpus, net)
-    started = time.perf_counter()
-    valid_segments = endless_segments(valid, config.bptt, rng)
-    bar = progress_bar("search", config.epochs * train[1:].size, progress, "token")
-    try:
-        for epoch in range(config.epochs):
-            loss, hidden, hidden_valid = 0.0, None, None
-            for x, y in segments(train, config.bptt, rng):
-                first, batch_valid = next(valid_segments)
-                info = step(
-                    train=(x, y),
-                    valid=batch_valid,
-                    hidden=(hidden, None if first else hidden_valid),
-                    lr=config.lr * len(x) / config.bptt,
-                )
-                hidden, hidden_valid = info.hidden, info.valid_hidden
-                loss += info.train_loss * len(x)
-                bar.update(x.size)
-            valid_loss = _validate(net, valid, config.bptt)
-            genotype = net.genotype()
-            result.history.append(
-                {
-                    "epoch": epoch + 1,
-                    "train_loss": loss / (len(train) - 1),
-                    "valid_loss": valid_loss,
-                    "valid_perplexity": math.exp(min(valid_loss, 700.0)),
-                    "seconds": time.perf_counter() - started,
-                    "genotype": str(genotype),
-                }
-            )
-            tell(
-                bar,
-                text_line(result.history[-1], config.epochs),
-                f"  recurrent {describe_recurrent(genotype)}",
-            )
-    except KeyboardInterrupt:
-        result.interrupted = True
-    except _core.NonFinite as error:
-        raise Diverged(str(error), result) from None
-    finally:
-        bar.close()
-    return result
+    return net, step
 
 
 def as_corpus(
@@ -223,18 +256,33 @@ def training_columns(
     return batchify(tokens, config.batch_size, bptt=config.bptt)
 
 
-def valid_columns(tokens: NDArray[np.int32], config: TextSearchConfig) -> int:
-    """``batch_size``, or fewer where the text is too short for segments in so many columns."""
-    return max(1, min(config.batch_size, len(tokens) // (config.bptt + 1)))
+Segment = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
-def endless_segments(
-    columns: NDArray[np.int32], bptt: int, rng: np.random.Generator
-) -> Iterator[tuple[bool, tuple[NDArray[np.int32], NDArray[np.int32]]]]:
-    """`segments` again and again; tells with each whether it is the first of a round."""
-    while True:
-        for i, segment in enumerate(segments(columns, bptt, rng)):
-            yield i == 0, segment
+class Segments:
+    """`segments` for training, epoch after epoch, that can be taken up in the middle of one."""
+
+    def __init__(self, columns: NDArray[np.int32], bptt: int, rng: np.random.Generator):
+        self._columns, self._bptt, self._rng, self._at = columns, bptt, rng, 0
+
+    def epoch(self) -> Iterator[Segment]:
+        """What is left of the present epoch."""
+        for x, y in segments(self._columns, self._bptt, self._rng, start=self._at):
+            self._at += len(x)
+            yield x, y
+        self._at = 0
+
+    def endless(self) -> Iterator[tuple[bool, Segment]]:
+        """Epoch after epoch; tells with each segment whether it is the first of one."""
+        while True:
+            for segment in self.epoch():
+                yield self._at == len(segment[0]), segment
+
+    def state(self) -> State:
+        return {"at": self._at}
+
+    def restore(self, state: State) -> None:
+        self._at = state["at"]
 
 
 def _validate(net: RecurrentSupernet, columns: NDArray[np.int32], bptt: int) -> float:
@@ -266,6 +314,13 @@ def text_line(entry: dict[str, Any], epochs: int) -> str:
     text = f"epoch {entry['epoch']:3d}/{epochs}  train perplexity"
     text += f" {math.exp(min(entry['train_loss'], 700.0)):8.2f}"
     return text + f"  valid {entry['valid_perplexity']:8.2f}"
+
+
+def text_lines(
+    entry: dict[str, Any], config: TextSearchConfig, genotype: RecurrentGenotype
+) -> list[str]:
+    """An epoch of the search, and its cell."""
+    return [text_line(entry, config.epochs), f"  recurrent {describe_recurrent(genotype)}"]
 
 
 def describe_recurrent(genotype: RecurrentGenotype) -> str:

@@ -401,6 +401,8 @@ def segments(
     bptt: int,
     rng: np.random.Generator | None = None,
     short_probability: float = 0.05,
+    *,
+    start: int = 0,
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """Go once through columns of tokens, in segments for truncated backpropagation.
 
@@ -416,6 +418,8 @@ def segments(
         number is drawn for each segment. If not, as in evaluation, all have `bptt`.
     short_probability
         See `rng`.
+    start
+        The row to begin with, to go on where a segment ended.
 
     Yields
     ------
@@ -453,7 +457,8 @@ def segments(
     least = 1 if rng is None else min(2, bptt)
     if len(table) <= least:
         raise ValueError(f"`columns` has {len(table)} rows; segments need at least {least + 1}")
-    return _segments(table, bptt, rng, float(short_probability), least)
+    start = _integer("start", start, 0)
+    return _segments(table, bptt, rng, float(short_probability), least, start)
 
 
 def _segments(
@@ -462,8 +467,9 @@ def _segments(
     rng: np.random.Generator | None,
     short_probability: float,
     least: int,
+    at: int,
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    at, last = 0, len(columns) - 1
+    last = len(columns) - 1
     while last - at >= least:
         short = rng is not None and rng.random() < short_probability
         stop = min(at + (max(least, bptt // 2) if short else bptt), last)

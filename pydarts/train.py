@@ -13,21 +13,12 @@ from numpy.typing import ArrayLike
 from pydarts import _core
 from pydarts.augment import Augmentation
 from pydarts.config import TrainConfig
+from pydarts.course import Diverged, progress_bar, tell
 from pydarts.genotype import Genotype
 from pydarts.images import Normalization, check_consistent
 from pydarts.model import Model
 from pydarts.network import Network
-from pydarts.search import (
-    Diverged,
-    batches,
-    cosine,
-    epoch_line,
-    evaluate,
-    prepare,
-    progress_bar,
-    require_batch,
-    tell,
-)
+from pydarts.search import Batches, cosine, epoch_line, evaluate, prepare, require_batch
 
 
 def train(
@@ -101,6 +92,7 @@ def train(
         check_consistent(*valid)
 
     weight_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
+    batches = Batches(len(x), config.batch_size, rng)
     started = time.perf_counter()
     steps = len(x) // config.batch_size
     bar = progress_bar("train", config.epochs * steps, progress)
@@ -109,7 +101,7 @@ def train(
             lr = cosine(config.lr, 0.0, epoch, config.epochs)
             keep = 1 - config.drop_path * epoch / config.epochs
             losses, correct = [], 0
-            for batch in batches(len(x), config.batch_size, rng):
+            for batch in batches.epoch():
                 drop = None
                 if keep < 1:
                     kept = rng.random((net.num_droppable, len(batch))) < keep

@@ -12,9 +12,9 @@ import numpy as np
 
 from pydarts import _core
 from pydarts.config import TextTrainConfig
+from pydarts.course import Diverged, progress_bar, tell
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel, derived_network
-from pydarts.search import Diverged, progress_bar, tell
 from pydarts.search_text import as_corpus, evaluate_text, text_line, training_columns
 from pydarts.text import Corpus, Level, segments
 

@@ -31,7 +31,15 @@ from pydarts.config import SearchConfig, TrainConfig
 from pydarts.datasets import hold_out
 
 SEARCH_FILES = {
-    *("genotype.json", "history.csv", "alphas.npz", "config.json", "normal.svg", "reduce.svg"),
+    *(
+        "genotype.json",
+        "history.csv",
+        "alphas.npz",
+        "alpha_history.npz",
+        "config.json",
+        "normal.svg",
+        "reduce.svg",
+    ),
     "summary.json",
 }
 TRAIN_FILES = {"model", "train_history.csv"}

@@ -36,7 +36,14 @@ sys.path.append(str(Path(__file__).parent))
 from test_cli import HEED_SIGINT, error, names, posix, start
 
 SEARCH_FILES = {
-    *("genotype.json", "history.csv", "alphas.npz", "config.json", "recurrent.svg"),
+    *(
+        "genotype.json",
+        "history.csv",
+        "alphas.npz",
+        "alpha_history.npz",
+        "config.json",
+        "recurrent.svg",
+    ),
     "summary.json",
 }
 TRAIN_FILES = {"model", "train_history.csv"}

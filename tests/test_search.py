@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 import pydarts
 from pydarts.config import SearchConfig
-from pydarts.search import Diverged, SearchResult, cosine, search
+from pydarts.course import Diverged
+from pydarts.search import SearchResult, cosine, search
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 import pydarts
 
 # The package gives the functions by these names, not the modules.
-search_module: Any = importlib.import_module("pydarts.search_text")
+course_module: Any = importlib.import_module("pydarts.course")
 train_module: Any = importlib.import_module("pydarts.train_text")
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 60
@@ -35,7 +35,8 @@ def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.alphas["recurrent"], second.alphas["recurrent"])
     assert first.history[0]["valid_loss"] == second.history[0]["valid_loss"]
     first.save(tmp_path)
-    names = {"alphas.npz", "config.json", "genotype.json", "history.csv", "recurrent.svg"}
+    names = {"alpha_history.npz", "alphas.npz", "config.json", "genotype.json"}
+    names |= {"history.csv", "recurrent.svg"}
     assert {path.name for path in tmp_path.iterdir()} == names
     saved = (tmp_path / "genotype.json").read_text("utf-8")
     assert pydarts.RecurrentGenotype.from_json(saved) == first.genotype
@@ -43,7 +44,7 @@ def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(alphas["recurrent"], first.alphas["recurrent"])
 
 
-@pytest.mark.parametrize("module", [search_module, train_module])
+@pytest.mark.parametrize("module", [course_module, train_module])
 def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     real = module.progress_bar
@@ -56,7 +57,7 @@ def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(module, "progress_bar", bar)
     corpus = pydarts.load_corpus(TEXT, level="char")
-    if module is search_module:
+    if module is course_module:
         pydarts.search_text(corpus, **TINY)
     else:
         pydarts.train_text(pydarts.RECURRENT_DARTS_V2, corpus, **TINY)

@@ -3,9 +3,13 @@
 #pragma once
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -20,19 +24,30 @@ template <class T>
 using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 using Integers = Array<std::int32_t>;
 
-// Ctrl-C is looked for between phases, at most twenty times a second.
+using Clock = std::chrono::steady_clock;
+
+// A call was stopped because the deadline of its network had passed.
+struct OutOfTime : std::runtime_error {
+  OutOfTime() : std::runtime_error("the deadline has passed") {}
+};
+
+// Ctrl-C and the deadline are looked for between phases, at most twenty times a second.
 class Interrupt {
  public:
+  explicit Interrupt(std::optional<Clock::time_point> deadline) : deadline_(deadline) {}
+
   bool operator()() {
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return false;
     last_ = now;
+    if (deadline_ && now >= *deadline_) return true;
     py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;
   }
 
  private:
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  std::optional<Clock::time_point> deadline_;
+  Clock::time_point last_ = Clock::now();
 };
 
 template <class Net>
@@ -41,18 +56,30 @@ struct Engine {
   explicit Engine(Arguments&&... arguments) : network(std::forward<Arguments>(arguments)...) {}
   Net network;
   std::mutex busy;  // one call at a time
+  std::optional<Clock::time_point> deadline;
+
+  void set_deadline(std::optional<double> seconds) {
+    deadline.reset();
+    if (seconds)
+      deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                    std::chrono::duration<double>(std::min(*seconds, kLongest)));
+  }
+
+ private:
+  static constexpr double kLongest = 1e9;  // seconds; Clock's own range is not much larger
 };
 
-// Runs `call` without the GIL; a Python error that the interrupt check met is raised.
+// Runs `call` without the GIL; a Python error that the interrupt check met is raised, else OutOfTime.
 template <class Net, class Call>
 auto run(Engine<Net>& engine, Call call) {
   try {
     py::gil_scoped_release release;
     std::lock_guard<std::mutex> lock(engine.busy);
-    engine.network.set_cancel(Interrupt());
+    engine.network.set_cancel(Interrupt(engine.deadline));
     return call(engine.network);
   } catch (const Cancelled&) {
-    throw py::error_already_set();
+    if (PyErr_Occurred()) throw py::error_already_set();
+    throw OutOfTime();
   }
 }
 

@@ -65,6 +65,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads(); })
+      .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
       .def_property_readonly("in_channels", [](const Net& self) { return self.network.graph().in_channels; })
       .def_property_readonly("classes", [](const Net& self) { return self.network.graph().classes; })
       .def_property_readonly("droppables", [](const Net& self) { return self.network.graph().droppables; })
@@ -290,6 +291,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "The engine of pydarts; the public names are in the package above.";
   py::register_exception<InvalidArgument>(m, "InvalidArgument", PyExc_ValueError);
   py::register_exception<NonFinite>(m, "NonFinite", PyExc_ArithmeticError);
+  py::register_exception<OutOfTime>(m, "OutOfTime");
   m.attr("__version__") = PYDARTS_VERSION;
   m.def("default_threads", &default_threads);
   m.def("instruction_set", [] { return instruction_set().name; });

@@ -141,6 +141,10 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads(); })
+      .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
+      .def_property(
+          "stream", [](Net& self) { return self.network.random().state(); },
+          [](Net& self, std::uint64_t state) { self.network.random() = Random(state); })
       .def_property_readonly("vocabulary", [](const Net& self) { return self.network.vocabulary(); })
       .def_property_readonly("hidden", [](const Net& self) { return self.network.hidden(); })
       .def_property_readonly("parameters",

@@ -11,6 +11,8 @@ class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}
 
+  std::uint64_t state() const { return state_; }  // as a seed it continues the stream
+
   double uniform() {  // [0, 1)
     state_ += 0x9e3779b97f4a7c15ULL;
     std::uint64_t z = state_;

@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: MIT
+"""Searches that end anywhere and go on to the same bits, and files that do not fit."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydarts
+from pydarts import checkpoint
+from pydarts.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+
+TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
+Search = Callable[..., Any]
+
+
+def images(count: int = 32) -> tuple[Any, Any]:
+    """Return noise with a bright half, and which half it is."""
+    X = np.random.default_rng(0).integers(0, 100, (count, 6, 6), dtype=np.uint8)
+    X[::2, :, :3] += 150
+    return X, np.arange(count) % 2
+
+
+def search_images(**options: Any) -> Any:
+    """Search on them, with everything that draws random numbers."""
+    small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "crop_padding": 1}
+    return pydarts.search(*images(), **{**small, "progress": False, "threads": 1, **options})
+
+
+def search_text(**options: Any) -> Any:
+    """Search on the text, with dropout; one segment in twenty is a short one."""
+    small = {"hidden": 8, "batch_size": 8, "bptt": 12, "epochs": 2, "dropout": 0.5}
+    return pydarts.search_text(TEXT, **{**small, "progress": False, "threads": 1, **options})
+
+
+class Interrupt(pydarts.Callback):
+    """Press Ctrl-C in the hook after a step, before the step is marked as done, or at the end of
+    an epoch.
+    """
+
+    def __init__(self, step: int | None = None, epoch: int | None = None):
+        self.at = step, epoch
+        self.steps = 0
+
+    def on_step(self, search: Any, info: Any) -> None:
+        self.steps += 1
+        if search.steps_done == self.at[0]:
+            raise KeyboardInterrupt
+
+    def on_epoch(self, search: Any, entry: Any) -> None:
+        if search.epoch == self.at[1]:
+            raise KeyboardInterrupt
+
+
+class Count(Interrupt):
+    """Only count."""
+
+
+def same(a: Any, b: Any) -> None:
+    """Assert that two results are the same in every bit but the seconds."""
+    for name, value in a.supernet.state().items():
+        np.testing.assert_array_equal(value, b.supernet.state()[name], err_msg=name)
+    for ours, theirs in ((a.alphas, b.alphas), (a.alpha_history, b.alpha_history)):
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    assert untimed(a.history) == untimed(b.history)
+    assert a.stopped == b.stopped
+    assert not a.interrupted
+    assert not b.interrupted
+
+
+def untimed(history: Any) -> Any:
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
+
+
+@pytest.fixture(scope="module", params=[search_images, search_text], ids=["images", "text"])
+def search(request: pytest.FixtureRequest) -> Search:
+    found: Search = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(search: Search) -> Any:
+    """Return what a search finds that nothing disturbs."""
+    return search()
+
+
+# Going on
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e6])
+def test_interrupted_at_every_step(
+    search: Search, whole: Any, seconds: float, tmp_path: Path
+) -> None:
+    # Once a step: the run loses the step whose hook was interrupted, and takes it again.
+    keep = {"checkpoint": tmp_path, "checkpoint_seconds": seconds}
+    steps = 0
+    for step in range(1, 1000):
+        result = search(callbacks=[Interrupt(step)], **keep)
+        steps += 1
+        if not result.interrupted:
+            break
+    assert steps > 6
+    same(result, whole)
+    assert [entry["seconds"] for entry in result.history] == sorted(
+        entry["seconds"] for entry in result.history
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors"}
+
+
+def test_interrupted_at_the_end_of_an_epoch(search: Search, whole: Any, tmp_path: Path) -> None:
+    first = search(callbacks=[Interrupt(epoch=1)], checkpoint=tmp_path)
+    assert first.interrupted
+    assert len(first.history) == 1
+    same(search(checkpoint=tmp_path), whole)
+
+
+def test_interrupted_while_the_checkpoint_is_written(
+    search: Search, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = os.replace, []
+
+    def replace(*arguments: Any) -> None:
+        calls.append(1)
+        if len(calls) in (3, 4):  # of a step, and then of the end
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(checkpoint.os, "replace", replace)
+    result = search(checkpoint=tmp_path, checkpoint_seconds=0)
+    assert result.interrupted
+    assert len(calls) == 4
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors"}
+    same(search(checkpoint=tmp_path), whole)
+
+
+def test_a_finished_search_is_not_searched_again(
+    search: Search, whole: Any, tmp_path: Path
+) -> None:
+    search(checkpoint=tmp_path)
+    counter = Count()
+    again = search(checkpoint=str(tmp_path), callbacks=[counter])
+    same(again, whole)
+    assert counter.steps == 0
+    search(checkpoint=tmp_path, callbacks=[counter], resume="never")
+    assert counter.steps > 6
+
+
+def test_threads_may_change(search: Search, whole: Any, tmp_path: Path) -> None:
+    search(callbacks=[Interrupt(2)], checkpoint_seconds=0, checkpoint=tmp_path, threads=2)
+    same(search(checkpoint=tmp_path, threads=1), whole)
+
+
+def test_a_stop_is_kept_with_its_cell(search: Search, tmp_path: Path) -> None:
+    class Stop(pydarts.Callback):
+        def on_epoch(self, search: Any, entry: Any) -> None:
+            search.stop("enough", epoch=0)
+
+    first = search(callbacks=[Stop()], checkpoint=tmp_path)
+    again = search(checkpoint=tmp_path)
+    assert again.stopped == "enough"
+    same(again, first)
+    for name, alphas in again.alphas.items():
+        np.testing.assert_array_equal(alphas, again.alpha_history[name][0])
+
+
+# Kills. A process that has started no thread forks children that search, and kills them.
+
+KILLS = """
+import os, random, signal, sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_checkpoint as t
+from pydarts import checkpoint
+
+folder, wanted = Path(sys.argv[1]), int(sys.argv[2])
+draw = random.Random(0)
+search, kills, inside, whole = None, 0, 0, {{}}
+
+def hook(left):
+    # Of the third call of either, SIGKILL comes before, or after half of the file is there.
+    def killing(real):
+        def call(*arguments):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                if real is sync and draw.random() < 0.5:
+                    os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments)
+        return call
+    sync = os.fsync
+    os.fsync, os.replace = killing(os.fsync), killing(os.replace)
+
+def child(search, within):
+    draw.seed(os.getpid())
+    if within:
+        hook(draw.randrange(1, 12))
+    result = search(checkpoint=folder, checkpoint_seconds=0)
+    t.same(result, whole[search])
+
+def fork(run, *arguments):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run(*arguments)
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return pid
+
+for search in (t.search_images, t.search_text):
+    started = time.perf_counter()
+    whole[search] = search()
+    took = time.perf_counter() - started
+    finished = 0
+    while kills < wanted // (2 if search is t.search_images else 1):
+        within = draw.random() < 0.5
+        pid = fork(child, search, within)
+        if not within:
+            time.sleep(draw.uniform(0, 1.5 * took))
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        if os.WIFSIGNALED(status):
+            kills, inside = kills + 1, inside + within
+            continue
+        assert status == 0
+        finished += 1
+        (folder / "checkpoint.safetensors").unlink()
+    os.waitpid(pid := fork(child, search, False), 0)  # to the end, and compared
+    (folder / "checkpoint.safetensors").unlink()
+    assert finished > 0
+left = [path.name for path in folder.iterdir()]
+assert not left, left
+print(kills, inside)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    script = KILLS.format(tests=str(Path(__file__).parent))
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), "100"],
+        cwd=Path(pydarts.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert run.returncode == 0, run.stderr
+    kills, inside = map(int, run.stdout.split())
+    assert kills >= 100
+    assert inside > 10
+
+
+# What does not fit
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kept")
+    search_images(callbacks=[Interrupt(3)], checkpoint_seconds=0, checkpoint=folder)
+    return folder / "checkpoint.safetensors"
+
+
+def placed(file: Path, folder: Path, content: bytes | None = None) -> Path:
+    copy = folder / file.name
+    copy.write_bytes(file.read_bytes() if content is None else content)
+    return copy
+
+
+def test_another_configuration_is_refused_with_what_differs(file: Path, tmp_path: Path) -> None:
+    copy = placed(file, tmp_path)
+    with pytest.raises(CheckpointError) as caught:
+        search_images(checkpoint=tmp_path, lr=0.5, epochs=7)
+    text = str(caught.value)
+    assert "(`epochs` was 3, is 7, `lr` was 0.025, is 0.5)" in text
+    assert str(copy) in text
+    assert "resume='never'" in text
+    assert copy.read_bytes() == file.read_bytes()
+    assert isinstance(caught.value, ValueError)
+
+
+def test_other_data_is_refused(file: Path, tmp_path: Path) -> None:
+    placed(file, tmp_path)
+    X, y = images()
+    X[0, 0, 0] ^= 1
+    options = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "crop_padding": 1}
+    with pytest.raises(CheckpointError, match="other data"):
+        pydarts.search(X, y, checkpoint=tmp_path, progress=False, **options)
+    with pytest.raises(CheckpointError, match="other data"):
+        pydarts.search(images()[0], 1 - y, checkpoint=tmp_path, progress=False, **options)
+
+
+def test_of_text_is_refused(file: Path, tmp_path: Path) -> None:
+    placed(file, tmp_path)
+    with pytest.raises(CheckpointError, match="`hidden` was None, is 8"):
+        search_text(checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("part", [0, 1, 7, 8, 100, 0.3, 0.9, 0.999])
+def test_a_cut_file_is_damaged(file: Path, part: float, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    cut = content[: int(part * len(content)) if isinstance(part, float) else part]
+    placed(file, tmp_path, cut)
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged"):
+        search_images(checkpoint=tmp_path)
+
+
+def test_every_flipped_bit_is_noticed(file: Path, tmp_path: Path) -> None:
+    content = file.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in [*range(12), *rng.integers(0, len(content), 100).tolist()]:
+        spoilt = bytearray(content)
+        spoilt[at] ^= 1 << int(rng.integers(8))
+        with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors (is|has)"):
+            read_checkpoint(placed(file, tmp_path, bytes(spoilt)))
+
+
+def test_other_files_and_versions(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.numpy import save
+
+    other = placed(file, tmp_path, save({"a": np.zeros(3)}))
+    with pytest.raises(CheckpointError, match="no checkpoint of pydarts"):
+        read_checkpoint(other)
+    monkeypatch.setattr(checkpoint, "_VERSION", "2")
+    with pytest.raises(CheckpointError, match="has the version '1'; this pydarts reads 2"):
+        read_checkpoint(file)
+
+
+def test_numbers_come_back_exactly(tmp_path: Path) -> None:
+    state = {
+        "a": {"b": np.array([1e-45, -0.0], np.float32), "c": 0.1 + 0.2, "d": None},
+        "big": 2**127 + 1,
+        "history": [{"loss": 1e-300, "genotype": "G(α='x/y')"}],
+        "none": np.zeros((0, 3), np.int64),
+    }
+    write_checkpoint(tmp_path / "new" / "file", {"config": {"lr": 0.1}}, state)
+    identity, back, _ = read_checkpoint(tmp_path / "new" / "file")
+    assert identity == {"config": {"lr": 0.1}}
+    assert back["none"].shape == (0, 3)
+    assert back["a"].pop("b").tobytes() == state["a"].pop("b").tobytes()  # type: ignore[index]
+    del back["none"], state["none"]
+    assert back == state
+
+
+def test_a_full_disk_leaves_what_is_there(
+    search: Search, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    search(callbacks=[Interrupt(2)], checkpoint_seconds=0, checkpoint=tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "fsync", full)
+        same(search(checkpoint=tmp_path), whole)
+    assert "could not be written ([Errno 28] No space left on device)" in caplog.text
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {path.name}
+    same(search(checkpoint=tmp_path), whole)
+
+
+def test_another_instruction_set_is_told(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    placed(file, tmp_path)
+    monkeypatch.setattr("pydarts.course._core.instruction_set", lambda: "abacus")
+    search_images(checkpoint=tmp_path)
+    assert "goes on with abacus" in caplog.text
+
+
+def test_the_file_is_only_arrays_and_json(file: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as opened:
+        metadata = opened.metadata()
+    assert metadata["version"] == "1"
+    assert json.loads(metadata["identity"])["config"]["channels"] == 1
+    assert json.loads(metadata["state"])["step/steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "match"),
+    [
+        ({"resume": "yes"}, r"`resume` \(='yes'\) must be 'auto' or 'never'"),
+        ({"checkpoint_seconds": -1}, r"`checkpoint_seconds` \(=-1\) must be at least 0"),
+        ({"time_budget": "soon"}, r"`time_budget` \(='soon'\) must be a number with one of"),
+        ({"time_budget": "5 parsecs"}, r"`time_budget` \(='5 parsecs'\)"),
+        ({"time_budget": 0}, r"`time_budget` \(=0\) must be more than 0"),
+        ({"memory_budget": "-2GB"}, r"`memory_budget` \(='-2GB'\)"),
+    ],
+)
+def test_bad_options(option: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        search_images(**option)
