@@ -16,6 +16,8 @@ from pydarts.callbacks import (
     StopOnSkipCollapse,
     TensorBoard,
 )
+from pydarts.compare import compare, compare_text
+from pydarts.comparison import Comparison
 from pydarts.course import Diverged
 from pydarts.genotype import (
     DARTS_V1,
@@ -26,8 +28,10 @@ from pydarts.genotype import (
     RecurrentGenotype,
 )
 from pydarts.language_model import LanguageModel
+from pydarts.many import SearchesFailed, search_many
 from pydarts.model import Model
 from pydarts.network import MixedOperation, Network, Supernet
+from pydarts.random_search import RandomSearchResult, random_search
 from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.search import SearchResult, search
 from pydarts.search_text import TextSearchResult, search_text
@@ -41,6 +45,7 @@ __all__ = [
     "RECURRENT_DARTS_V1",
     "RECURRENT_DARTS_V2",
     "Callback",
+    "Comparison",
     "Diverged",
     "EarlyStopping",
     "EigenvalueStopping",
@@ -49,18 +54,24 @@ __all__ = [
     "MixedOperation",
     "Model",
     "Network",
+    "RandomSearchResult",
     "RecurrentGenotype",
     "RecurrentNetwork",
     "RecurrentSupernet",
     "SearchResult",
+    "SearchesFailed",
     "StopOnSkipCollapse",
     "Supernet",
     "TensorBoard",
     "TextSearchResult",
     "__version__",
     "bilevel",
+    "compare",
+    "compare_text",
     "load_corpus",
+    "random_search",
     "search",
+    "search_many",
     "search_text",
     "train",
     "train_text",

@@ -71,6 +71,8 @@ def train(
     x = normalization.apply(images)
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
     rng = np.random.default_rng(config.seed)
+    # Cells differ in how many paths they can drop: batches are not to differ by that.
+    paths = np.random.default_rng((config.seed, 1))
     net = Network(
         genotype,
         config.channels,
@@ -104,7 +106,7 @@ def train(
             for batch in batches.epoch():
                 drop = None
                 if keep < 1:
-                    kept = rng.random((net.num_droppable, len(batch))) < keep
+                    kept = paths.random((net.num_droppable, len(batch))) < keep
                     drop = kept.astype(np.float32) / np.float32(keep)
                 pixels = augment(x[batch], rng)
                 loss, right = weight_step(
