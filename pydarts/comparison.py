@@ -240,12 +240,12 @@ class Comparison:
 
     def __repr__(self) -> str:
         head = f"{self.measure}{_MEASURES[self.measure].percent}, {self.better} is better"
-        lines = [f"{head:35}{'weights':>12} seeds{_row(['mean', 'spread', 'least', 'most'])}"]
+        lines = [f"{head:29}{'weights':>12} seeds{_row(['mean', 'spread', 'least', 'most'])}"]
         for cell in self.cells:
             weights = "-" if cell.num_weights is None else f"{cell.num_weights:,}"
             scores = [cell.scores[seed] for seed in self.seeds if seed in cell.scores]
             row = _row([] if not scores else self._summary(scores))
-            lines.append(f"{cell.name[:35]:35}{weights:>12} {len(scores):5}{row}")
+            lines.append(f"{cell.name[:29]:29}{weights:>12} {len(scores):5}{row}")
             if cell.diverged:
                 lines.append(f"  diverged with seed {', '.join(map(str, cell.diverged))}")
         return "\n".join([*lines, "", self.verdict])
