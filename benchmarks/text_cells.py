@@ -23,7 +23,6 @@ import numpy as np
 from pydarts import RECURRENT_DARTS_V2, RecurrentGenotype, load_corpus
 from pydarts.config import TextTrainConfig
 from pydarts.course import Control
-from pydarts.genotype import RECURRENT_OPERATIONS
 from pydarts.language_model import LanguageModel, derived_network
 from pydarts.recurrent import TextNetwork
 from pydarts.search_text import EVALUATION_BATCH, describe_recurrent
@@ -33,20 +32,12 @@ from pydarts.train_text import fit
 RATES = (20.0, 5.0, 2.0)
 
 
-def random_cell(seed: int) -> RecurrentGenotype:
-    """A cell with each node's input and activation drawn uniformly."""
-    rng = np.random.default_rng(seed)
-    names = RECURRENT_OPERATIONS[1:]
-    nodes = [(names[rng.integers(len(names))], int(rng.integers(i + 1))) for i in range(8)]
-    return RecurrentGenotype(nodes, range(1, 9))
-
-
 def cells(found: RecurrentGenotype, random_cells: int) -> Iterator[tuple[str, RecurrentGenotype]]:
     """All cells that are compared."""
     yield "found cell", found
     yield "DARTS_V2", RECURRENT_DARTS_V2
     for seed in range(random_cells):
-        cell = random_cell(seed)
+        cell = RecurrentGenotype.random(seed)
         yield f"random cell {seed}: {describe_recurrent(cell)}", cell
 
 

@@ -17,6 +17,8 @@ from pydarts.callbacks import (
     StopOnSkipCollapse,
     TensorBoard,
 )
+from pydarts.compare import compare, compare_text
+from pydarts.comparison import Comparison
 from pydarts.course import Diverged
 from pydarts.estimate import estimate, estimate_text
 from pydarts.genotype import (
@@ -28,8 +30,10 @@ from pydarts.genotype import (
     RecurrentGenotype,
 )
 from pydarts.language_model import LanguageModel
+from pydarts.many import SearchesFailed, search_many
 from pydarts.model import Model
 from pydarts.network import MixedOperation, Network, Supernet
+from pydarts.random_search import RandomSearchResult, random_search
 from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.search import SearchResult, search
 from pydarts.search_text import TextSearchResult, search_text
@@ -43,6 +47,7 @@ __all__ = [
     "RECURRENT_DARTS_V1",
     "RECURRENT_DARTS_V2",
     "Callback",
+    "Comparison",
     "Diverged",
     "EarlyStopping",
     "EigenvalueStopping",
@@ -52,20 +57,26 @@ __all__ = [
     "MixedOperation",
     "Model",
     "Network",
+    "RandomSearchResult",
     "RecurrentGenotype",
     "RecurrentNetwork",
     "RecurrentSupernet",
     "SearchResult",
+    "SearchesFailed",
     "StopOnSkipCollapse",
     "Supernet",
     "TensorBoard",
     "TextSearchResult",
     "__version__",
     "bilevel",
+    "compare",
+    "compare_text",
     "estimate",
     "estimate_text",
     "load_corpus",
+    "random_search",
     "search",
+    "search_many",
     "search_text",
     "train",
     "train_text",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pydarts import _core, cli_report
+from pydarts import _core, cli_compare, cli_report
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun, add_sample_arguments, sample
 from pydarts.console import (
@@ -157,5 +157,15 @@ def _parser() -> Parser:
         " the curves, the configuration and the machine.",
     )
     cli_report.add_arguments(sub)
+    sub = command(
+        "compare",
+        cli_compare.compare_cells,
+        " DIR [DATA] [--random K] [--seeds N] [option ...]",
+        "tell whether a found cell is better than random ones",
+        "All are trained alike, seed by seed, and tried on what nothing was learned from."
+        " DIR/compare.json is written after each training, and taken up when the command is given"
+        " again, also with more seeds or cells; Ctrl-C loses the training that runs.",
+    )
+    cli_compare.add_arguments(sub)
     command("info", _info, "", "show version, instruction set and threads")
     return parser

@@ -386,7 +386,8 @@ def _remove_training(out: Path) -> None:
     """Remove what an earlier training left: it would pass for this one's."""
     for name in ("model/model.json", "model/model.safetensors", "train_history.csv", "report.html"):
         (out / name).unlink(missing_ok=True)
-    (out / "summary.json").unlink(missing_ok=True)
+    for name in ("summary.json", "compare.json"):
+        (out / name).unlink(missing_ok=True)
 
 
 # Genotypes

@@ -238,6 +238,44 @@ class Genotype:
         return cls(**_load_json(text, "convolutional"))
 
     @classmethod
+    def random(cls, seed: int, *, nodes: int = 4) -> Genotype:
+        """Return a genotype drawn at random: what a search has to be better than.
+
+        For each node of either cell, two distinct earlier states and, for each of them, one of
+        the search's operations other than ``none``, all drawn uniformly. The output concatenates
+        all nodes. Such cells are the baseline of Li, Talwalkar, *Random Search and Reproducibility
+        for Neural Architecture Search*, https://arxiv.org/abs/1902.07638.
+
+        Parameters
+        ----------
+        seed
+            The same seed gives the same genotype.
+        nodes
+            Number of intermediate nodes.
+
+        Returns
+        -------
+        Genotype
+
+        Raises
+        ------
+        ValueError
+            If `seed` is negative or `nodes` less than 1.
+        """
+        rng = np.random.default_rng(_at_least(0, "seed", seed))
+        own = range(_CELL_INPUTS, _CELL_INPUTS + _at_least(1, "nodes", nodes))
+        operations = OPERATIONS[1:]
+        cells = [
+            [
+                (operations[rng.integers(len(operations))], int(state))
+                for node in own
+                for state in sorted(rng.choice(node, _CELL_EDGES, replace=False))
+            ]
+            for _ in ("normal", "reduce")
+        ]
+        return cls(cells[0], own, cells[1], own)
+
+    @classmethod
     def derive(cls, alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) -> Genotype:
         """Return the genotype that architecture parameters stand for.
 
@@ -418,6 +456,36 @@ class RecurrentGenotype:
         return cls(**_load_json(text, "recurrent"))
 
     @classmethod
+    def random(cls, seed: int, *, nodes: int = 8) -> RecurrentGenotype:
+        """Return a genotype drawn at random: what a search has to be better than.
+
+        For each node an activation and an earlier state, both drawn uniformly. The output is the
+        mean of all nodes.
+
+        Parameters
+        ----------
+        seed
+            The same seed gives the same genotype.
+        nodes
+            Number of nodes.
+
+        Returns
+        -------
+        RecurrentGenotype
+
+        Raises
+        ------
+        ValueError
+            If `seed` is negative or `nodes` less than 1.
+        """
+        rng = np.random.default_rng(_at_least(0, "seed", seed))
+        own = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + _at_least(1, "nodes", nodes))
+        cell = [
+            (_ACTIVATIONS[rng.integers(len(_ACTIVATIONS))], int(rng.integers(node))) for node in own
+        ]
+        return cls(cell, own)
+
+    @classmethod
     def derive(
         cls, alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None
     ) -> RecurrentGenotype:
@@ -494,6 +562,13 @@ def _integer(name: str, value: object) -> int:
         except TypeError:
             pass
     raise ValueError(f"`{name}` (={_show(value)}) must be an integer")
+
+
+def _at_least(least: int, name: str, value: object) -> int:
+    number = _integer(name, value)
+    if number < least:
+        raise ValueError(f"`{name}` (={number}) must be at least {least}")
+    return number
 
 
 def _operation(name: str, value: object, known: Sequence[str]) -> str:

@@ -80,6 +80,8 @@ def train(
     x = normalization.apply(images)
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
     rng = np.random.default_rng(config.seed)
+    # Cells differ in how many paths they can drop: batches are not to differ by that.
+    paths = np.random.default_rng((config.seed, 1))
     net = Network(
         genotype,
         config.channels,
@@ -123,7 +125,7 @@ def train(
             for batch in course.steps(batches):
                 drop = None
                 if keep < 1:
-                    kept = rng.random((net.num_droppable, len(batch))) < keep
+                    kept = paths.random((net.num_droppable, len(batch))) < keep
                     drop = kept.astype(np.float32) / np.float32(keep)
                 pixels = augment(x[batch], rng)
                 info = step(pixels, codes[batch].astype(np.int32), lr, drop)

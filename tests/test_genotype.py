@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import json
 import pickle
 import re
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -26,6 +28,7 @@ from pydarts.genotype import (
     OPERATIONS,
     PUBLISHED,
     Genotype,
+    RecurrentGenotype,
     derive,
     edges,
 )
@@ -518,6 +521,47 @@ def test_not_finite_names_edge_and_operation() -> None:
 
 
 # Notebooks
+
+
+# Random cells
+
+
+def test_random_cells_are_uniform() -> None:
+    found = [Genotype.random(seed) for seed in range(3000)]
+    assert found[:50] == [Genotype.random(seed) for seed in range(50)]
+    assert len(set(found)) == len(found)
+    for name in ("normal", "reduce"):
+        cells = [getattr(genotype, name) for genotype in found]
+        for k, node in enumerate((2, 3, 4, 5)):
+            pairs = Counter((cell[2 * k][1], cell[2 * k + 1][1]) for cell in cells)
+            assert set(pairs) == set(itertools.combinations(range(node), 2))
+            shares = np.array(list(pairs.values())) / len(cells)
+            assert np.abs(shares * len(pairs) - 1).max() < 0.25
+        for k in range(8):
+            names = Counter(cell[k][0] for cell in cells)
+            assert set(names) == set(OPERATIONS[1:])
+            assert np.abs(np.array(list(names.values())) * 7 / len(cells) - 1).max() < 0.25
+    assert any(genotype.normal != genotype.reduce for genotype in found)
+
+
+def test_random_cells_of_other_sizes() -> None:
+    genotype = Genotype.random(0, nodes=2)
+    assert (len(genotype.normal), genotype.normal_concat) == (4, (2, 3))
+    assert Genotype.random(0).reduce_concat == (2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": -1}, "`seed` (=-1) must be at least 0"),
+        ({"seed": 0.5}, "`seed` (=0.5) must be an integer"),
+        ({"seed": 0, "nodes": 0}, "`nodes` (=0) must be at least 1"),
+    ],
+)
+@pytest.mark.parametrize("cell", [Genotype, RecurrentGenotype])
+def test_bad_arguments_of_random_cells(cell: Any, arguments: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cell.random(**arguments)
 
 
 def test_notebook_shows_a_drawing() -> None:

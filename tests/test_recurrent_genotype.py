@@ -8,6 +8,7 @@ import dataclasses
 import json
 import pickle
 import re
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -391,6 +392,18 @@ def test_not_finite_names_edge_and_operation() -> None:
 
 
 # Notebooks
+
+
+def test_random_cells_are_uniform() -> None:
+    found = [RecurrentGenotype.random(seed) for seed in range(2000)]
+    assert found[:50] == [RecurrentGenotype.random(seed) for seed in range(50)]
+    for k in range(8):
+        for part, size in ((0, 4), (1, k + 1)):
+            counts = Counter(genotype.recurrent[k][part] for genotype in found)
+            assert len(counts) == size
+            assert np.abs(np.array(list(counts.values())) * size / len(found) - 1).max() < 0.25
+    assert found[0].concat == (1, 2, 3, 4, 5, 6, 7, 8)
+    assert len(RecurrentGenotype.random(0, nodes=3).recurrent) == 3
 
 
 def test_notebook_shows_a_drawing() -> None:
