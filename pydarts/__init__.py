@@ -26,6 +26,7 @@ from pydarts.genotype import (
     RecurrentGenotype,
 )
 from pydarts.language_model import LanguageModel
+from pydarts.many import SearchesFailed, search_many
 from pydarts.model import Model
 from pydarts.network import MixedOperation, Network, Supernet
 from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
@@ -53,6 +54,7 @@ __all__ = [
     "RecurrentNetwork",
     "RecurrentSupernet",
     "SearchResult",
+    "SearchesFailed",
     "StopOnSkipCollapse",
     "Supernet",
     "TensorBoard",
@@ -61,6 +63,7 @@ __all__ = [
     "bilevel",
     "load_corpus",
     "search",
+    "search_many",
     "search_text",
     "train",
     "train_text",
