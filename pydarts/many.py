@@ -87,6 +87,8 @@ def search_many(
     KeyboardInterrupt
         On Ctrl-C. What has not begun is cancelled then.
     """
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"`seeds` (={seeds!r}) must be several integers")
     runs = [integer("seeds", seed, 0) for seed in seeds]
     if not runs or len(set(runs)) < len(runs):
         raise ValueError(f"`seeds` (={runs}) must be different ones, and at least one")

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ def images(count: int = 32) -> tuple[Any, Any]:
 
 
 def alone(seed: int, **options: Any) -> SearchResult:
-    return pydarts.search(*images(), seed=seed, **{**SMALL, **options})
+    return pydarts.search(*images(), seed=seed, threads=1, **{**SMALL, **options})
 
 
 def same(a: SearchResult, b: SearchResult) -> None:
@@ -113,20 +116,29 @@ def test_divergence_crosses_processes(pool: Executor) -> None:
     assert failed.value.results == {}
 
 
-def test_what_is_finished_is_not_done_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+class Stop(pydarts.Callback):
+    def on_step(self, search: Any, info: Any) -> None:
+        if search.steps_done == 5:
+            raise KeyboardInterrupt
 
-    def step(*_: object, **__: object) -> None:
-        pytest.fail("work began")
 
-    monkeypatch.setattr("pydarts.bilevel.BilevelStep.__call__", step)
+def test_only_what_is_left_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone(1, checkpoint=tmp_path / "seed-1", callbacks=[Stop()])
+    taken = []
+    step = pydarts.bilevel.BilevelStep.__call__
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        taken.append(1)
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(pydarts.bilevel.BilevelStep, "__call__", counted)
+    results = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    assert len(taken) == 8 + 4  # seed 1 goes on from the end of its first epoch
     again = search_many([1, 0], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
-    assert [entry["seconds"] for entry in again[1].history] == [
-        entry["seconds"] for entry in first[0].history
-    ]
-    same(again[0], first[1])
+    assert len(taken) == 12
+    for seed in (0, 1):
+        same(results[seed], alone(seed))
+        same(again[1 - seed], results[seed])
 
 
 def test_ctrl_c_begins_nothing_more() -> None:
@@ -151,6 +163,7 @@ def test_ctrl_c_begins_nothing_more() -> None:
         ({"seeds": []}, "`seeds` (=[]) must be different ones"),
         ({"seeds": [1, 1]}, "`seeds` (=[1, 1]) must be different ones"),
         ({"seeds": [-1]}, "`seeds` (=-1) must be at least 0"),
+        ({"seeds": 3}, "`seeds` (=3) must be several integers"),
         ({"seeds": [0.5]}, "`seeds` (=0.5) must be an integer"),
         ({"seed": 1}, "`seed` (=1) is not an option here: `seeds` is"),
         ({"checkpoint": "a"}, "`checkpoint` (='a') is not an option here: `folder` is"),
@@ -166,13 +179,64 @@ def test_bad_arguments_are_told_before_any_search(arguments: Any, message: str) 
         search_many(**{"seeds": [0], "X": X, "y": y, "executor": Executor(), **SMALL, **arguments})
 
 
-def wait_for_steps(folder: Path, steps: int, process: int) -> None:
-    """Wait until a search's checkpoint holds so many steps, and not yet all of them."""
-    file = folder / "checkpoint.safetensors"
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if file.exists() and read_checkpoint(file)[1]["step"]["steps"] >= steps:
-            os.kill(process, signal.SIGKILL)
-            return
-        time.sleep(0.005)
-    pytest.fail("the search did not get so far")
+# Workers that die
+
+
+@contextmanager
+def killed_amid(process: int, *searches: Path) -> Iterator[None]:
+    """Kill a process once each of the searches has taken some of its steps, but not all."""
+    steps = [0]
+
+    def done(folder: Path) -> int:
+        file = folder / "checkpoint.safetensors"
+        return int(read_checkpoint(file)[1]["step"]["steps"]) if file.exists() else 0
+
+    def wait() -> None:
+        end = time.monotonic() + 60
+        while min(steps) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+            steps[:] = map(done, searches)
+        os.kill(process, signal.SIGKILL)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    yield
+    thread.join()
+    assert 3 <= min(steps) <= max(steps) < 160
+
+
+LONG = {**SMALL, "epochs": 40, "checkpoint_seconds": 0.0}  # 160 steps
+posix = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+
+
+@posix
+def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        process = executor.submit(os.getpid).result()
+        with (
+            killed_amid(process, tmp_path / "seed-0"),
+            pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
+        ):
+            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **LONG)
+    for result in search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG):
+        same(result, alone(result.config.seed, epochs=40))
+
+
+@posix
+def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(silence_logs=logging.CRITICAL, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        before = set(client.run(os.getpid).values())
+        with (
+            client.get_executor() as executor,
+            killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1"),
+        ):
+            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **LONG)
+        client.wait_for_workers(2)
+        assert before - set(client.run(os.getpid).values()) == {min(before)}
+    for seed, result in enumerate(results):
+        same(result, alone(seed, epochs=40))
