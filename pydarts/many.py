@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Independent searches side by side, in the processes of any executor."""
+"""Independent searches side by side: in processes of this machine, or wherever an executor runs."""
 
 from __future__ import annotations
 
+import inspect
+import logging
 import multiprocessing
 import os
 from collections.abc import Iterable, Mapping
@@ -13,6 +15,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from pydarts.config import SearchConfig
 from pydarts.course import Diverged, progress_bar, tell
 from pydarts.engine import integer, resolve_threads
 from pydarts.search import SearchResult, describe_cell, prepare, search
@@ -29,10 +32,10 @@ class SearchesFailed(RuntimeError):
         Why these failed, by seed.
     """
 
-    def __init__(self, results: Mapping[int, SearchResult], errors: Mapping[int, BaseException]):
-        reasons = [f"seed {seed}: {type(e).__name__}: {e}" for seed, e in sorted(errors.items())]
-        super().__init__("; ".join(reasons))
+    def __init__(self, results: Mapping[int, SearchResult], errors: Mapping[int, Exception]):
         self.results, self.errors = dict(results), dict(errors)
+        reasons = [f"seed {seed}: {type(e).__name__}: {e}" for seed, e in errors.items()]
+        super().__init__("; ".join(reasons))
 
 
 def search_many(
@@ -42,97 +45,103 @@ def search_many(
     *,
     executor: Executor | None = None,
     folder: str | os.PathLike[str] | None = None,
+    preset: str = "quick",
     image_layout: str | None = None,
     threads: int = 1,
     progress: bool = True,
     **options: Any,
 ) -> list[SearchResult]:
-    """Run one search for each seed, several at a time.
+    """Search with each of several seeds, several at a time.
 
-    A search depends much on its seed; only several tell what it is worth. Two searches of one
-    thread each take less time than one after the other with two threads each.
+    What a search finds depends on its seed; only several tell what it is worth.
+
+    Each job finds the same wherever and however often it runs. With ``folder`` it goes on from its
+    last checkpoint: an executor may run again what a lost worker left behind, and calling the
+    function again does what is left.
 
     Parameters
     ----------
     seeds : different ones.
-    X, y, image_layout : as in `search`.
-    executor : any `concurrent.futures.Executor`, such as ``dask.distributed``'s
-        ``Client.get_executor()``; it stays open. None: a pool of processes that fill the cores.
-        They are spawned, as OpenMP does not survive a fork; so a script needs its
-        ``if __name__ == "__main__":``.
-    folder : where each search has a folder ``seed-0`` and so on with its checkpoint and, at the
-        end, what `SearchResult.save` writes. A search that is run again, because its worker died
-        or because `search_many` is called again, goes on from there. Workers on other machines must
-        see the same folder.
+    X, y, preset, image_layout : as in `pydarts.search`.
+    executor : any `concurrent.futures.Executor` whose workers have pydarts, such as that of
+        ``dask.distributed``: ``Client(...).get_executor()``. It stays open. None: processes of this
+        machine, as many as fill its cores. They are spawned, for OpenMP's threads do not survive a
+        fork; so a script has to call this under ``if __name__ == "__main__":``.
+    folder : where each search has a folder, ``seed-0`` and so on, for its checkpoint and, at the
+        end, what `SearchResult.save` writes. Workers on other machines must see it as well.
     threads : of each search.
-    progress : whether to show a bar and a line a search on standard error.
-    **options : what else `search` takes.
+    progress : whether to show a bar, and a line a search, on standard error.
+    **options : what else `pydarts.search` takes. Of callbacks each search has a copy.
 
     Returns
     -------
     list of SearchResult
-        In the order of the seeds, without their supernets, which stay where they were trained.
+        In the order of the seeds. Supernets stay where they were trained: ``supernet`` is None.
 
     Raises
     ------
-    SearchesFailed
-        When all have ended and some failed; names their seeds and holds the results of the others.
     ValueError, TypeError
-        For unusable images, labels or seeds.
+        For unusable seeds, images, labels or options, before any search begins.
+    SearchesFailed
+        When all have ended and some failed; names their seeds, and holds what the others found.
     KeyboardInterrupt
-        On Ctrl-C. Searches that have not begun are cancelled; with a ``folder`` the others can be
-        taken up.
+        On Ctrl-C. What has not begun is cancelled then.
     """
-    own = [integer("seeds", seed, 0) for seed in seeds]
-    if not own or len(set(own)) < len(own):
-        raise ValueError(f"`seeds` (={own}) must be different ones, and at least one")
-    for name in ("seed", "checkpoint"):
+    if not isinstance(seeds, Iterable):
+        raise TypeError(f"`seeds` (={seeds!r}) must be several integers")
+    runs = [integer("seeds", seed, 0) for seed in seeds]
+    if not runs or len(set(runs)) < len(runs):
+        raise ValueError(f"`seeds` (={runs}) must be different ones, and at least one")
+    for name, instead in (("seed", "seeds"), ("checkpoint", "folder")):
         if name in options:
-            instead = {"seed": "seeds", "checkpoint": "folder"}[name]
-            raise TypeError(f"`{name}` (={options[name]!r}) is not taken: give `{instead}`")
-    each = resolve_threads(threads)
-    images, codes, _ = prepare(X, y, image_layout)
+            raise TypeError(f"`{name}` (={options[name]!r}) is not an option here: `{instead}` is")
+    others = inspect.signature(search).parameters
+    SearchConfig.make(preset, {k: v for k, v in options.items() if k not in others})
+    threads = resolve_threads(threads)
+    labels = list(y)
+    images, _, _ = prepare(X, labels, image_layout)
     base = None if folder is None else Path(folder).absolute()
+    given = {"preset": preset, "image_layout": "NCHW", "threads": threads, **options}
     results: dict[int, SearchResult] = {}
-    errors: dict[int, BaseException] = {}
+    errors: dict[int, Exception] = {}
     with ExitStack() as stack:
         if executor is None:
-            workers = max(1, min(len(own), resolve_threads(None) // each))
+            processes = max(1, min(len(runs), resolve_threads(None) // threads))
             spawn = multiprocessing.get_context("spawn")
-            executor = stack.enter_context(ProcessPoolExecutor(workers, mp_context=spawn))
-        bar = stack.enter_context(progress_bar("search", len(own), progress, "search"))
+            executor = stack.enter_context(ProcessPoolExecutor(processes, mp_context=spawn))
+        bar = stack.enter_context(progress_bar("searches", len(runs), progress, "search"))
         futures = {}
-        for seed in own:
-            place = None if base is None else base / f"seed-{seed}"
-            given = {**options, "seed": seed, "threads": each}
-            futures[executor.submit(_search, images, codes, place, given)] = seed
         try:
+            for seed in runs:
+                where = None if base is None else base / f"seed-{seed}"
+                futures[executor.submit(_search, images, labels, seed, where, given)] = seed
             for future in as_completed(futures):
-                seed, error = futures[future], future.exception()
-                if error is None:
-                    results[seed] = future.result()
-                    tell(bar, f"seed {seed}: {describe_cell(results[seed].genotype.normal)}")
-                else:
+                seed = futures[future]
+                try:
+                    found = results[seed] = future.result()
+                    tell(bar, f"seed {seed}: normal {describe_cell(found.genotype.normal)}")
+                except Exception as error:
                     errors[seed] = error
-                    tell(bar, f"seed {seed}: failed")
+                    tell(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
                 bar.update()
         finally:
             for future in futures:
                 future.cancel()
     if errors:
-        raise SearchesFailed(results, errors) from next(iter(errors.values()))
-    return [results[seed] for seed in own]
+        failed = {seed: errors[seed] for seed in runs if seed in errors}
+        raise SearchesFailed(results, failed) from next(iter(failed.values()))
+    return [results[seed] for seed in runs]
 
 
-def _search(images: Any, codes: Any, folder: Path | None, options: dict[str, Any]) -> SearchResult:
-    """The job of a worker. What it returns or raises must cross to another process."""
+def _search(
+    images: Any, labels: list[Any], seed: int, folder: Path | None, options: dict[str, Any]
+) -> SearchResult:
+    """One job: plain data goes in and, or as an error, comes out."""
     try:
-        result = search(
-            images, codes, image_layout="NCHW", progress=False, checkpoint=folder, **options
-        )
-    except Diverged as error:
+        result = search(images, labels, seed=seed, checkpoint=folder, progress=False, **options)
+    except Diverged as error:  # it holds the supernet
         raise ArithmeticError(str(error)) from None
+    result.supernet = None
     if folder is not None:
         result.save(folder)
-    result.supernet = None
     return result

@@ -1,169 +1,242 @@
 # SPDX-License-Identifier: MIT
-"""`search_many`: the same results as one by one, whatever runs them and whatever fails."""
+"""Searches side by side: the same results in any executor, and what happens when jobs fail."""
 
 from __future__ import annotations
 
+import logging
 import os
+import pickle
+import re
 import signal
-from concurrent.futures import Executor, ThreadPoolExecutor
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from pydarts import Callback, SearchesFailed, SearchResult, search, search_many
+import pydarts
+from pydarts import SearchesFailed, SearchResult, search_many
+from pydarts.checkpoint import read_checkpoint
 
-Array = NDArray[Any]
-SMALL: dict[str, Any] = {"channels": 1, "cells": 3, "epochs": 2, "batch_size": 8}
-SEEDS = (3, 0, 1)
+SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 2, "progress": False}
 
 
-def pictures(count: int = 48) -> tuple[Array, list[str]]:
-    """Noise with a bright left half in class "a", a bright right half in class "b"."""
-    X = np.random.default_rng(0).integers(0, 100, (count, 8, 8))
-    X[::2, :, :4] += 150
-    X[1::2, :, 4:] += 150
-    return X.astype(np.uint8), ["a", "b"] * (count // 2)
+def images(count: int = 32) -> tuple[Any, Any]:
+    """Return noise with a bright half, and which half it is."""
+    X = np.random.default_rng(0).integers(0, 100, (count, 6, 6), dtype=np.uint8)
+    X[::2, :, :3] += 150
+    return X, np.resize(["left", "right"], count)
 
 
 def alone(seed: int, **options: Any) -> SearchResult:
-    """What one search finds."""
-    return search(*pictures(), seed=seed, progress=False, threads=1, **{**SMALL, **options})
+    return pydarts.search(*images(), seed=seed, threads=1, **{**SMALL, **options})
 
 
-def many(seeds: Any = SEEDS, **options: Any) -> list[SearchResult]:
-    """What several find."""
-    return search_many(seeds, *pictures(), progress=False, **{**SMALL, **options})
+def same(a: SearchResult, b: SearchResult) -> None:
+    """Assert that two results are the same in every bit but the seconds."""
+    assert a.config == b.config
+    for name, history in a.alpha_history.items():
+        np.testing.assert_array_equal(history, b.alpha_history[name])
+        np.testing.assert_array_equal(a.alphas[name], b.alphas[name])
+    first, second = ([{**entry, "seconds": 0} for entry in r.history] for r in (a, b))
+    assert first == second
 
 
-def same(a: SearchResult, b: SearchResult) -> bool:
-    """Whether two results are equal but for times and supernets."""
-    without = [
-        [{k: v for k, v in entry.items() if k != "seconds"} for entry in result.history]
-        for result in (a, b)
-    ]
-    return (
-        a.config == b.config
-        and without[0] == without[1]
-        and all(np.array_equal(a.alphas[k], b.alphas[k]) for k in a.alphas)
-        and all(np.array_equal(a.alpha_history[k], b.alpha_history[k]) for k in a.alpha_history)
-    )
+class AtOnce(Executor):
+    """Runs a job where it is submitted, on what crossing to another process leaves of it."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            there = pickle.loads(pickle.dumps((call, args, kwargs)))
+            back = pickle.dumps(there[0](*there[1], **there[2]))
+            self.sizes.append(len(back))
+            future.set_result(pickle.loads(back))
+        except Exception as error:
+            future.set_exception(pickle.loads(pickle.dumps(error)))
+        return future
 
 
 @pytest.fixture(scope="module")
-def expected() -> dict[int, SearchResult]:
-    """What each seed finds."""
-    return {seed: alone(seed) for seed in SEEDS}
+def pool() -> Iterator[Executor]:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        yield executor
 
 
-class DieOnce(Callback):
-    """Kills the process in the second epoch, unless it has done so before."""
-
-    def __init__(self, mark: Path):
-        self.mark = mark
-
-    def on_epoch(self, course: Any, entry: Any) -> None:
-        if course.epoch == 2 and course.config.seed == 0 and not self.mark.exists():
-            self.mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_processes_give_the_results_of_searches_alone(expected: dict[int, SearchResult]) -> None:
-    results = many()
-    assert [result.config.seed for result in results] == list(SEEDS)
-    for result in results:
-        assert same(result, expected[result.config.seed])
+def test_each_seed_finds_what_it_finds_alone(tmp_path: Path) -> None:
+    executor = AtOnce()
+    results = search_many([3, 1], *images(), executor=executor, folder=tmp_path, **SMALL)
+    assert [result.config.seed for result in results] == [3, 1]
+    for seed, result in zip((3, 1), results, strict=True):
+        same(result, alone(seed))
+        same(result, SearchResult.load(tmp_path / f"seed-{seed}"))
         assert result.supernet is None
-        assert result.genotype == expected[result.config.seed].genotype
-    assert not same(results[0], results[1])
+    assert max(executor.sizes) < 20_000
+    assert not np.array_equal(results[0].alphas["normal"], results[1].alphas["normal"])
 
 
-def test_any_executor_and_a_folder(
-    expected: dict[int, SearchResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_its_own_processes(capfd: Any) -> None:
+    X, y = images()
+    X = np.stack([X, X, X], axis=-1)  # channels last
+    options = {**SMALL, "image_layout": "NHWC", "progress": True}
+    (result,) = search_many([5], X, iter(y), **options)
+    same(result, pydarts.search(X, y, seed=5, **{**options, "progress": False}))
+    assert re.search(r"seed 5: normal .*1/1", capfd.readouterr().err, re.DOTALL)
+
+
+def test_threads_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
-        results = many(executor=executor, folder="searches")
-        assert executor.submit(int, "3").result() == 3  # it is still open
-    for seed, result in zip(SEEDS, results, strict=True):
-        assert same(result, expected[seed])
-        loaded = SearchResult.load(tmp_path / "searches" / f"seed-{seed}")
-        assert same(loaded, expected[seed])
+        results = search_many(range(3), *images(), executor=executor, **SMALL)
+    for seed, result in enumerate(results):
+        same(result, alone(seed))
 
 
-def test_finished_searches_are_not_run_again(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(1) as executor:
-        first = many(executor=executor, folder=tmp_path)
-        again = many(executor=executor, folder=tmp_path)
-    assert [r.history for r in first] == [r.history for r in again]  # with the same seconds
+def test_failures_name_their_seeds_and_keep_the_rest(tmp_path: Path) -> None:
+    search_many([1], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    other = {**SMALL, "channels": 2}
+    with pytest.raises(SearchesFailed, match=r"^seed 1: .*`channels` was 1, is 2") as failed:
+        search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **other)
+    assert list(failed.value.errors) == [1]
+    assert isinstance(failed.value.errors[1], ValueError)
+    same(failed.value.results[0], alone(0, channels=2))
 
 
-def test_a_failure_names_its_seed_and_keeps_the_others(expected: dict[int, SearchResult]) -> None:
-    class Failing(Callback):
-        def on_epoch(self, course: Any, entry: Any) -> None:
-            if course.config.seed == 0:
-                raise OSError("no such luck")
-
-    with (
-        ThreadPoolExecutor(2) as executor,
-        pytest.raises(SearchesFailed, match=r"^seed 0: OSError: no such luck$") as caught,
-    ):
-        many(executor=executor, callbacks=[Failing()])
-    assert caught.value.results.keys() == {1, 3}
-    assert same(caught.value.results[3], expected[3])
-    assert isinstance(caught.value.errors[0], OSError)
+def test_divergence_crosses_processes(pool: Executor) -> None:
+    with pytest.raises(SearchesFailed, match=r"^seed 0: ArithmeticError: .*step") as failed:
+        search_many([0], *images(), executor=pool, lr=1e30, clip=1e30, **SMALL)
+    assert failed.value.results == {}
 
 
-def test_errors_cross_processes() -> None:
-    with pytest.raises(SearchesFailed) as caught:
-        many((0,), lr=1e30)
-    assert "seed 0: ArithmeticError: step " in str(caught.value)
-    with pytest.raises(SearchesFailed, match="seed 0: ValueError: `channels` \\(=0\\) must be"):
-        many((0,), channels=0)
+class Stop(pydarts.Callback):
+    def on_step(self, search: Any, info: Any) -> None:
+        if search.steps_done == 5:
+            raise KeyboardInterrupt
 
 
-def test_a_killed_worker(expected: dict[int, SearchResult], tmp_path: Path) -> None:
-    options = {"folder": tmp_path / "out", "callbacks": [DieOnce(tmp_path / "died")]}
-    with pytest.raises(SearchesFailed, match="seed 0: BrokenProcessPool: "):
-        many(**options)
-    for seed, result in zip(SEEDS, many(**options), strict=True):
-        assert same(result, expected[seed])
+def test_only_what_is_left_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone(1, checkpoint=tmp_path / "seed-1", callbacks=[Stop()])
+    taken = []
+    step = pydarts.bilevel.BilevelStep.__call__
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        taken.append(1)
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(pydarts.bilevel.BilevelStep, "__call__", counted)
+    results = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    assert len(taken) == 8 + 4  # seed 1 goes on from the end of its first epoch
+    again = search_many([1, 0], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    assert len(taken) == 12
+    for seed in (0, 1):
+        same(results[seed], alone(seed))
+        same(again[1 - seed], results[seed])
+
+
+def test_ctrl_c_begins_nothing_more() -> None:
+    class Pressed(Executor):
+        def __init__(self) -> None:
+            self.futures: list[Future[Any]] = [Future(), Future()]
+            self.submitted = iter(self.futures)
+
+        def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            return next(self.submitted)
+
+    executor = Pressed()
+    executor.futures[0].set_exception(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        search_many([0, 1], *images(), executor=executor, **SMALL)
+    assert executor.futures[1].cancelled()
 
 
 @pytest.mark.parametrize(
-    ("seeds", "options", "error", "message"),
+    ("arguments", "message"),
     [
-        ((), {}, ValueError, "`seeds` (=[]) must be different ones, and at least one"),
-        ((1, 1), {}, ValueError, "`seeds` (=[1, 1]) must be different ones"),
-        ((-1,), {}, ValueError, "`seeds` (=-1) must be at least 0"),
-        ((0,), {"seed": 1}, TypeError, "`seed` (=1) is not taken: give `seeds`"),
-        ((0,), {"checkpoint": "x"}, TypeError, "`checkpoint` (='x') is not taken: give `folder`"),
-        ((0,), {"threads": 0}, ValueError, "`threads` (=0) must be at least 1"),
+        ({"seeds": []}, "`seeds` (=[]) must be different ones"),
+        ({"seeds": [1, 1]}, "`seeds` (=[1, 1]) must be different ones"),
+        ({"seeds": [-1]}, "`seeds` (=-1) must be at least 0"),
+        ({"seeds": 3}, "`seeds` (=3) must be several integers"),
+        ({"seeds": [0.5]}, "`seeds` (=0.5) must be an integer"),
+        ({"seed": 1}, "`seed` (=1) is not an option here: `seeds` is"),
+        ({"checkpoint": "a"}, "`checkpoint` (='a') is not an option here: `folder` is"),
+        ({"threads": 0}, "`threads` (=0) must be at least 1"),
+        ({"epoch": 3}, "unknown option `epoch`: did you mean `epochs`?"),
+        ({"preset": "fast"}, "`preset` (='fast') must be one of"),
+        ({"X": np.zeros((4, 2))}, "`X` has shape (4, 2)"),
     ],
 )
-def test_bad_arguments(seeds: Any, options: Any, error: type[Exception], message: str) -> None:
-    class Unused(Executor):
-        def submit(self, *_: Any, **__: Any) -> Any:
-            pytest.fail("work began")
-
-    with pytest.raises(error) as caught:
-        many(seeds, executor=Unused(), **options)
-    assert message in str(caught.value)
+def test_bad_arguments_are_told_before_any_search(arguments: Any, message: str) -> None:
+    X, y = images()
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        search_many(**{"seeds": [0], "X": X, "y": y, "executor": Executor(), **SMALL, **arguments})
 
 
-def test_dask_survives_a_killed_worker(expected: dict[int, SearchResult], tmp_path: Path) -> None:
+# Workers that die
+
+
+@contextmanager
+def killed_amid(process: int, *searches: Path) -> Iterator[None]:
+    """Kill a process once each of the searches has taken some of its steps, but not all."""
+    steps = [0]
+
+    def done(folder: Path) -> int:
+        file = folder / "checkpoint.safetensors"
+        return int(read_checkpoint(file)[1]["step"]["steps"]) if file.exists() else 0
+
+    def wait() -> None:
+        end = time.monotonic() + 60
+        while min(steps) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+            steps[:] = map(done, searches)
+        os.kill(process, signal.SIGKILL)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    yield
+    thread.join()
+    assert 3 <= min(steps) <= max(steps) < 160
+
+
+LONG = {**SMALL, "epochs": 40, "checkpoint_seconds": 0.0}  # 160 steps
+posix = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+
+
+@posix
+def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        process = executor.submit(os.getpid).result()
+        with (
+            killed_amid(process, tmp_path / "seed-0"),
+            pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
+        ):
+            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **LONG)
+    for result in search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG):
+        same(result, alone(result.config.seed, epochs=40))
+
+
+@posix
+def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)
-    )
-    with cluster, distributed.Client(cluster) as client:
-        results = many(
-            executor=client.get_executor(),
-            folder=tmp_path / "out",
-            callbacks=[DieOnce(tmp_path / "died")],
-        )
-    assert (tmp_path / "died").exists()
-    for seed, result in zip(SEEDS, results, strict=True):
-        assert same(result, expected[seed])
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(silence_logs=logging.CRITICAL, **options) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        before = set(client.run(os.getpid).values())
+        with (
+            client.get_executor() as executor,
+            killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1"),
+        ):
+            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **LONG)
+        client.wait_for_workers(2)
+        assert before - set(client.run(os.getpid).values()) == {min(before)}
+    for seed, result in enumerate(results):
+        same(result, alone(seed, epochs=40))
