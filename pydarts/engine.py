@@ -75,10 +75,23 @@ class EngineNetwork:
         threads: int | None,
     ):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        suffix = engine_suffix(dtype)
-        self._engine: Any = getattr(_core, kind + suffix)(
-            *arguments, integer("seed", seed, 0, 2**64), resolve_threads(threads)
-        )
+        made = (*arguments, integer("seed", seed, 0, 2**64))
+        self._make = kind + engine_suffix(dtype), made, threads
+        self._engine: Any = self._made()
+
+    def _made(self) -> Any:
+        kind, arguments, threads = self._make
+        return getattr(_core, kind)(*arguments, resolve_threads(threads))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and other processes: how the engine's part is made, and its arrays."""
+        members = {k: v for k, v in self.__dict__.items() if k != "_engine"}
+        return {"members": members, "state": self.state()}
+
+    def __setstate__(self, given: dict[str, Any]) -> None:
+        self.__dict__.update(given["members"])
+        self._engine = self._made()
+        self.restore(given["state"])
 
     @property
     def threads(self) -> int:
@@ -119,6 +132,15 @@ class EngineNetwork:
         given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
         for view, new in zip(own.values(), self._checked("state", given, own), strict=True):
             view[...] = new
+
+    def state(self) -> dict[str, Any]:
+        """Views of all that passes and steps change, flat; `restore` takes it."""
+        return {name: getattr(self._engine, name) for name in ("weights", "alphas", "running")}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Set what ``state`` gave, in a network of the same make."""
+        for name in ("weights", "alphas", "running"):
+            getattr(self._engine, name)[:] = state[name]
 
     def _plan(self, training: bool, **parts: int) -> dict[str, int]:
         vectors = _WEIGHT_VECTORS if training else 1
