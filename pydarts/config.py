@@ -102,6 +102,8 @@ def _number(option: dataclasses.Field[Any], value: Any) -> int | float:
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise TypeError(f"`{name}` (={value!r}) must be {'an integer' if integer else 'a number'}")
+    if isinstance(value, np.generic):  # or comparing would cast the bounds to its type
+        value = value.item()
     below = min(m["below"], 2**31 if integer else sys.float_info.max)
     low = value > 0 if m["positive"] else value >= m["least"]
     if not (low and value < below):

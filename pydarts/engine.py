@@ -75,10 +75,23 @@ class EngineNetwork:
         threads: int | None,
     ):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        suffix = engine_suffix(dtype)
-        self._engine: Any = getattr(_core, kind + suffix)(
-            *arguments, integer("seed", seed, 0, 2**64), resolve_threads(threads)
-        )
+        made = (*arguments, integer("seed", seed, 0, 2**64))
+        self._make = kind + engine_suffix(dtype), made, threads
+        self._engine: Any = self._made()
+
+    def _made(self) -> Any:
+        kind, arguments, threads = self._make
+        return getattr(_core, kind)(*arguments, resolve_threads(threads))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and other processes: how the engine's part is made, and its arrays."""
+        members = {k: v for k, v in self.__dict__.items() if k != "_engine"}
+        return {"members": members, "state": self.state()}
+
+    def __setstate__(self, given: dict[str, Any]) -> None:
+        self.__dict__.update(given["members"])
+        self._engine = self._made()
+        self.restore(given["state"])
 
     @property
     def threads(self) -> int:

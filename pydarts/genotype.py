@@ -16,9 +16,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pydarts.torch_modules import DerivedNetwork, RecurrentModel
 
 __all__ = [
     "DARTS_V1",
@@ -326,6 +329,38 @@ class Genotype:
             )
         return cls(**fields)
 
+    def to_torch(
+        self,
+        *,
+        channels: int = 36,
+        cells: int = 20,
+        classes: int = 10,
+        in_channels: int = 3,
+        auxiliary: bool = False,
+    ) -> DerivedNetwork:
+        """Return the derived network as an untrained ``torch.nn.Module``.
+
+        States pass both ways between it and a `pydarts.Network` of the same arguments, by
+        ``state_dict`` and ``load_state_dict``.
+
+        Parameters
+        ----------
+        channels, cells, classes, in_channels, auxiliary
+            See `pydarts.Network`.
+
+        Returns
+        -------
+        pydarts.torch_modules.DerivedNetwork
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from .torch_modules import DerivedNetwork
+
+        return DerivedNetwork(self, channels, cells, classes, in_channels, auxiliary)
+
 
 def derive(alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) -> Genotype:
     """Return the genotype that architecture parameters stand for: `Genotype.derive`.
@@ -533,6 +568,33 @@ class RecurrentGenotype:
         )
         nodes = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + len(entries))
         return cls(entries, nodes if concat is None else concat)
+
+    def to_torch(self, *, vocab: int, hidden: int = 850, **dropouts: float) -> RecurrentModel:
+        """Return the language model around the cell as an untrained ``torch.nn.Module``.
+
+        States pass both ways between it and a `pydarts.RecurrentNetwork` of the same sizes, by
+        ``state_dict`` and ``load_state_dict``.
+
+        Parameters
+        ----------
+        vocab, hidden
+            See `pydarts.RecurrentNetwork`.
+        **dropouts
+            ``dropout``, ``dropout_hidden``, ``dropout_input`` and ``dropout_embedding``, as there,
+            but 0 where not given; they apply in training mode.
+
+        Returns
+        -------
+        pydarts.torch_modules.RecurrentModel
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from .torch_modules import RecurrentModel
+
+        return RecurrentModel(self, vocab, hidden, **dropouts)
 
 
 # The functions from here on serve either kind of genotype: they know none of its operations.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from pydarts.model_files import described, find_model, load_weights, read_weight
 from pydarts.recurrent import RecurrentNetwork, TextNetwork
 from pydarts.search_text import evaluate_text
 from pydarts.text import Vocabulary
+
+if TYPE_CHECKING:
+    from pydarts.torch_modules import RecurrentModel
 
 _FORMAT, _VERSION = "pydarts-language-model", 1
 
@@ -161,6 +164,38 @@ class LanguageModel:
         model = cls(net, vocabulary, config)
         model.history = history
         return model
+
+    def to_torch(self) -> RecurrentModel:
+        """The network as a ``torch.nn.Module`` from tokens and state to logits and state; its own
+        state loads back.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from pydarts.torch_modules import text_module
+
+        return text_module(self)
+
+    def to_onnx(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the network as an ONNX file of opset 17.
+
+        Its inputs are ``tokens`` (T, B), int64, and ``hidden`` (B, H), the state before them, zero
+        at a text's start; its outputs ``logits`` (T, B, V) of what follows each token, and
+        ``last_hidden`` (B, H). T and B are free. The file's metadata hold ``tokens``, the
+        vocabulary in its order, and the genotype.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        """
+        from pydarts.onnx_export import text_graph, write
+
+        write(path, text_graph(self), overwrite)
 
     def __repr__(self) -> str:
         c = self.config

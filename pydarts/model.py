@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,9 @@ from pydarts.genotype import Genotype
 from pydarts.images import Labels, Normalization, as_images, check_consistent
 from pydarts.model_files import described, find_model, load_weights, read_weights, write_model
 from pydarts.network import Network
+
+if TYPE_CHECKING:
+    from pydarts.torch_modules import DerivedNetwork
 
 _FORMAT, _VERSION = "pydarts-model", 1
 
@@ -172,6 +175,39 @@ class Model:
         model = cls(net, normalization, labels, size, config, image_layout=layout)
         model.history = history
         return model
+
+    def to_torch(self) -> DerivedNetwork:
+        """The network as a ``torch.nn.Module`` that gives the same logits; its state loads back.
+
+        It is in evaluation mode, contains the normalisation and takes images as `predict` does, but
+        in the shape (N, C, H, W).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from pydarts.torch_modules import image_module
+
+        return image_module(self)
+
+    def to_onnx(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the network, with its normalisation, as an ONNX file of opset 17.
+
+        Its input ``images`` (N, C, H, W) takes float32 images as `predict` does, any number and
+        size of them; its output is ``logits`` (N, classes). The auxiliary head is left out. The
+        file's metadata hold ``classes``, the labels in their order, and the genotype.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        """
+        from pydarts.onnx_export import image_graph, write
+
+        write(path, image_graph(self), overwrite)
 
     def __repr__(self) -> str:
         c = self.config

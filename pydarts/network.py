@@ -159,7 +159,7 @@ class Supernet(ImageNetwork):
         threads: int | None = None,
         memory: str = "store",
     ):
-        sizes = _sizes(channels, cells, classes, in_channels)
+        sizes = checked_sizes(channels, cells, classes, in_channels)
         super().__init__("supernet", (*sizes, recompute(memory)), dtype, seed, threads)
 
     def genotype(self) -> Genotype:
@@ -198,7 +198,7 @@ class Network(ImageNetwork):
             raise ValueError(f"`auxiliary_weight` (={auxiliary_weight!r}) must be at least 0")
         g = genotype
         cell = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
-        sizes = _sizes(channels, cells, classes, in_channels)
+        sizes = checked_sizes(channels, cells, classes, in_channels)
         super().__init__(
             "derived",
             (*sizes, *cell, bool(auxiliary), float(auxiliary_weight), recompute(memory)),
@@ -256,7 +256,10 @@ class MixedOperation(ImageNetwork):
         )
 
 
-def _sizes(channels: int, cells: int, classes: int, in_channels: int) -> tuple[int, int, int, int]:
+def checked_sizes(
+    channels: int, cells: int, classes: int, in_channels: int
+) -> tuple[int, int, int, int]:
+    """The sizes of a network; an error that names the one that is none."""
     return (
         integer("channels", channels, 1),
         integer("cells", cells, 1),

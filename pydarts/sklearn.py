@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: MIT
+"""Search and training as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        "pydarts.sklearn needs scikit-learn 1.6 or later: pip install 'pydarts-nas[sklearn]'"
+    ) from error
+
+from pydarts.config import Config, SearchConfig, TrainConfig
+from pydarts.engine import integer
+from pydarts.genotype import Genotype
+from pydarts.images import MIN_SIZE, as_images
+from pydarts.model import Model
+from pydarts.model_files import described
+from pydarts.search import search
+from pydarts.train import train
+
+Self = TypeVar("Self", bound="DartsClassifier")
+
+_FORMAT, _VERSION, _FILE = "pydarts-classifier", 1, "classifier.json"
+_NO_AUGMENTATION = {"crop_padding": 0, "flip": False, "cutout": 0}
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Finds a cell for the training data, then trains a network made of it.
+
+    Rows of features are brought into the form of images: that of ``image_shape``, or else, features
+    in reading order, the smallest square that holds them. What is missing to the square, or to the
+    4x4 pixels that the network takes at least, is filled with zeros at the end of rows and columns.
+    Pixels are normalised together, so features of different kinds should be scaled before, as by
+    `sklearn.preprocessing.StandardScaler`.
+
+    Parameters
+    ----------
+    preset : ``"quick"``, ``"standard"`` or ``"paper"``, of search and training.
+    genotype : a cell to train instead of searching one.
+    image_shape : (H, W) or (C, H, W), the form of the images whose pixels are the rows of ``X``.
+        None: see above; or ``X`` holds images as `pydarts.search` takes them.
+    image_layout : ``"NCHW"`` or ``"NHWC"``, where the shape of images in ``X`` does not tell.
+    random_state : int, RandomState instance or None.
+    threads : threads to use; None: all. The result does not depend on it.
+    verbose : whether to show progress on standard error.
+    search_* : the field of `pydarts.config.SearchConfig` that is named by the rest.
+    channels, cells, ... : fields of `pydarts.config.TrainConfig`.
+        None, in either: the preset's value, save that a batch is never larger than what there is,
+        and that rows of which nothing tells that they are images are not augmented.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+    genotype_ : Genotype
+    model_ : Model
+    image_shape_ : (C, H, W) into which rows of pixels are brought.
+    n_features_in_ : int
+        Of images, the number of their pixels, times channels.
+    feature_names_in_ : ndarray of str, where ``X`` had names.
+    """
+
+    preset: str = "quick"
+    genotype: Genotype | None = None
+    image_shape: Sequence[int] | None = None
+    image_layout: str | None = None
+    random_state: Any = None
+    threads: int | None = None
+    verbose: bool = False
+
+    search_channels: int | None = None
+    search_cells: int | None = None
+    search_epochs: int | None = None
+    search_batch_size: int | None = None
+    search_order: int | None = None
+    search_lr: float | None = None
+    search_lr_min: float | None = None
+    search_momentum: float | None = None
+    search_weight_decay: float | None = None
+    search_clip: float | None = None
+    search_alpha_lr: float | None = None
+    search_alpha_betas: tuple[float, float] | None = None
+    search_alpha_weight_decay: float | None = None
+    search_epsilon: float | None = None
+    search_hvp: str | None = None
+    search_reuse_gradient: bool | None = None
+    search_memory: str | None = None
+    search_train_fraction: float | None = None
+    search_max_images: int | None = None
+    search_crop_padding: int | None = None
+    search_flip: bool | None = None
+    search_cutout: int | None = None
+
+    channels: int | None = None
+    cells: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    clip: float | None = None
+    drop_path: float | None = None
+    auxiliary: bool | None = None
+    auxiliary_weight: float | None = None
+    crop_padding: int | None = None
+    flip: bool | None = None
+    cutout: int | None = None
+    memory: str | None = None
+
+    def fit(self: Self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Search a cell, unless ``genotype`` is one, and train the network.
+
+        Parameters
+        ----------
+        X : (N, features) numbers, or images as `pydarts.search` takes them.
+        y : (N,) labels, of each class at least two.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For unusable data or parameters.
+        KeyboardInterrupt
+            On Ctrl-C: nothing is fitted then.
+        Diverged
+            When a loss or gradient is not finite.
+        """
+        vars(self).pop("model_", None)  # of an earlier fit, which may be of other features
+        rows, shape = self._rows(X)
+        rows, labels = validate_data(self, rows, y, ensure_min_samples=2)
+        check_classification_targets(labels)
+        augmented = shape is not None
+        self.image_shape_ = _image_shape(shape, self.n_features_in_)
+        images = self._images(rows)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        common: dict[str, Any] = {
+            "preset": self.preset,
+            "image_layout": "NCHW",
+            "threads": self.threads,
+            "progress": bool(self.verbose),
+        }
+        genotype = self.genotype
+        if genotype is None:
+            options = self._options(SearchConfig, "search_", augmented)
+            config = SearchConfig.make(self.preset, options)
+            share = min(config.train_fraction, 1 - config.train_fraction)
+            count = min(len(images), config.max_images or len(images))
+            # Each class may have one image less than its share in the smaller part.
+            options.setdefault(
+                "batch_size",
+                _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
+            )
+            result = search(images, labels, seed=seeds[0], **common, **options)
+            if result.interrupted:
+                raise KeyboardInterrupt
+            genotype = result.genotype
+        options = self._options(TrainConfig, "", augmented)
+        batch_size = TrainConfig.make(self.preset, options).batch_size
+        options.setdefault("batch_size", _at_most(batch_size, len(images)))
+        model = train(genotype, images, labels, seed=seeds[1], **common, **options)
+        if model.interrupted:
+            raise KeyboardInterrupt
+        self._keep(model)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most likely label of each row or image."""
+        images = self._checked(X)
+        return self.model_.predict(images)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities (N, classes), in the order of ``classes_``."""
+        images = self._checked(X)
+        return self.model_.predict_proba(images)
+
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write classifier.json into ``folder``, beside the two files of `Model.save`.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a model already and ``overwrite`` is not set.
+        ValueError
+            If a label, or a parameter such as a RandomState, is of a kind that JSON cannot hold.
+        """
+        check_is_fitted(self, "model_")
+        description = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "parameters": {k: _plain(k, v) for k, v in self.get_params(deep=False).items()},
+            "image_shape": self.image_shape_,
+            "features": self.n_features_in_,
+            "feature_names": getattr(self, "feature_names_in_", np.array([])).tolist(),
+        }
+        text = json.dumps(description, indent=2)
+        self.model_.save(Path(folder), overwrite=overwrite)
+        (Path(folder) / _FILE).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls: type[Self], folder: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If one of the three files is missing.
+        ValueError
+            If a file is damaged or does not fit the others; names the file.
+        """
+        path = Path(folder) / _FILE
+        with described(path, _FORMAT, _VERSION) as d:
+            parameters: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in dict(d["parameters"]).items()
+            }
+            if parameters["genotype"] is not None:
+                parameters["genotype"] = Genotype.parse(parameters["genotype"])
+            self = cls(**parameters)
+            self.n_features_in_, self.image_shape_ = d["features"], _sizes(d["image_shape"])
+            if d["feature_names"]:
+                self.feature_names_in_ = np.array(d["feature_names"], dtype=object)
+        model = Model.load(Path(folder), threads=self.threads)
+        if (model.network.in_channels, *model.image_size) != _at_least(self.image_shape_):
+            raise ValueError(f"{path} does not fit the model: image_shape {self.image_shape_}")
+        self._keep(model)
+        return self
+
+    def _keep(self, model: Model) -> None:
+        self.model_ = model
+        self.genotype_ = model.genotype
+        self.classes_ = model.labels.decode(range(len(model.labels)))
+
+    def _options(self, config: type[Config], prefix: str, augmented: bool) -> dict[str, Any]:
+        """The options that were given, and no augmentation of what may be no images."""
+        names = [option.name for option in config.options() if option.name != "seed"]
+        given = {name: getattr(self, prefix + name) for name in names}
+        options = {name: value for name, value in given.items() if value is not None}
+        return options if augmented else {**_NO_AUGMENTATION, **options}
+
+    def _rows(self, X: ArrayLike) -> tuple[Any, Sequence[int] | None]:
+        """``X``, images as rows of pixels, and the shape of the pixels of a row, if known."""
+        if getattr(X, "ndim", 2) <= 2:
+            return X, self.image_shape
+        images = as_images(X, image_layout=self.image_layout)
+        return images.reshape(len(images), -1), images.shape[1:]
+
+    def _checked(self, X: ArrayLike) -> NDArray[Any]:
+        check_is_fitted(self, "model_")
+        rows, _ = self._rows(X)
+        return self._images(validate_data(self, rows, reset=False))
+
+    def _images(self, rows: NDArray[Any]) -> NDArray[Any]:
+        shape = self.image_shape_
+        rows = np.pad(rows, ((0, 0), (0, math.prod(shape) - rows.shape[1])))
+        filled = zip(_at_least(shape), shape, strict=True)
+        return np.pad(rows.reshape(-1, *shape), ((0, 0), *((0, n - m) for n, m in filled)))
+
+
+def _image_shape(shape: Sequence[int] | None, features: int) -> tuple[int, int, int]:
+    """(C, H, W) for rows of so many features."""
+    if shape is None:
+        side = max(MIN_SIZE, math.isqrt(features - 1) + 1)
+        return 1, side, side
+    sizes = _sizes(shape)
+    if math.prod(sizes) != features:
+        raise ValueError(f"`image_shape` (={shape!r}) does not hold the {features} features of `X`")
+    return sizes
+
+
+def _sizes(shape: object) -> tuple[int, int, int]:
+    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
+    if len(sizes) not in (2, 3):
+        raise ValueError(f"`image_shape` (={shape!r}) must be (H, W) or (C, H, W)")
+    channels, height, width = (integer("image_shape", n, 1) for n in (1, *sizes)[-3:])
+    return channels, height, width
+
+
+def _at_least(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape of the images that hold those of ``shape``."""
+    channels, height, width = shape
+    return channels, max(MIN_SIZE, height), max(MIN_SIZE, width)
+
+
+def _at_most(batch_size: int, images: int) -> int:
+    return max(2, min(batch_size, images))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A parameter as JSON can hold it."""
+    if isinstance(value, Genotype):
+        return str(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(name, v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(f"`{name}` (={value!r}) cannot be saved: JSON has nothing of its kind")

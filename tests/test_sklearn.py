@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""`DartsClassifier`: scikit-learn's own checks and tools, rows as images, saving, copies."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import pydarts
+from pydarts.config import SearchConfig, TrainConfig
+from pydarts.sklearn import DartsClassifier
+
+Array = NDArray[Any]
+SMALL: dict[str, Any] = {
+    "threads": 1,
+    "random_state": 0,
+    "search_channels": 2,
+    "search_cells": 2,
+    "search_epochs": 1,
+    "channels": 2,
+    "cells": 2,
+    "epochs": 2,
+}
+
+
+def small(**options: Any) -> DartsClassifier:
+    """Return a classifier that is quick rather than good."""
+    return DartsClassifier(**{**SMALL, **options})
+
+
+def halves(shape: tuple[int, ...], count: int = 24, seed: int = 0) -> tuple[Array, Array]:
+    """Return noise of that shape a sample whose first half is brighter in one class of two."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(count) % 2
+    X = rng.normal(size=(count, int(np.prod(shape))))
+    X[y == 1, : X.shape[1] // 2] += 2
+    return X.reshape(count, *shape), np.array(["dark", "light"])[y]
+
+
+@parametrize_with_checks([DartsClassifier(threads=1)])
+def test_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+def test_parameters_are_those_of_the_configurations() -> None:
+    own = ["preset", "genotype", "image_shape", "image_layout", "random_state", "threads"]
+    for config, prefix in ((SearchConfig, "search_"), (TrainConfig, "")):
+        own += [prefix + option.name for option in config.options() if option.name != "seed"]
+    assert sorted([*own, "verbose"]) == sorted(inspect.signature(DartsClassifier).parameters)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> DartsClassifier:
+    return small().fit(*halves((12,)))
+
+
+def test_attributes(fitted: DartsClassifier) -> None:
+    X, y = halves((12,))
+    assert fitted.classes_.tolist() == ["dark", "light"]
+    assert fitted.n_features_in_ == 12
+    assert fitted.genotype_ == fitted.model_.genotype
+    assert fitted.model_.network.num_weights < 10_000  # the options reach the training
+    probabilities = fitted.predict_proba(X)
+    assert probabilities.shape == (24, 2)
+    assert (fitted.classes_[probabilities.argmax(axis=1)] == fitted.predict(X)).all()
+    assert fitted.score(X, y) == (fitted.predict(X) == y).mean()
+
+
+def test_random_state(fitted: DartsClassifier) -> None:
+    X, y = halves((12,))
+    expected = fitted.predict_proba(X)
+    assert np.array_equal(clone(fitted).fit(X, y).predict_proba(X), expected)
+    assert not np.array_equal(small(random_state=1).fit(X, y).predict_proba(X), expected)
+
+
+def test_options_reach_search_and_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = {}
+    for name in ("search", "train"):
+
+        def called(*args: Any, name: str = name, **options: Any) -> Any:
+            calls[name] = options
+            return getattr(pydarts, name)(*args, **options)
+
+        monkeypatch.setattr(f"pydarts.sklearn.{name}", called)
+    X, y = halves((6, 6))
+    small(search_order=1, lr=0.07, preset="standard", verbose=False).fit(X, y)
+    assert calls["search"]["order"] == 1
+    assert calls["search"]["epochs"] == 1
+    assert "order" not in calls["train"]
+    assert calls["train"]["lr"] == 0.07
+    for options in calls.values():
+        assert options["preset"] == "standard"
+        assert options["threads"] == 1
+        assert options["progress"] is False
+        assert not {"flip", "crop_padding"} & options.keys()  # of images: the preset's
+    small(flip=True).fit(X.reshape(24, -1), y)
+    assert calls["search"]["flip"] is False
+    assert calls["train"]["flip"] is True  # asked for
+    assert calls["train"]["crop_padding"] == 0
+
+
+def test_given_genotype_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pydarts.sklearn.search", None)
+    classifier = small(genotype=pydarts.DARTS_V2).fit(*halves((12,)))
+    assert classifier.genotype_ == pydarts.DARTS_V2
+
+
+@pytest.mark.parametrize(
+    ("shape", "row"), [((6, 5), (1, 6, 5)), ((3, 6, 5), (3, 6, 5)), ((6, 5, 3), (3, 6, 5))]
+)
+def test_rows_of_pixels_are_images(shape: tuple[int, ...], row: tuple[int, ...]) -> None:
+    X, y = halves(shape)
+    images = small().fit(X, y)
+    assert images.image_shape_ == row
+    assert images.n_features_in_ == np.prod(row)
+    rows = (np.moveaxis(X, -1, 1) if shape[-1] == 3 else X).reshape(24, -1)
+    flat = small(image_shape=row).fit(rows, y)
+    assert np.array_equal(flat.predict_proba(rows), images.predict_proba(X))
+    # The other form will do as well, once it is known which image a row is.
+    assert np.array_equal(flat.predict_proba(X), images.predict_proba(rows))
+
+
+@pytest.mark.parametrize(
+    ("features", "shape", "expected"),
+    [
+        (12, None, (1, 4, 4)),
+        (16, None, (1, 4, 4)),
+        (17, None, (1, 5, 5)),
+        (1, None, (1, 4, 4)),
+        (6, (2, 3), (1, 2, 3)),
+        (10, [2, 1, 5], (2, 1, 5)),
+    ],
+)
+def test_rows_become_images(features: int, shape: Any, expected: tuple[int, int, int]) -> None:
+    X, y = halves((features,))
+    classifier = small(image_shape=shape, genotype=pydarts.DARTS_V2).fit(X, y)
+    assert classifier.image_shape_ == expected
+    images = classifier._images(X)
+    channels, height, width = expected
+    assert images.shape[1:] == (channels, max(4, height), max(4, width))
+    kept = images[:, :, :height, :width].reshape(24, -1)
+    assert np.array_equal(kept[:, :features], X)
+    assert np.count_nonzero(images) == np.count_nonzero(X)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), 12, (12,), (1, 1, 3, 4), "ab"])
+def test_unusable_image_shape(shape: Any) -> None:
+    with pytest.raises(ValueError, match=r"`image_shape` \(="):
+        small(image_shape=shape).fit(*halves((12,)))
+
+
+@pytest.mark.parametrize(("shape", "error"), [((-3, -4), ValueError), ((2.0, 6), TypeError)])
+def test_sizes_that_are_none(shape: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"`image_shape` \(="):
+        small(image_shape=shape).fit(*halves((12,)))
+
+
+def test_tools_of_scikit_learn() -> None:
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:120], y[:120] % 3
+    pipeline = make_pipeline(StandardScaler(), small(image_shape=(8, 8), epochs=20))
+    scores = cross_val_score(pipeline, X, y, cv=2, error_score="raise")
+    assert scores.shape == (2,)
+    grid = GridSearchCV(pipeline, {"dartsclassifier__lr": [1e-6, 0.1]}, cv=2, error_score="raise")
+    grid.fit(X, y)
+    assert grid.best_params_ == {"dartsclassifier__lr": 0.1}
+    assert grid.predict(X).shape == y.shape
+
+
+def test_default_learns_digits() -> None:
+    X, y = load_digits(return_X_y=True)
+    classifier = DartsClassifier(
+        image_shape=(8, 8), threads=1, random_state=0, search_epochs=2, epochs=8
+    )
+    assert classifier.fit(X[:600], y[:600]).score(X[1200:], y[1200:]) > 0.9
+
+
+def test_saved_and_loaded(fitted: DartsClassifier, tmp_path: Path) -> None:
+    X, _ = halves((12,))
+    fitted.save(tmp_path / "a")
+    loaded = DartsClassifier.load(tmp_path / "a")
+    assert np.array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    assert np.array_equal(loaded.predict(X), fitted.predict(X))
+    assert loaded.get_params() == fitted.get_params()
+    for name in ("classes_", "genotype_", "image_shape_", "n_features_in_"):
+        assert np.array_equal(getattr(loaded, name), getattr(fitted, name))
+    assert pydarts.Model.load(tmp_path / "a").classes == ("dark", "light")
+    with pytest.raises(FileExistsError):
+        fitted.save(tmp_path / "a")
+    fitted.save(tmp_path / "a", overwrite=True)
+
+
+def test_saved_parameters_of_every_kind(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = halves((12,))
+    frame = pandas.DataFrame(X, columns=[f"pixel {i}" for i in range(12)])
+    classifier = small(
+        genotype=pydarts.DARTS_V1,
+        image_shape=(3, 4),
+        epochs=np.int64(1),
+        lr=np.float32(0.5),
+        search_alpha_betas=(0.5, 0.9),
+    ).fit(frame, y)
+    classifier.save(tmp_path)
+    loaded = DartsClassifier.load(tmp_path)
+    assert loaded.get_params() == classifier.get_params()
+    assert np.array_equal(loaded.predict_proba(frame), classifier.predict_proba(frame))
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.predict(frame.rename(columns={"pixel 3": "other"}))
+
+
+def test_what_cannot_be_saved(tmp_path: Path) -> None:
+    with pytest.raises(NotFittedError):
+        small().save(tmp_path)
+    classifier = small(random_state=np.random.RandomState(0), genotype=pydarts.DARTS_V2)
+    classifier.fit(*halves((12,)))
+    with pytest.raises(ValueError, match=r"`random_state` \(=RandomState"):
+        classifier.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "pydarts-model"},
+        {"version": 2},
+        {"image_shape": [1, 5, 5]},
+        {"image_shape": 4},
+        {"parameters": {"genotype": None, "colour": 1}},
+        {"parameters": {"genotype": "__import__('os')"}},
+        {"parameters": None},
+    ],
+)
+def test_damaged_description(
+    fitted: DartsClassifier, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    fitted.save(tmp_path)
+    path = tmp_path / "classifier.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ValueError, match=r"classifier\.json (cannot be read|does not fit)"):
+        DartsClassifier.load(tmp_path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"classifier\.json"):
+        DartsClassifier.load(tmp_path)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))])
+def test_copies(fitted: DartsClassifier, duplicate: Callable[[Any], Any]) -> None:
+    X, _ = halves((12,))
+    expected = fitted.predict_proba(X)
+    other = duplicate(fitted)
+    assert np.array_equal(other.predict_proba(X), expected)
+    state = {k: np.zeros_like(v) for k, v in other.model_.network.state_dict().items()}
+    other.model_.network.load_state_dict(state)
+    assert np.array_equal(fitted.predict_proba(X), expected)  # nothing is shared
+
+
+@pytest.mark.parametrize("stage", ["search", "train"])
+def test_interrupt_fits_nothing(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = SimpleNamespace(interrupted=True, genotype=pydarts.DARTS_V2)
+    classifier = small(genotype=pydarts.DARTS_V2).fit(*halves((20,)))
+    classifier.set_params(genotype=None)
+    monkeypatch.setattr(f"pydarts.sklearn.{stage}", lambda *args, **options: stopped)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*halves((12,)))
+    with pytest.raises(NotFittedError):
+        classifier.predict(halves((12,))[0])
+
+
+def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "pydarts.sklearn")
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    with pytest.raises(ImportError, match=r"pip install 'pydarts-nas\[sklearn\]'"):
+        importlib.import_module("pydarts.sklearn")
