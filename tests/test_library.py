@@ -51,7 +51,9 @@ def test_the_test_programs_pass(cmakedir: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("pkg-config"), reason="pkg-config is missing")
-def test_pkg_config_finds_it(cmakedir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pkg_config_finds_it(
+    cmakedir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (found,) = cmakedir.parents[2].glob("lib*/**/pydarts.pc")
     monkeypatch.setenv("PKG_CONFIG_PATH", str(found.parent))
     assert run("pkg-config", "--modversion", "pydarts").strip() == pydarts.__version__
