@@ -181,11 +181,12 @@ def test_changes_are_told() -> None:
     new = [("skip_connect", 0), *before.normal[1:]]
     after = Genotype(new, before.normal_concat, before.reduce, before.reduce_concat)
     result.alpha_history, result.alphas = None, None
-    result.genotype, result.history[1]["genotype"] = after, str(after)
+    result.history[1]["genotype"], result.genotype = str(after), before
     old, source = before.normal[0]
     name = ("c_k−2", "c_k−1")[source]
     assert Page(page(Record.of(result))).texts["li"] == [
-        f"epoch 2: normal cell − {old} ({name} → 0), + skip_connect (c_k−2 → 0)"
+        f"epoch 2: normal cell − {old} ({name} → 0), + skip_connect (c_k−2 → 0)",
+        f"the result: normal cell − skip_connect (c_k−2 → 0), + {old} ({name} → 0)",
     ]
 
 
@@ -220,6 +221,7 @@ def test_missing_numbers_are_left_out() -> None:
     nothing = [{"valid_loss": value} for value in (math.nan, math.inf, None)]
     for entry, values in zip(result.history, [*nothing, {}], strict=True):
         entry |= values | {"eigenvalue": None, "train_accuracy": None, "valid_accuracy": 1e300}
+        entry |= {"lr": 10**400, "seconds": math.nan, "alpha_gradient_norm": 10**400}
     found = Page(page(Record.of(result)))
     titles = [text for text in found.texts["title"] if text in ("Loss", "Accuracy")]
     assert titles == ["Loss"]
