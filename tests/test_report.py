@@ -436,6 +436,7 @@ class TestFolder:
             ("summary.json", b"{"),
             ("config.json", b"[]"),
             ("history.csv", b"epoch,genotype\n1,import os\n"),
+            ("history.csv", b"epoch\n1,2\n"),
             ("alphas.npz", b"PK"),
             ("alpha_history.npz", b""),
             ("compare.json", b'{"cells": 3}'),
@@ -463,6 +464,10 @@ class TestFolder:
             wrong = {name: a[:-1] for name, a in alphas.items()}
         np.savez(tmp_path / "alphas.npz", **wrong)
         with pytest.raises(ValueError, match="do not fit a cell"):
+            Record.read(tmp_path)
+        with np.load(folder / "alpha_history.npz") as course:
+            np.savez(tmp_path / "alpha_history.npz", **{name: a[1:] for name, a in course.items()})
+        with pytest.raises(ValueError, match="history of 2 epochs"):
             Record.read(tmp_path)
 
     def test_what_is_no_search(self, tmp_path: Path) -> None:
