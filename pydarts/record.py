@@ -61,7 +61,7 @@ _CURVES: Final = (
         False,
     ),
     ("Norm of the alphas' gradient", {"alpha_gradient_norm": "norm"}, False),
-    ("Skip connections in the normal cell", {"skips": "skips"}, False),
+    ("Skip connections", {"skips": "skips"}, False),
 )
 
 

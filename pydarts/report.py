@@ -339,7 +339,7 @@ def _comparison(record: Record) -> Iterator[str]:
         return
     measure, better = str(found.get("measure", "score")), found.get("better")
     if found.get("verdict"):
-        yield f"<p><strong>{escape(str(found['verdict']))}</strong></p>"
+        yield f"<p>{escape(str(found['verdict']))}</p>"
     title = measure.capitalize() + (f", {better} is better" if better else "")
     cells = found["cells"]
     rows = [

@@ -261,7 +261,7 @@ def test_the_comparison() -> None:
     }
     found = Page(page(replace(Record.of(searched()), comparison=comparison)))
     assert "Comparison" in found.texts["h2"]
-    assert "The found cell is not better." in found.texts["strong"]
+    assert "The found cell is not better." in found.texts["p"]
     assert "found: mean 85 % of 2. random 1: mean 85 % of 1." in found.texts["desc"]
     assert {"seed 3", "seed 4"} <= set(found.texts["th"])
     assert {"1,234", "90.00%", "80.00%", "85.00%", "–"} <= set(found.texts["td"])
