@@ -41,7 +41,7 @@ CHART_STYLE: Final = """\
 .pydarts-chart .now{stroke:var(--muted);stroke-width:1;visibility:var(--shown,hidden)}
 .pydarts-chart .line{fill:none;stroke:var(--light);stroke-width:1.8;stroke-linejoin:round}
 .pydarts-chart .dot{fill:var(--light)}
-.pydarts-chart .mean{stroke:var(--light);stroke-width:2.5;stroke-dasharray:none}
+.pydarts-chart .mean{stroke:var(--light);stroke-width:2.5}
 .pydarts-chart .hit{fill:none;pointer-events:all}
 @media (prefers-color-scheme:dark){
 .pydarts-chart{--ink:#e8ebf0;--muted:#a3abb8;--grid:#343a45}

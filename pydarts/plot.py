@@ -25,8 +25,8 @@ def plot(record: Record) -> Figure:
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'pydarts-nas[plot]'") from error
     drawn = list(curves(record.history))
-    weighted = any(frame.weights for frame in record.frames)
-    groups = list(GROUPS[type(record.genotype)]) if weighted else []
+    weighted = [frame for frame in record.frames if frame.weights]
+    groups = list(GROUPS[type(record.genotype)]) if len(weighted) > 1 else []
     if not drawn and not groups:
         raise ValueError("there is nothing to plot: no epoch was finished")
     edges = [len(cell_edges(record.genotype, group)) for group in groups]
@@ -63,8 +63,7 @@ def _edges(part: Any, record: Record, group: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     names, weights = operations(record.genotype), record.weights(group)
-    last = record.first + len(record.frames) - 1
-    epochs = range(last - len(weights) + 1, last + 1)
+    epochs = range(record.first, record.first + len(weights))
     edges = cell_edges(record.genotype, group)
     margin = 0.05 * np.ptp(weights) + 1e-6
     for edge, axes in enumerate(_grid(part, len(edges), _EDGES)):

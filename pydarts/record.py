@@ -29,13 +29,12 @@ GROUPS: Final[Mapping[type[Any], Mapping[str, str]]] = {
     RecurrentGenotype: {"recurrent": "Recurrent cell"},
 }
 
-
 _START: Final = "the start"
 _END: Final = "the result"
 
 
 class Frame(NamedTuple):
-    """The search at one moment: the start, the end of an epoch, or where it was cut short."""
+    """The search at one moment: the start, the end of an epoch, or what was found after it."""
 
     name: str
     genotype: Cell
@@ -62,7 +61,7 @@ _CURVES: Final = (
         False,
     ),
     ("Norm of the alphas' gradient", {"alpha_gradient_norm": "norm"}, False),
-    ("Skip connections in the normal cell", {"skips": "skips"}, False),
+    ("Skip connections", {"skips": "skips"}, False),
 )
 
 
@@ -215,14 +214,16 @@ def _frames(
     """The start, where its alphas were kept; the epochs; the end, where it is none of these."""
     frames = [Frame(f"epoch {k}", cell, None) for k, cell in enumerate(cells, 1)]
     if alpha_history:
+        for name, course in alpha_history.items():
+            if course.ndim != 3 or len(course) != len(cells) + 1:
+                raise ValueError(
+                    f"the alphas {name!r} of shape {course.shape} do not fit a history of"
+                    f" {len(cells)} epochs and the start"
+                )
         moments = [
-            dict(zip(alpha_history, values, strict=True))
-            for values in zip(*alpha_history.values(), strict=True)
+            {name: course[k] for name, course in alpha_history.items()}
+            for k in range(len(cells) + 1)
         ]
-        if len(moments) != len(cells) + 1:
-            raise ValueError(
-                f"alphas of {len(moments)} moments do not fit a history of {len(cells)} epochs"
-            )
         frames.insert(0, Frame(_START, type(final).derive(moments[0]), None))
         frames = [
             frame._replace(weights=_mixing_weights(final, moment))

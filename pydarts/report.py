@@ -43,6 +43,7 @@ def page(record: Record) -> str:
     styles = [files("pydarts").joinpath("report.css").read_text("utf-8"), CHART_STYLE, style()]
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{checksum}'"
+    title = escape(_title(record))
     played = len(record.frames) > 1
     parts = [
         "<!DOCTYPE html>",
@@ -51,14 +52,14 @@ def page(record: Record) -> str:
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        f"<title>{escape(_title(record))}</title>",
+        f"<title>{title}</title>",
         "<style>",
         *styles,
         "</style>",
         "</head>",
         "<body>",
         "<main>",
-        f"<h1>{escape(_title(record))}</h1>",
+        f"<h1>{title}</h1>",
         _facts(record),
         *([_player(record)] if played else []),
         *_section("Cells", _cells(record)),
@@ -184,8 +185,9 @@ def _cells(record: Record) -> Iterator[str]:
         yield f"<details><summary>When the cells changed ({len(changes)} epochs)</summary><ul>"
         yield from (f"<li>{escape(change)}</li>" for change in changes)
         yield "</ul></details>"
-    yield "<p>As the literature writes it, which <code>pydarts train</code> and"
-    yield " <code>Genotype.parse</code> read:</p>"
+    recurrent = isinstance(record.genotype, RecurrentGenotype)
+    command = "train-text" if recurrent else "train"
+    yield f"<p>As the literature writes it, which <code>pydarts {command}</code> takes:</p>"
     yield f"<pre>{escape(str(record.genotype))}</pre>"
 
 
@@ -337,7 +339,7 @@ def _comparison(record: Record) -> Iterator[str]:
         return
     measure, better = str(found.get("measure", "score")), found.get("better")
     if found.get("verdict"):
-        yield f"<p><strong>{escape(str(found['verdict']))}</strong></p>"
+        yield f"<p>{escape(str(found['verdict']))}</p>"
     title = measure.capitalize() + (f", {better} is better" if better else "")
     cells = found["cells"]
     rows = [

@@ -172,7 +172,10 @@ def write_history(path: Path, history: History) -> None:
 def read_history(path: Path) -> History:
     """What `write_history` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
-        return [{k: _value(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    if any(None in row for row in rows):
+        raise ValueError("a row has more values than there are columns")
+    return [{k: _value(v) for k, v in row.items()} for row in rows]
 
 
 def _value(text: str) -> Any:

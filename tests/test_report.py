@@ -181,11 +181,12 @@ def test_changes_are_told() -> None:
     new = [("skip_connect", 0), *before.normal[1:]]
     after = Genotype(new, before.normal_concat, before.reduce, before.reduce_concat)
     result.alpha_history, result.alphas = None, None
-    result.genotype, result.history[1]["genotype"] = after, str(after)
+    result.history[1]["genotype"], result.genotype = str(after), before
     old, source = before.normal[0]
     name = ("c_k−2", "c_k−1")[source]
     assert Page(page(Record.of(result))).texts["li"] == [
-        f"epoch 2: normal cell − {old} ({name} → 0), + skip_connect (c_k−2 → 0)"
+        f"epoch 2: normal cell − {old} ({name} → 0), + skip_connect (c_k−2 → 0)",
+        f"the result: normal cell − skip_connect (c_k−2 → 0), + {old} ({name} → 0)",
     ]
 
 
@@ -220,6 +221,7 @@ def test_missing_numbers_are_left_out() -> None:
     nothing = [{"valid_loss": value} for value in (math.nan, math.inf, None)]
     for entry, values in zip(result.history, [*nothing, {}], strict=True):
         entry |= values | {"eigenvalue": None, "train_accuracy": None, "valid_accuracy": 1e300}
+        entry |= {"lr": 10**400, "seconds": math.nan, "alpha_gradient_norm": 10**400}
     found = Page(page(Record.of(result)))
     titles = [text for text in found.texts["title"] if text in ("Loss", "Accuracy")]
     assert titles == ["Loss"]
@@ -259,7 +261,7 @@ def test_the_comparison() -> None:
     }
     found = Page(page(replace(Record.of(searched()), comparison=comparison)))
     assert "Comparison" in found.texts["h2"]
-    assert "The found cell is not better." in found.texts["strong"]
+    assert "The found cell is not better." in found.texts["p"]
     assert "found: mean 85 % of 2. random 1: mean 85 % of 1." in found.texts["desc"]
     assert {"seed 3", "seed 4"} <= set(found.texts["th"])
     assert {"1,234", "90.00%", "80.00%", "85.00%", "–"} <= set(found.texts["td"])
@@ -434,6 +436,7 @@ class TestFolder:
             ("summary.json", b"{"),
             ("config.json", b"[]"),
             ("history.csv", b"epoch,genotype\n1,import os\n"),
+            ("history.csv", b"epoch\n1,2\n"),
             ("alphas.npz", b"PK"),
             ("alpha_history.npz", b""),
             ("compare.json", b'{"cells": 3}'),
@@ -461,6 +464,10 @@ class TestFolder:
             wrong = {name: a[:-1] for name, a in alphas.items()}
         np.savez(tmp_path / "alphas.npz", **wrong)
         with pytest.raises(ValueError, match="do not fit a cell"):
+            Record.read(tmp_path)
+        with np.load(folder / "alpha_history.npz") as course:
+            np.savez(tmp_path / "alpha_history.npz", **{name: a[1:] for name, a in course.items()})
+        with pytest.raises(ValueError, match="history of 2 epochs"):
             Record.read(tmp_path)
 
     def test_what_is_no_search(self, tmp_path: Path) -> None:
