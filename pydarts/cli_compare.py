@@ -14,7 +14,7 @@ from typing import Any
 
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun
-from pydarts.compare import compare, compare_text
+from pydarts.compare import OtherComparison, compare, compare_text
 from pydarts.comparison import MOST
 from pydarts.config import TextTrainConfig, TrainConfig
 from pydarts.console import DONE, INTERRUPTED, log, named_as_options, say, split
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--progress",
         action=argparse.BooleanOptionalAction,
         help="show a bar on standard error, or nothing at all (default: a bar in a terminal, else"
-        " a line a training)",
+        " a line an epoch)",
     )
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
 
@@ -100,7 +100,8 @@ def compare_cells(args: argparse.Namespace) -> int:
         options, source = _options(args, folder, recurrent)
     data: Any = (TextRun if recurrent else ImageRun).load(args)
     cells = 1 + args.random + args.published
-    say(f"Training {cells} cells with each of {args.seeds} seeds, {source}.")
+    seeds = "1 seed" if args.seeds == 1 else f"{args.seeds} seeds each"
+    say(f"Training {cells} cells with {seeds}, {source}.")
     log.info("comparing")
     common: dict[str, Any] = {
         "seeds": range(args.seeds),
@@ -113,11 +114,14 @@ def compare_cells(args: argparse.Namespace) -> int:
         **options,
     }
     with named_as_options():
-        if isinstance(genotype, RecurrentGenotype):
-            comparison = compare_text(genotype, data, **common)
-        else:
-            test = {"X_test": data.X_test, "y_test": data.y_test, **ImageRun.data_options(args)}
-            comparison = compare(genotype, data.X_train, data.y_train, **test, **common)
+        try:
+            if isinstance(genotype, RecurrentGenotype):
+                comparison = compare_text(genotype, data, **common)
+            else:
+                test = {"X_test": data.X_test, "y_test": data.y_test, **ImageRun.data_options(args)}
+                comparison = compare(genotype, data.X_train, data.y_train, **test, **common)
+        except OtherComparison as error:
+            raise ValueError(f"{error.reason}: --force replaces it") from error
     *table, verdict = repr(comparison).split("\n")
     say("\n".join(["", *table, textwrap.fill(verdict, 79), ""]))
     if comparison.interrupted:

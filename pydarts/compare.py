@@ -40,6 +40,14 @@ _PUBLISHED: Mapping[type[Any], tuple[str, Genotype | RecurrentGenotype]] = {
 }
 
 
+class OtherComparison(ValueError):
+    """A file holds trainings that would be lost; ``reason`` says which."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"{reason}: `resume`='never' replaces it")
+        self.reason = reason
+
+
 def compare(
     genotypes: Genotypes,
     X: ArrayLike,
@@ -111,8 +119,17 @@ def compare(
     require_batch(len(images), config.batch_size, "`X`")
 
     def trial(genotype: Any, seed: int) -> Model:
-        own = {"seed": seed, "preset": preset, "threads": threads, "progress": False}
-        return train(genotype, images, codes, image_layout="NCHW", **own, **options)
+        return train(
+            genotype,
+            images,
+            codes,
+            seed=seed,
+            preset=preset,
+            image_layout="NCHW",
+            threads=threads,
+            progress=False,
+            **options,
+        )
 
     data = fingerprint(images, codes, x_test, codes_test)
     epochs = config.fit_epochs(len(images))
@@ -162,8 +179,9 @@ def compare_text(
     training_columns(corpus, config)  # raises where the text is too short
 
     def trial(genotype: Any, seed: int) -> LanguageModel:
-        own = {"seed": seed, "preset": preset, "threads": threads, "progress": False}
-        return train_text(genotype, corpus, **own, **options)
+        return train_text(
+            genotype, corpus, seed=seed, preset=preset, threads=threads, progress=False, **options
+        )
 
     data = fingerprint(corpus.train, corpus.valid, corpus.test)
     comparison = Comparison("perplexity", _checked(seeds), cells, _options(config), data)
@@ -249,7 +267,7 @@ def _run(
             for cell in cells:
                 if seed not in cell.scores:
                     bar.set_description(f"seed {seed}, {cell.name}")
-                    model, diverged = trained(lambda c=cell, s=seed: trial(c.genotype, s))
+                    model, diverged = trained(trial, cell.genotype, seed)
                     cell.num_weights, cell.scores[seed] = model.num_weights, score(model)
                     cell.diverged += [seed] * diverged
                     if path is not None:
@@ -265,8 +283,8 @@ def _run(
         comparison.save(path)
 
 
-def trained(run: Callable[[], _Trained]) -> tuple[_Trained, bool]:
-    """A model, and whether its training diverged: then it is as it was before.
+def trained(trial: Callable[..., _Trained], *arguments: Any) -> tuple[_Trained, bool]:
+    """The model of a trial, and whether its training diverged: then it is as it was before.
 
     Raises
     ------
@@ -274,7 +292,7 @@ def trained(run: Callable[[], _Trained]) -> tuple[_Trained, bool]:
         If the training was interrupted.
     """
     try:
-        model, diverged = run(), False
+        model, diverged = trial(*arguments), False
     except Diverged as error:
         model, diverged = error.result, True
     if model.interrupted:
@@ -287,9 +305,7 @@ def _take_over(comparison: Comparison, path: Path) -> None:
     earlier, identity = read_comparison(path)
     differs = difference(identity, comparison.identity)
     if differs:
-        raise ValueError(
-            f"{path} is of another comparison ({differs}): `resume`='never' replaces it"
-        )
+        raise OtherComparison(f"{path} is of another comparison ({differs})")
     known = {str(cell.genotype): cell for cell in earlier.cells if cell.scores}
     for cell in comparison.cells:
         if str(cell.genotype) in known:
@@ -303,7 +319,6 @@ def _take_over(comparison: Comparison, path: Path) -> None:
         if not any(text == str(own.genotype) for own in comparison.cells)
     ]
     if lost:
-        raise ValueError(
-            f"{path} has trainings that this comparison has not ({', '.join(lost)}):"
-            " `resume`='never' replaces it"
+        raise OtherComparison(
+            f"{path} has trainings that this comparison has not ({', '.join(lost)})"
         )

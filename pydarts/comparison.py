@@ -125,7 +125,9 @@ class Comparison:
     @property
     def differences(self) -> NDArray[np.float64]:
         """Mean of the found cells less mean of the random ones, for each complete seed."""
-        return self._scores("found").mean(axis=0) - self._scores("random").mean(axis=0)
+        found, others = (self._scores(kind).mean(axis=0) for kind in ("found", "random"))
+        differences: NDArray[np.float64] = found - others
+        return differences
 
     @property
     def mean_difference(self) -> float | None:
