@@ -9,6 +9,7 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
+from pydarts.budget import Estimate
 from pydarts.callbacks import (
     Callback,
     EarlyStopping,
@@ -19,6 +20,7 @@ from pydarts.callbacks import (
 from pydarts.compare import compare, compare_text
 from pydarts.comparison import Comparison
 from pydarts.course import Diverged
+from pydarts.estimate import estimate, estimate_text
 from pydarts.genotype import (
     DARTS_V1,
     DARTS_V2,
@@ -49,6 +51,7 @@ __all__ = [
     "Diverged",
     "EarlyStopping",
     "EigenvalueStopping",
+    "Estimate",
     "Genotype",
     "LanguageModel",
     "MixedOperation",
@@ -68,6 +71,8 @@ __all__ = [
     "bilevel",
     "compare",
     "compare_text",
+    "estimate",
+    "estimate_text",
     "load_corpus",
     "random_search",
     "search",

@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = _parser().parse_known_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     if len(unknown) == 1 and not unknown[0].startswith("-") and getattr(args, "data", "") is None:
         # Before Python 3.13 argparse takes an optional DATA only where no option precedes it.
         args.data, unknown = unknown[0], []
