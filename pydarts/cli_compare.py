@@ -15,7 +15,7 @@ from typing import Any
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun
 from pydarts.compare import OtherComparison, compare, compare_text
-from pydarts.comparison import MOST
+from pydarts.comparison import COMPARISON, MOST
 from pydarts.config import TextTrainConfig, TrainConfig
 from pydarts.console import DONE, INTERRUPTED, log, named_as_options, say, split
 from pydarts.engine import resolve_threads
@@ -24,7 +24,6 @@ from pydarts.language_model import LanguageModel
 from pydarts.model import Model
 from pydarts.text import BUILT_IN
 
-_FILE = "compare.json"
 _SEEDS = int(math.log2(MOST))
 
 
@@ -73,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--level", choices=("word", "char"), help="of texts (default: that of the search)"
     )
     parser.add_argument("--max-vocab", type=int, metavar="N", help="of texts, as for search-text")
-    parser.add_argument("--force", action="store_true", help=f"begin anew, and replace DIR/{_FILE}")
+    parser.add_argument(
+        "--force", action="store_true", help=f"begin anew, and replace DIR/{COMPARISON}"
+    )
     parser.add_argument(
         "--threads",
         type=int,
@@ -107,7 +108,7 @@ def compare_cells(args: argparse.Namespace) -> int:
         "seeds": range(args.seeds),
         "random_cells": args.random,
         "published": args.published,
-        "file": folder / _FILE,
+        "file": folder / COMPARISON,
         "resume": "never" if args.force else "auto",
         "threads": threads,
         "progress": sys.stderr.isatty() if args.progress is None else args.progress,
@@ -128,7 +129,7 @@ def compare_cells(args: argparse.Namespace) -> int:
         done = sum(len(cell.scores) for cell in comparison.cells)
         every = cells * args.seeds
         say(f"Interrupted after {done} of {every} trainings. The same command goes on.")
-    say(f"Saved in {folder / _FILE}")
+    say(f"Saved in {folder / COMPARISON}")
     return INTERRUPTED if comparison.interrupted else DONE
 
 

@@ -29,6 +29,9 @@ from pydarts.model_files import described
 
 _FORMAT, _VERSION = "pydarts-comparison", 1
 
+COMPARISON: Final = "compare.json"
+"""What it is called in the folder of a search."""
+
 LEVEL: Final = 0.05
 """The p-value up to which a difference counts as more than chance."""
 
