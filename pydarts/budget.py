@@ -121,8 +121,9 @@ def _check_time(control: Control, workload: Workload) -> None:
         return
     taken = float(control.time_budget or 0) - left
     option, amount = workload.amount
-    fewer = int(amount * max(left, 0.0) / epoch * 0.9)
-    hint = f"; about {option}={fewer} would fit" if fewer >= 1000 else ""
+    share = 0.9 * max(left, 0.0) / epoch
+    fits = share * workload.steps >= 2
+    hint = f"; about {option}={int(share * amount)} would fit" if fits else ""
     raise ValueError(
         f"{budget} for one epoch, which takes about {duration(epoch)} after {duration(taken)} of"
         f" preparation{hint}; all {workload.config.epochs} epochs take"

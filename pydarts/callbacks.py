@@ -159,8 +159,12 @@ class TensorBoard(Callback):
         self._open, self.log_dir = module.SummaryWriter, os.fspath(log_dir)
 
     def on_start(self, search: SearchCourse) -> None:
-        steps = search.steps_done
-        self._file = self._open(self.log_dir, purge_step=steps + 1 if steps else None)
+        done = search.steps_done
+        self._file = self._open(
+            self.log_dir,
+            purge_step=done + 1 if done else None,
+            filename_suffix=f".{done:09}",  # or a second file of the same second replaces the first
+        )
 
     def on_step(self, search: SearchCourse, info: StepInfo) -> None:
         for name in ("train_loss", "valid_loss", "gradient_norm", "alpha_gradient_norm"):
@@ -171,6 +175,7 @@ class TensorBoard(Callback):
             if isinstance(value, (int, float)) and name != "epoch":
                 self._file.add_scalar(f"epoch/{name}", value, search.steps_done)
         self._file.add_text("genotype", entry["genotype"], search.steps_done)
+        self._file.flush()
 
     def on_end(self, search: SearchCourse, result: Result) -> None:
         self._file.close()

@@ -385,9 +385,7 @@ class Course:
         identity, state, instruction_set = read_checkpoint(path)
         found = difference(identity, self._identity)
         if found:
-            raise CheckpointError(
-                f"{path} is of another run ({found}): to begin anew, remove it"
-            )
+            raise CheckpointError(f"{path} is of another run ({found}): to begin anew, remove it")
         self.restore(state["course"])
         for name, part in self._parts.items():
             part.restore(state[name])
