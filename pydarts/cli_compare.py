@@ -128,7 +128,8 @@ def compare_cells(args: argparse.Namespace) -> int:
     if comparison.interrupted:
         done = sum(len(cell.scores) for cell in comparison.cells)
         every = cells * args.seeds
-        say(f"Interrupted after {done} of {every} trainings. The same command goes on.")
+        again = "The same command without --force" if args.force else "The same command"
+        say(f"Interrupted after {done} of {every} trainings. {again} goes on.")
     say(f"Saved in {folder / COMPARISON}")
     return INTERRUPTED if comparison.interrupted else DONE
 
