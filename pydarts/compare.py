@@ -18,7 +18,7 @@ from pydarts.course import Diverged, progress_bar, tell
 from pydarts.datasets import hold_out
 from pydarts.engine import integer
 from pydarts.genotype import DARTS_V2, RECURRENT_DARTS_V2, Genotype, RecurrentGenotype
-from pydarts.images import as_images
+from pydarts.images import as_images, check_consistent
 from pydarts.language_model import LanguageModel
 from pydarts.model import Model
 from pydarts.search import prepare, require_batch
@@ -114,8 +114,12 @@ def compare(
     else:
         try:
             x_test, codes_test = as_images(X_test, image_layout=image_layout), labels.encode(y_test)
+            check_consistent(x_test, codes_test)
         except ValueError as error:
             raise ValueError(f"`X_test`, `y_test`: {error}") from error
+        if x_test.shape[1] != images.shape[1]:
+            channels = f"{x_test.shape[1]} channel(s), those of `X` {images.shape[1]}"
+            raise ValueError(f"the images of `X_test` have {channels}")
     require_batch(len(images), config.batch_size, "`X`")
 
     def trial(genotype: Any, seed: int) -> Model:

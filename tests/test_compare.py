@@ -415,6 +415,14 @@ def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatc
             {"X_test": np.zeros((2, 8, 8)), "y_test": ["a", "c"]},
             "`X_test`, `y_test`: `y` holds the unknown label 'c'",
         ),
+        (
+            {"X_test": np.zeros((2, 8, 8)), "y_test": ["a"]},
+            "`X_test`, `y_test`: `X` holds 2 images but `y` holds 1 labels",
+        ),
+        (
+            {"X_test": np.zeros((1, 8, 8, 3)), "y_test": ["a"]},
+            "the images of `X_test` have 3 channel(s), those of `X` 1",
+        ),
         ({"batch_size": 100}, "`batch_size` (=100) is larger than"),
         ({"resume": "x"}, "`resume` (='x') must be 'auto' or 'never'"),
         ({"epoch": 1}, "unknown option `epoch`"),
