@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
-from pydarts.checkpoint import difference, fingerprint
+from pydarts.checkpoint import difference, fingerprint, remove_leftovers
 from pydarts.comparison import MOST, Comparison, Contender, read_comparison
 from pydarts.config import Config, TextTrainConfig, TrainConfig
 from pydarts.course import Diverged, progress_bar, tell
@@ -33,6 +33,9 @@ Genotypes = Genotype | Sequence[Genotype] | Mapping[str, Genotype]
 RecurrentGenotypes = (
     RecurrentGenotype | Sequence[RecurrentGenotype] | Mapping[str, RecurrentGenotype]
 )
+
+WORST = 1e6
+"""The perplexity that counts as no worse than any other."""
 
 _PUBLISHED: Mapping[type[Any], tuple[str, Genotype | RecurrentGenotype]] = {
     Genotype: ("DARTS_V2", DARTS_V2),
@@ -159,7 +162,8 @@ def compare_text(
     **options: Any,
 ) -> Comparison:
     """Train found recurrent cells and random ones alike, and tell whether the found ones are
-    better: `compare` for text. The score is the perplexity on the test text.
+    better: `compare` for text. The score is the perplexity on the test text, or a million where it
+    is more, or not a number, as can be of a training that diverged.
 
     Parameters
     ----------
@@ -189,7 +193,12 @@ def compare_text(
 
     data = fingerprint(corpus.train, corpus.valid, corpus.test)
     comparison = Comparison("perplexity", _checked(seeds), cells, _options(config), data)
-    _run(comparison, trial, lambda model: model.perplexity(corpus.test), file, resume, progress)
+
+    def score(model: LanguageModel) -> float:
+        perplexity = model.perplexity(corpus.test)
+        return min(perplexity, WORST) if math.isfinite(perplexity) else WORST
+
+    _run(comparison, trial, score, file, resume, progress)
     return comparison
 
 
@@ -262,8 +271,10 @@ def _run(
     if resume not in ("auto", "never"):
         raise ValueError(f"`resume` (={resume!r}) must be 'auto' or 'never'")
     path = None if file is None else Path(file)
-    if path is not None and resume == "auto" and path.exists():
-        _take_over(comparison, path)
+    if path is not None:
+        remove_leftovers(path)
+        if resume == "auto" and path.exists():
+            _take_over(comparison, path)
     seeds, cells = comparison.seeds, comparison.cells
     bar = progress_bar("compare", len(seeds) * len(cells), progress, "training")
     try:

@@ -49,8 +49,7 @@ def search_many(
 ) -> list[SearchResult]:
     """Run one search for each seed, several at a time.
 
-    A search depends much on its seed; only several tell what it is worth. Two searches of one
-    thread each take less time than one after the other with two threads each.
+    What a search finds depends on its seed; only several tell what it is worth.
 
     Parameters
     ----------

@@ -397,6 +397,24 @@ def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatc
     assert c.cells[0].scores[0] == caught.value.result.score(X_test, y_test)
 
 
+def test_a_perplexity_that_is_no_number_is_the_worst(tmp_path: Path) -> None:
+    corpus = load_corpus("the cat sat on the mat and the dog sat on the log. " * 20, level="char")
+    options: dict[str, Any] = {**TEXT, **QUIET, "lr": 1e30, "clip": 1e30}
+    assert math.isnan(_diverged(corpus, **options).perplexity(corpus.test))
+    c = compare_text(
+        RECURRENT_DARTS_V2, corpus, seeds=[0], random_cells=1, file=tmp_path / "c", **options
+    )
+    assert [cell.scores for cell in c.cells] == [{0: 1e6}, {0: 1e6}]
+    assert "1.0e+06" in repr(c)
+
+
+def _diverged(corpus: Any, **options: Any) -> pydarts.LanguageModel:
+    with pytest.raises(Diverged) as caught:
+        pydarts.train_text(RECURRENT_DARTS_V2, corpus, **options)
+    model: pydarts.LanguageModel = caught.value.result
+    return model
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
