@@ -14,8 +14,8 @@ from typing import Any
 
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun
-from pydarts.compare import compare, compare_text
-from pydarts.comparison import MOST
+from pydarts.compare import OtherComparison, compare, compare_text
+from pydarts.comparison import COMPARISON, MOST
 from pydarts.config import TextTrainConfig, TrainConfig
 from pydarts.console import DONE, INTERRUPTED, log, named_as_options, say, split
 from pydarts.engine import resolve_threads
@@ -24,7 +24,6 @@ from pydarts.language_model import LanguageModel
 from pydarts.model import Model
 from pydarts.text import BUILT_IN
 
-_FILE = "compare.json"
 _SEEDS = int(math.log2(MOST))
 
 
@@ -73,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--level", choices=("word", "char"), help="of texts (default: that of the search)"
     )
     parser.add_argument("--max-vocab", type=int, metavar="N", help="of texts, as for search-text")
-    parser.add_argument("--force", action="store_true", help=f"begin anew, and replace DIR/{_FILE}")
+    parser.add_argument(
+        "--force", action="store_true", help=f"begin anew, and replace DIR/{COMPARISON}"
+    )
     parser.add_argument(
         "--threads",
         type=int,
@@ -84,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--progress",
         action=argparse.BooleanOptionalAction,
         help="show a bar on standard error, or nothing at all (default: a bar in a terminal, else"
-        " a line a training)",
+        " a line an epoch)",
     )
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
 
@@ -100,31 +101,36 @@ def compare_cells(args: argparse.Namespace) -> int:
         options, source = _options(args, folder, recurrent)
     data: Any = (TextRun if recurrent else ImageRun).load(args)
     cells = 1 + args.random + args.published
-    say(f"Training {cells} cells with each of {args.seeds} seeds, {source}.")
+    seeds = "1 seed" if args.seeds == 1 else f"{args.seeds} seeds each"
+    say(f"Training {cells} cells with {seeds}, {source}.")
     log.info("comparing")
     common: dict[str, Any] = {
         "seeds": range(args.seeds),
         "random_cells": args.random,
         "published": args.published,
-        "file": folder / _FILE,
+        "file": folder / COMPARISON,
         "resume": "never" if args.force else "auto",
         "threads": threads,
         "progress": sys.stderr.isatty() if args.progress is None else args.progress,
         **options,
     }
     with named_as_options():
-        if isinstance(genotype, RecurrentGenotype):
-            comparison = compare_text(genotype, data, **common)
-        else:
-            test = {"X_test": data.X_test, "y_test": data.y_test, **ImageRun.data_options(args)}
-            comparison = compare(genotype, data.X_train, data.y_train, **test, **common)
+        try:
+            if isinstance(genotype, RecurrentGenotype):
+                comparison = compare_text(genotype, data, **common)
+            else:
+                test = {"X_test": data.X_test, "y_test": data.y_test, **ImageRun.data_options(args)}
+                comparison = compare(genotype, data.X_train, data.y_train, **test, **common)
+        except OtherComparison as error:
+            raise ValueError(f"{error.reason}: --force replaces it") from error
     *table, verdict = repr(comparison).split("\n")
     say("\n".join(["", *table, textwrap.fill(verdict, 79), ""]))
     if comparison.interrupted:
         done = sum(len(cell.scores) for cell in comparison.cells)
         every = cells * args.seeds
-        say(f"Interrupted after {done} of {every} trainings. The same command goes on.")
-    say(f"Saved in {folder / _FILE}")
+        again = "The same command without --force" if args.force else "The same command"
+        say(f"Interrupted after {done} of {every} trainings. {again} goes on.")
+    say(f"Saved in {folder / COMPARISON}")
     return INTERRUPTED if comparison.interrupted else DONE
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from pydarts.budget import Estimate, duration
+from pydarts.comparison import COMPARISON
 from pydarts.config import Config
 from pydarts.console import (
     DONE,
@@ -260,7 +261,7 @@ class Run(ABC):
         out = claim(args.out, args.force, checkpoint if args.resume else None)
         data = cls.load(args)
         if out is not None and not args.resume:
-            for name in (CHECKPOINT, TRAIN_CHECKPOINT):  # of an earlier command
+            for name in (CHECKPOINT, TRAIN_CHECKPOINT, COMPARISON):  # of an earlier command
                 (out / name).unlink(missing_ok=True)
         bar = sys.stderr.isatty() if args.progress is None else args.progress
         common = {**cls.data_options(args), "threads": threads}
@@ -386,8 +387,7 @@ def _remove_training(out: Path) -> None:
     """Remove what an earlier training left: it would pass for this one's."""
     for name in ("model/model.json", "model/model.safetensors", "train_history.csv", "report.html"):
         (out / name).unlink(missing_ok=True)
-    for name in ("summary.json", "compare.json"):
-        (out / name).unlink(missing_ok=True)
+    (out / "summary.json").unlink(missing_ok=True)
 
 
 # Genotypes

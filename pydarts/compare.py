@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
-from pydarts.checkpoint import difference, fingerprint
+from pydarts.checkpoint import difference, fingerprint, remove_leftovers
 from pydarts.comparison import MOST, Comparison, Contender, read_comparison
 from pydarts.config import Config, TextTrainConfig, TrainConfig
 from pydarts.course import Diverged, progress_bar, tell
 from pydarts.datasets import hold_out
 from pydarts.engine import integer
 from pydarts.genotype import DARTS_V2, RECURRENT_DARTS_V2, Genotype, RecurrentGenotype
-from pydarts.images import as_images
+from pydarts.images import as_images, check_consistent
 from pydarts.language_model import LanguageModel
 from pydarts.model import Model
 from pydarts.search import prepare, require_batch
@@ -34,10 +34,21 @@ RecurrentGenotypes = (
     RecurrentGenotype | Sequence[RecurrentGenotype] | Mapping[str, RecurrentGenotype]
 )
 
+WORST = 1e6
+"""The perplexity that counts as no worse than any other."""
+
 _PUBLISHED: Mapping[type[Any], tuple[str, Genotype | RecurrentGenotype]] = {
     Genotype: ("DARTS_V2", DARTS_V2),
     RecurrentGenotype: ("RECURRENT_DARTS_V2", RECURRENT_DARTS_V2),
 }
+
+
+class OtherComparison(ValueError):
+    """A file holds trainings that would be lost; ``reason`` says which."""
+
+    def __init__(self, reason: str):
+        super().__init__(f"{reason}: `resume`='never' replaces it")
+        self.reason = reason
 
 
 def compare(
@@ -106,13 +117,26 @@ def compare(
     else:
         try:
             x_test, codes_test = as_images(X_test, image_layout=image_layout), labels.encode(y_test)
+            check_consistent(x_test, codes_test)
         except ValueError as error:
             raise ValueError(f"`X_test`, `y_test`: {error}") from error
+        if x_test.shape[1] != images.shape[1]:
+            channels = f"{x_test.shape[1]} channel(s), those of `X` {images.shape[1]}"
+            raise ValueError(f"the images of `X_test` have {channels}")
     require_batch(len(images), config.batch_size, "`X`")
 
     def trial(genotype: Any, seed: int) -> Model:
-        own = {"seed": seed, "preset": preset, "threads": threads, "progress": False}
-        return train(genotype, images, codes, image_layout="NCHW", **own, **options)
+        return train(
+            genotype,
+            images,
+            codes,
+            seed=seed,
+            preset=preset,
+            image_layout="NCHW",
+            threads=threads,
+            progress=False,
+            **options,
+        )
 
     data = fingerprint(images, codes, x_test, codes_test)
     epochs = config.fit_epochs(len(images))
@@ -138,7 +162,8 @@ def compare_text(
     **options: Any,
 ) -> Comparison:
     """Train found recurrent cells and random ones alike, and tell whether the found ones are
-    better: `compare` for text. The score is the perplexity on the test text.
+    better: `compare` for text. The score is the perplexity on the test text, or a million where it
+    is more, or not a number, as can be of a training that diverged.
 
     Parameters
     ----------
@@ -162,12 +187,18 @@ def compare_text(
     training_columns(corpus, config)  # raises where the text is too short
 
     def trial(genotype: Any, seed: int) -> LanguageModel:
-        own = {"seed": seed, "preset": preset, "threads": threads, "progress": False}
-        return train_text(genotype, corpus, **own, **options)
+        return train_text(
+            genotype, corpus, seed=seed, preset=preset, threads=threads, progress=False, **options
+        )
 
     data = fingerprint(corpus.train, corpus.valid, corpus.test)
     comparison = Comparison("perplexity", _checked(seeds), cells, _options(config), data)
-    _run(comparison, trial, lambda model: model.perplexity(corpus.test), file, resume, progress)
+
+    def score(model: LanguageModel) -> float:
+        perplexity = model.perplexity(corpus.test)
+        return min(perplexity, WORST) if math.isfinite(perplexity) else WORST
+
+    _run(comparison, trial, score, file, resume, progress)
     return comparison
 
 
@@ -240,8 +271,10 @@ def _run(
     if resume not in ("auto", "never"):
         raise ValueError(f"`resume` (={resume!r}) must be 'auto' or 'never'")
     path = None if file is None else Path(file)
-    if path is not None and resume == "auto" and path.exists():
-        _take_over(comparison, path)
+    if path is not None:
+        remove_leftovers(path)
+        if resume == "auto" and path.exists():
+            _take_over(comparison, path)
     seeds, cells = comparison.seeds, comparison.cells
     bar = progress_bar("compare", len(seeds) * len(cells), progress, "training")
     try:
@@ -249,7 +282,7 @@ def _run(
             for cell in cells:
                 if seed not in cell.scores:
                     bar.set_description(f"seed {seed}, {cell.name}")
-                    model, diverged = trained(lambda c=cell, s=seed: trial(c.genotype, s))
+                    model, diverged = trained(trial, cell.genotype, seed)
                     cell.num_weights, cell.scores[seed] = model.num_weights, score(model)
                     cell.diverged += [seed] * diverged
                     if path is not None:
@@ -265,8 +298,8 @@ def _run(
         comparison.save(path)
 
 
-def trained(run: Callable[[], _Trained]) -> tuple[_Trained, bool]:
-    """A model, and whether its training diverged: then it is as it was before.
+def trained(trial: Callable[..., _Trained], *arguments: Any) -> tuple[_Trained, bool]:
+    """The model of a trial, and whether its training diverged: then it is as it was before.
 
     Raises
     ------
@@ -274,7 +307,7 @@ def trained(run: Callable[[], _Trained]) -> tuple[_Trained, bool]:
         If the training was interrupted.
     """
     try:
-        model, diverged = run(), False
+        model, diverged = trial(*arguments), False
     except Diverged as error:
         model, diverged = error.result, True
     if model.interrupted:
@@ -287,9 +320,7 @@ def _take_over(comparison: Comparison, path: Path) -> None:
     earlier, identity = read_comparison(path)
     differs = difference(identity, comparison.identity)
     if differs:
-        raise ValueError(
-            f"{path} is of another comparison ({differs}): `resume`='never' replaces it"
-        )
+        raise OtherComparison(f"{path} is of another comparison ({differs})")
     known = {str(cell.genotype): cell for cell in earlier.cells if cell.scores}
     for cell in comparison.cells:
         if str(cell.genotype) in known:
@@ -303,7 +334,6 @@ def _take_over(comparison: Comparison, path: Path) -> None:
         if not any(text == str(own.genotype) for own in comparison.cells)
     ]
     if lost:
-        raise ValueError(
-            f"{path} has trainings that this comparison has not ({', '.join(lost)}):"
-            " `resume`='never' replaces it"
+        raise OtherComparison(
+            f"{path} has trainings that this comparison has not ({', '.join(lost)})"
         )

@@ -14,7 +14,6 @@ import itertools
 import json
 import math
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
+from pydarts.checkpoint import replace_file
 from pydarts.genotype import Genotype, RecurrentGenotype
 from pydarts.model_files import described
 
 _FORMAT, _VERSION = "pydarts-comparison", 1
+
+COMPARISON: Final = "compare.json"
+"""What it is called in the folder of a search."""
 
 LEVEL: Final = 0.05
 """The p-value up to which a difference counts as more than chance."""
@@ -125,7 +128,9 @@ class Comparison:
     @property
     def differences(self) -> NDArray[np.float64]:
         """Mean of the found cells less mean of the random ones, for each complete seed."""
-        return self._scores("found").mean(axis=0) - self._scores("random").mean(axis=0)
+        found, others = (self._scores(kind).mean(axis=0) for kind in ("found", "random"))
+        differences: NDArray[np.float64] = found - others
+        return differences
 
     @property
     def mean_difference(self) -> float | None:
@@ -225,14 +230,8 @@ class Comparison:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a JSON file, in the place of one before, which stays whole if that fails."""
-        to = Path(path)
-        temporary = to.with_name(f".{to.name}.{secrets.token_hex(4)}")
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, to)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(Path(path), text.encode())
 
     def shown(self, value: float) -> str:
         """A score as people read it."""

@@ -16,6 +16,7 @@ from pydarts.course import progress_bar, tell
 from pydarts.engine import integer
 from pydarts.genotype import Genotype
 from pydarts.images import split_half
+from pydarts.model import Model
 from pydarts.search import prepare, require_batch
 from pydarts.train import train
 
@@ -113,14 +114,24 @@ def random_search(
     require_batch(len(own), config.batch_size, "the part of `X` that is trained on")
     # `compare` takes the small seeds.
     cells = [Genotype.random(int(seed)) for seed in rng.integers(2**32, 2**63, count)]
+
+    def trial(cell: Genotype) -> Model:
+        return train(
+            cell,
+            images[own],
+            codes[own],
+            preset=preset,
+            image_layout="NCHW",
+            threads=threads,
+            progress=False,
+            **options,
+        )
+
     result = RandomSearchResult(config.fit_epochs(len(own)))
     bar = progress_bar("random search", count, progress, "training")
-    given = {"preset": preset, "image_layout": "NCHW", "threads": threads, "progress": False}
     try:
         for i, cell in enumerate(cells):
-            model, diverged = trained(
-                lambda cell=cell: train(cell, images[own], codes[own], **given, **options)
-            )
+            model, diverged = trained(trial, cell)
             accuracy = model.score(images[held_out], codes[held_out])
             result.candidates.append(Candidate(cell, accuracy, model.num_weights))
             note = " (diverged)" if diverged else ""

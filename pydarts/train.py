@@ -80,8 +80,6 @@ def train(
     x = normalization.apply(images)
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
     rng = np.random.default_rng(config.seed)
-    # Cells differ in how many paths they can drop: batches are not to differ by that.
-    paths = np.random.default_rng((config.seed, 1))
     net = Network(
         genotype,
         config.channels,
@@ -125,6 +123,8 @@ def train(
             for batch in course.steps(batches):
                 drop = None
                 if keep < 1:
+                    # A stream of its own: cells differ in paths, and are to have the same batches.
+                    paths = np.random.default_rng((config.seed, 1, step.steps))
                     kept = paths.random((net.num_droppable, len(batch))) < keep
                     drop = kept.astype(np.float32) / np.float32(keep)
                 pixels = augment(x[batch], rng)

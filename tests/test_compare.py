@@ -25,6 +25,7 @@ from pydarts import (
     Diverged,
     Genotype,
     RecurrentGenotype,
+    cli,
     compare,
     compare_text,
     load_corpus,
@@ -396,6 +397,24 @@ def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatc
     assert c.cells[0].scores[0] == caught.value.result.score(X_test, y_test)
 
 
+def test_a_perplexity_that_is_no_number_is_the_worst(tmp_path: Path) -> None:
+    corpus = load_corpus("the cat sat on the mat and the dog sat on the log. " * 20, level="char")
+    options: dict[str, Any] = {**TEXT, **QUIET, "lr": 1e30, "clip": 1e30}
+    assert math.isnan(_diverged(corpus, **options).perplexity(corpus.test))
+    c = compare_text(
+        RECURRENT_DARTS_V2, corpus, seeds=[0], random_cells=1, file=tmp_path / "c", **options
+    )
+    assert [cell.scores for cell in c.cells] == [{0: 1e6}, {0: 1e6}]
+    assert "1.0e+06" in repr(c)
+
+
+def _diverged(corpus: Any, **options: Any) -> pydarts.LanguageModel:
+    with pytest.raises(Diverged) as caught:
+        pydarts.train_text(RECURRENT_DARTS_V2, corpus, **options)
+    model: pydarts.LanguageModel = caught.value.result
+    return model
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -413,6 +432,14 @@ def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatc
         (
             {"X_test": np.zeros((2, 8, 8)), "y_test": ["a", "c"]},
             "`X_test`, `y_test`: `y` holds the unknown label 'c'",
+        ),
+        (
+            {"X_test": np.zeros((2, 8, 8)), "y_test": ["a"]},
+            "`X_test`, `y_test`: `X` holds 2 images but `y` holds 1 labels",
+        ),
+        (
+            {"X_test": np.zeros((1, 8, 8, 3)), "y_test": ["a"]},
+            "the images of `X_test` have 3 channel(s), those of `X` 1",
         ),
         ({"batch_size": 100}, "`batch_size` (=100) is larger than"),
         ({"resume": "x"}, "`resume` (='x') must be 'auto' or 'never'"),
@@ -478,3 +505,133 @@ def test_interrupted_random_search(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_arguments_of_random_search(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         random_search(*pictures(), **{**SMALL, **QUIET, **options})
+
+
+# The command
+
+
+TINY = ["--channels", "1", "--cells", "3", "--batch-size", "8", "--epochs", "1", "--threads", "1"]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    X, y = pictures()
+    X_test, y_test = pictures(20, 1)
+    path = tmp_path / "data.npz"
+    np.savez(path, X=X, y=y, X_test=X_test, y_test=y_test)
+    return str(path)
+
+
+@pytest.fixture
+def folder(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """What `train` saves."""
+    out = tmp_path / "out"
+    assert cli.main(["train", "DARTS_V1", data, "--out", str(out), *TINY]) == 0
+    capsys.readouterr()
+    return out
+
+
+def error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The last line on standard error."""
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--seeds", "2", "--random", "1", "--published", "--threads", "1"]
+    assert cli.main(["compare", str(folder), *options]) == 0
+    shown = capsys.readouterr()
+    c, _ = read_comparison(folder / "compare.json")
+    assert [cell.name for cell in c.cells] == ["found", "random 0", "DARTS_V2"]
+    assert c.seeds == (0, 1)
+    summary = json.loads((folder / "summary.json").read_text())
+    assert c.cells[0].scores[0] == summary["accuracy"]  # the same training and test images
+    assert repr(c).split("\n\n")[0] in shown.out
+    assert c.verdict in " ".join(shown.out.split())
+    assert "Training 3 cells with 2 seeds each, with the options of" in shown.out
+    assert "seed 1  random 0: accuracy " in shown.err
+    assert not re.search(r"[^\n\x20-\x7e]", shown.out + shown.err)
+    lines = [line for line in shown.out.splitlines() if str(folder.parent) not in line]
+    assert max(map(len, lines)) < 80
+
+
+def test_command_goes_on_unless_forced(
+    folder: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", str(folder), data, "--random", "1", "--seeds"]
+    assert cli.main([*command, "2", "--no-progress"]) == 0
+    before = (folder / "compare.json").read_text()
+    assert cli.main([*command, "2"]) == 0
+    assert "accuracy" not in capsys.readouterr().err  # all was there
+    assert (folder / "compare.json").read_text() == before
+    assert cli.main([*command, "1"]) == 2
+    assert error(capsys).endswith("has not (seed 1): --force replaces it")
+    assert cli.main([*command, "2", "--epochs", "2"]) == 2
+    assert "(--epochs was 1, is 2): --force replaces it" in error(capsys)
+    assert (folder / "compare.json").read_text() == before
+    assert cli.main([*command, "1", "--epochs", "2", "--force"]) == 0
+    assert read_comparison(folder / "compare.json")[0].config["epochs"] == 2
+
+    options = ["--out", str(folder), "--force", *TINY]
+    assert cli.main(["train", "DARTS_V2", data, *options]) == 0
+    assert not (folder / "compare.json").exists()  # that of another cell
+
+
+def test_interrupted_command(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(genotype: Genotype, *arguments: Any, **options: Any) -> Any:
+        if genotype != pydarts.DARTS_V1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train(genotype, *arguments, **options)
+
+    monkeypatch.setattr(sys.modules["pydarts.compare"], "train", interrupted)
+    assert cli.main(["compare", str(folder), "--no-progress"]) == 130
+    assert "Interrupted after 1 of 12 trainings." in capsys.readouterr().out
+    c, _ = read_comparison(folder / "compare.json")
+    assert c.interrupted
+    assert [len(cell.scores) for cell in c.cells] == [1, 0, 0, 0]
+
+
+def test_command_over_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, out = tmp_path / "text.txt", tmp_path / "out"
+    text.write_text("the cat sat on the mat and the dog sat on the log. " * 40)
+    tiny = ["--hidden", "4", "--epochs", "1", "--batch-size", "2", "--bptt", "5"]
+    options = ["--level", "word", "--out", str(out), *tiny]
+    assert cli.main(["train-text", "RECURRENT_DARTS_V1", str(text), *options]) == 0
+    summary = json.loads((out / "summary.json").read_text())
+    capsys.readouterr()
+    assert cli.main(["compare", str(out), "--random", "1", "--seeds", "1"]) == 0
+    c, _ = read_comparison(out / "compare.json")
+    assert c.cells[0].scores[0] == summary["test_perplexity"]  # the same level, too
+    assert c.cells[0].genotype == pydarts.RECURRENT_DARTS_V1
+    assert "perplexity, lower is better" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--random", "0"], "argument --random: 0 is not one of 1 to 1000"),
+        (["--seeds", "21"], "argument --seeds: 21 is not one of 1 to 20"),
+        (["--seeds", "x"], "argument --seeds: 'x' is not an integer"),
+        (["--epochs", "0"], "--epochs (=0) must be at least 1"),
+        (["--threads", "0"], "--threads (=0) must be at least 1"),
+        (["nowhere"], "no dataset 'nowhere'"),
+    ],
+)
+def test_unusable_options(
+    options: list[str], message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["compare", str(folder), *options]) == 2
+    assert message in error(capsys)
+    assert not (folder / "compare.json").exists()
+
+
+def test_unusable_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["compare", str(tmp_path)]) == 2
+    assert error(capsys).endswith("holds no cell: it has no genotype.json")
+    (folder / "summary.json").unlink()
+    assert cli.main(["compare", str(folder)]) == 2
+    assert error(capsys).endswith("does not tell what the cell came from: give DATA")
+    (folder / "genotype.json").write_text("{}")
+    assert cli.main(["compare", str(folder)]) == 2
+    assert "genotype.json: " in error(capsys)
