@@ -7,8 +7,9 @@ import inspect
 import logging
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def search_many(
     SearchesFailed
         When all have ended and some failed; names their seeds, and holds what the others found.
     KeyboardInterrupt
-        On Ctrl-C. What has not begun is cancelled then.
+        On Ctrl-C. What has not begun is cancelled then, and processes of this machine are ended:
+        with ``folder``, little is lost.
     """
     if not isinstance(seeds, Iterable):
         raise TypeError(f"`seeds` (={seeds!r}) must be several integers")
@@ -105,16 +107,14 @@ def search_many(
     results: dict[int, SearchResult] = {}
     errors: dict[int, Exception] = {}
     with ExitStack() as stack:
-        if executor is None:
-            processes = max(1, min(len(runs), resolve_threads(None) // threads))
-            spawn = multiprocessing.get_context("spawn")
-            executor = stack.enter_context(ProcessPoolExecutor(processes, mp_context=spawn))
+        pool = None if executor is not None else stack.enter_context(_processes(len(runs), threads))
         bar = stack.enter_context(progress_bar("searches", len(runs), progress, "search"))
-        futures = {}
+        futures: dict[Future[SearchResult], int] = {}
         try:
             for seed in runs:
                 where = None if base is None else base / f"seed-{seed}"
-                futures[executor.submit(_search, images, labels, seed, where, given)] = seed
+                job = (_search, images, labels, seed, where, given)
+                futures[(executor or pool).submit(*job)] = seed
             for future in as_completed(futures):
                 seed = futures[future]
                 try:
@@ -124,13 +124,25 @@ def search_many(
                     errors[seed] = error
                     tell(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
                 bar.update()
-        finally:
-            for future in futures:
-                future.cancel()
+        except BaseException:
+            if pool is None:
+                for future in futures:
+                    future.cancel()
+            else:  # some of its jobs can no longer be cancelled
+                for process in list(pool._processes.values()):
+                    process.terminate()
+            raise
     if errors:
         failed = {seed: errors[seed] for seed in runs if seed in errors}
         raise SearchesFailed(results, failed) from next(iter(failed.values()))
     return [results[seed] for seed in runs]
+
+
+def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
+    """As many as fill the cores. Ctrl-C is for the process that waits for them."""
+    count = max(1, min(searches, resolve_threads(None) // threads))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
 
 def _search(
@@ -141,6 +153,8 @@ def _search(
         result = search(images, labels, seed=seed, checkpoint=folder, progress=False, **options)
     except Diverged as error:  # it holds the supernet
         raise ArithmeticError(str(error)) from None
+    if result.interrupted:
+        raise KeyboardInterrupt
     result.supernet = None
     if folder is not None:
         result.save(folder)
