@@ -82,7 +82,7 @@ def search_many(
     Raises
     ------
     ValueError, TypeError
-        For unusable seeds, images, labels or options, before any search begins.
+        For unusable seeds, images, labels or fields of `SearchConfig`, before any search begins.
     SearchesFailed
         When all have ended and some failed; names their seeds, and holds what the others found.
     KeyboardInterrupt
@@ -107,14 +107,15 @@ def search_many(
     results: dict[int, SearchResult] = {}
     errors: dict[int, Exception] = {}
     with ExitStack() as stack:
-        pool = None if executor is not None else stack.enter_context(_processes(len(runs), threads))
+        own = None
+        if executor is None:
+            executor = own = stack.enter_context(_processes(len(runs), threads))
         bar = stack.enter_context(progress_bar("searches", len(runs), progress, "search"))
         futures: dict[Future[SearchResult], int] = {}
         try:
             for seed in runs:
                 where = None if base is None else base / f"seed-{seed}"
-                job = (_search, images, labels, seed, where, given)
-                futures[(executor or pool).submit(*job)] = seed
+                futures[executor.submit(_search, images, labels, seed, where, given)] = seed
             for future in as_completed(futures):
                 seed = futures[future]
                 try:
@@ -125,11 +126,11 @@ def search_many(
                     tell(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
                 bar.update()
         except BaseException:
-            if pool is None:
+            if own is None:
                 for future in futures:
                     future.cancel()
-            else:  # some of its jobs can no longer be cancelled
-                for process in list(pool._processes.values()):
+            else:  # which take jobs ahead, that cannot be cancelled then
+                for process in list(own._processes.values()):
                     process.terminate()
             raise
     if errors:

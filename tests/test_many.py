@@ -233,10 +233,11 @@ def killed_amid(process: int, *searches: Path) -> Iterator[None]:
     thread.start()
     yield
     thread.join()
-    assert 3 <= min(steps) <= max(steps) < 160
+    assert 3 <= min(steps) <= max(steps) < 80
 
 
-LONG: dict[str, Any] = {**SMALL, "epochs": 40, "checkpoint_seconds": 0.0}  # 160 steps
+LONG: dict[str, Any] = {**SMALL, "epochs": 20}  # 80 steps
+KEPT: dict[str, Any] = {**LONG, "checkpoint_seconds": 0.0}
 
 
 @posix
@@ -247,9 +248,9 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
             killed_amid(process, tmp_path / "seed-0"),
             pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
         ):
-            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **LONG)
+            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **KEPT)
     for result in search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG):
-        same(result, alone(result.config.seed, epochs=40))
+        same(result, alone(result.config.seed, epochs=20))
 
 
 @posix
@@ -265,8 +266,8 @@ def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
             client.get_executor() as executor,
             killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1"),
         ):
-            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **LONG)
+            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **KEPT)
         client.wait_for_workers(2)
         assert before - set(client.run(os.getpid).values()) == {min(before)}
     for seed, result in enumerate(results):
-        same(result, alone(seed, epochs=40))
+        same(result, alone(seed, epochs=20))
