@@ -7,8 +7,9 @@ import inspect
 import logging
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,12 @@ def search_many(
     Raises
     ------
     ValueError, TypeError
-        For unusable seeds, images, labels or options, before any search begins.
+        For unusable seeds, images, labels or fields of `SearchConfig`, before any search begins.
     SearchesFailed
         When all have ended and some failed; names their seeds, and holds what the others found.
     KeyboardInterrupt
-        On Ctrl-C. What has not begun is cancelled then.
+        On Ctrl-C. What has not begun is cancelled then, and processes of this machine are ended:
+        with ``folder``, little is lost.
     """
     if not isinstance(seeds, Iterable):
         raise TypeError(f"`seeds` (={seeds!r}) must be several integers")
@@ -105,12 +107,11 @@ def search_many(
     results: dict[int, SearchResult] = {}
     errors: dict[int, Exception] = {}
     with ExitStack() as stack:
+        own = None
         if executor is None:
-            processes = max(1, min(len(runs), resolve_threads(None) // threads))
-            spawn = multiprocessing.get_context("spawn")
-            executor = stack.enter_context(ProcessPoolExecutor(processes, mp_context=spawn))
+            executor = own = stack.enter_context(_processes(len(runs), threads))
         bar = stack.enter_context(progress_bar("searches", len(runs), progress, "search"))
-        futures = {}
+        futures: dict[Future[SearchResult], int] = {}
         try:
             for seed in runs:
                 where = None if base is None else base / f"seed-{seed}"
@@ -124,13 +125,25 @@ def search_many(
                     errors[seed] = error
                     tell(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
                 bar.update()
-        finally:
-            for future in futures:
-                future.cancel()
+        except BaseException:
+            if own is None:
+                for future in futures:
+                    future.cancel()
+            else:  # which take jobs ahead, that cannot be cancelled then
+                for process in list(own._processes.values()):
+                    process.terminate()
+            raise
     if errors:
         failed = {seed: errors[seed] for seed in runs if seed in errors}
         raise SearchesFailed(results, failed) from next(iter(failed.values()))
     return [results[seed] for seed in runs]
+
+
+def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
+    """As many as fill the cores. Ctrl-C is for the process that waits for them."""
+    count = max(1, min(searches, resolve_threads(None) // threads))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
 
 def _search(
@@ -141,6 +154,8 @@ def _search(
         result = search(images, labels, seed=seed, checkpoint=folder, progress=False, **options)
     except Diverged as error:  # it holds the supernet
         raise ArithmeticError(str(error)) from None
+    if result.interrupted:
+        raise KeyboardInterrupt
     result.supernet = None
     if folder is not None:
         result.save(folder)

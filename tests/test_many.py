@@ -8,6 +8,8 @@ import os
 import pickle
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from pydarts import SearchesFailed, SearchResult, search_many
 from pydarts.checkpoint import read_checkpoint
 
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 2, "progress": False}
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
 def images(count: int = 32) -> tuple[Any, Any]:
@@ -182,6 +185,34 @@ def test_bad_arguments_are_told_before_any_search(arguments: Any, message: str) 
 # Workers that die
 
 
+SCRIPT = """
+import signal, sys, numpy, pydarts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+X = numpy.arange(32 * 36, dtype=numpy.uint8).reshape(32, 6, 6)
+options = dict(channels=1, cells=2, batch_size=4, epochs=1000000, progress=False)
+pydarts.search_many(range(4), X, [0, 1] * 16, folder=sys.argv[1], checkpoint_seconds=0.0, **options)
+"""
+
+
+@posix
+def test_ctrl_c_ends_its_own_processes(tmp_path: Path) -> None:
+    where = Path(pydarts.__file__).parents[1]  # not the checkout, whose package has no engine
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    with subprocess.Popen(command, cwd=where, stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 60
+        while not list(tmp_path.glob("*/checkpoint.safetensors")) and time.monotonic() < end:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        try:
+            # Its processes share the pipe, which ends with the last of them.
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert "\nKeyboardInterrupt\n" in errors
+    assert list(tmp_path.glob("*/genotype.json")) == []
+    read_checkpoint(next(tmp_path.glob("*/checkpoint.safetensors")))
+
+
 @contextmanager
 def killed_amid(process: int, *searches: Path) -> Iterator[None]:
     """Kill a process once each of the searches has taken some of its steps, but not all."""
@@ -202,11 +233,11 @@ def killed_amid(process: int, *searches: Path) -> Iterator[None]:
     thread.start()
     yield
     thread.join()
-    assert 3 <= min(steps) <= max(steps) < 160
+    assert 3 <= min(steps) <= max(steps) < 80
 
 
-LONG = {**SMALL, "epochs": 40, "checkpoint_seconds": 0.0}  # 160 steps
-posix = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+LONG: dict[str, Any] = {**SMALL, "epochs": 20}  # 80 steps
+KEPT: dict[str, Any] = {**LONG, "checkpoint_seconds": 0.0}
 
 
 @posix
@@ -217,9 +248,9 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
             killed_amid(process, tmp_path / "seed-0"),
             pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
         ):
-            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **LONG)
+            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **KEPT)
     for result in search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG):
-        same(result, alone(result.config.seed, epochs=40))
+        same(result, alone(result.config.seed, epochs=20))
 
 
 @posix
@@ -235,8 +266,8 @@ def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
             client.get_executor() as executor,
             killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1"),
         ):
-            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **LONG)
+            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **KEPT)
         client.wait_for_workers(2)
         assert before - set(client.run(os.getpid).values()) == {min(before)}
     for seed, result in enumerate(results):
-        same(result, alone(seed, epochs=40))
+        same(result, alone(seed, epochs=20))
