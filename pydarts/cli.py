@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pydarts import _core, cli_compare, cli_report
+from pydarts import _core, cli_compare, cli_export, cli_report
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun, add_sample_arguments, sample
 from pydarts.console import (
@@ -167,5 +167,13 @@ def _parser() -> Parser:
         " again, also with more seeds or cells; Ctrl-C loses the training that runs.",
     )
     cli_compare.add_arguments(sub)
+    sub = command(
+        "export",
+        cli_export.export,
+        " DIR --onnx FILE [--force]",
+        "write a trained model as an ONNX file",
+        "It takes images as the model does: the normalisation is in it.",
+    )
+    cli_export.add_arguments(sub)
     command("info", _info, "", "show version, instruction set and threads")
     return parser

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydarts.budget import Estimate
 from pydarts.cli_run import Run
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
-from pydarts.console import DONE, named_as_options, note, say
+from pydarts.console import DONE, model_folder, named_as_options, note, say
 from pydarts.engine import integer
 from pydarts.estimate import estimate_text
 from pydarts.genotype import RecurrentGenotype
@@ -193,7 +193,7 @@ def sample(args: argparse.Namespace) -> int:
     """Let a saved model write."""
     with named_as_options():
         seed = None if args.seed is None else integer("seed", args.seed, 0)
-    model = LanguageModel.load(_model_folder(args.folder))
+    model = LanguageModel.load(model_folder(args.folder))
     level = model.vocabulary.level
     prompt = "\n" if args.prompt is None else args.prompt
     length = _SAMPLE[level] if args.length is None else args.length
@@ -207,19 +207,6 @@ def sample(args: argparse.Namespace) -> int:
         text = prompt + " " * spaced + text
     say(_printable(text) if sys.stdout.isatty() else text)
     return DONE
-
-
-def _model_folder(text: str) -> Path:
-    folder = Path(text)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {text!r}")
-    for place in (folder / "model", folder):
-        if (place / "model.json").is_file():
-            return place
-    raise FileNotFoundError(
-        f"{text} holds no model, neither itself nor in a folder model: search-text and train-text"
-        " save one in --out"
-    )
 
 
 def _shown(perplexity: float) -> str:

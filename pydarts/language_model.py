@@ -21,7 +21,7 @@ from pydarts.text import Vocabulary
 if TYPE_CHECKING:
     from pydarts.torch_modules import RecurrentModel
 
-_FORMAT, _VERSION = "pydarts-language-model", 1
+FORMAT, _VERSION = "pydarts-language-model", 1
 
 
 class LanguageModel:
@@ -128,7 +128,7 @@ class LanguageModel:
             If there is a model already and ``overwrite`` is not set.
         """
         description = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "version": _VERSION,
             "genotype": json.loads(self.genotype.to_json()),
             "level": self.vocabulary.level,
@@ -150,7 +150,7 @@ class LanguageModel:
             If a file is damaged or does not fit the other one; names the file.
         """
         path, weights = find_model(folder)
-        with described(path, _FORMAT, _VERSION) as d:
+        with described(path, FORMAT, _VERSION) as d:
             options = dict(d["config"])
             config = TextTrainConfig(options.pop("preset"), **options)
             genotype = RecurrentGenotype.from_json(json.dumps(d["genotype"]))

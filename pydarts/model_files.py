@@ -52,6 +52,16 @@ def find_model(folder: str | os.PathLike[str]) -> tuple[Path, Path]:
     return paths
 
 
+def declared_format(folder: str | os.PathLike[str]) -> object:
+    """The format that a description claims, None if it cannot be read."""
+    path, _ = find_model(folder)
+    try:
+        d = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    return d.get("format") if isinstance(d, dict) else None
+
+
 @contextmanager
 def described(path: Path, kind: str, version: int) -> Iterator[dict[str, Any]]:
     """The description, of this kind and version; errors in reading it name the file."""

@@ -91,8 +91,12 @@ class _Graph:
 
 def write(path: str | os.PathLike[str], proto: onnx.ModelProto, overwrite: bool) -> None:
     """Write a model; FileExistsError if the file is there and ``overwrite`` is not set."""
-    with open(path, "wb" if overwrite else "xb") as file:
-        file.write(proto.SerializeToString())
+    data = proto.SerializeToString()
+    try:
+        with open(path, "wb" if overwrite else "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists; `overwrite=True` replaces it") from None
 
 
 # Images

@@ -139,7 +139,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Diverged
             When a loss or gradient is not finite.
         """
-        vars(self).pop("model_", None)  # of an earlier fit, which may be of other features
+        self.__dict__.pop("model_", None)  # of an earlier fit, which may be of other features
         rows, shape = self._rows(X)
         rows, labels = validate_data(self, rows, y, ensure_min_samples=2)
         check_classification_targets(labels)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from pickle import dumps, loads
 from typing import Any
 
 import numpy as np
@@ -405,6 +407,32 @@ def test_recomputing_saves_memory_and_changes_no_bit(make: Any) -> None:
     assert again_bytes < 0.8 * store_bytes
     with pytest.raises(ValueError, match=r"`memory` \(='less'\)"):
         make(*arguments, memory="less")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        supernet,
+        lambda: pydarts.Network(pydarts.DARTS_V2, 3, 4, in_channels=2, auxiliary=True, threads=2),
+        lambda: pydarts.RecurrentSupernet(9, 5),
+        lambda: pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V2, 9, 5, dtype="float64"),
+    ],
+)
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda n: loads(dumps(n))])
+def test_copies(make: Callable[[], Any], duplicate: Callable[[Any], Any]) -> None:
+    net = make()
+    for view in net.state().values():
+        if isinstance(view, np.ndarray):
+            view += np.arange(view.size) / 8
+    other = duplicate(net)
+    assert type(other) is type(net)
+    assert (other.threads, other.dtype) == (net.threads, net.dtype)
+    expected = {**net.state_dict(), **net.alphas}
+    same = {**other.state_dict(), **other.alphas}
+    assert expected.keys() == same.keys()
+    assert all(np.array_equal(a, same[name]) for name, a in expected.items())
+    other.load_state_dict({k: np.zeros_like(a) for k, a in other.state_dict().items()})
+    assert all(np.array_equal(a, expected[name]) for name, a in net.state_dict().items())
 
 
 def test_evaluation_looks_at_one_image_at_a_time() -> None:

@@ -95,6 +95,21 @@ def test_random_state(fitted: DartsClassifier) -> None:
     assert not np.array_equal(small(random_state=1).fit(X, y).predict_proba(X), expected)
 
 
+@pytest.mark.parametrize("stage", ["search", "train"])
+def test_either_stage_is_seeded(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = []
+
+    def called(*args: Any, seed: int, **options: Any) -> Any:
+        seeds.append(seed)
+        return getattr(pydarts, stage)(*args, seed=seed, **options)
+
+    monkeypatch.setattr(f"pydarts.sklearn.{stage}", called)
+    for random_state in (0, 1, np.random.RandomState(0), None):
+        small(random_state=random_state).fit(*halves((12,)))
+    assert seeds[0] == seeds[2]
+    assert len(set(seeds)) == 3
+
+
 def test_options_reach_search_and_training(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = {}
     for name in ("search", "train"):
