@@ -77,9 +77,10 @@ def pool() -> Iterator[Executor]:
 
 def test_each_seed_finds_what_it_finds_alone(tmp_path: Path) -> None:
     executor = AtOnce()
-    results = search_many([3, 1], *images(), executor=executor, folder=tmp_path, **SMALL)
-    assert [result.config.seed for result in results] == [3, 1]
-    for seed, result in zip((3, 1), results, strict=True):
+    seeds = [3, 1, 2]
+    results = search_many(seeds, *images(), executor=executor, folder=tmp_path, **SMALL)
+    assert [result.config.seed for result in results] == seeds
+    for seed, result in zip(seeds, results, strict=True):
         same(result, alone(seed))
         same(result, SearchResult.load(tmp_path / f"seed-{seed}"))
         assert result.supernet is None
@@ -142,6 +143,13 @@ def test_only_what_is_left_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for seed in (0, 1):
         same(results[seed], alone(seed))
         same(again[1 - seed], results[seed])
+
+
+def test_an_interrupted_search_is_no_result(tmp_path: Path) -> None:
+    options = {"executor": AtOnce(), "folder": tmp_path, "callbacks": [Stop()], **SMALL}
+    with pytest.raises(KeyboardInterrupt):
+        search_many([0, 1], *images(), **options)
+    assert [path.name for path in tmp_path.glob("*/*")] == ["checkpoint.safetensors"]
 
 
 def test_ctrl_c_begins_nothing_more() -> None:
