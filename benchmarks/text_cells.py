@@ -22,6 +22,7 @@ import numpy as np
 
 from pydarts import RECURRENT_DARTS_V2, RecurrentGenotype, load_corpus
 from pydarts.config import TextTrainConfig
+from pydarts.course import Control
 from pydarts.language_model import LanguageModel, derived_network
 from pydarts.recurrent import TextNetwork
 from pydarts.search_text import EVALUATION_BATCH, describe_recurrent
@@ -57,7 +58,7 @@ def row(name: str, weights: int, lr: float | str, epochs: int | str, perplexity:
 def trained(network: TextNetwork, corpus: Corpus, config: TextTrainConfig) -> LanguageModel:
     """The model after its time."""
     model = LanguageModel(network, corpus.vocabulary, config)
-    fit(model, corpus, progress=False)
+    fit(model, corpus, Control(progress=False))
     return model
 
 

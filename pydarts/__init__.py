@@ -9,6 +9,7 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
+from pydarts.budget import Estimate
 from pydarts.callbacks import (
     Callback,
     EarlyStopping,
@@ -16,7 +17,10 @@ from pydarts.callbacks import (
     StopOnSkipCollapse,
     TensorBoard,
 )
+from pydarts.compare import compare, compare_text
+from pydarts.comparison import Comparison
 from pydarts.course import Diverged
+from pydarts.estimate import estimate, estimate_text
 from pydarts.genotype import (
     DARTS_V1,
     DARTS_V2,
@@ -29,6 +33,7 @@ from pydarts.language_model import LanguageModel
 from pydarts.many import SearchesFailed, search_many
 from pydarts.model import Model
 from pydarts.network import MixedOperation, Network, Supernet
+from pydarts.random_search import RandomSearchResult, random_search
 from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.search import SearchResult, search
 from pydarts.search_text import TextSearchResult, search_text
@@ -42,14 +47,17 @@ __all__ = [
     "RECURRENT_DARTS_V1",
     "RECURRENT_DARTS_V2",
     "Callback",
+    "Comparison",
     "Diverged",
     "EarlyStopping",
     "EigenvalueStopping",
+    "Estimate",
     "Genotype",
     "LanguageModel",
     "MixedOperation",
     "Model",
     "Network",
+    "RandomSearchResult",
     "RecurrentGenotype",
     "RecurrentNetwork",
     "RecurrentSupernet",
@@ -61,7 +69,12 @@ __all__ = [
     "TextSearchResult",
     "__version__",
     "bilevel",
+    "compare",
+    "compare_text",
+    "estimate",
+    "estimate_text",
     "load_corpus",
+    "random_search",
     "search",
     "search_many",
     "search_text",

@@ -15,7 +15,7 @@ from pydarts.genotype import Genotype
 
 if TYPE_CHECKING:
     from pydarts.bilevel import StepInfo
-    from pydarts.course import Course
+    from pydarts.course import SearchCourse
     from pydarts.result import Result
 
 
@@ -33,16 +33,16 @@ class Callback:
     needs_eigenvalue = False
     """Whether the history is to hold the dominant eigenvalue."""
 
-    def on_start(self, search: Course) -> None:
+    def on_start(self, search: SearchCourse) -> None:
         """Before the first step."""
 
-    def on_step(self, search: Course, info: StepInfo) -> None:
+    def on_step(self, search: SearchCourse, info: StepInfo) -> None:
         """After each step."""
 
-    def on_epoch(self, search: Course, entry: dict[str, Any]) -> None:
+    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
         """After each epoch, with what the history holds of it."""
 
-    def on_end(self, search: Course, result: Result) -> None:
+    def on_end(self, search: SearchCourse, result: Result) -> None:
         """After the last step, however the search ended, but for an error."""
 
 
@@ -62,7 +62,7 @@ class EarlyStopping(Callback):
         self.monitor, self.min_delta = monitor, min_delta
         self.patience = integer("patience", patience, 1)
 
-    def on_epoch(self, search: Course, entry: dict[str, Any]) -> None:
+    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
         if not isinstance(entry.get(self.monitor), (int, float)):
             numbers = ", ".join(k for k, v in entry.items() if isinstance(v, (int, float)))
             raise ValueError(f"`monitor` (={self.monitor!r}) must be one of {numbers}")
@@ -87,7 +87,7 @@ class StopOnSkipCollapse(Callback):
     def __init__(self, limit: int = 2):
         self.limit = integer("limit", limit, 0)
 
-    def on_epoch(self, search: Course, entry: dict[str, Any]) -> None:
+    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
         if entry["skips"] > self.limit:
             where = "normal" if isinstance(search.supernet.genotype(), Genotype) else "recurrent"
             search.stop(
@@ -121,7 +121,7 @@ class EigenvalueStopping(Callback):
         self.window, self.factor = integer("window", window, 1), factor
         self.from_epoch = integer("from_epoch", from_epoch, 1)
 
-    def on_epoch(self, search: Course, entry: dict[str, Any]) -> None:
+    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
         values = [each["eigenvalue"] for each in search.history]
         before, now = values[-2 * self.window : -self.window], values[-self.window :]
         if search.epoch < self.from_epoch or len(before) < self.window or None in before + now:
@@ -158,19 +158,24 @@ class TensorBoard(Callback):
             ) from error
         self._open, self.log_dir = module.SummaryWriter, os.fspath(log_dir)
 
-    def on_start(self, search: Course) -> None:
-        steps = search.steps_done
-        self._file = self._open(self.log_dir, purge_step=steps + 1 if steps else None)
+    def on_start(self, search: SearchCourse) -> None:
+        done = search.steps_done
+        self._file = self._open(
+            self.log_dir,
+            purge_step=done + 1 if done else None,
+            filename_suffix=f".{done:09}",  # or a second file of the same second replaces the first
+        )
 
-    def on_step(self, search: Course, info: StepInfo) -> None:
+    def on_step(self, search: SearchCourse, info: StepInfo) -> None:
         for name in ("train_loss", "valid_loss", "gradient_norm", "alpha_gradient_norm"):
             self._file.add_scalar(f"step/{name}", getattr(info, name), search.steps_done)
 
-    def on_epoch(self, search: Course, entry: dict[str, Any]) -> None:
+    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
         for name, value in entry.items():
             if isinstance(value, (int, float)) and name != "epoch":
                 self._file.add_scalar(f"epoch/{name}", value, search.steps_done)
         self._file.add_text("genotype", entry["genotype"], search.steps_done)
+        self._file.flush()
 
-    def on_end(self, search: Course, result: Result) -> None:
+    def on_end(self, search: SearchCourse, result: Result) -> None:
         self._file.close()

@@ -26,7 +26,7 @@ class CheckpointError(ValueError):
 
 
 def write_checkpoint(path: Path, identity: Mapping[str, Any], state: State) -> None:
-    """Put a checkpoint in the place of the one before, which stays whole if anything fails."""
+    """Put a checkpoint in the place of the one before: `replace_file`."""
     from safetensors.numpy import save
 
     arrays: dict[str, NDArray[Any]] = {}
@@ -39,8 +39,12 @@ def write_checkpoint(path: Path, identity: Mapping[str, Any], state: State) -> N
         "identity": json.dumps(identity),
         "state": json.dumps(values),
     }
-    content = save(arrays, {**metadata, "digest": _digest(arrays, metadata)})
     path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, save(arrays, {**metadata, "digest": _digest(arrays, metadata)}))
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file in the place of the one before, which stays whole if anything fails."""
     temporary = path.with_name(_temporary(path) + secrets.token_hex(4))
     try:
         with temporary.open("xb") as file:

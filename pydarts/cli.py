@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pydarts import _core
+from pydarts import _core, cli_compare
 from pydarts.cli_images import ImageRun
 from pydarts.cli_text import TextRun, add_sample_arguments, sample
 from pydarts.console import (
@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args, unknown = _parser().parse_known_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     if len(unknown) == 1 and not unknown[0].startswith("-") and getattr(args, "data", "") is None:
         # Before Python 3.13 argparse takes an optional DATA only where no option precedes it.
         args.data, unknown = unknown[0], []
@@ -146,5 +147,15 @@ def _parser() -> Parser:
         "let a trained language model write",
     )
     add_sample_arguments(sub)
+    sub = command(
+        "compare",
+        cli_compare.compare_cells,
+        " DIR [DATA] [--random K] [--seeds N] [option ...]",
+        "tell whether a found cell is better than random ones",
+        "All are trained alike, seed by seed, and tried on what nothing was learned from."
+        " DIR/compare.json is written after each training, and taken up when the command is given"
+        " again, also with more seeds or cells; Ctrl-C loses the training that runs.",
+    )
+    cli_compare.add_arguments(sub)
     command("info", _info, "", "show version, instruction set and threads")
     return parser

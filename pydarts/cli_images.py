@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pydarts import datasets
+from pydarts.budget import Estimate
 from pydarts.cli_run import Run
 from pydarts.config import Config, SearchConfig, TrainConfig
 from pydarts.console import named_as_options, say
 from pydarts.datasets import Dataset
+from pydarts.estimate import estimate
 from pydarts.genotype import Genotype
 from pydarts.images import Labels, as_images
 from pydarts.model import Model
@@ -77,6 +79,9 @@ class ImageRun(Run):
     def check(self, config: Any) -> None:
         if isinstance(config, TrainConfig):  # a search, which splits the images, checks by itself
             require_batch(len(self.data.X_train), config.batch_size, "the training set")
+
+    def call_estimate(self, **options: Any) -> Estimate:
+        return estimate(self.data.X_train, self.data.y_train, **options)
 
     def call_search(self, **options: Any) -> SearchResult:
         return search(self.data.X_train, self.data.y_train, **options)

@@ -10,10 +10,8 @@ import platform
 import shlex
 import sys
 import textwrap
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -21,6 +19,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 
 from pydarts import _core
+from pydarts.budget import Estimate, duration
+from pydarts.comparison import COMPARISON
 from pydarts.config import Config
 from pydarts.console import (
     DONE,
@@ -30,7 +30,6 @@ from pydarts.console import (
     add_preset,
     claim,
     complain,
-    duration,
     given,
     log,
     named_as_options,
@@ -38,7 +37,7 @@ from pydarts.console import (
     split,
     uninterrupted,
 )
-from pydarts.course import Diverged
+from pydarts.course import CHECKPOINT, TRAIN_CHECKPOINT, Diverged
 from pydarts.engine import resolve_threads
 from pydarts.genotype import PUBLISHED, PUBLISHED_RECURRENT, Genotype, RecurrentGenotype
 from pydarts.language_model import LanguageModel
@@ -73,7 +72,8 @@ class Run(ABC):
     args: argparse.Namespace
     out: Path | None
     data: Any
-    common: dict[str, Any]  # options of both search and training
+    common: dict[str, Any]  # options of both search and training, and of estimates
+    control: dict[str, Any]  # of both, but not of estimates
     record: dict[str, Any] = field(default_factory=dict)
     saved: list[str] = field(default_factory=list)
 
@@ -101,6 +101,10 @@ class Run(ABC):
     def check(self, config: Any) -> None:
         """Raise ValueError where there is too little data for a search or training."""
         return
+
+    @abstractmethod
+    def call_estimate(self, **options: Any) -> Estimate:
+        """What a search on the data will cost."""
 
     @abstractmethod
     def call_search(self, **options: Any) -> Any:
@@ -136,6 +140,23 @@ class Run(ABC):
         group = parser.add_argument_group("search")
         add_preset(group, cls.search_config)
         add_options(group, cls.search_config, "search")
+        group = cls._add_long_runs(parser)
+        group.add_argument(
+            "--time-budget",
+            metavar="TIME",
+            help="stop the search by then, such as 10min or 2h; the training comes after it",
+        )
+        group.add_argument(
+            "--memory-budget",
+            metavar="SIZE",
+            help="refuse a search that needs more, such as 500MB or 2GB",
+        )
+        group.add_argument(
+            "--eigenvalue",
+            action="store_true",
+            help="record how sharp the validation loss is in the alphas (some thirty passes over a"
+            " batch an epoch)",
+        )
         group = parser.add_argument_group("final training")
         group.add_argument(
             "--no-train", dest="train", action="store_false", help="stop when the cell is found"
@@ -159,6 +180,26 @@ class Run(ABC):
         group = parser.add_argument_group("training")
         add_preset(group, cls.train_config)
         add_options(group, cls.train_config, "train")
+        cls._add_long_runs(parser)
+
+    @classmethod
+    def _add_long_runs(cls, parser: argparse.ArgumentParser) -> Any:
+        group = parser.add_argument_group("long runs")
+        group.add_argument(
+            "--resume",
+            action="store_true",
+            help="go on where the same command with this --out was interrupted or killed, to the"
+            " same bits; begin if there is nothing yet",
+        )
+        group.add_argument(
+            "--checkpoint-seconds",
+            type=float,
+            default=60.0,
+            metavar="X",
+            help="how often to keep in --out what it takes to go on, beside the end of each epoch"
+            " (default: 60)",
+        )
+        return group
 
     @classmethod
     def _add_common(cls, parser: argparse.ArgumentParser) -> None:
@@ -188,7 +229,7 @@ class Run(ABC):
             config = cls.search_config.make(args.preset, options)
         with named_as_options("train-"):
             train_config = cls.train_config.make(**split(train_options))
-        run = cls._prepare(args)
+        run = cls._prepare(args, CHECKPOINT)
         with named_as_options():
             run.check(config)
         if args.train:
@@ -210,30 +251,50 @@ class Run(ABC):
         with named_as_options():
             config = cls.train_config.make(**split(options))
         genotype = read_genotype(args.genotype, cls.cell)
-        run = cls._prepare(args)
+        run = cls._prepare(args, TRAIN_CHECKPOINT)
         with named_as_options():
             run.check(config)
         return run._finish(lambda: run._train(genotype, options))
 
     @classmethod
-    def _prepare(cls, args: argparse.Namespace) -> Run:
+    def _prepare(cls, args: argparse.Namespace, checkpoint: str) -> Run:
         """Check all that can be checked before the work, which may take hours, begins."""
         with named_as_options():
             threads = resolve_threads(args.threads)
-        out = claim(args.out, args.force)
+        out = claim(args.out, args.force, checkpoint if args.resume else None)
         data = cls.load(args)
+        if out is not None and not args.resume:
+            for name in (CHECKPOINT, TRAIN_CHECKPOINT, COMPARISON):  # of an earlier command
+                (out / name).unlink(missing_ok=True)
         bar = sys.stderr.isatty() if args.progress is None else args.progress
-        common = {**cls.data_options(args), "threads": threads, "progress": bar}
-        return cls(args, out, data, common)
+        common = {**cls.data_options(args), "threads": threads}
+        control = {
+            "progress": bar,
+            "checkpoint": out,
+            "checkpoint_seconds": args.checkpoint_seconds,
+            "resume": "auto" if args.resume else "never",
+        }
+        return cls(args, out, data, common, control)
 
     def _search(self, options: Mapping[str, Any]) -> tuple[Any, int]:
         """Search, show and save the cell."""
-        log.info("searching")
+        args = self.args
+        options = {**options, **self.common, "memory_budget": args.memory_budget}
+        control = {**self.control, "time_budget": args.time_budget, "eigenvalue": args.eigenvalue}
         result: SearchResult | TextSearchResult
-        with named_as_options(), self._timing("search"):
-            result, code = _outcome("search", lambda: self.call_search(**options, **self.common))
-        took = duration(self.record["search_seconds"])
+        with named_as_options():
+            if self.args.resume and self._has(CHECKPOINT):
+                say(f"Going on with the search in {self.out}.")
+            else:
+                say(f"Search: {self.call_estimate(**options)}.")
+            log.info("searching")
+            result, code = _outcome("search", lambda: self.call_search(**options, **control))
+        self.record["search_seconds"] = round(result.seconds, 2)
+        self.record["search_stopped"] = result.stopped
+        took = duration(result.seconds)
         say(f"Searched for {len(result.history)} of {result.config.epochs} epochs in {took}:\n")
+        if result.stopped is not None:
+            say(textwrap.fill(f"It stopped early: {result.stopped}.", 79) + "\n")
         say(pretty(result.genotype) + "\n")
         if self.out is not None:
             with uninterrupted():
@@ -249,10 +310,10 @@ class Run(ABC):
         """Train the network, save it, and try it on what it has not seen."""
         log.info("training")
         model: Model | LanguageModel
-        with named_as_options(prefix), self._timing("train"):
-            model, code = _outcome(
-                "training", lambda: self.call_train(genotype, **options, **self.common)
-            )
+        options = {**options, **self.common, **self.control}
+        with named_as_options(prefix):
+            model, code = _outcome("training", lambda: self.call_train(genotype, **options))
+        self.record["train_seconds"] = round(model.seconds, 2)
         self.record["num_weights"] = model.num_weights
         if self.out is not None:
             with uninterrupted():
@@ -262,7 +323,7 @@ class Run(ABC):
                 json_text = genotype.to_json() + "\n"
                 (self.out / "genotype.json").write_text(json_text, encoding="utf-8")
             self.saved += ["genotype.json", "model/", "train_history.csv"]
-        took = duration(self.record["train_seconds"])
+        took = duration(model.seconds)
         epochs = f"{len(model.history)} of {model.config.epochs} epochs"
         say(f"Trained {model.num_weights:,} weights for {epochs} in {took}.")
         self.trained(model)
@@ -292,6 +353,9 @@ class Run(ABC):
                 say("\n".join(self.uses(self.out)))
             else:
                 say(f"To train it: {shlex.join(self.train_command(self.out))}")
+        if code == INTERRUPTED and (self._has(CHECKPOINT) or self._has(TRAIN_CHECKPOINT)):
+            again = [a for a in self.args.argv if a not in ("--force", "--resume")]
+            say(f"To go on: {shlex.join(['pydarts', *again, '--resume'])}")
         return code
 
     def _write_summary(self, out: Path, code: int) -> None:
@@ -310,11 +374,8 @@ class Run(ABC):
         text = json.dumps(summary, indent=2)
         (out / "summary.json").write_text(text + "\n", encoding="utf-8")
 
-    @contextmanager
-    def _timing(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.record[f"{name}_seconds"] = round(time.perf_counter() - start, 2)
+    def _has(self, checkpoint: str) -> bool:
+        return self.out is not None and (self.out / checkpoint).is_file()
 
 
 def _outcome(name: str, run: Callable[[], _Result]) -> tuple[_Result, int]:

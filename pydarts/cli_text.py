@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydarts.budget import Estimate
 from pydarts.cli_run import Run
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
 from pydarts.console import DONE, named_as_options, note, say
 from pydarts.engine import integer
+from pydarts.estimate import estimate_text
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel
 from pydarts.search_text import TextSearchResult, search_text, training_columns
@@ -100,6 +102,9 @@ class TextRun(Run):
 
     def check(self, config: Any) -> None:
         training_columns(self.data, config)
+
+    def call_estimate(self, **options: Any) -> Estimate:
+        return estimate_text(self.data, **options)
 
     def call_search(self, **options: Any) -> TextSearchResult:
         return search_text(self.data, **options)

@@ -81,25 +81,24 @@ def write(stream: TextIO, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 # Output folder
 
 
-def claim(folder: str | None, force: bool) -> Path | None:
-    """Make the output folder, having seen that it is free and can be written to."""
+def claim(folder: str | None, force: bool, resumable: str | None = None) -> Path | None:
+    """Make the output folder, having seen that it is free and can be written to.
+
+    A file `resumable` in it is what a command goes on with that was interrupted.
+    """
     if folder is None:
+        if resumable is not None:
+            raise ValueError("--resume needs --out, the folder of the command that was interrupted")
         return None
     out = Path(folder)
     try:
-        if out.is_dir() and any(out.iterdir()) and not force:
+        used = out.is_dir() and any(out.iterdir())
+        if used and resumable is not None and not (out / resumable).is_file():
+            raise ValueError(f"--out (={folder}) holds no {resumable} to --resume from")
+        if used and resumable is None and not force:
             raise ValueError(f"--out (={folder}) is not empty; --force replaces what is there")
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -237,6 +236,7 @@ _NAMES = {
     for option in kind.options()
 }
 _NAMES |= {"image_layout", "threads", "max_vocab", "prompt", "length", "temperature"}
+_NAMES |= {"checkpoint_seconds", "time_budget", "memory_budget"}
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The course of a search, whatever it searches on: position, history, callbacks, checkpoints,
-budgets, and all the ways in which it can end.
+"""The course of a run, whatever it learns from: position, history, callbacks, checkpoints, budgets,
+and all the ways in which it can end.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import logging
 import math
 import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -31,13 +33,17 @@ from pydarts.checkpoint import (
     write_checkpoint,
 )
 from pydarts.diagnostics import dominant_eigenvalue, entropies, skips
-from pydarts.engine import Alphas
+from pydarts.engine import Alphas, EngineNetwork
 from pydarts.result import History, Result
 
 if TYPE_CHECKING:
     from pydarts.callbacks import Callback
 
-Item = TypeVar("Item", covariant=True)
+CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
+
+Self = TypeVar("Self", bound="Course")
+Item = TypeVar("Item")
+Item_co = TypeVar("Item_co", covariant=True)
 
 log = logging.getLogger("pydarts")
 
@@ -51,24 +57,28 @@ class Diverged(ArithmeticError):
 
 
 class Stopped(Exception):
-    """Leaves the loops of a search that was told to stop."""
+    """Leaves the loops of a search that a callback stopped."""
 
 
-class Source(Protocol[Item]):
-    """What gives batches and can be taken up in the middle of an epoch."""
-
-    def epoch(self) -> Iterator[Item]:
-        """What is left of the present epoch."""
-        ...
+class Resumable(Protocol):
+    """What has a state that a checkpoint can hold."""
 
     def state(self) -> State: ...
 
     def restore(self, state: State) -> None: ...
 
 
+class Source(Protocol[Item_co]):
+    """What gives batches."""
+
+    def epoch(self) -> Iterator[Item_co]:
+        """What is left of the present epoch."""
+        ...
+
+
 @dataclass(frozen=True)
 class Control:
-    """How a search is watched, kept and bounded. `pydarts.search` tells what each means."""
+    """How a run is watched, kept and bounded. `pydarts.search` tells what each option means."""
 
     progress: bool = True
     callbacks: Sequence[Callback] = ()
@@ -78,6 +88,7 @@ class Control:
     resume: str = "auto"
     time_budget: float | str | None = None
     memory_budget: int | str | None = None
+    name: str = CHECKPOINT
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
@@ -95,7 +106,12 @@ class Control:
     @property
     def file(self) -> Path | None:
         """The checkpoint."""
-        return None if self.checkpoint is None else Path(self.checkpoint) / "checkpoint.safetensors"
+        return None if self.checkpoint is None else Path(self.checkpoint) / self.name
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is a checkpoint to begin from."""
+        return self.resume == "auto" and self.file is not None and self.file.exists()
 
     @property
     def seconds_left(self) -> float | None:
@@ -103,6 +119,22 @@ class Control:
         if self.time_budget is None:
             return None
         return float(self.time_budget) - (time.perf_counter() - self.started)
+
+
+def training_control(
+    progress: bool,
+    checkpoint: str | os.PathLike[str] | None,
+    checkpoint_seconds: float,
+    resume: str,
+) -> Control:
+    """What of it a training has."""
+    return Control(
+        progress,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        resume=resume,
+        name=TRAIN_CHECKPOINT,
+    )
 
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
@@ -126,21 +158,21 @@ def _quantity(name: str, value: object, units: Mapping[str, int]) -> float:
 
 
 class Course:
-    """A search that runs: what callbacks see of it, and what its loop tells it.
+    """A run of epochs of steps that can be watched, bounded, left and taken up again.
 
     Within ``with course:`` a loop over `epochs` holds one over `steps`, which takes a step and
-    calls `took`; after the steps comes `end_epoch`. A checkpoint is always of the state between two
-    steps.
+    calls `took`; after the steps comes `end_epoch`. Ctrl-C and the time budget leave the loops
+    between two steps, or in a call of the engine, which then changes nothing. The state after the
+    last step is marked, and a checkpoint is always of what is marked.
 
     Attributes
     ----------
-    config, supernet
-        Of the search; the supernet as it is now.
-    history, alpha_history
+    config
+        Of the run.
+    history
         As in the result; until now.
     epoch, step : int
-        How many epochs, and how many steps of the present epoch, are done; ``steps_done`` counts
-        those of all epochs.
+        How many epochs, and how many steps of the present epoch, are done.
     stopped : str or None
         Why it was stopped, if it was.
     hidden : tuple
@@ -149,55 +181,280 @@ class Course:
 
     def __init__(
         self,
-        result: Result,
-        step: BilevelStep,
+        name: str,
+        result: Any,
+        network: EngineNetwork,
         rng: np.random.Generator,
-        sources: Mapping[str, Source[Any]],
+        parts: Mapping[str, Resumable],
         control: Control,
         *,
         identity: Mapping[str, Any],
         total: int,
-        unit: str,
-        lines: Callable[[dict[str, Any], Any, Any], list[str]],
-        alpha_gradient: Callable[[], Alphas],
+        lines: Callable[[dict[str, Any]], list[str]],
+        unit: str = "step",
     ):
-        self._result, self._step, self._rng = result, step, rng
-        self._sources, self._control = dict(sources), control
-        self._identity, self._total, self._unit = identity, total, unit
-        self._lines, self._alpha_gradient = lines, alpha_gradient
-        self._wants_eigenvalue = control.eigenvalue or any(
-            callback.needs_eigenvalue for callback in control.callbacks
-        )
-        self.config, self.supernet = result.config, result.supernet
+        self._name, self._result, self._network, self._rng = name, result, network, rng
+        self._parts, self._control, self._identity = dict(parts), control, identity
+        self._total, self._unit, self._lines = total, unit, lines
+        self.config = result.config
         self.epoch = 0
         self.stopped: str | None = None
         self.hidden: tuple[Any, Any] = (None, None)
-        self._chosen: int | None = None  # the epoch whose alphas count, if not the last
-        self._rows: list[list[float]] = []  # of the epoch's steps
+        self._rows: list[list[float]] = []  # of the epoch's steps: loss, right answers, size
         self._done = 0  # units of the bar
         self._seconds = 0.0  # of earlier runs
+        self._pressed = False  # Ctrl-C
 
     @property
     def history(self) -> History:
-        return self._result.history
-
-    @property
-    def alpha_history(self) -> Alphas:
-        return self._result.alpha_history
+        found: History = self._result.history
+        return found
 
     @property
     def step(self) -> int:
         return len(self._rows)
 
     @property
-    def steps_done(self) -> int:
-        """Steps since the start, of all epochs."""
-        return self._step.steps
-
-    @property
     def seconds(self) -> float:
         """Since the start, that of earlier runs included."""
         return self._seconds + time.perf_counter() - self._entered
+
+    # What the loop calls
+
+    def __enter__(self: Self) -> Self:
+        self._entered = self._written = time.perf_counter()
+        self._kept: State | None = None
+        path = self._control.file
+        if path is not None:
+            remove_leftovers(path)
+            if self._control.goes_on:
+                self._go_on(path)
+        self.begin()
+        self._mark()
+        self._bar = progress_bar(
+            self._name, self._total, self._control.progress, self._unit, self._done
+        )
+        left = self._control.seconds_left
+        self._network._engine.set_deadline(None if left is None else max(left, 0.0))
+        self._handler = None
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._handler = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def epochs(self) -> Iterator[int]:
+        """The epochs that are left, from 0."""
+        while self.epoch < self.config.epochs and self.stopped is None:
+            yield self.epoch
+
+    def steps(self, source: Source[Item]) -> Iterator[Item]:
+        """What is left of an epoch."""
+        for item in source.epoch():
+            left = self._control.seconds_left
+            if self._pressed or (left is not None and left <= 0):
+                raise _core.OutOfTime
+            if time.perf_counter() - self._written >= self._control.checkpoint_seconds:
+                self._keep()
+            yield item
+
+    def took(self, info: Any, *, size: int, units: int = 1) -> None:
+        """A step was taken, which has this weight in the epoch's means."""
+        self._rows = [*self._rows, [info.train_loss, info.train_correct, size]]
+        self.hidden = (info.hidden, info.valid_hidden)
+        self._done += units
+        self._bar.update(units)
+        self.after_step(info)
+        self._mark()
+        if self.stopped is not None:
+            raise Stopped
+
+    @property
+    def train_loss(self) -> float:
+        """Mean of the steps of this epoch."""
+        losses, _, sizes = np.transpose(self._rows)
+        return float(np.average(losses, weights=sizes))
+
+    @property
+    def train_accuracy(self) -> float:
+        """Share of right answers in the steps of this epoch."""
+        _, correct, sizes = np.transpose(self._rows)
+        return float(correct.sum() / sizes.sum())
+
+    def end_epoch(self, **entry: Any) -> None:
+        """An epoch is over: complete its entry of the history, keep and show it."""
+        entry = {"epoch": self.epoch + 1, **self.complete(entry)}
+        self._result.history = [*self.history, entry]
+        self.epoch, self._rows, self.hidden = self.epoch + 1, [], (None, None)
+        self.after_epoch(entry)
+        self._mark()
+        self._keep()
+        tell(self._bar, *self._lines(entry))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool:
+        ends = (Stopped, KeyboardInterrupt, _core.OutOfTime, _core.NonFinite)
+        try:
+            self._network._engine.set_deadline(None)
+            if error is not None and not isinstance(error, ends):
+                return False
+            # One that comes through may have come anywhere: a hook raised it, or the second Ctrl-C.
+            anywhere = isinstance(error, KeyboardInterrupt)
+            self._result.seconds = self.seconds
+            if not anywhere and self._kept is not self._marked:
+                try:
+                    self._keep()
+                except KeyboardInterrupt:  # the file before stays
+                    anywhere = True
+            self._result.interrupted = self._pressed or anywhere
+            self.finish(out_of_time=isinstance(error, _core.OutOfTime) and not self._pressed)
+            if isinstance(error, _core.NonFinite):
+                raise Diverged(str(error), self._result) from None
+        finally:
+            self._bar.close()
+            if self._handler is not None:
+                signal.signal(signal.SIGINT, self._handler)
+        return True
+
+    # What a search adds
+
+    def begin(self) -> None:
+        """Before the first step."""
+
+    def after_step(self, info: Any) -> None:
+        """After each, before it is marked."""
+
+    def complete(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """What the history holds of an epoch."""
+        return {**entry, "seconds": self.seconds}
+
+    def after_epoch(self, entry: dict[str, Any]) -> None:
+        """After each, before it is marked."""
+
+    def finish(self, *, out_of_time: bool) -> None:
+        """However it ended, but for an error."""
+
+    # Its state
+
+    def state(self) -> State:
+        """All that changes but the parts, without copies. Lists are replaced, never changed."""
+        return {
+            "epoch": self.epoch,
+            "rows": self._rows,
+            "done": self._done,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "hidden": self.hidden[0],
+            "hidden_valid": self.hidden[1],
+            "history": self.history,
+            "random": self._rng.bit_generator.state,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from what ``state`` gave."""
+        self.epoch, self._rows, self._done = state["epoch"], state["rows"], state["done"]
+        self._seconds, self.stopped = state["seconds"], state["stopped"]
+        self.hidden = (state["hidden"], state["hidden_valid"])
+        self._result.history = state["history"]
+        self._rng.bit_generator.state = state["random"]
+
+    def _mark(self) -> None:
+        parts = {name: part.state() for name, part in self._parts.items()}
+        self._marked = {"course": self.state(), **parts}
+
+    def _keep(self) -> None:
+        path = self._control.file
+        if path is None:
+            return
+        try:
+            write_checkpoint(path, self._identity, self._marked)
+            self._kept = self._marked
+        except OSError as error:
+            tell(
+                self._bar,
+                f"the checkpoint could not be written ({error}): the work goes on, and the one"
+                " before stays",
+                level=logging.WARNING,
+            )
+        self._written = time.perf_counter()
+
+    def _go_on(self, path: Path) -> None:
+        identity, state, instruction_set = read_checkpoint(path)
+        found = difference(identity, self._identity)
+        if found:
+            raise CheckpointError(f"{path} is of another run ({found}): to begin anew, remove it")
+        self.restore(state["course"])
+        for name, part in self._parts.items():
+            part.restore(state[name])
+        if instruction_set != _core.instruction_set():
+            log.warning(
+                "what began with %s goes on with %s: its last bits may differ",
+                instruction_set,
+                _core.instruction_set(),
+            )
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C ends the step that runs, or waits until it is marked; a second one does not."""
+        self._pressed = True
+        self._network._engine.set_deadline(0.0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class SearchCourse(Course):
+    """A search that runs, as callbacks see it.
+
+    Attributes
+    ----------
+    supernet
+        As it is now.
+    alpha_history
+        As in the result; until now.
+    steps_done : int
+        Steps of all epochs.
+    """
+
+    def __init__(
+        self,
+        result: Result,
+        step: BilevelStep,
+        rng: np.random.Generator,
+        sources: Mapping[str, Resumable],
+        control: Control,
+        *,
+        identity: Mapping[str, Any],
+        total: int,
+        lines: Callable[[dict[str, Any]], list[str]],
+        unit: str = "step",
+        alpha_gradient: Callable[[], Alphas],
+    ):
+        parts = {"step": step, **sources}
+        network = result.supernet
+        super().__init__(
+            *("search", result, network, rng, parts, control),
+            identity=identity,
+            total=total,
+            lines=lines,
+            unit=unit,
+        )
+        self.supernet, self._step, self._alpha_gradient = network, step, alpha_gradient
+        self._callbacks = control.callbacks
+        self._wants_eigenvalue = control.eigenvalue or any(
+            callback.needs_eigenvalue for callback in self._callbacks
+        )
+        self._norms: list[float] = []  # of the gradients by the alphas in the epoch's steps
+        self._chosen: int | None = None  # the epoch whose alphas count, if not the last
+
+    @property
+    def alpha_history(self) -> Alphas:
+        found: Alphas = self._result.alpha_history
+        return found
+
+    @property
+    def steps_done(self) -> int:
+        return self._step.steps
 
     def stop(self, reason: str, *, epoch: int | None = None) -> None:
         """End the search after the hooks that run now.
@@ -212,203 +469,70 @@ class Course:
             raise ValueError(f"`epoch` (={epoch}) must lie in 0..{len(self.history)}")
         self.stopped, self._chosen = reason, epoch
 
-    # What the loop calls
-
-    def __enter__(self) -> Course:
-        self._entered = self._written = time.perf_counter()
-        path = self._control.file
-        if path is not None:
-            remove_leftovers(path)
-            if self._control.resume == "auto" and path.exists():
-                self._go_on(path)
-        for callback in self._control.callbacks:
+    def begin(self) -> None:
+        for callback in self._callbacks:
             callback.on_start(self)
-        self._mark()
-        self._bar = progress_bar(
-            "search", self._total, self._control.progress, self._unit, self._done
-        )
-        left = self._control.seconds_left
-        self.supernet._engine.set_deadline(None if left is None else max(left, 0.0))
-        return self
 
-    def epochs(self) -> Iterator[int]:
-        """The epochs that are left, from 0."""
-        while self.epoch < self.config.epochs and self.stopped is None:
-            yield self.epoch
-
-    def steps(self, source: Source[Item]) -> Iterator[Item]:
-        """What is left of an epoch."""
-        for item in source.epoch():
-            yield item
-            left = self._control.seconds_left
-            if left is not None and left <= 0:
-                raise _core.OutOfTime
-            if time.perf_counter() - self._written >= self._control.checkpoint_seconds:
-                self._keep()
-
-    def took(self, info: StepInfo, *, size: int, units: int = 1) -> None:
-        """A step was taken, with this weight in the epoch's means."""
-        row = [info.train_loss, info.train_correct, info.alpha_gradient_norm, size]
-        self._rows = [*self._rows, row]  # not in place: what is marked stays
-        self._done += units
-        self.hidden = (info.hidden, info.valid_hidden)
-        self._bar.update(units)
-        for callback in self._control.callbacks:
+    def after_step(self, info: StepInfo) -> None:
+        self._norms = [*self._norms, info.alpha_gradient_norm]
+        for callback in self._callbacks:
             callback.on_step(self, info)
-        self._mark()
-        if self.stopped is not None:
-            raise Stopped
 
-    @property
-    def train_loss(self) -> float:
-        """Mean of the steps of this epoch."""
-        losses, _, _, sizes = np.transpose(self._rows)
-        return float(np.average(losses, weights=sizes))
-
-    @property
-    def train_accuracy(self) -> float:
-        """Share of right answers in the steps of this epoch."""
-        _, correct, _, sizes = np.transpose(self._rows)
-        return float(correct.sum() / sizes.sum())
-
-    def end_epoch(self, **entry: Any) -> None:
-        """An epoch is over: complete its entry of the history, call the hooks, keep and show it."""
+    def complete(self, entry: dict[str, Any]) -> dict[str, Any]:
         alphas, genotype = self.supernet.alphas, self.supernet.genotype()
-        full = {
-            "epoch": self.epoch + 1,
-            **entry,
+        more = {
             **{f"alpha_entropy_{name}": value for name, value in entropies(alphas).items()},
-            "alpha_gradient_norm": float(np.mean([row[2] for row in self._rows])),
+            "alpha_gradient_norm": float(np.mean(self._norms)),
             "eigenvalue": self._eigenvalue() if self._wants_eigenvalue else None,
             "skips": skips(genotype),
-            "seconds": self.seconds,
-            "genotype": str(genotype),
         }
-        self._result.history = [*self.history, full]
+        return {**super().complete({**entry, **more}), "genotype": str(genotype)}
+
+    def after_epoch(self, entry: dict[str, Any]) -> None:
+        self._norms = []
         self._result.alpha_history = {
             name: np.concatenate([self.alpha_history[name], a[np.newaxis]])
-            for name, a in alphas.items()
+            for name, a in self.supernet.alphas.items()
         }
-        self.epoch, self._rows, self.hidden = self.epoch + 1, [], (None, None)
-        for callback in self._control.callbacks:
-            callback.on_epoch(self, full)
-        self._mark()
-        self._keep()
-        tell(self._bar, *self._lines(full, self.config, genotype))
+        for callback in self._callbacks:
+            callback.on_epoch(self, entry)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        self.supernet._engine.set_deadline(None)
+    def finish(self, *, out_of_time: bool) -> None:
         result = self._result
-        ends = (Stopped, KeyboardInterrupt, _core.OutOfTime, _core.NonFinite)
-        try:
-            if error is not None and not isinstance(error, ends):
-                return False
-            result.interrupted = isinstance(error, KeyboardInterrupt)
-            result.stopped = self.stopped
-            if isinstance(error, _core.OutOfTime):
-                result.stopped = f"the time budget of {self._control.time_budget:g} s was spent"
-            result.alphas = self.supernet.alphas
-            if self._chosen is not None:
-                result.alphas = {name: a[self._chosen] for name, a in self.alpha_history.items()}
-            # Between a step and its mark an interrupt leaves the file as it is.
-            if self._step.steps == self._marked["step"]["steps"]:
-                try:
-                    self._keep()
-                except KeyboardInterrupt:  # while it writes: the file before stays
-                    result.interrupted = True
-            for callback in self._control.callbacks:
-                callback.on_end(self, result)
-            if isinstance(error, _core.NonFinite):
-                raise Diverged(str(error), result) from None
-        finally:
-            self._bar.close()
-        return True
-
-    # Its state
+        result.stopped = self.stopped
+        if out_of_time:
+            result.stopped = f"the time budget of {self._control.time_budget:g} s is spent"
+        result.alphas = self.supernet.alphas
+        if self._chosen is not None:
+            result.alphas = {name: a[self._chosen] for name, a in self.alpha_history.items()}
+        for callback in self._callbacks:
+            callback.on_end(self, result)
 
     def state(self) -> State:
-        """All that changes, without copies: what a step changes in place are views."""
-        course = {
-            "epoch": self.epoch,
-            "rows": self._rows,
-            "done": self._done,
-            "seconds": self.seconds,
-            "stopped": self.stopped,
+        return {
+            **super().state(),
+            "norms": self._norms,
             "chosen": self._chosen,
-            "hidden": self.hidden[0],
-            "hidden_valid": self.hidden[1],
-            "history": self.history,
             "alpha_history": self.alpha_history,
-            "random": self._rng.bit_generator.state,
         }
-        parts = {name: source.state() for name, source in self._sources.items()}
-        return {"course": course, "step": self._step.state(), **parts}
 
     def restore(self, state: State) -> None:
-        """Go on from what ``state`` gave."""
-        course = state["course"]
-        self.epoch, self._rows, self._done = course["epoch"], course["rows"], course["done"]
-        self._seconds, self.stopped = course["seconds"], course["stopped"]
-        self._chosen = course["chosen"]
-        self.hidden = (course["hidden"], course["hidden_valid"])
-        self._result.history = course["history"]
-        self._result.alpha_history = course["alpha_history"]
-        self._rng.bit_generator.state = course["random"]
-        self._step.restore(state["step"])
-        for name, source in self._sources.items():
-            source.restore(state[name])
-
-    def _mark(self) -> None:
-        self._marked = self.state()
-
-    def _keep(self) -> None:
-        path = self._control.file
-        if path is None:
-            return
-        try:
-            write_checkpoint(path, self._identity, self._marked)
-        except OSError as error:
-            tell(
-                self._bar,
-                f"the checkpoint could not be written ({error}): the search goes on, and the one"
-                " before stays",
-                level=logging.WARNING,
-            )
-        self._written = time.perf_counter()
-
-    def _go_on(self, path: Path) -> None:
-        identity, state, instruction_set = read_checkpoint(path)
-        found = difference(identity, self._identity)
-        if found:
-            raise CheckpointError(
-                f"{path} is of another search ({found}): resume='never' replaces it"
-            )
-        self.restore(state)
-        if instruction_set != _core.instruction_set():
-            log.warning(
-                "the search began with %s and goes on with %s: its last bits may differ",
-                instruction_set,
-                _core.instruction_set(),
-            )
+        super().restore(state)
+        self._norms, self._chosen = state["norms"], state["chosen"]
+        self._result.alpha_history = state["alpha_history"]
 
     def _eigenvalue(self) -> float:
-        own = self.supernet.alphas
+        flat = self.supernet._engine.alphas
+        own = np.array(flat)
 
-        def gradient(flat: NDArray[Any]) -> NDArray[Any]:
-            self.supernet._engine.alphas[:] = flat
-            parts = self._alpha_gradient()
-            return np.concatenate([part.ravel() for part in parts.values()])
+        def gradient(at: NDArray[Any]) -> NDArray[Any]:
+            flat[:] = at
+            return np.concatenate([part.ravel() for part in self._alpha_gradient().values()])
 
-        flat = np.array(self.supernet._engine.alphas)
         try:
-            return dominant_eigenvalue(gradient, flat)
+            return dominant_eigenvalue(gradient, own)
         finally:
-            self.supernet.set_alphas(own)
+            flat[:] = own
 
 
 def progress_bar(

@@ -34,6 +34,8 @@ class LanguageModel:
         ``valid_perplexity``, ``averaged`` (whether the weights were averaged by then), ``seconds``.
     interrupted : bool
         Whether Ctrl-C ended the training early.
+    seconds : float
+        That the training took, in all its runs; not saved.
     """
 
     def __init__(self, network: TextNetwork, vocabulary: Vocabulary, config: TextTrainConfig):
@@ -42,6 +44,7 @@ class LanguageModel:
         self.config = config
         self.history: list[dict[str, Any]] = []
         self.interrupted = False
+        self.seconds = 0.0
 
     @property
     def genotype(self) -> RecurrentGenotype:

@@ -36,6 +36,8 @@ class Model:
         One entry an epoch.
     interrupted : bool
         Whether Ctrl-C ended the training early.
+    seconds : float
+        That the training took, in all its runs; not saved.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Model:
         self.image_layout = image_layout
         self.history: list[dict[str, Any]] = []
         self.interrupted = False
+        self.seconds = 0.0
 
     @property
     def genotype(self) -> Genotype:

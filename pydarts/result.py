@@ -33,6 +33,7 @@ class Result:
     alpha_history: Alphas = field(default_factory=dict)
     interrupted: bool = False
     stopped: str | None = None
+    seconds: float = 0.0
 
     _config: ClassVar[type[Config]]
     _cell: ClassVar[type[Genotype] | type[RecurrentGenotype]]
@@ -75,7 +76,9 @@ class Result:
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
-        return cls(config, None, alphas, history, alpha_history)
+        found = cls(config, None, alphas, history, alpha_history)
+        found.seconds = history[-1]["seconds"] if history else 0.0
+        return found
 
     def _save(self, folder: str | os.PathLike[str], genotype: Any, svgs: Mapping[str, str]) -> None:
         to = Path(folder)

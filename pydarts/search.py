@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pydarts.augment import Augmentation
 from pydarts.bilevel import BilevelStep
+from pydarts.budget import Workload, check_budgets
 from pydarts.callbacks import Callback
 from pydarts.checkpoint import State, fingerprint
 from pydarts.config import Config, SearchConfig
-from pydarts.course import Control, Course
+from pydarts.course import Control, SearchCourse
 from pydarts.genotype import Genotype
 from pydarts.images import Labels, Normalization, as_images, check_consistent, split_half
 from pydarts.network import ImageNetwork, Supernet
@@ -50,6 +51,8 @@ class SearchResult(Result):
         Whether Ctrl-C ended it early.
     stopped : str or None
         Why a callback or the time budget ended it early.
+    seconds : float
+        That it took, in all its runs.
     """
 
     _config: ClassVar[type[Config]] = SearchConfig
@@ -117,8 +120,8 @@ def search(
     threads : threads to use; None: all. The result does not depend on it.
     progress : whether to show a progress bar and a line an epoch on standard error.
     callbacks : what looks at the search and may stop it; see `pydarts.callbacks`.
-    eigenvalue : whether the history holds the dominant eigenvalue; it takes some ten first-order
-        passes an epoch.
+    eigenvalue : whether the history holds the dominant eigenvalue; it takes some thirty passes over
+        a batch an epoch.
     checkpoint : folder in which checkpoint.safetensors holds all that is needed to go on: at the
         end of each epoch, every ``checkpoint_seconds`` seconds, and at the end. If it cannot be
         written (a full disk), the one before stays, and the search goes on with a warning.
@@ -162,7 +165,9 @@ def search(
     identity = {"config": config.to_dict(), "data": ""}
     if checkpoint is not None:
         identity["data"] = fingerprint(images, codes)
-    x_train, y_train, x_valid, y_valid = halves(images, codes, labels, config, rng)
+    data = x_train, y_train, x_valid, y_valid = halves(images, codes, labels, config, rng)
+    if time_budget is not None or memory_budget is not None:
+        check_budgets(control, ImageWorkload(config, data, len(labels), threads))
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
     net, step = supernet(config, len(labels), images.shape[1], threads)
     train = Batches(len(x_train), config.batch_size, rng)
@@ -171,7 +176,7 @@ def search(
     # For the eigenvalue: always the same images, in an order that the classes do not follow.
     probe = np.random.default_rng(config.seed).permutation(len(x_valid))[: config.batch_size]
     result = SearchResult(config, net, net.alphas)
-    course = Course(
+    course = SearchCourse(
         result,
         step,
         rng,
@@ -179,8 +184,7 @@ def search(
         control,
         identity=identity,
         total=config.epochs * steps,
-        unit="step",
-        lines=epoch_lines,
+        lines=lambda entry: epoch_lines(entry, config, net.genotype()),
         alpha_gradient=lambda: net.loss_and_grads(x_valid[probe], y_valid[probe], wrt="alphas")[1][
             "alphas"
         ],
@@ -197,7 +201,7 @@ def search(
                     lr=lr,
                 )
                 course.took(info, size=len(batch))
-            valid_loss, valid_accuracy = evaluate(net, x_valid, y_valid)
+            valid_loss, valid_accuracy = evaluate(net, x_valid, y_valid, config.batch_size)
             course.end_epoch(
                 lr=lr,
                 train_loss=course.train_loss,
@@ -219,13 +223,16 @@ def prepare(
     return images, labels.encode(y), labels
 
 
+Halves = tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]
+
+
 def halves(
     images: NDArray[Any],
     codes: NDArray[np.int64],
     labels: Labels,
     config: SearchConfig,
     rng: np.random.Generator,
-) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+) -> Halves:
     """Images and codes that the weights learn on, and those that the alphas learn on."""
     given = len(codes)
     images, codes = sample(images, codes, config.max_images, rng)
@@ -268,6 +275,44 @@ def supernet(
         reuse_gradient=config.reuse_gradient,
     )
     return net, step
+
+
+class ImageWorkload(Workload):
+    """A search to be, on the halves of its images."""
+
+    def __init__(self, config: SearchConfig, data: Halves, classes: int, threads: int | None):
+        self.config, self._data = config, data
+        x_train, _, x_valid, _ = data
+        self._classes, self._threads = classes, threads
+        self.net, self._step = supernet(config, classes, x_train.shape[1], threads)
+        self.steps = len(x_train) // config.batch_size
+        self.validations = len(x_valid) / config.batch_size
+        self.amount = "max_images", len(x_train) + len(x_valid)
+
+    def take(self) -> None:
+        x_train, y_train, x_valid, y_valid = (part[: self.config.batch_size] for part in self._data)
+        c, rng = self.config, np.random.default_rng(0)
+        augment = Augmentation(c.crop_padding, c.flip, c.cutout)
+        train, valid = (augment(x_train, rng), y_train), (augment(x_valid, rng), y_valid)
+        self._step(train=train, valid=valid, lr=0.0)
+
+    def validate(self) -> None:
+        _, _, x, y = self._data
+        size = self.config.batch_size
+        evaluate(self.net, x[:size], y[:size], size)
+
+    def bytes(self, config: SearchConfig) -> int:
+        x_train, _, x_valid, _ = self._data
+        net, _ = supernet(config, self._classes, x_train.shape[1], self._threads)
+        plan = net.memory_plan(config.batch_size, x_train.shape[2:])
+        return plan["total"] + x_train.nbytes + x_valid.nbytes
+
+    def savings(self) -> Iterator[dict[str, Any]]:
+        yield {"memory": "recompute"}
+        batch = self.config.batch_size // 2
+        while batch >= 2:
+            yield {"batch_size": batch, "memory": "recompute"}
+            batch //= 2
 
 
 def sample(
@@ -320,9 +365,11 @@ def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
 
 
 def evaluate(
-    net: ImageNetwork, x: NDArray[Any], y: NDArray[np.int64], batch_size: int = 256
+    net: ImageNetwork, x: NDArray[Any], y: NDArray[np.int64], batch_size: int
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy with the running statistics."""
+    """Mean cross-entropy and accuracy with the running statistics. In batches of the size that the
+    steps have, it is not what decides the peak of the memory.
+    """
     loss, correct = 0.0, 0
     for start in range(0, len(x), batch_size):
         logits = net.logits(x[start : start + batch_size], training=False).astype(np.float64)

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.bilevel import BilevelStep
+from pydarts.budget import Workload, check_budgets
 from pydarts.callbacks import Callback
 from pydarts.checkpoint import State, fingerprint
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
-from pydarts.course import Control, Course
+from pydarts.course import Control, SearchCourse
 from pydarts.genotype import RecurrentGenotype
 from pydarts.recurrent import RecurrentSupernet, TextNetwork
 from pydarts.result import Result
@@ -49,7 +50,7 @@ class TextSearchResult(Result):
         ``skips`` counts identities.
     alpha_history : dict of ndarray
         The alphas at the start and after each epoch: ``{"recurrent": (epochs + 1, 36, 5)}``.
-    interrupted, stopped
+    interrupted, stopped, seconds
         As in `SearchResult`.
     """
 
@@ -144,6 +145,8 @@ def search_text(
     identity = {"config": config.to_dict(), "data": ""}
     if checkpoint is not None:
         identity["data"] = fingerprint(corpus.train, corpus.valid)
+    if time_budget is not None or memory_budget is not None:
+        check_budgets(control, TextWorkload(config, corpus, threads))
     rng = np.random.default_rng(config.seed)
     columns, valid_columns = both_columns(corpus, config)
     net, step = recurrent_supernet(config, len(corpus.vocabulary), threads)
@@ -151,7 +154,7 @@ def search_text(
     valid = Segments(valid_columns, config.bptt, rng)
     x_fixed, y_fixed = next(segments(valid_columns, config.bptt))
     result = TextSearchResult(config, net, net.alphas, corpus=corpus)
-    course = Course(
+    course = SearchCourse(
         result,
         step,
         rng,
@@ -160,7 +163,7 @@ def search_text(
         identity=identity,
         total=config.epochs * columns[1:].size,
         unit="token",
-        lines=text_lines,
+        lines=lambda entry: text_lines(entry, config, net.genotype()),
         alpha_gradient=lambda: net.loss_and_grads(x_fixed, y_fixed, wrt="alphas", masks={})[1][
             "alphas"
         ],
@@ -229,6 +232,40 @@ def recurrent_supernet(
         slowness=config.slowness,
     )
     return net, step
+
+
+class TextWorkload(Workload):
+    """A search to be, on a corpus."""
+
+    def __init__(self, config: TextSearchConfig, corpus: Corpus, threads: int | None):
+        self.config, self._vocab, self._threads = config, len(corpus.vocabulary), threads
+        self._train, self._valid = both_columns(corpus, config)
+        self.net, self._step = recurrent_supernet(config, self._vocab, threads)
+        # One segment in twenty has half the length.
+        self.steps = max(1, round((len(self._train) - 1) / config.bptt / 0.975))
+        self._part = self._valid[: 4 * config.bptt + 1]
+        self.validations = (len(self._valid) - 1) / (len(self._part) - 1)
+        self.amount = "max_tokens", self._train.size
+
+    def take(self) -> None:
+        train, valid = (
+            next(segments(columns, self.config.bptt)) for columns in (self._train, self._valid)
+        )
+        self._step(train=train, valid=valid, lr=0.0)
+
+    def validate(self) -> None:
+        _validate(self.net, self._part, self.config.bptt)
+
+    def bytes(self, config: TextSearchConfig) -> int:
+        net, _ = recurrent_supernet(config, self._vocab, self._threads)
+        plan = net.memory_plan(config.batch_size, config.bptt)
+        return plan["total"] + self._train.nbytes + self._valid.nbytes
+
+    def savings(self) -> Iterator[dict[str, Any]]:
+        batch = self.config.batch_size // 2
+        while batch >= 1:
+            yield {"batch_size": batch}
+            batch //= 2
 
 
 def as_corpus(

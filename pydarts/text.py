@@ -26,6 +26,9 @@ UNK: Final = "<unk>"
 EOS: Final = "<eos>"
 """The token of a line's end, at word level."""
 
+BUILT_IN: Final = "language reference of Python"
+"""How the name of the corpus begins that comes with Python."""
+
 UNITS: Final[Mapping[str, str]] = {"word": "words", "char": "characters"}
 _PARTS: Final = ("train", "valid", "test")
 _SPECIAL: Final[Mapping[str, tuple[str, ...]]] = {"word": (UNK, EOS), "char": (UNK,)}
@@ -484,7 +487,7 @@ def _read(data: object) -> tuple[str, tuple[str, str, str]]:
     """Name and parts of a corpus."""
     if data is None:
         version = ".".join(map(str, sys.version_info[:3]))
-        return f"language reference of Python {version}", _documentation()
+        return f"{BUILT_IN} {version}", _documentation()
     if isinstance(data, os.PathLike):
         path: Path | None = Path(data).expanduser()
     elif isinstance(data, str):

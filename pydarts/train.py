@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 
 from pydarts import _core
 from pydarts.augment import Augmentation
+from pydarts.checkpoint import fingerprint
 from pydarts.config import TrainConfig
-from pydarts.course import Diverged, progress_bar, tell
+from pydarts.course import Course, training_control
+from pydarts.descent import Descent
 from pydarts.genotype import Genotype
 from pydarts.images import Normalization, check_consistent
 from pydarts.model import Model
@@ -32,6 +34,9 @@ def train(
     image_layout: str | None = None,
     threads: int | None = None,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: str = "auto",
     **options: Any,
 ) -> Model:
     """Train the network derived from ``genotype`` on the images ``X`` with labels ``y``.
@@ -46,6 +51,8 @@ def train(
     X_valid, y_valid : images to report loss and accuracy on after each epoch; nothing is chosen by
         them.
     preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
+    checkpoint, checkpoint_seconds, resume : as in `search`, with the file
+        train_checkpoint.safetensors.
     **options : any field of `TrainConfig`, in place of the preset's value.
 
     Returns
@@ -62,11 +69,13 @@ def train(
     """
     if not isinstance(genotype, Genotype):
         raise TypeError(f"`genotype` (={genotype!r}) must be a Genotype; see Genotype.parse")
+    control = training_control(progress, checkpoint, checkpoint_seconds, resume)
     config = TrainConfig.make(preset, options)
     images, codes, labels = prepare(X, y, image_layout)
     require_batch(len(images), config.batch_size, "`X`")
     config = config.fit_epochs(len(images))
-    assert config.epochs is not None
+    epochs = config.epochs
+    assert epochs is not None
     normalization = Normalization.fit(images)
     x = normalization.apply(images)
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
@@ -90,45 +99,44 @@ def train(
     if X_valid is not None and y_valid is not None:
         valid = model.normalized(X_valid), labels.encode(y_valid)
         check_consistent(*valid)
-
-    weight_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
+    identity = {"config": config.to_dict(), "genotype": str(genotype), "data": ""}
+    if checkpoint is not None:
+        identity["data"] = fingerprint(images, codes, *(valid or ()))
+    engine_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
+    step = Descent(net, engine_step)
     batches = Batches(len(x), config.batch_size, rng)
-    started = time.perf_counter()
-    steps = len(x) // config.batch_size
-    bar = progress_bar("train", config.epochs * steps, progress)
-    try:
-        for epoch in range(config.epochs):
-            lr = cosine(config.lr, 0.0, epoch, config.epochs)
-            keep = 1 - config.drop_path * epoch / config.epochs
-            losses, correct = [], 0
-            for batch in batches.epoch():
+    course = Course(
+        "train",
+        model,
+        net,
+        rng,
+        {"step": step, "batches": batches},
+        control,
+        identity=identity,
+        total=epochs * (len(x) // config.batch_size),
+        lines=lambda entry: [epoch_line(entry, epochs)],
+    )
+    with course:
+        for epoch in course.epochs():
+            lr = cosine(config.lr, 0.0, epoch, epochs)
+            keep = 1 - config.drop_path * epoch / epochs
+            for batch in course.steps(batches):
                 drop = None
                 if keep < 1:
-                    kept = rng.random((net.num_droppable, len(batch))) < keep
+                    # A stream of its own: cells differ in paths, and are to have the same batches.
+                    paths = np.random.default_rng((config.seed, 1, step.steps))
+                    kept = paths.random((net.num_droppable, len(batch))) < keep
                     drop = kept.astype(np.float32) / np.float32(keep)
                 pixels = augment(x[batch], rng)
-                loss, right = weight_step(
-                    net._engine, pixels, codes[batch].astype(np.int32), lr, drop
-                )
-                losses.append(loss)
-                correct += right
-                bar.update()
+                info = step(pixels, codes[batch].astype(np.int32), lr, drop)
+                course.took(info, size=len(batch))
             entry = {
-                "epoch": epoch + 1,
                 "lr": lr,
-                "train_loss": float(np.mean(losses)),
-                "train_accuracy": correct / (steps * config.batch_size),
-                "seconds": time.perf_counter() - started,
+                "train_loss": course.train_loss,
+                "train_accuracy": course.train_accuracy,
             }
             if valid is not None:
-                entry["valid_loss"], entry["valid_accuracy"] = evaluate(net, *valid)
-            model.history.append(entry)
-            tell(bar, epoch_line(entry, config.epochs))
-    except KeyboardInterrupt:
-        model.interrupted = True
-    except _core.NonFinite as error:
-        step = len(model.history) * steps + len(losses)
-        raise Diverged(f"step {step}: {error}", model) from None
-    finally:
-        bar.close()
+                loss, accuracy = evaluate(net, *valid, config.batch_size)
+                entry.update(valid_loss=loss, valid_accuracy=accuracy)
+            course.end_epoch(**entry)
     return model

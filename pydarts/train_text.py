@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import math
 import os
-import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pydarts import _core
+from pydarts.checkpoint import State, fingerprint
 from pydarts.config import TextTrainConfig
-from pydarts.course import Diverged, progress_bar, tell
+from pydarts.course import Control, Course, training_control
+from pydarts.descent import Descent
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel, derived_network
-from pydarts.search_text import as_corpus, evaluate_text, text_line, training_columns
-from pydarts.text import Corpus, Level, segments
+from pydarts.search_text import Segments, as_corpus, evaluate_text, text_line, training_columns
+from pydarts.text import Corpus, Level
 
 
 def train_text(
@@ -28,6 +31,9 @@ def train_text(
     preset: str = "quick",
     threads: int | None = None,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: str = "auto",
     **options: Any,
 ) -> LanguageModel:
     """Train the language model with the cell ``genotype`` on a text.
@@ -41,6 +47,8 @@ def train_text(
     genotype : the cell, as from `search_text` or one of the published ones.
     data, level, max_vocab, threads, progress : as in `search_text`.
     preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
+    checkpoint, checkpoint_seconds, resume : as in `search`, with the file
+        train_checkpoint.safetensors.
     **options : any field of `TextTrainConfig`, in place of the preset's value.
 
     Returns
@@ -61,70 +69,102 @@ def train_text(
         raise TypeError(
             f"`genotype` (={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse"
         )
+    control = training_control(progress, checkpoint, checkpoint_seconds, resume)
     config = TextTrainConfig.make(preset, options)
     corpus = as_corpus(data, level, max_vocab)
     net = derived_network(genotype, len(corpus.vocabulary), config, threads)
     model = LanguageModel(net, corpus.vocabulary, config)
-    fit(model, corpus, progress=progress)
+    fit(model, corpus, control, str(genotype))
     return model
 
 
-def fit(model: LanguageModel, corpus: Corpus, *, progress: bool = True) -> None:
-    """Train a model by its configuration, as `train_text` tells."""
+def fit(model: LanguageModel, corpus: Corpus, control: Control, kind: str = "") -> None:
+    """Train a model by its configuration, as `train_text` tells; ``kind`` says which network."""
     config, net = model.config, model.network
     rng = np.random.default_rng(config.seed)
-    train = training_columns(corpus, config)
+    columns = training_columns(corpus, config)
     weights = net._engine.weights
-    descent = _core.RecurrentWeightStep32(
+    engine_step = _core.RecurrentWeightStep32(
         net._engine, 0.0, config.weight_decay, config.clip, config.activation, config.slowness
     )
-    best, best_loss = None, math.inf
-    average, averaged = None, 0
-    started, step = time.perf_counter(), 0
+    step, train, best = Descent(net, engine_step), Segments(columns, config.bptt, rng), Best()
+    identity = {"config": config.to_dict(), "genotype": kind, "data": ""}
+    if control.checkpoint is not None:
+        identity["data"] = fingerprint(corpus.train, corpus.valid)
+    course = Course(
+        "train",
+        model,
+        net,
+        rng,
+        {"step": step, "train": train, "best": best},
+        control,
+        identity=identity,
+        total=config.epochs * columns[1:].size,
+        lines=lambda entry: [text_line(entry, config.epochs)],
+        unit="token",
+    )
     limit = math.inf if config.max_seconds is None else config.max_seconds
-    bar = progress_bar("train", config.epochs * train[1:].size, progress, "token")
+    zero = np.zeros((config.batch_size, config.hidden), np.float32)
     try:
-        for epoch in range(config.epochs):
-            total, seen, hidden = 0.0, 0, np.zeros((config.batch_size, config.hidden), np.float32)
-            for x, y in segments(train, config.bptt, rng):
-                lr = config.lr * len(x) / config.bptt
-                loss, _, _, hidden = descent(net._engine, x, y, hidden, lr)
-                total, seen, step = total + loss * len(x), seen + len(x), step + 1
-                if average is not None:
-                    averaged += 1
-                    _core.blend32(average, weights, 1 / averaged, net.threads)
-                bar.update(x.size)
-                if time.perf_counter() - started > limit:
+        with course:
+            for _ in course.epochs():
+                for x, y in course.steps(train):
+                    lr = config.lr * len(x) / config.bptt
+                    hidden, _ = course.hidden
+                    info = step(x, y, zero if hidden is None else hidden, lr)
+                    best.blend(weights, net.threads)
+                    course.took(info, size=len(x), units=x.size)
+                    if course.seconds > limit:
+                        break
+                valid_loss = best.validate(weights, lambda: evaluate_text(net, corpus.valid))
+                averaged = best.average is not None
+                losses = [*(entry["valid_loss"] for entry in model.history), valid_loss]
+                before = losses[: -config.patience]
+                if not averaged and before and losses[-1] > min(before):
+                    best.average = np.zeros_like(weights)
+                course.end_epoch(
+                    train_loss=course.train_loss,
+                    valid_loss=valid_loss,
+                    valid_perplexity=math.exp(min(valid_loss, 700.0)),
+                    averaged=averaged,
+                )
+                if course.seconds > limit:
                     break
-            current = weights.copy()
-            if average is not None:
-                weights[:] = average
-            valid_loss = evaluate_text(net, corpus.valid)
-            model.history.append(
-                {
-                    "epoch": epoch + 1,
-                    "train_loss": total / seen,
-                    "valid_loss": valid_loss,
-                    "valid_perplexity": math.exp(min(valid_loss, 700.0)),
-                    "averaged": average is not None,
-                    "seconds": time.perf_counter() - started,
-                }
-            )
-            if valid_loss < best_loss:
-                best, best_loss = weights.copy(), valid_loss
-            weights[:] = current
-            tell(bar, text_line(model.history[-1], config.epochs))
-            losses = [entry["valid_loss"] for entry in model.history]
-            before = losses[: -config.patience]
-            if average is None and before and losses[-1] > min(before):
-                average = np.zeros_like(weights)
-            if time.perf_counter() - started > limit:
-                break
-    except KeyboardInterrupt:
-        model.interrupted = True
-    except _core.NonFinite as error:
-        raise Diverged(f"step {step}: {error}", model) from None
     finally:
-        if best is not None:
-            weights[:] = best
-        bar.close()
+        if best.weights is not None:
+            weights[:] = best.weights
+
+
+class Best:
+    """The weights with the least validation loss, and the mean of all since it stopped falling."""
+
+    def __init__(self) -> None:
+        self.weights: NDArray[Any] | None = None
+        self.loss = math.inf
+        self.average: NDArray[Any] | None = None  # None: not yet
+        self.averaged = 0
+
+    def blend(self, weights: NDArray[Any], threads: int) -> None:
+        """After a step: into the average."""
+        if self.average is not None:
+            self.averaged += 1
+            _core.blend32(self.average, weights, 1 / self.averaged, threads)
+
+    def validate(self, weights: NDArray[Any], evaluate: Callable[[], float]) -> float:
+        """The loss with the average, if there is one, in place of the weights."""
+        current = weights.copy()
+        try:
+            if self.average is not None:
+                weights[:] = self.average
+            loss = evaluate()
+            if loss < self.loss:
+                self.weights, self.loss = weights.copy(), loss
+        finally:
+            weights[:] = current
+        return loss
+
+    def state(self) -> State:
+        return dict(vars(self))
+
+    def restore(self, state: State) -> None:
+        vars(self).update(state)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import pytest
 import pydarts
 from pydarts import checkpoint
 from pydarts.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from pydarts.course import Course
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
 Search = Callable[..., Any]
@@ -125,21 +127,27 @@ def test_interrupted_at_the_end_of_an_epoch(search: Search, whole: Any, tmp_path
     same(search(checkpoint=tmp_path), whole)
 
 
-def test_interrupted_while_the_checkpoint_is_written(
-    search: Search, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pressed", [(3,), (3, 4)], ids=["once", "and once more"])
+def test_ctrl_c_while_the_checkpoint_is_written(
+    pressed: tuple[int, ...],
+    search: Search,
+    whole: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     real, calls = os.replace, []
 
     def replace(*arguments: Any) -> None:
         calls.append(1)
-        if len(calls) in (3, 4):  # of a step, and then of the end
-            raise KeyboardInterrupt
+        if len(calls) in pressed:
+            signal.raise_signal(signal.SIGINT)
         real(*arguments)
 
     monkeypatch.setattr(checkpoint.os, "replace", replace)
     result = search(checkpoint=tmp_path, checkpoint_seconds=0)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert result.interrupted
-    assert len(calls) == 4
+    assert len(calls) == 4  # the last is of the step that was under way, or of the one before
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors"}
     same(search(checkpoint=tmp_path), whole)
 
@@ -172,6 +180,73 @@ def test_a_stop_is_kept_with_its_cell(search: Search, tmp_path: Path) -> None:
     same(again, first)
     for name, alphas in again.alphas.items():
         np.testing.assert_array_equal(alphas, again.alpha_history[name][0])
+
+
+# Training
+
+
+def train_images(**options: Any) -> Any:
+    """Train on the images, with everything that draws random numbers."""
+    small = {"channels": 2, "cells": 3, "batch_size": 8, "epochs": 2, "drop_path": 0.3}
+    small |= {"auxiliary": True, "flip": True, "threads": 1, "progress": False}
+    X, y = images()
+    return pydarts.train(
+        pydarts.DARTS_V2, X, y, X_valid=X[:8], y_valid=y[:8], **{**small, **options}
+    )
+
+
+def train_text(**options: Any) -> Any:
+    """Train on the text, until the weights are averaged."""
+    small = {"hidden": 8, "batch_size": 8, "bptt": 12, "epochs": 4, "dropout": 0.5, "patience": 1}
+    small |= {"lr": 60.0, "threads": 1, "progress": False}
+    return pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **{**small, **options})
+
+
+@pytest.mark.parametrize(("train", "epochs"), [(train_images, 2), (train_text, 2), (train_text, 4)])
+def test_training_goes_on(
+    train: Search, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(epochs=epochs)
+    if train is train_text:
+        losses = [entry["valid_loss"] for entry in whole.history]
+        if epochs == 2:  # the weights of an earlier epoch count
+            assert losses[0] < losses[1]
+        else:
+            assert whole.history[-1]["averaged"]
+    steps = 0
+
+    def press(course: Any, info: Any) -> None:
+        nonlocal steps
+        steps += 1
+        if steps % 3 == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Course, "after_step", press)
+    runs = 0
+    while (result := train(epochs=epochs, checkpoint=tmp_path)).interrupted:
+        runs += 1
+        assert {path.name for path in tmp_path.iterdir()} == {"train_checkpoint.safetensors"}
+    assert runs == steps // 3
+    assert runs > 1
+    for name, value in whole.network.state_dict().items():
+        np.testing.assert_array_equal(value, result.network.state_dict()[name], err_msg=name)
+    assert untimed(result.history) == untimed(whole.history)
+    again = steps
+    train(epochs=epochs, checkpoint=tmp_path)
+    assert steps == again
+    with pytest.raises(CheckpointError, match="`lr` was"):
+        train(epochs=epochs, checkpoint=tmp_path, lr=0.5)
+
+
+def test_the_cell_and_the_validation_images_count(tmp_path: Path) -> None:
+    train_images(checkpoint=tmp_path, epochs=1)
+    X, y = images()
+    options = {"channels": 2, "cells": 3, "batch_size": 8, "epochs": 1, "drop_path": 0.3}
+    options |= {"auxiliary": True, "flip": True, "progress": False, "checkpoint": tmp_path}
+    with pytest.raises(CheckpointError, match=r"`genotype` was .Genotype"):
+        pydarts.train(pydarts.DARTS_V1, X, y, X_valid=X[:8], y_valid=y[:8], **options)
+    with pytest.raises(CheckpointError, match="other data"):
+        pydarts.train(pydarts.DARTS_V2, X, y, **options)
 
 
 # Kills. A process that has started no thread forks children that search, and kills them.
@@ -287,7 +362,7 @@ def test_another_configuration_is_refused_with_what_differs(file: Path, tmp_path
     text = str(caught.value)
     assert "(`epochs` was 3, is 7, `lr` was 0.025, is 0.5)" in text
     assert str(copy) in text
-    assert "resume='never'" in text
+    assert text.endswith("to begin anew, remove it")
     assert copy.read_bytes() == file.read_bytes()
     assert isinstance(caught.value, ValueError)
 

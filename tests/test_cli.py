@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from pydarts import (
     DARTS_V2,
     Genotype,
     Model,
+    SearchResult,
     __version__,
     cli,
     cli_images,
     console,
+    course,
 )
 from pydarts.cli_run import read_genotype
 from pydarts.config import SearchConfig, TrainConfig
@@ -36,13 +39,14 @@ SEARCH_FILES = {
         "history.csv",
         "alphas.npz",
         "alpha_history.npz",
+        "checkpoint.safetensors",
         "config.json",
         "normal.svg",
         "reduce.svg",
     ),
     "summary.json",
 }
-TRAIN_FILES = {"model", "train_history.csv"}
+TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
 
 NET = ["--channels", "1", "--cells", "3", "--batch-size", "8"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
@@ -221,6 +225,7 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
+        monkeypatch.setattr(cli_images, "estimate", lambda *_, **__: "cheap")
         monkeypatch.setattr(cli_images, "search", search)
         monkeypatch.setattr(cli_images, "train", train)
         assert cli.main(["search", data, *arguments]) == 1
@@ -492,6 +497,93 @@ class TestCutShort:
         finally:
             signal.signal(signal.SIGINT, before)
         assert done
+
+
+class TestResume:
+    """A command that was interrupted goes on, and ends as if it had not been."""
+
+    @staticmethod
+    def press_at(calls: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Press Ctrl-C while the checkpoints of these numbers are written, one an epoch."""
+        real, count = course.write_checkpoint, 0
+
+        def write(*arguments: object) -> None:
+            nonlocal count
+            count += 1
+            if count in calls:
+                signal.raise_signal(signal.SIGINT)
+            real(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(course, "write_checkpoint", write)
+
+    def test_in_search_and_in_training(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        whole, out = tmp_path / "whole", tmp_path / "out"
+        options = [*NET, "--epochs", "3", *TRAIN_NET, "--train-epochs", "3", "--eigenvalue"]
+        assert cli.main(["search", data, "--out", str(whole), *options]) == 0
+        self.press_at({2, 5}, monkeypatch)
+        capsys.readouterr()
+        command = ["search", data, "--out", str(out), *options]
+        assert cli.main(command) == 130
+        assert names(out) == SEARCH_FILES
+        to_go_on = f"To go on: {shlex.join(['pydarts', *command, '--resume'])}"
+        assert capsys.readouterr().out.splitlines()[-1] == to_go_on
+        assert cli.main([*command, "--resume"]) == 130  # in the training
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
+        assert json.loads((out / "summary.json").read_text())["state"] == "interrupted"
+        shown = capsys.readouterr().out
+        assert f"Going on with the search in {out}." in shown
+        assert shown.splitlines()[-1] == to_go_on
+        assert cli.main([*command, "--resume"]) == 0
+        assert names(out) == names(whole) == SEARCH_FILES | TRAIN_FILES
+        for name in ("genotype.json", "alphas.npz", "alpha_history.npz"):
+            assert (out / name).read_bytes() == (whole / name).read_bytes()
+        found, expected = (Model.load(folder / "model") for folder in (out, whole))
+        for name, value in expected.network.state_dict().items():
+            np.testing.assert_array_equal(value, found.network.state_dict()[name])
+        ours, theirs = (SearchResult.load(folder) for folder in (out, whole))
+        for entry, other in zip(ours.history, theirs.history, strict=True):
+            assert entry.pop("seconds") != other.pop("seconds")
+            assert entry == other
+        assert cli.main([*command, "--resume"]) == 0  # nothing is left to do
+
+    def test_what_is_refused(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = str(tmp_path / "out")
+        command = ["search", data, *TINY, "--no-train", "--no-progress", "--resume"]
+        assert cli.main(command) == 2
+        assert "--resume needs --out" in error(capsys)
+        assert cli.main([*command, "--out", str(tmp_path)]) == 2
+        assert "holds no checkpoint.safetensors to --resume from" in error(capsys)
+        assert cli.main([*command, "--out", out]) == 0  # there is nothing yet: it begins
+        capsys.readouterr()
+        assert cli.main([*command, "--out", out, "--lr", "0.5"]) == 2
+        assert "of another run (--lr was 0.025, is 0.5)" in error(capsys)
+        assert cli.main([*command[:-1], "--out", out, "--lr", "0.5"]) == 2
+        assert "--force" in error(capsys)
+        assert cli.main([*command[:-1], "--out", out, "--lr", "0.5", "--force"]) == 0
+
+    def test_budgets(self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        command = ["search", data, *TINY, "--no-train", "--no-progress"]
+        assert cli.main([*command, "--memory-budget", "1kB"]) == 2
+        assert "--memory-budget (=1 kB) is too small" in error(capsys)
+        assert cli.main([*command, "--time-budget", "never"]) == 2
+        assert "--time-budget (='never') must be" in error(capsys)
+        out = tmp_path / "out"
+        options = ["--epochs", "100000", "--time-budget", "2s", "--out", str(out)]
+        assert cli.main([*command, *options]) == 0
+        shown = capsys.readouterr().out
+        assert re.search(r"Search: 300,000 steps in 100000 epochs: about .* and .*B\.", shown)
+        assert "It stopped early: the time budget of 2 s is spent." in shown
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["search_stopped"] == "the time budget of 2 s is spent"
+        assert summary["search_seconds"] < 3
 
 
 def start(*arguments: str, python: tuple[str, ...] = ("-m", "pydarts")) -> subprocess.Popen[str]:

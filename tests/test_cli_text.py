@@ -41,12 +41,13 @@ SEARCH_FILES = {
         "history.csv",
         "alphas.npz",
         "alpha_history.npz",
+        "checkpoint.safetensors",
         "config.json",
         "recurrent.svg",
     ),
     "summary.json",
 }
-TRAIN_FILES = {"model", "train_history.csv"}
+TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
 
 NET = ["--hidden", "8", "--batch-size", "4", "--bptt", "10"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
@@ -279,6 +280,7 @@ class TestSearch:
             got.append(options)
             raise MemoryError
 
+        monkeypatch.setattr(cli_text, "estimate_text", lambda *_, **__: "cheap")
         monkeypatch.setattr(cli_text, "search_text", search)
         monkeypatch.setattr(cli_text, "train_text", train)
         assert cli.main(["search-text", data, *arguments]) == 1

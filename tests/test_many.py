@@ -222,29 +222,31 @@ def test_ctrl_c_ends_its_own_processes(tmp_path: Path) -> None:
 
 
 @contextmanager
-def killed_amid(process: int, *searches: Path) -> Iterator[None]:
-    """Kill a process once each of the searches has taken some of its steps, but not all."""
-    steps = [0]
+def killed_amid(process: int, *searches: Path) -> Iterator[list[dict[str, Any]]]:
+    """Kill a process when each of the searches has done an epoch, but not all; gives the epochs."""
+    done: list[list[dict[str, Any]]] = []
+    first: list[dict[str, Any]] = []
 
-    def done(folder: Path) -> int:
+    def history(folder: Path) -> list[dict[str, Any]]:
         file = folder / "checkpoint.safetensors"
-        return int(read_checkpoint(file)[1]["step"]["steps"]) if file.exists() else 0
+        return list(read_checkpoint(file)[1]["course"]["history"]) if file.exists() else []
 
     def wait() -> None:
         end = time.monotonic() + 60
-        while min(steps) < 3 and time.monotonic() < end:
+        while not (done and all(done)) and time.monotonic() < end:
             time.sleep(0.01)
-            steps[:] = map(done, searches)
+            done[:] = map(history, searches)
         os.kill(process, signal.SIGKILL)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    yield
+    yield first
     thread.join()
-    assert 3 <= min(steps) <= max(steps) < 80
+    assert 1 <= min(map(len, done)) <= max(map(len, done)) < LONG["epochs"]
+    first += [entries[0] for entries in done]
 
 
-LONG: dict[str, Any] = {**SMALL, "epochs": 20}  # 80 steps
+LONG: dict[str, Any] = {**SMALL, "epochs": 20}
 KEPT: dict[str, Any] = {**LONG, "checkpoint_seconds": 0.0}
 
 
@@ -253,12 +255,14 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         process = executor.submit(os.getpid).result()
         with (
-            killed_amid(process, tmp_path / "seed-0"),
+            killed_amid(process, tmp_path / "seed-0") as first,
             pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
         ):
             search_many([0, 1], *images(), executor=executor, folder=tmp_path, **KEPT)
-    for result in search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG):
-        same(result, alone(result.config.seed, epochs=20))
+    results = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG)
+    for seed, result in enumerate(results):
+        same(result, alone(seed, epochs=20))
+    assert results[0].history[0] == first[0]  # with the same seconds
 
 
 @posix
@@ -272,10 +276,11 @@ def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
         before = set(client.run(os.getpid).values())
         with (
             client.get_executor() as executor,
-            killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1"),
+            killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1") as first,
         ):
             results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **KEPT)
         client.wait_for_workers(2)
         assert before - set(client.run(os.getpid).values()) == {min(before)}
     for seed, result in enumerate(results):
         same(result, alone(seed, epochs=20))
+    assert [result.history[0] for result in results[:2]] == first  # with the same seconds

@@ -44,10 +44,10 @@ def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
         np.testing.assert_array_equal(alphas["recurrent"], first.alphas["recurrent"])
 
 
-@pytest.mark.parametrize("module", [course_module, train_module])
-def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("training", [False, True])
+def test_the_bar_counts_tokens(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    real = module.progress_bar
+    real = course_module.progress_bar
 
     def bar(name: str, total: int, *rest: Any) -> Any:
         found = real(name, total, *rest)
@@ -55,12 +55,12 @@ def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(-total)
         return found
 
-    monkeypatch.setattr(module, "progress_bar", bar)
+    monkeypatch.setattr(course_module, "progress_bar", bar)
     corpus = pydarts.load_corpus(TEXT, level="char")
-    if module is course_module:
-        pydarts.search_text(corpus, **TINY)
-    else:
+    if training:
         pydarts.train_text(pydarts.RECURRENT_DARTS_V2, corpus, **TINY)
+    else:
+        pydarts.search_text(corpus, **TINY)
     # In training a step that is left over alone is dropped.
     assert -TINY["batch_size"] <= sum(seen) <= 0
     assert -seen[0] == 4 * (len(corpus.train) // 4 - 1)
@@ -68,7 +68,7 @@ def test_the_bar_counts_tokens(module: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the training be interrupted when its bar was updated so often."""
-    real = train_module.progress_bar
+    real = course_module.progress_bar
 
     def bar(*arguments: Any) -> Any:
         found, counts = real(*arguments), []
@@ -81,7 +81,7 @@ def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(found, "update", update)
         return found
 
-    monkeypatch.setattr(train_module, "progress_bar", bar)
+    monkeypatch.setattr(course_module, "progress_bar", bar)
 
 
 def test_interrupted_in_the_first_epoch_it_keeps_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 import pydarts
 from pydarts.config import TrainConfig
+from pydarts.course import Diverged
 from pydarts.model import Model
-from pydarts.search import Diverged, cosine
+from pydarts.search import cosine
 from pydarts.train import train
 
 Array = NDArray[Any]

@@ -31,22 +31,25 @@ struct OutOfTime : std::runtime_error {
   OutOfTime() : std::runtime_error("the deadline has passed") {}
 };
 
-// Ctrl-C and the deadline are looked for between phases, at most twenty times a second.
+// Ctrl-C and the deadline are looked for between phases, at most twenty times a second. A signal handler may set the
+// deadline of the call that it interrupts.
 class Interrupt {
  public:
-  explicit Interrupt(std::optional<Clock::time_point> deadline) : deadline_(deadline) {}
+  explicit Interrupt(const std::optional<Clock::time_point>& deadline) : deadline_(deadline) {}
 
   bool operator()() {
     const auto now = Clock::now();
     if (now - last_ < std::chrono::milliseconds(50)) return false;
     last_ = now;
-    if (deadline_ && now >= *deadline_) return true;
-    py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;
+    {
+      py::gil_scoped_acquire gil;
+      if (PyErr_CheckSignals() != 0) return true;
+    }
+    return deadline_ && Clock::now() >= *deadline_;
   }
 
  private:
-  std::optional<Clock::time_point> deadline_;
+  const std::optional<Clock::time_point>& deadline_;
   Clock::time_point last_ = Clock::now();
 };
 

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""What a search will cost, and budgets that it keeps or refuses."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydarts
+from pydarts import _core, course
+from pydarts.bilevel import BilevelStep
+from pydarts.budget import Estimate, duration, size
+from pydarts.course import Control
+
+# No two columns of it are alike: batch normalisation could not bear that.
+TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 900))
+SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "threads": 1}
+TINY_TEXT: dict[str, Any] = {"hidden": 8, "batch_size": 4, "bptt": 8, "epochs": 3, "threads": 1}
+
+
+def images(count: int = 32, side: int = 8, channels: int = 1) -> tuple[Any, Any]:
+    """Return noise, and labels that have nothing to do with it."""
+    rng = np.random.default_rng(0)
+    shape = (count, channels, side, side)
+    return rng.integers(0, 255, shape, dtype=np.uint8), np.arange(count) % 2
+
+
+def search(**options: Any) -> pydarts.SearchResult:
+    return pydarts.search(*images(), **{**SMALL, "progress": False, **options})
+
+
+# Estimates
+
+
+def test_estimate() -> None:
+    before = np.random.get_state()[1].tobytes()  # type: ignore[union-attr]
+    found = pydarts.estimate(*images(), **SMALL)
+    assert np.random.get_state()[1].tobytes() == before  # type: ignore[union-attr]
+    assert (found.epochs, found.steps) == (3, 12)
+    net = pydarts.Supernet(1, 2, 2, 1, threads=1)
+    assert found.bytes == net.memory_plan(4, 8)["total"] + 32 * 64 * 4
+    started = time.perf_counter()
+    search()
+    took = time.perf_counter() - started
+    assert 0 < found.seconds < 10 * took  # others may work here, too
+    assert re.fullmatch(r"12 steps in 3 epochs: about .* s and .* [kM]B", str(found))
+
+
+def test_estimate_of_text() -> None:
+    found = pydarts.estimate_text(TEXT, **TINY_TEXT)
+    steps = []
+
+    class Count(pydarts.Callback):
+        def on_step(self, search: Any, info: Any) -> None:
+            steps.append(1)
+
+    options = {**TINY_TEXT, "progress": False, "callbacks": [Count()]}
+    result = pydarts.search_text(TEXT, **options)
+    assert found.steps == pytest.approx(len(steps), rel=0.05)
+    assert found.bytes > result.supernet.memory_plan(4, 8)["total"]
+    assert found.seconds > 0
+
+
+def test_an_estimate_takes_what_a_search_does() -> None:
+    with pytest.raises(TypeError, match=r"`epoch`: did you mean `epochs`"):
+        pydarts.estimate(*images(), epoch=3)
+    with pytest.raises(ValueError, match=r"`X` holds 32 images but `y` holds 31"):
+        pydarts.estimate(images()[0], images()[1][:-1])
+    with pytest.raises(ValueError, match=r"`memory_budget` \(=1 kB\) is too small"):
+        pydarts.estimate(*images(), memory_budget=1000, **SMALL)
+
+
+def test_words() -> None:
+    assert str(Estimate(50, 19500, 93784.0, 1_932_000_000)) == (
+        "19,500 steps in 50 epochs: about 1 d 2 h and 1.93 GB"
+    )
+    assert [duration(s) for s in (0.04, 99.9, 100, 3599, 3600, 90061)] == [
+        *("0.0 s", "99.9 s", "1 min 40 s", "59 min 59 s", "1 h 0 min", "1 d 1 h")
+    ]
+    assert [size(b) for b in (0, 999, 1234, 999_999, 5.6e7, 2e12)] == [
+        *("0 B", "999 B", "1.23 kB", "1 MB", "56 MB", "2e+03 GB")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("10min", 600), ("1.5 h", 5400), ("90s", 90), ("2D", 172800), (7, 7), (0.5, 0.5)],
+)
+def test_times(text: Any, seconds: float) -> None:
+    assert Control(time_budget=text).time_budget == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("2GB", 2e9), ("500 mb", 5e8), ("1KiB", 1024), ("0.5GiB", 2**29), (7, 7), (np.int64(9), 9)],
+)
+def test_sizes(text: Any, count: float) -> None:
+    assert Control(memory_budget=text).memory_budget == count
+
+
+@pytest.mark.parametrize("value", ["", "min", "10", "1.2.3s", "10 s x", ".h", "-1s"])
+def test_no_times(value: str) -> None:
+    with pytest.raises(ValueError, match="`time_budget`"):
+        Control(time_budget=value)
+
+
+def test_no_numbers() -> None:
+    for value in (True, [1], None.__class__):
+        with pytest.raises(TypeError, match="`memory_budget`"):
+            Control(memory_budget=value)  # type: ignore[arg-type]
+
+
+# Memory
+
+
+def test_what_fits_is_told_and_does() -> None:
+    needed = pydarts.estimate(*images(side=16), **SMALL).bytes
+    options = {**SMALL, "progress": False}
+    pydarts.search(*images(side=16), memory_budget=needed, **options)
+    with pytest.raises(ValueError, match="`memory_budget`") as caught:
+        pydarts.search(*images(side=16), memory_budget=needed - 1, **options)
+    assert f"the search needs {size(needed)}, and with memory='recompute' " in str(caught.value)
+    options["memory"] = "recompute"
+    pydarts.search(*images(side=16), memory_budget=needed - 1, **options)
+    less = pydarts.estimate(*images(side=16), **{**SMALL, "memory": "recompute"}).bytes
+    with pytest.raises(ValueError, match=r"and with batch_size=2, memory='recompute' "):
+        pydarts.search(*images(side=16), memory_budget=less - 1, **options)
+    with pytest.raises(ValueError, match=r"and even with batch_size=2, memory='recompute' "):
+        pydarts.search(*images(side=16), memory_budget=1000, **options)
+    with pytest.raises(ValueError, match=r"and even with batch_size=1 "):
+        pydarts.search_text(TEXT, memory_budget="1kB", progress=False, **TINY_TEXT)
+
+
+# Time
+
+
+def test_the_search_stops_in_time_and_goes_on(tmp_path: Any) -> None:
+    started = time.perf_counter()
+    first = search(epochs=100_000, time_budget=1.5, checkpoint=tmp_path)
+    assert 1.4 < time.perf_counter() - started < 2.5
+    assert first.stopped == "the time budget of 1.5 s is spent"
+    assert not first.interrupted
+    done = len(first.history)
+    assert done > 3
+    assert isinstance(first.genotype, pydarts.Genotype)
+    assert first.seconds < 2.5
+    again = search(epochs=100_000, time_budget=0.5, checkpoint=tmp_path)
+    assert len(again.history) > done
+    assert again.history[:done] == first.history
+    assert first.seconds < again.seconds < first.seconds + 1.5
+
+
+def test_the_same_for_text() -> None:
+    started = time.perf_counter()
+    options = {**TINY_TEXT, "epochs": 100_000, "lr": 0.1, "progress": False}
+    result = pydarts.search_text(TEXT, time_budget="3s", **options)
+    assert time.perf_counter() - started < 4
+    assert result.stopped == "the time budget of 3 s is spent"
+
+
+def test_a_step_longer_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A step of the paper's network takes longer than a second; the budget was not seen to be short.
+    module = importlib.import_module("pydarts.search")
+    monkeypatch.setattr(module, "check_budgets", lambda *_: None)
+    started = time.perf_counter()
+    result = pydarts.search(
+        *images(256, 32, 3), preset="paper", time_budget=1.5, progress=False, batch_size=128
+    )
+    assert time.perf_counter() - started < 2.5
+    assert result.stopped == "the time budget of 1.5 s is spent"
+    fresh = pydarts.Supernet(16, 8, 2, 3)
+    for name, value in fresh.state().items():  # the step left no trace
+        np.testing.assert_array_equal(value, result.supernet.state()[name])
+
+
+def test_impossible_times_are_refused() -> None:
+    started = time.perf_counter()
+    with pytest.raises(ValueError, match=r"`time_budget` \(=0\.3 s\) is too short: not even a few"):
+        pydarts.search(*images(256, 32, 3), preset="paper", time_budget=0.3, progress=False)
+    assert time.perf_counter() - started < 1.3
+    with pytest.raises(ValueError, match=r"is too short for one epoch, .* would fit; all 3 epochs"):
+        pydarts.search(*images(40_000), **{**SMALL, "time_budget": 2.0, "progress": False})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_deadline_leaves_a_network_as_it_was(dtype: str) -> None:
+    net = pydarts.Supernet(4, 3, 2, 1, dtype=dtype, threads=1)
+    step = BilevelStep(net)
+    X, y = images(32, 16)
+    before = {name: np.array(value) for name, value in step.state().items()}
+    net._engine.set_deadline(0.0)
+    for _ in range(2):
+        with pytest.raises(_core.OutOfTime):  # seen fifty milliseconds later
+            step(train=(X, y), valid=(X, y), lr=0.1)
+    for name, value in step.state().items():
+        np.testing.assert_array_equal(value, before[name])
+    net._engine.set_deadline(None)
+    assert step(train=(X, y), valid=(X, y), lr=0.1).train_loss > 0
+    net._engine.set_deadline(1e30)
+    assert step(train=(X, y), valid=(X, y), lr=0.1).train_loss > 0
+
+
+def test_the_deadline_of_a_search_ends_with_it() -> None:
+    result = search(time_budget=60)
+    assert result.stopped is None
+    engine: Any = result.supernet._engine
+    engine.set_deadline(None)
+    assert np.isfinite(result.supernet.logits(np.zeros((1, 1, 8, 8)))).all()
+    assert course.CHECKPOINT == "checkpoint.safetensors"
