@@ -217,6 +217,7 @@ def test_ctrl_c_ends_its_own_processes(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert "\nKeyboardInterrupt\n" in errors
+    assert "Exception in thread" not in errors
     assert list(tmp_path.glob("*/genotype.json")) == []
     read_checkpoint(next(tmp_path.glob("*/checkpoint.safetensors")))
 
