@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,8 @@ def search_many(
     ValueError, TypeError
         For unusable images, labels or seeds.
     KeyboardInterrupt
-        On Ctrl-C. Searches that have not begun are cancelled; with a ``folder`` the others can be
-        taken up.
+        On Ctrl-C. Searches that have not begun are cancelled; those in processes of ours end, too,
+        and can be taken up from their last checkpoint if there is a ``folder``.
     """
     own = [integer("seeds", seed, 0) for seed in seeds]
     if not own or len(set(own)) < len(own):
@@ -97,15 +97,14 @@ def search_many(
     with ExitStack() as stack:
         if executor is None:
             workers = max(1, min(len(own), resolve_threads(None) // each))
-            spawn = multiprocessing.get_context("spawn")
-            executor = stack.enter_context(ProcessPoolExecutor(workers, mp_context=spawn))
+            executor = stack.enter_context(_pool(workers))
         bar = stack.enter_context(progress_bar("search", len(own), progress, "search"))
-        futures = {}
-        for seed in own:
-            place = None if base is None else base / f"seed-{seed}"
-            given = {**options, "seed": seed, "threads": each}
-            futures[executor.submit(_search, images, codes, place, given)] = seed
+        futures: dict[Future[SearchResult], int] = {}
         try:
+            for seed in own:
+                place = None if base is None else base / f"seed-{seed}"
+                given = {**options, "seed": seed, "threads": each}
+                futures[executor.submit(_search, images, codes, place, given)] = seed
             for future in as_completed(futures):
                 seed, error = futures[future], future.exception()
                 if error is None:
@@ -121,6 +120,19 @@ def search_many(
     if errors:
         raise SearchesFailed(results, errors) from next(iter(errors.values()))
     return [results[seed] for seed in own]
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Executor]:
+    """Processes that end when their owner is interrupted."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:  # else each would end its search, and the one after
+            for process in list(pool._processes.values()):  # from Python 3.14 `terminate_workers`
+                process.terminate()
+            raise
 
 
 def _search(images: Any, codes: Any, folder: Path | None, options: dict[str, Any]) -> SearchResult:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -135,6 +137,33 @@ def test_a_killed_worker(expected: dict[int, SearchResult], tmp_path: Path) -> N
     for seed, result in zip(SEEDS, many(**options), strict=True):
         assert same(result, expected[seed])
     assert log.read_text() == "1 2 2 "  # the first epoch was not run again
+
+
+def test_interrupted() -> None:
+    begun = []
+
+    class Press(Callback):
+        def on_start(self, course: Any) -> None:
+            begun.append(course.config.seed)
+            time.sleep(0.5)  # until all are submitted
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # until the others are cancelled
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        many(executor=executor, callbacks=[Press()])
+    assert begun == [SEEDS[0]]  # the others were cancelled
+
+
+def test_processes_end_when_their_owner_is_interrupted(tmp_path: Path) -> None:
+    def press() -> None:
+        while not list(tmp_path.glob("*/checkpoint.safetensors")):
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        many(folder=tmp_path, epochs=2000)
+    assert not list(tmp_path.glob("*/genotype.json"))  # which a finished search has
 
 
 @pytest.mark.parametrize(
