@@ -162,7 +162,7 @@ def test_processes_end_when_their_owner_is_interrupted(tmp_path: Path) -> None:
 
     threading.Thread(target=press, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        many(folder=tmp_path, epochs=2000)
+        many(folder=tmp_path, epochs=400)
     assert not list(tmp_path.glob("*/genotype.json"))  # which a finished search has
 
 
