@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from pydarts import _core
 from pydarts.bilevel import BilevelStep, StepInfo
+from pydarts.callbacks import Callback
 from pydarts.checkpoint import (
     CheckpointError,
     State,
@@ -35,9 +36,6 @@ from pydarts.checkpoint import (
 from pydarts.diagnostics import dominant_eigenvalue, entropies, skips
 from pydarts.engine import Alphas, EngineNetwork
 from pydarts.result import History, Result
-
-if TYPE_CHECKING:
-    from pydarts.callbacks import Callback
 
 CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
 
@@ -92,6 +90,10 @@ class Control:
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.callbacks, (list, tuple)) or not all(
+            isinstance(callback, Callback) for callback in self.callbacks
+        ):
+            raise TypeError(f"`callbacks` (={self.callbacks!r}) must be a list of pydarts.Callback")
         if self.resume not in ("auto", "never"):
             raise ValueError(f"`resume` (={self.resume!r}) must be 'auto' or 'never'")
         if not 0 <= self.checkpoint_seconds < math.inf:
