@@ -56,6 +56,7 @@ class AtOnce(Executor):
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.folders: list[Path] = []
 
     def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -63,6 +64,7 @@ class AtOnce(Executor):
             there = pickle.loads(pickle.dumps((call, args, kwargs)))
             back = pickle.dumps(there[0](*there[1], **there[2]))
             self.sizes.append(len(back))
+            self.folders += [value for value in args if isinstance(value, Path)]
             future.set_result(pickle.loads(back))
         except Exception as error:
             future.set_exception(pickle.loads(pickle.dumps(error)))
@@ -75,10 +77,13 @@ def pool() -> Iterator[Executor]:
         yield executor
 
 
-def test_each_seed_finds_what_it_finds_alone(tmp_path: Path) -> None:
-    executor = AtOnce()
-    seeds = [3, 1, 2]
-    results = search_many(seeds, *images(), executor=executor, folder=tmp_path, **SMALL)
+def test_each_seed_finds_what_it_finds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    executor, seeds = AtOnce(), [3, 1, 2]
+    results = search_many(seeds, *images(), executor=executor, folder=".", **SMALL)
+    assert executor.folders == [tmp_path / f"seed-{seed}" for seed in seeds]  # not relative ones
     assert [result.config.seed for result in results] == seeds
     for seed, result in zip(seeds, results, strict=True):
         same(result, alone(seed))
@@ -100,6 +105,7 @@ def test_its_own_processes(capfd: Any) -> None:
 def test_threads_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
         results = search_many(range(3), *images(), executor=executor, **SMALL)
+        assert executor.submit(int, "3").result() == 3  # it is still open
     for seed, result in enumerate(results):
         same(result, alone(seed))
 
