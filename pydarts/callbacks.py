@@ -79,9 +79,9 @@ class StopOnSkipCollapse(Callback):
     """Stop when the normal cell has more than ``limit`` skip connections, and return the last cell
     that had not; of recurrent cells, more than so many identities.
 
-    A known way for differentiable search to fail: Liang et al., *DARTS+*, arXiv:1909.06035, whose
-    criterion this is. The initial alphas are nearly equal, and the cell that they stand for is
-    chance: an epoch counts as "before" also if it is they.
+    A known way for differentiable search to fail; Liang et al., *DARTS+*, arXiv:1909.06035, stop it
+    so. If the first epoch's cell has too many, the result has the initial alphas, whose cell is
+    chance.
     """
 
     def __init__(self, limit: int = 2):
@@ -102,9 +102,10 @@ class EigenvalueStopping(Callback):
 
     With l(t) the dominant eigenvalue of the Hessian of the validation loss by the alphas after
     epoch t, and m(t) the mean of l(t - window + 1), ..., l(t): stop after epoch t if
-    ``m(t) > factor * m(t - window)``, and return the cell of epoch t - window. Zela et al.,
-    *Understanding and Robustifying Differentiable Architecture Search*, arXiv:1909.09656, section
-    4.3; 1.3 is the inverse of their 0.75. It needs two windows of epochs.
+    ``m(t) > factor * m(t - window)``, and return the cell of epoch t - window. It needs two windows
+    of epochs. Zela et al., *Understanding and Robustifying Differentiable Architecture Search*,
+    arXiv:1909.09656, section 4. The defaults are their code's, which however measures every second
+    epoch, centres the windows and compares 8 epochs apart.
 
     Parameters
     ----------

@@ -272,9 +272,11 @@ def _run(
         raise ValueError(f"`resume` (={resume!r}) must be 'auto' or 'never'")
     path = None if file is None else Path(file)
     if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path)
         if resume == "auto" and path.exists():
             _take_over(comparison, path)
+        comparison.save(path)  # rather than to find out after a training that it cannot be
     seeds, cells = comparison.seeds, comparison.cells
     bar = progress_bar("compare", len(seeds) * len(cells), progress, "training")
     try:
@@ -291,11 +293,9 @@ def _run(
                     tell(bar, f"seed {seed}  {cell.name}: {comparison.measure} {shown}")
                 bar.update()
     except KeyboardInterrupt:
-        comparison.interrupted = True
+        pass  # the result tells how far it came
     finally:
         bar.close()
-    if path is not None:
-        comparison.save(path)
 
 
 def trained(trial: Callable[..., _Trained], *arguments: Any) -> tuple[_Trained, bool]:

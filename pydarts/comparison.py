@@ -100,9 +100,6 @@ class Comparison:
         Options of all trainings.
     data : str
         A fingerprint of all that was learned from and tested on.
-    interrupted : bool
-        Whether Ctrl-C ended it early; what was trained is kept, and the tests are over the seeds
-        with which all cells were.
     """
 
     measure: str
@@ -110,7 +107,6 @@ class Comparison:
     cells: list[Contender]
     config: dict[str, Any]
     data: str
-    interrupted: bool = False
 
     def __post_init__(self) -> None:
         _measure(self.measure)
@@ -124,6 +120,11 @@ class Comparison:
     def complete(self) -> list[int]:
         """The seeds with which all cells were trained."""
         return [seed for seed in self.seeds if all(seed in cell.scores for cell in self.cells)]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it ended early; the tests are over the seeds that are complete."""
+        return len(self.complete) < len(self.seeds)
 
     @property
     def differences(self) -> NDArray[np.float64]:
@@ -294,8 +295,7 @@ def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
                 )
             )
         config, data = dict(identity["config"]), str(identity["data"])
-        interrupted = d["state"] == "interrupted"
-        comparison = Comparison(d["measure"], seeds, cells, config, data, interrupted)
+        comparison = Comparison(d["measure"], seeds, cells, config, data)
     return comparison, identity
 
 

@@ -12,11 +12,11 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +24,12 @@ from tqdm import tqdm
 
 from pydarts import _core
 from pydarts.bilevel import BilevelStep, StepInfo
+from pydarts.callbacks import Callback
 from pydarts.checkpoint import (
     CheckpointError,
     State,
     difference,
+    fingerprint,
     read_checkpoint,
     remove_leftovers,
     write_checkpoint,
@@ -35,9 +37,6 @@ from pydarts.checkpoint import (
 from pydarts.diagnostics import dominant_eigenvalue, entropies, skips
 from pydarts.engine import Alphas, EngineNetwork
 from pydarts.result import History, Result
-
-if TYPE_CHECKING:
-    from pydarts.callbacks import Callback
 
 CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
 
@@ -92,6 +91,10 @@ class Control:
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.callbacks, (list, tuple)) or not all(
+            isinstance(callback, Callback) for callback in self.callbacks
+        ):
+            raise TypeError(f"`callbacks` (={self.callbacks!r}) must be a list of pydarts.Callback")
         if self.resume not in ("auto", "never"):
             raise ValueError(f"`resume` (={self.resume!r}) must be 'auto' or 'never'")
         if not 0 <= self.checkpoint_seconds < math.inf:
@@ -163,7 +166,8 @@ class Course:
     Within ``with course:`` a loop over `epochs` holds one over `steps`, which takes a step and
     calls `took`; after the steps comes `end_epoch`. Ctrl-C and the time budget leave the loops
     between two steps, or in a call of the engine, which then changes nothing. The state after the
-    last step is marked, and a checkpoint is always of what is marked.
+    last step is marked, and a checkpoint is always of what is marked. It fits a run of the same
+    configuration, ``cell`` and ``data``.
 
     Attributes
     ----------
@@ -188,13 +192,17 @@ class Course:
         parts: Mapping[str, Resumable],
         control: Control,
         *,
-        identity: Mapping[str, Any],
+        data: Iterable[NDArray[Any]],
+        cell: str | None = None,
         total: int,
         lines: Callable[[dict[str, Any]], list[str]],
         unit: str = "step",
     ):
         self._name, self._result, self._network, self._rng = name, result, network, rng
-        self._parts, self._control, self._identity = dict(parts), control, identity
+        self._parts, self._control = dict(parts), control
+        self._identity: dict[str, Any] = {"config": result.config.to_dict(), "genotype": cell}
+        if control.checkpoint is not None:
+            self._identity["data"] = fingerprint(*data)
         self._total, self._unit, self._lines = total, unit, lines
         self.config = result.config
         self.epoch = 0
@@ -406,6 +414,8 @@ class Course:
 class SearchCourse(Course):
     """A search that runs, as callbacks see it.
 
+    ``probe`` gives the validation loss and its gradients, always on the same batch.
+
     Attributes
     ----------
     supernet
@@ -424,22 +434,22 @@ class SearchCourse(Course):
         sources: Mapping[str, Resumable],
         control: Control,
         *,
-        identity: Mapping[str, Any],
+        data: Iterable[NDArray[Any]],
         total: int,
         lines: Callable[[dict[str, Any]], list[str]],
         unit: str = "step",
-        alpha_gradient: Callable[[], Alphas],
+        probe: Callable[[], tuple[float, dict[str, Alphas]]],
     ):
         parts = {"step": step, **sources}
         network = result.supernet
         super().__init__(
             *("search", result, network, rng, parts, control),
-            identity=identity,
+            data=data,
             total=total,
             lines=lines,
             unit=unit,
         )
-        self.supernet, self._step, self._alpha_gradient = network, step, alpha_gradient
+        self.supernet, self._step, self._probe = network, step, probe
         self._callbacks = control.callbacks
         self._wants_eigenvalue = control.eigenvalue or any(
             callback.needs_eigenvalue for callback in self._callbacks
@@ -527,7 +537,8 @@ class SearchCourse(Course):
 
         def gradient(at: NDArray[Any]) -> NDArray[Any]:
             flat[:] = at
-            return np.concatenate([part.ravel() for part in self._alpha_gradient().values()])
+            _, gradients = self._probe()
+            return np.concatenate([part.ravel() for part in gradients["alphas"].values()])
 
         try:
             return dominant_eigenvalue(gradient, own)

@@ -129,7 +129,7 @@ def search_many(
             if own is None:
                 for future in futures:
                     future.cancel()
-            else:  # which take jobs ahead, that cannot be cancelled then
+            else:  # they take jobs ahead, past cancelling; Python 3.14 has `terminate_workers`
                 for process in list(own._processes.values()):
                     process.terminate()
             raise

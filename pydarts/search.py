@@ -16,7 +16,7 @@ from pydarts.augment import Augmentation
 from pydarts.bilevel import BilevelStep
 from pydarts.budget import Workload, check_budgets
 from pydarts.callbacks import Callback
-from pydarts.checkpoint import State, fingerprint
+from pydarts.checkpoint import State
 from pydarts.config import Config, SearchConfig
 from pydarts.course import Control, SearchCourse
 from pydarts.genotype import Genotype
@@ -162,12 +162,9 @@ def search(
     config = SearchConfig.make(preset, options)
     rng = np.random.default_rng(config.seed)
     images, codes, labels = prepare(X, y, image_layout)
-    identity = {"config": config.to_dict(), "data": ""}
-    if checkpoint is not None:
-        identity["data"] = fingerprint(images, codes)
-    data = x_train, y_train, x_valid, y_valid = halves(images, codes, labels, config, rng)
+    parts = x_train, y_train, x_valid, y_valid = halves(images, codes, labels, config, rng)
     if time_budget is not None or memory_budget is not None:
-        check_budgets(control, ImageWorkload(config, data, len(labels), threads))
+        check_budgets(control, ImageWorkload(config, parts, len(labels), threads))
     augment = Augmentation(config.crop_padding, config.flip, config.cutout)
     net, step = supernet(config, len(labels), images.shape[1], threads)
     train = Batches(len(x_train), config.batch_size, rng)
@@ -182,12 +179,10 @@ def search(
         rng,
         {"train": train, "valid": valid},
         control,
-        identity=identity,
+        data=(images, codes),
         total=config.epochs * steps,
         lines=lambda entry: epoch_lines(entry, config, net.genotype()),
-        alpha_gradient=lambda: net.loss_and_grads(x_valid[probe], y_valid[probe], wrt="alphas")[1][
-            "alphas"
-        ],
+        probe=lambda: net.loss_and_grads(x_valid[probe], y_valid[probe], wrt="alphas"),
     )
     with course:  # Ctrl-C, budgets and callbacks leave it early
         others = valid.endless()

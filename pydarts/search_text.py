@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydarts.bilevel import BilevelStep
 from pydarts.budget import Workload, check_budgets
 from pydarts.callbacks import Callback
-from pydarts.checkpoint import State, fingerprint
+from pydarts.checkpoint import State
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
 from pydarts.course import Control, SearchCourse
 from pydarts.genotype import RecurrentGenotype
@@ -142,9 +142,6 @@ def search_text(
     )
     config = TextSearchConfig.make(preset, options)
     corpus = as_corpus(data, level, max_vocab)
-    identity = {"config": config.to_dict(), "data": ""}
-    if checkpoint is not None:
-        identity["data"] = fingerprint(corpus.train, corpus.valid)
     if time_budget is not None or memory_budget is not None:
         check_budgets(control, TextWorkload(config, corpus, threads))
     rng = np.random.default_rng(config.seed)
@@ -160,13 +157,11 @@ def search_text(
         rng,
         {"train": train, "valid": valid},
         control,
-        identity=identity,
+        data=(corpus.train, corpus.valid),
         total=config.epochs * columns[1:].size,
         unit="token",
         lines=lambda entry: text_lines(entry, config, net.genotype()),
-        alpha_gradient=lambda: net.loss_and_grads(x_fixed, y_fixed, wrt="alphas", masks={})[1][
-            "alphas"
-        ],
+        probe=lambda: net.loss_and_grads(x_fixed, y_fixed, wrt="alphas", masks={}),
     )
     with course:  # Ctrl-C, budgets and callbacks leave it early
         others = valid.endless()

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from pydarts import _core
 from pydarts.augment import Augmentation
-from pydarts.checkpoint import fingerprint
 from pydarts.config import TrainConfig
 from pydarts.course import Course, training_control
 from pydarts.descent import Descent
@@ -99,9 +98,6 @@ def train(
     if X_valid is not None and y_valid is not None:
         valid = model.normalized(X_valid), labels.encode(y_valid)
         check_consistent(*valid)
-    identity = {"config": config.to_dict(), "genotype": str(genotype), "data": ""}
-    if checkpoint is not None:
-        identity["data"] = fingerprint(images, codes, *(valid or ()))
     engine_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
     step = Descent(net, engine_step)
     batches = Batches(len(x), config.batch_size, rng)
@@ -112,7 +108,8 @@ def train(
         rng,
         {"step": step, "batches": batches},
         control,
-        identity=identity,
+        data=(images, codes, *(valid or ())),
+        cell=str(genotype),
         total=epochs * (len(x) // config.batch_size),
         lines=lambda entry: [epoch_line(entry, epochs)],
     )

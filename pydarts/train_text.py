@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
-from pydarts.checkpoint import State, fingerprint
+from pydarts.checkpoint import State
 from pydarts.config import TextTrainConfig
 from pydarts.course import Control, Course, training_control
 from pydarts.descent import Descent
@@ -78,8 +78,8 @@ def train_text(
     return model
 
 
-def fit(model: LanguageModel, corpus: Corpus, control: Control, kind: str = "") -> None:
-    """Train a model by its configuration, as `train_text` tells; ``kind`` says which network."""
+def fit(model: LanguageModel, corpus: Corpus, control: Control, cell: str = "") -> None:
+    """Train a model by its configuration, as `train_text` tells."""
     config, net = model.config, model.network
     rng = np.random.default_rng(config.seed)
     columns = training_columns(corpus, config)
@@ -88,9 +88,6 @@ def fit(model: LanguageModel, corpus: Corpus, control: Control, kind: str = "") 
         net._engine, 0.0, config.weight_decay, config.clip, config.activation, config.slowness
     )
     step, train, best = Descent(net, engine_step), Segments(columns, config.bptt, rng), Best()
-    identity = {"config": config.to_dict(), "genotype": kind, "data": ""}
-    if control.checkpoint is not None:
-        identity["data"] = fingerprint(corpus.train, corpus.valid)
     course = Course(
         "train",
         model,
@@ -98,7 +95,8 @@ def fit(model: LanguageModel, corpus: Corpus, control: Control, kind: str = "") 
         rng,
         {"step": step, "train": train, "best": best},
         control,
-        identity=identity,
+        data=(corpus.train, corpus.valid),
+        cell=cell,
         total=config.epochs * columns[1:].size,
         lines=lambda entry: [text_line(entry, config.epochs)],
         unit="token",

@@ -341,6 +341,12 @@ def test_bad_options(make: Any, match: str) -> None:
         make()
 
 
+def test_what_is_no_callback() -> None:
+    for given in (pydarts.StopOnSkipCollapse(), [pydarts.StopOnSkipCollapse], None):
+        with pytest.raises(TypeError, match=r"`callbacks` \(=.*\) must be a list"):
+            search(callbacks=given)
+
+
 # TensorBoard
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import checkpoint
+from pydarts import _core, checkpoint
 from pydarts.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from pydarts.course import Course
 
@@ -238,6 +239,30 @@ def test_training_goes_on(
         train(epochs=epochs, checkpoint=tmp_path, lr=0.5)
 
 
+def test_left_while_the_average_is_validated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Then the average stands in the network in the place of the weights.
+    whole = train_text()
+    assert whole.history[2]["averaged"]
+    module, calls = importlib.import_module("pydarts.train_text"), 0
+    real = module.evaluate_text
+
+    def evaluate(*arguments: Any) -> float:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise _core.OutOfTime
+        return float(real(*arguments))
+
+    monkeypatch.setattr(module, "evaluate_text", evaluate)
+    assert len(train_text(checkpoint=tmp_path).history) == 2
+    result = train_text(checkpoint=tmp_path)
+    assert untimed(result.history) == untimed(whole.history)
+    for name, value in whole.network.state_dict().items():
+        np.testing.assert_array_equal(value, result.network.state_dict()[name], err_msg=name)
+
+
 def test_the_cell_and_the_validation_images_count(tmp_path: Path) -> None:
     train_images(checkpoint=tmp_path, epochs=1)
     X, y = images()
@@ -256,7 +281,7 @@ import os, random, signal, sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import test_checkpoint as t
-from pydarts import checkpoint
+from pydarts import _core, checkpoint
 
 folder, wanted = Path(sys.argv[1]), int(sys.argv[2])
 draw = random.Random(0)

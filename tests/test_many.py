@@ -56,6 +56,7 @@ class AtOnce(Executor):
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
+        self.folders: list[Path] = []
 
     def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -63,6 +64,7 @@ class AtOnce(Executor):
             there = pickle.loads(pickle.dumps((call, args, kwargs)))
             back = pickle.dumps(there[0](*there[1], **there[2]))
             self.sizes.append(len(back))
+            self.folders += [value for value in args if isinstance(value, Path)]
             future.set_result(pickle.loads(back))
         except Exception as error:
             future.set_exception(pickle.loads(pickle.dumps(error)))
@@ -75,11 +77,15 @@ def pool() -> Iterator[Executor]:
         yield executor
 
 
-def test_each_seed_finds_what_it_finds_alone(tmp_path: Path) -> None:
-    executor = AtOnce()
-    results = search_many([3, 1], *images(), executor=executor, folder=tmp_path, **SMALL)
-    assert [result.config.seed for result in results] == [3, 1]
-    for seed, result in zip((3, 1), results, strict=True):
+def test_each_seed_finds_what_it_finds_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    executor, seeds = AtOnce(), [3, 1, 2]
+    results = search_many(seeds, *images(), executor=executor, folder=".", **SMALL)
+    assert executor.folders == [tmp_path / f"seed-{seed}" for seed in seeds]  # not relative ones
+    assert [result.config.seed for result in results] == seeds
+    for seed, result in zip(seeds, results, strict=True):
         same(result, alone(seed))
         same(result, SearchResult.load(tmp_path / f"seed-{seed}"))
         assert result.supernet is None
@@ -99,6 +105,7 @@ def test_its_own_processes(capfd: Any) -> None:
 def test_threads_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
         results = search_many(range(3), *images(), executor=executor, **SMALL)
+        assert executor.submit(int, "3").result() == 3  # it is still open
     for seed, result in enumerate(results):
         same(result, alone(seed))
 
@@ -142,6 +149,13 @@ def test_only_what_is_left_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for seed in (0, 1):
         same(results[seed], alone(seed))
         same(again[1 - seed], results[seed])
+
+
+def test_an_interrupted_search_is_no_result(tmp_path: Path) -> None:
+    options = {"executor": AtOnce(), "folder": tmp_path, "callbacks": [Stop()], **SMALL}
+    with pytest.raises(KeyboardInterrupt):
+        search_many([0, 1], *images(), **options)
+    assert [path.name for path in tmp_path.glob("*/*")] == ["checkpoint.safetensors"]
 
 
 def test_ctrl_c_begins_nothing_more() -> None:
@@ -209,34 +223,37 @@ def test_ctrl_c_ends_its_own_processes(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert "\nKeyboardInterrupt\n" in errors
+    assert "Exception in thread" not in errors
     assert list(tmp_path.glob("*/genotype.json")) == []
     read_checkpoint(next(tmp_path.glob("*/checkpoint.safetensors")))
 
 
 @contextmanager
-def killed_amid(process: int, *searches: Path) -> Iterator[None]:
-    """Kill a process once each of the searches has taken some of its steps, but not all."""
-    steps = [0]
+def killed_amid(process: int, *searches: Path) -> Iterator[list[dict[str, Any]]]:
+    """Kill a process when each of the searches has done an epoch, but not all; gives the epochs."""
+    done: list[list[dict[str, Any]]] = []
+    first: list[dict[str, Any]] = []
 
-    def done(folder: Path) -> int:
+    def history(folder: Path) -> list[dict[str, Any]]:
         file = folder / "checkpoint.safetensors"
-        return int(read_checkpoint(file)[1]["step"]["steps"]) if file.exists() else 0
+        return list(read_checkpoint(file)[1]["course"]["history"]) if file.exists() else []
 
     def wait() -> None:
         end = time.monotonic() + 60
-        while min(steps) < 3 and time.monotonic() < end:
+        while not (done and all(done)) and time.monotonic() < end:
             time.sleep(0.01)
-            steps[:] = map(done, searches)
+            done[:] = map(history, searches)
         os.kill(process, signal.SIGKILL)
 
     thread = threading.Thread(target=wait)
     thread.start()
-    yield
+    yield first
     thread.join()
-    assert 3 <= min(steps) <= max(steps) < 80
+    assert 1 <= min(map(len, done)) <= max(map(len, done)) < LONG["epochs"]
+    first += [entries[0] for entries in done]
 
 
-LONG: dict[str, Any] = {**SMALL, "epochs": 20}  # 80 steps
+LONG: dict[str, Any] = {**SMALL, "epochs": 20}
 KEPT: dict[str, Any] = {**LONG, "checkpoint_seconds": 0.0}
 
 
@@ -245,12 +262,14 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         process = executor.submit(os.getpid).result()
         with (
-            killed_amid(process, tmp_path / "seed-0"),
+            killed_amid(process, tmp_path / "seed-0") as first,
             pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
         ):
             search_many([0, 1], *images(), executor=executor, folder=tmp_path, **KEPT)
-    for result in search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG):
-        same(result, alone(result.config.seed, epochs=20))
+    results = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG)
+    for seed, result in enumerate(results):
+        same(result, alone(seed, epochs=20))
+    assert results[0].history[0] == first[0]  # with the same seconds
 
 
 @posix
@@ -264,10 +283,11 @@ def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
         before = set(client.run(os.getpid).values())
         with (
             client.get_executor() as executor,
-            killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1"),
+            killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1") as first,
         ):
             results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **KEPT)
         client.wait_for_workers(2)
         assert before - set(client.run(os.getpid).values()) == {min(before)}
     for seed, result in enumerate(results):
         same(result, alone(seed, epochs=20))
+    assert [result.history[0] for result in results[:2]] == first  # with the same seconds
