@@ -134,6 +134,9 @@ def test_what_fits_is_told_and_does() -> None:
         pydarts.search(*images(side=16), memory_budget=1000, **options)
     with pytest.raises(ValueError, match=r"and even with batch_size=1 "):
         pydarts.search_text(TEXT, memory_budget="1kB", progress=False, **TINY_TEXT)
+    alone = {**TINY_TEXT, "batch_size": 1}
+    with pytest.raises(ValueError, match=r"the search needs [\d.]+ kB$"):
+        pydarts.search_text(TEXT, memory_budget="1kB", progress=False, **alone)
 
 
 # Time
