@@ -4,6 +4,7 @@
 #pragma once
 #include <cstddef>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace pydarts {

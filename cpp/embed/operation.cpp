@@ -2,8 +2,8 @@
 #include "pydarts/operation.hpp"
 
 #include <algorithm>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "capi/border.hpp"

@@ -33,7 +33,8 @@ void initial_weights(const Graph& graph, Random& random, T* weights);
 template <class T>
 class Network {
  public:
-  // Initial weights, alphas 1e-3 * N(0, 1); both from `seed`.
+  // Initial weights, alphas 1e-3 * N(0, 1); both from `seed`. If memory fails here or in a pass, it comes out as
+  // std::bad_alloc, and weights, alphas and running statistics are as before the call.
   // `recompute` keeps only the cells' inputs and outputs for backward, and computes their insides again.
   Network(Graph graph, std::uint64_t seed, const Environment& environment, bool recompute = false);
 
@@ -68,7 +69,8 @@ class Network {
   };
   Memory memory(int samples, int height, int width, bool backward) const;
 
-  // Passes use the caller's memory, on a cache line, which must last as long as they; null: the network's own again.
+  // Passes use the caller's memory, on a multiple of kCacheLine, which must last as long as they do; one that takes
+  // more throws InvalidArgument. Null: the network's own again.
   void use_workspace(void* workspace, std::size_t bytes);
 
  private:

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "allocations.hpp"
 #include "check.hpp"
 
 using pydarts::ImageBatch;
@@ -154,6 +155,48 @@ void bad_calls_are_told_apart() {
   CHECK(std::string(operation.error()) == "`images` is null");
 }
 
+void memory_is_asked_for_once() {
+  pydarts_runtime runtime;
+  runtime.size = sizeof runtime;
+  CHECK(pydarts_runtime_defaults(&runtime) == PYDARTS_OK);
+  runtime.threads = 2;
+  runtime.user = &hooked;
+  runtime.allocate = [](void* at, std::size_t bytes, std::size_t alignment) {
+    return static_cast<Allocations*>(at)->take(bytes, alignment);
+  };
+  runtime.release = [](void* at, void* memory, std::size_t) { static_cast<Allocations*>(at)->give_back(memory); };
+  for (Allocations* from : {&heap, &hooked}) {
+    const long long live = heap.live, live_hooked = hooked.live;
+    pydarts_status status = PYDARTS_OUT_OF_MEMORY;
+    for (int n = 0; status != PYDARTS_OK; ++n) {
+      MixedOperation<float> operation;
+      from->fail_at = n;
+      status = operation.create(kAll, kCount, 3, 1, &runtime, nullptr, 0);
+      CHECK(status == PYDARTS_OUT_OF_MEMORY ? from->fail_at == -1 : status == PYDARTS_OK && n > 0);
+      from->fail_at = -1;
+      if (status != PYDARTS_OK) CHECK(heap.live == live && hooked.live == live_hooked);
+    }
+    CHECK(heap.live == live && hooked.live == live_hooked);
+  }
+  MixedOperation<float> operation;
+  CHECK(operation.create(kAll, kCount, 3, 1, &runtime, nullptr, 0) == PYDARTS_OK);
+  const ImageBatch batch{5, 6, 6};
+  std::size_t bytes = 0;
+  CHECK(operation.workspace_size(batch, true, &bytes) == PYDARTS_OK);
+  const Workspace workspace(bytes);
+  std::vector<float> x(5 * 3 * 36, 0.5f), y(x.size()), weights(operation.num_weights()), dw(weights.size());
+  const float alphas[kCount] = {};
+  long long made = 0, made_hooked = 0;
+  for (int i = 0; i < 2; ++i) {
+    made = heap.made;
+    made_hooked = hooked.made;
+    CHECK(operation.forward(batch, x.data(), weights.data(), alphas, y.data(), workspace.at, bytes) == PYDARTS_OK);
+    CHECK(operation.backward(batch, x.data(), weights.data(), alphas, y.data(), nullptr, dw.data(), nullptr,
+                             workspace.at, bytes) == PYDARTS_OK);
+  }
+  CHECK(heap.made == made && hooked.made == made_hooked);
+}
+
 // f(w) = sum of w_i^4 / 4 + (sum of w)^2 / 2
 void a_hessian_vector_product_is_one() {
   const std::vector<double> w = {0.5, -1, 2}, v = {1, 0.25, -0.5};
@@ -184,6 +227,7 @@ int main() {
   a_skip_is_the_identity();
   tensors_have_names();
   bad_calls_are_told_apart();
+  memory_is_asked_for_once();
   a_hessian_vector_product_is_one();
   return checked();
 }

@@ -7,7 +7,7 @@
 // the workspace wants more alignment than T has (kWorkspaceAlignment); in it passes keep what they make, 8 channels
 // innermost.
 // Memory: nothing of the caller's is kept, and no byte beyond the given is touched. A call with a shape of image and
-// batch that was seen before (the last four) allocates nothing.
+// batch that was seen before (of the last four, forward and backward counted apart) allocates nothing.
 // Threads: as in pydarts.h. One object serves one call at a time; different ones may be used by different threads.
 // Errors: as in pydarts.h, a status and a text. Nothing throws.
 #pragma once
