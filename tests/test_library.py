@@ -10,9 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pydarts
+from pydarts import Genotype
 
 ROOT = Path(__file__).parents[1]
 COMPILER = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), "")
@@ -23,8 +25,10 @@ pytestmark = [
 ]
 
 
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+def run(*command: str | Path, cwd: Path | None = None, text: str = "") -> str:
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, input=text, capture_output=True, text=True
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -44,10 +48,30 @@ def cmakedir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build / "prefix" / "share" / "cmake" / "pydarts"
 
 
-def test_the_test_programs_pass(cmakedir: Path, tmp_path: Path) -> None:
-    run("cmake", "-S", ROOT / "cpp" / "tests", "-B", tmp_path, f"-Dpydarts_DIR={cmakedir}")
-    run("cmake", "--build", tmp_path, "-j", os.cpu_count() or 1)
-    run("ctest", "--output-on-failure", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def programs(cmakedir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the test programs, built against the installed library."""
+    build = tmp_path_factory.mktemp("programs")
+    run("cmake", "-S", ROOT / "cpp" / "tests", "-B", build, f"-Dpydarts_DIR={cmakedir}")
+    run("cmake", "--build", build, "-j", os.cpu_count() or 1)
+    return build
+
+
+def test_the_test_programs_pass(programs: Path) -> None:
+    run("ctest", "--output-on-failure", cwd=programs)
+
+
+def test_genotypes_are_those_of_python(programs: Path) -> None:
+    random = np.random.default_rng(0)
+    alphas = random.normal(size=(300, 2, 14, 8)) * random.choice([1e-3, 1, 30], size=(300, 1, 1, 1))
+    alphas[::2] = alphas[::2].round(1)  # ties of operations
+    one_row = np.broadcast_to(alphas[::3, :, :1], alphas[::3].shape)
+    alphas[::3] = random.permuted(one_row, axis=3)  # ties of edges
+    alphas = alphas.astype(np.float32)
+    numbers = " ".join(map(repr, alphas.ravel().tolist()))
+    expected = [Genotype.derive({"normal": a[0], "reduce": a[1]}).to_json() for a in alphas]
+    given = run(programs / "derive_genotypes", text=numbers)
+    assert given == "".join(genotype + "\n" for genotype in expected)
 
 
 @pytest.mark.skipif(not shutil.which("pkg-config"), reason="pkg-config is missing")

@@ -13,6 +13,9 @@ struct Allocations {
 
   void* take(std::size_t size, std::size_t alignment) {
     if (fail_at >= 0 && fail_at-- == 0) return nullptr;
+    return make(size, alignment);
+  }
+  void* make(std::size_t size, std::size_t alignment) {
     alignment = alignment < sizeof(void*) ? sizeof(void*) : alignment;
     void* pointer = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     if (!pointer) return nullptr;
@@ -39,6 +42,10 @@ void* operator new(std::size_t size) { return heap_take(size, alignof(std::max_a
 void* operator new[](std::size_t size) { return heap_take(size, alignof(std::max_align_t)); }
 void* operator new(std::size_t size, std::align_val_t alignment) { return heap_take(size, std::size_t(alignment)); }
 void* operator new[](std::size_t size, std::align_val_t alignment) { return heap_take(size, std::size_t(alignment)); }
+// Who asks like this does without: std::stable_sort. To let it fail would show nothing.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return heap.make(size ? size : 1, alignof(std::max_align_t));
+}
 void operator delete(void* pointer) noexcept { heap.give_back(pointer); }
 void operator delete[](void* pointer) noexcept { heap.give_back(pointer); }
 void operator delete(void* pointer, std::size_t) noexcept { heap.give_back(pointer); }
