@@ -130,8 +130,9 @@ def test_options_reach_search_and_training(monkeypatch: pytest.MonkeyPatch) -> N
         assert options["threads"] == 1
         assert options["progress"] is False
         assert not {"flip", "crop_padding"} & options.keys()  # of images: the preset's
-    small(flip=True).fit(X.reshape(24, -1), y)
+    small(flip=True, search_epochs=None).fit(X.reshape(24, -1), y)
     assert calls["search"]["flip"] is False
+    assert calls["search"]["epochs"] == 5
     assert calls["train"]["flip"] is True  # asked for
     assert calls["train"]["crop_padding"] == 0
 
@@ -155,6 +156,15 @@ def test_rows_of_pixels_are_images(shape: tuple[int, ...], row: tuple[int, ...])
     assert np.array_equal(flat.predict_proba(rows), images.predict_proba(X))
     # The other form will do as well, once it is known which image a row is.
     assert np.array_equal(flat.predict_proba(X), images.predict_proba(rows))
+
+
+def test_images_of_another_shape_are_refused() -> None:
+    X, y = halves((6, 4))
+    classifier = small(genotype=pydarts.DARTS_V2).fit(X, y)
+    with pytest.raises(ValueError, match=r"images \(1, 4, 6\), but those of `fit` are \(1, 6, 4\)"):
+        classifier.predict(X.reshape(24, 4, 6))
+    with pytest.raises(ValueError, match="expecting 24 features"):
+        classifier.predict(X[:, :5])
 
 
 @pytest.mark.parametrize(
