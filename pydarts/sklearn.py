@@ -138,7 +138,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError, TypeError
             For unusable data or parameters.
         KeyboardInterrupt
-            On Ctrl-C: nothing is fitted then.
+            On Ctrl-C. There is no model then, but after a search ``genotype_``, as far as it got.
         Diverged
             When a loss or gradient is not finite.
         """
@@ -168,9 +168,9 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
             )
             result = search(images, labels, seed=seeds[0], **common, **options)
+            self.genotype_ = genotype = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt
-            genotype = result.genotype
         options = self._options(TrainConfig, "", _ROWS_TRAIN if known is None else {})
         batch_size = TrainConfig.make(self.preset, options).batch_size
         options.setdefault("batch_size", _at_most(batch_size, len(images)))
@@ -232,12 +232,18 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if parameters["genotype"] is not None:
                 parameters["genotype"] = Genotype.parse(parameters["genotype"])
             self = cls(**parameters)
-            self.n_features_in_, self.image_shape_ = d["features"], _sizes(d["image_shape"])
+            self.n_features_in_ = integer("features", d["features"], 1)
+            self.image_shape_ = _sizes(d["image_shape"])
             if d["feature_names"]:
                 self.feature_names_in_ = np.array(d["feature_names"], dtype=object)
         model = Model.load(Path(folder), threads=self.threads)
-        if (model.network.in_channels, *model.image_size) != _at_least(self.image_shape_):
-            raise ValueError(f"{path} does not fit the model: image_shape {self.image_shape_}")
+        shape = self.image_shape_
+        if (model.network.in_channels, *model.image_size) != _at_least(shape):
+            raise ValueError(f"{path} does not fit the model: its images are {shape}")
+        if math.prod(shape) < self.n_features_in_:
+            raise ValueError(
+                f"{path} does not fit itself: {self.n_features_in_} features in {shape}"
+            )
         self._keep(model)
         return self
 

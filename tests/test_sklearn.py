@@ -273,6 +273,8 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         {"version": 2},
         {"image_shape": [1, 5, 5]},
         {"image_shape": 4},
+        {"features": "12"},
+        {"features": 17},
         {"parameters": {"genotype": None, "colour": 1}},
         {"parameters": {"genotype": "__import__('os')"}},
         {"parameters": None},
@@ -303,8 +305,8 @@ def test_copies(fitted: DartsClassifier, duplicate: Callable[[Any], Any]) -> Non
 
 
 @pytest.mark.parametrize("stage", ["search", "train"])
-def test_interrupt_fits_nothing(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped = SimpleNamespace(interrupted=True, genotype=pydarts.DARTS_V2)
+def test_interrupt_leaves_no_model(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = SimpleNamespace(interrupted=True, genotype=pydarts.DARTS_V1)
     classifier = small(genotype=pydarts.DARTS_V2).fit(*halves((20,)))
     classifier.set_params(genotype=None)
     monkeypatch.setattr(f"pydarts.sklearn.{stage}", lambda *args, **options: stopped)
@@ -312,6 +314,8 @@ def test_interrupt_fits_nothing(stage: str, monkeypatch: pytest.MonkeyPatch) -> 
         classifier.fit(*halves((12,)))
     with pytest.raises(NotFittedError):
         classifier.predict(halves((12,))[0])
+    if stage == "search":
+        assert classifier.genotype_ == pydarts.DARTS_V1  # found so far
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
