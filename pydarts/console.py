@@ -90,7 +90,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-# Folders
+# Output folder
 
 
 def claim(folder: str | None, force: bool) -> Path | None:
@@ -107,20 +107,6 @@ def claim(folder: str | None, force: bool) -> Path | None:
     except OSError as error:
         raise ValueError(f"--out (={folder}) cannot be written to: {error.strerror}") from error
     return out
-
-
-def model_folder(text: str) -> Path:
-    """The folder of a model, given itself or as the folder `model` of what a run saved."""
-    folder = Path(text)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {text!r}")
-    for place in (folder / "model", folder):
-        if (place / "model.json").is_file():
-            return place
-    raise FileNotFoundError(
-        f"{text} holds no model, neither itself nor in a folder model: searching and training save"
-        " one in --out"
-    )
 
 
 @contextmanager
