@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 
-from pydarts.console import DONE, model_folder, say
+from pydarts.console import DONE, say
 from pydarts.language_model import FORMAT, LanguageModel
 from pydarts.model import Model
-from pydarts.model_files import declared_format
+from pydarts.model_files import declared_format, model_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

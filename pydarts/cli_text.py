@@ -15,11 +15,12 @@ from typing import Any, ClassVar
 from pydarts.budget import Estimate
 from pydarts.cli_run import Run
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
-from pydarts.console import DONE, model_folder, named_as_options, note, say
+from pydarts.console import DONE, named_as_options, note, say
 from pydarts.engine import integer
 from pydarts.estimate import estimate_text
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel
+from pydarts.model_files import model_folder
 from pydarts.search_text import TextSearchResult, search_text, training_columns
 from pydarts.text import (
     UNITS,

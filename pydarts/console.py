@@ -81,7 +81,7 @@ def write(stream: TextIO, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-# Folders
+# Output folder
 
 
 def claim(folder: str | None, force: bool, resumable: str | None = None) -> Path | None:
@@ -106,20 +106,6 @@ def claim(folder: str | None, force: bool, resumable: str | None = None) -> Path
     except OSError as error:
         raise ValueError(f"--out (={folder}) cannot be written to: {error.strerror}") from error
     return out
-
-
-def model_folder(text: str) -> Path:
-    """The folder of a model, given itself or as the folder `model` of what a run saved."""
-    folder = Path(text)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {text!r}")
-    for place in (folder / "model", folder):
-        if (place / "model.json").is_file():
-            return place
-    raise FileNotFoundError(
-        f"{text} holds no model, neither itself nor in a folder model: searching and training save"
-        " one in --out"
-    )
 
 
 @contextmanager

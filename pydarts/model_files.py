@@ -43,6 +43,20 @@ def write_model(
     (to / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
 
 
+def model_folder(text: str) -> Path:
+    """The folder of a model, given itself or as the folder `model` of what a run saved."""
+    folder = Path(text)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {text!r}")
+    for place in (folder / "model", folder):
+        if (place / "model.json").is_file():
+            return place
+    raise FileNotFoundError(
+        f"{text} holds no model, neither itself nor in a folder model: searching and training save"
+        " one in --out"
+    )
+
+
 def find_model(folder: str | os.PathLike[str]) -> tuple[Path, Path]:
     """Paths of description and weights; FileNotFoundError if one is missing."""
     paths = Path(folder) / _DESCRIPTION, Path(folder) / _WEIGHTS

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,10 @@ from pydarts.train import train
 Self = TypeVar("Self", bound="DartsClassifier")
 
 _FORMAT, _VERSION, _FILE = "pydarts-classifier", 1, "classifier.json"
-_NO_AUGMENTATION = {"crop_padding": 0, "flip": False, "cutout": 0}
+# Defaults for rows that may be no images. What stands beside what says little in them: shifting it
+# would harm, and a long search find nothing.
+_ROWS_TRAIN = {"crop_padding": 0, "flip": False, "cutout": 0}
+_ROWS_SEARCH = {**_ROWS_TRAIN, "epochs": 5}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -62,7 +65,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     search_* : the field of `pydarts.config.SearchConfig` that is named by the rest.
     channels, cells, ... : fields of `pydarts.config.TrainConfig`.
         None, in either: the preset's value, save that a batch is never larger than what there is,
-        and that rows of which nothing tells that they are images are not augmented.
+        and that rows without ``image_shape`` are searched for 5 epochs and not augmented.
 
     Attributes
     ----------
@@ -135,7 +138,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError, TypeError
             For unusable data or parameters.
         KeyboardInterrupt
-            On Ctrl-C: nothing is fitted then.
+            On Ctrl-C. There is no model then, but after a search ``genotype_``, as far as it got.
         Diverged
             When a loss or gradient is not finite.
         """
@@ -143,8 +146,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows, shape = self._rows(X)
         rows, labels = validate_data(self, rows, y, ensure_min_samples=2)
         check_classification_targets(labels)
-        augmented = shape is not None
-        self.image_shape_ = _image_shape(shape, self.n_features_in_)
+        known = self.image_shape if shape is None else shape
+        self.image_shape_ = _image_shape(known, self.n_features_in_)
         images = self._images(rows)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
         common: dict[str, Any] = {
@@ -155,7 +158,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         genotype = self.genotype
         if genotype is None:
-            options = self._options(SearchConfig, "search_", augmented)
+            options = self._options(SearchConfig, "search_", _ROWS_SEARCH if known is None else {})
             config = SearchConfig.make(self.preset, options)
             share = min(config.train_fraction, 1 - config.train_fraction)
             count = min(len(images), config.max_images or len(images))
@@ -165,10 +168,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
             )
             result = search(images, labels, seed=seeds[0], **common, **options)
+            self.genotype_ = genotype = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt
-            genotype = result.genotype
-        options = self._options(TrainConfig, "", augmented)
+        options = self._options(TrainConfig, "", _ROWS_TRAIN if known is None else {})
         batch_size = TrainConfig.make(self.preset, options).batch_size
         options.setdefault("batch_size", _at_most(batch_size, len(images)))
         model = train(genotype, images, labels, seed=seeds[1], **common, **options)
@@ -229,12 +232,18 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if parameters["genotype"] is not None:
                 parameters["genotype"] = Genotype.parse(parameters["genotype"])
             self = cls(**parameters)
-            self.n_features_in_, self.image_shape_ = d["features"], _sizes(d["image_shape"])
+            self.n_features_in_ = integer("features", d["features"], 1)
+            self.image_shape_ = _sizes(d["image_shape"])
             if d["feature_names"]:
                 self.feature_names_in_ = np.array(d["feature_names"], dtype=object)
         model = Model.load(Path(folder), threads=self.threads)
-        if (model.network.in_channels, *model.image_size) != _at_least(self.image_shape_):
-            raise ValueError(f"{path} does not fit the model: image_shape {self.image_shape_}")
+        shape = self.image_shape_
+        if (model.network.in_channels, *model.image_size) != _at_least(shape):
+            raise ValueError(f"{path} does not fit the model: its images are {shape}")
+        if math.prod(shape) < self.n_features_in_:
+            raise ValueError(
+                f"{path} does not fit itself: {self.n_features_in_} features in {shape}"
+            )
         self._keep(model)
         return self
 
@@ -243,24 +252,30 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.genotype_ = model.genotype
         self.classes_ = model.labels.decode(range(len(model.labels)))
 
-    def _options(self, config: type[Config], prefix: str, augmented: bool) -> dict[str, Any]:
-        """The options that were given, and no augmentation of what may be no images."""
+    def _options(
+        self, config: type[Config], prefix: str, defaults: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The options that were given, beside defaults that go before the preset's."""
         names = [option.name for option in config.options() if option.name != "seed"]
         given = {name: getattr(self, prefix + name) for name in names}
-        options = {name: value for name, value in given.items() if value is not None}
-        return options if augmented else {**_NO_AUGMENTATION, **options}
+        return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
-    def _rows(self, X: ArrayLike) -> tuple[Any, Sequence[int] | None]:
-        """``X``, images as rows of pixels, and the shape of the pixels of a row, if known."""
+    def _rows(self, X: ArrayLike) -> tuple[Any, tuple[int, ...] | None]:
+        """``X``, or of images their pixels as rows, and their shape."""
         if getattr(X, "ndim", 2) <= 2:
-            return X, self.image_shape
+            return X, None
         images = as_images(X, image_layout=self.image_layout)
         return images.reshape(len(images), -1), images.shape[1:]
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self, "model_")
-        rows, _ = self._rows(X)
-        return self._images(validate_data(self, rows, reset=False))
+        rows, shape = self._rows(X)
+        rows = validate_data(self, rows, reset=False)
+        if shape not in (None, self.image_shape_):
+            raise ValueError(
+                f"`X` holds images {shape}, but those of `fit` are {self.image_shape_}"
+            )
+        return self._images(rows)
 
     def _images(self, rows: NDArray[Any]) -> NDArray[Any]:
         shape = self.image_shape_

@@ -208,12 +208,12 @@ class RecurrentCell(nn.Module):
 
     def forward(self, x: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         """The state (B, H) after inputs ``x`` (B, H); ``mask`` is on states before products."""
-        carry, update = (torch.cat([x, hidden * mask], dim=1) @ self._W0).chunk(2, dim=1)
-        states = [hidden + carry.sigmoid() * (update.tanh() - hidden)]
+        gate, update = (torch.cat([x, hidden * mask], dim=1) @ self._W0).chunk(2, dim=1)
+        states = [hidden + gate.sigmoid() * (update.tanh() - hidden)]
         for weight, (activation, source) in zip(self._Ws, self._nodes, strict=True):
             s = states[source]
-            carry, update = (s * mask @ weight).chunk(2, dim=1)
-            states.append(s + carry.sigmoid() * (_ACTIVATIONS[activation](update) - s))
+            gate, update = (s * mask @ weight).chunk(2, dim=1)
+            states.append(s + gate.sigmoid() * (_ACTIVATIONS[activation](update) - s))
         return torch.stack([states[i] for i in self._concat]).mean(dim=0)
 
 

@@ -130,8 +130,9 @@ def test_options_reach_search_and_training(monkeypatch: pytest.MonkeyPatch) -> N
         assert options["threads"] == 1
         assert options["progress"] is False
         assert not {"flip", "crop_padding"} & options.keys()  # of images: the preset's
-    small(flip=True).fit(X.reshape(24, -1), y)
+    small(flip=True, search_epochs=None).fit(X.reshape(24, -1), y)
     assert calls["search"]["flip"] is False
+    assert calls["search"]["epochs"] == 5
     assert calls["train"]["flip"] is True  # asked for
     assert calls["train"]["crop_padding"] == 0
 
@@ -155,6 +156,15 @@ def test_rows_of_pixels_are_images(shape: tuple[int, ...], row: tuple[int, ...])
     assert np.array_equal(flat.predict_proba(rows), images.predict_proba(X))
     # The other form will do as well, once it is known which image a row is.
     assert np.array_equal(flat.predict_proba(X), images.predict_proba(rows))
+
+
+def test_images_of_another_shape_are_refused() -> None:
+    X, y = halves((6, 4))
+    classifier = small(genotype=pydarts.DARTS_V2).fit(X, y)
+    with pytest.raises(ValueError, match=r"images \(1, 4, 6\), but those of `fit` are \(1, 6, 4\)"):
+        classifier.predict(X.reshape(24, 4, 6))
+    with pytest.raises(ValueError, match="expecting 24 features"):
+        classifier.predict(X[:, :5])
 
 
 @pytest.mark.parametrize(
@@ -263,6 +273,8 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         {"version": 2},
         {"image_shape": [1, 5, 5]},
         {"image_shape": 4},
+        {"features": "12"},
+        {"features": 17},
         {"parameters": {"genotype": None, "colour": 1}},
         {"parameters": {"genotype": "__import__('os')"}},
         {"parameters": None},
@@ -293,8 +305,8 @@ def test_copies(fitted: DartsClassifier, duplicate: Callable[[Any], Any]) -> Non
 
 
 @pytest.mark.parametrize("stage", ["search", "train"])
-def test_interrupt_fits_nothing(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped = SimpleNamespace(interrupted=True, genotype=pydarts.DARTS_V2)
+def test_interrupt_leaves_no_model(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = SimpleNamespace(interrupted=True, genotype=pydarts.DARTS_V1)
     classifier = small(genotype=pydarts.DARTS_V2).fit(*halves((20,)))
     classifier.set_params(genotype=None)
     monkeypatch.setattr(f"pydarts.sklearn.{stage}", lambda *args, **options: stopped)
@@ -302,6 +314,8 @@ def test_interrupt_fits_nothing(stage: str, monkeypatch: pytest.MonkeyPatch) -> 
         classifier.fit(*halves((12,)))
     with pytest.raises(NotFittedError):
         classifier.predict(halves((12,))[0])
+    if stage == "search":
+        assert classifier.genotype_ == pydarts.DARTS_V1  # found so far
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
