@@ -47,7 +47,7 @@ def test_estimate() -> None:
     started = time.perf_counter()
     search()
     took = time.perf_counter() - started
-    assert 0 < found.seconds < 10 * took  # others may work here, too
+    assert 0 < found.seconds < 30 * took  # others may work here, too
     assert re.fullmatch(r"12 steps in 3 epochs: about .* s and .* [kM]B", str(found))
 
 
