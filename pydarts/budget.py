@@ -98,14 +98,15 @@ def _check_memory(budget: float, workload: Workload) -> None:
     needed = workload.bytes(workload.config)
     if needed <= budget:
         return
+    hint = ""
     for change in workload.savings():
         less = workload.bytes(dataclasses.replace(workload.config, **change))
+        options = ", ".join(f"{name}={value!r}" for name, value in change.items())
+        hint = f", and {'' if less <= budget else 'even '}with {options} {size(less)}"
         if less <= budget:
             break
-    options = ", ".join(f"{name}={value!r}" for name, value in change.items())
     raise ValueError(
-        f"`memory_budget` (={size(budget)}) is too small: the search needs {size(needed)}, and"
-        f" {'' if less <= budget else 'even '}with {options} {size(less)}"
+        f"`memory_budget` (={size(budget)}) is too small: the search needs {size(needed)}{hint}"
     )
 
 

@@ -31,12 +31,7 @@ def estimate(
     """What `search` with the same arguments will cost, by a few steps of a throw-away network.
 
     With a ``memory_budget`` that is too small, no step is taken, and the ValueError of `search`
-    raised.
-
-    Examples
-    --------
-    >>> print(pydarts.estimate(X, y, epochs=30))  # doctest: +SKIP
-    690 steps in 30 epochs: about 2 min 10 s and 21.3 MB
+    is raised.
     """
     config = SearchConfig.make(preset, options)
     images, codes, labels = prepare(X, y, image_layout)

@@ -47,7 +47,7 @@ def test_estimate() -> None:
     started = time.perf_counter()
     search()
     took = time.perf_counter() - started
-    assert 0 < found.seconds < 10 * took  # others may work here, too
+    assert 0 < found.seconds < 30 * took  # others may work here, too
     assert re.fullmatch(r"12 steps in 3 epochs: about .* s and .* [kM]B", str(found))
 
 
@@ -134,6 +134,9 @@ def test_what_fits_is_told_and_does() -> None:
         pydarts.search(*images(side=16), memory_budget=1000, **options)
     with pytest.raises(ValueError, match=r"and even with batch_size=1 "):
         pydarts.search_text(TEXT, memory_budget="1kB", progress=False, **TINY_TEXT)
+    alone = {**TINY_TEXT, "batch_size": 1}
+    with pytest.raises(ValueError, match=r"the search needs [\d.]+ kB$"):
+        pydarts.search_text(TEXT, memory_budget="1kB", progress=False, **alone)
 
 
 # Time
