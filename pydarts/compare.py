@@ -212,7 +212,7 @@ def _contenders(
     cell: type[Any], genotypes: Any, random_cells: int, published: bool
 ) -> list[Contender]:
     if isinstance(genotypes, Mapping):
-        found = dict(genotypes)
+        found = {str(name): genotype for name, genotype in genotypes.items()}
     elif isinstance(genotypes, (Genotype, RecurrentGenotype)):
         found = {"found": genotypes}
     else:
