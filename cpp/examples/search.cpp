@@ -93,7 +93,7 @@ double accuracy(const Network& network, const Stripes& data) {
 }  // namespace
 
 int main() {
-  const Stripes train(256, 1), valid(256, 2), test(256, 3);
+  const Stripes train(128, 1), valid(128, 2), test(256, 3);
   const std::string genotype = search(train, valid);
   std::printf("%s\n", genotype.c_str());
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // For ThreadSanitizer: two handles search at the same time, each with two threads. With an argument a race is planted
 // in a parallel loop, which the tool must find.
+#include <chrono>
 #include <cstdio>
 #include <thread>
 
@@ -16,7 +17,8 @@ void search() {
   capi::Optimizer optimizer;
   CHECK(capi::supernet(net, capi::runtime(2)) == PYDARTS_OK);
   CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
-  CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
+  for (int i = 0; i < 5; ++i)
+    CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
 }
 
 }  // namespace
@@ -27,7 +29,10 @@ int main(int argc, char**) {
   second.join();
   if (argc > 1) {
     int sum = 0;
-    pydarts::parallel_for(2, 1000, [&](int task, int) { sum += task; });
+    pydarts::parallel_for(2, 20, [&](int task, int) {
+      sum += task;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // so that both threads have their share
+    });
     std::printf("%d\n", sum);
   }
   return checked();
