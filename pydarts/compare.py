@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydarts.checkpoint import difference, fingerprint, remove_leftovers
 from pydarts.comparison import MOST, Comparison, Contender, read_comparison
 from pydarts.config import Config, TextTrainConfig, TrainConfig
-from pydarts.course import Diverged, progress_bar, tell
+from pydarts.course import Diverged, log, progress_bar, tell
 from pydarts.datasets import hold_out
 from pydarts.engine import integer
 from pydarts.genotype import DARTS_V2, RECURRENT_DARTS_V2, Genotype, RecurrentGenotype
@@ -306,10 +307,14 @@ def trained(trial: Callable[..., _Trained], *arguments: Any) -> tuple[_Trained, 
     KeyboardInterrupt
         If the training was interrupted.
     """
+    told = log.level
+    log.setLevel(logging.WARNING)  # epochs are no news where there are many trainings
     try:
         model, diverged = trial(*arguments), False
     except Diverged as error:
         model, diverged = error.result, True
+    finally:
+        log.setLevel(told)
     if model.interrupted:
         raise KeyboardInterrupt
     return model, diverged

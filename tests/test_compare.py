@@ -549,6 +549,7 @@ def test_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert c.verdict in " ".join(shown.out.split())
     assert "Training 3 cells with 2 seeds each, with the options of" in shown.out
     assert "seed 1  random 0: accuracy " in shown.err
+    assert "epoch " not in shown.err
     assert not re.search(r"[^\n\x20-\x7e]", shown.out + shown.err)
     lines = [line for line in shown.out.splitlines() if str(folder.parent) not in line]
     assert max(map(len, lines)) < 80
