@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pydarts.cli_images import ImageRun
+from pydarts.cli_run import add_running
 from pydarts.cli_text import TextRun
 from pydarts.compare import OtherComparison, compare, compare_text
 from pydarts.comparison import COMPARISON, MOST
@@ -75,19 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help=f"begin anew, and replace DIR/{COMPARISON}"
     )
-    parser.add_argument(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="threads to use; results do not depend on it (default: all)",
-    )
-    parser.add_argument(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        help="show a bar on standard error, or nothing at all (default: a bar in a terminal, else"
-        " a line an epoch)",
-    )
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    add_running(parser, "a line a training")
 
 
 def compare_cells(args: argparse.Namespace) -> int:

@@ -203,19 +203,7 @@ class Run(ABC):
         parser.add_argument("--out", metavar="DIR", help="folder for all results, new or empty")
         parser.add_argument("--force", action="store_true", help="replace results in --out")
         cls.add_data(parser)
-        parser.add_argument(
-            "--threads",
-            type=int,
-            metavar="N",
-            help="threads to use; results do not depend on it (default: all)",
-        )
-        parser.add_argument(
-            "--progress",
-            action=argparse.BooleanOptionalAction,
-            help="show a bar on standard error, or nothing at all (default: a bar in a terminal,"
-            " else a line an epoch)",
-        )
-        parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+        add_running(parser, "a line an epoch")
 
     @classmethod
     def search_and_train(cls, args: argparse.Namespace) -> int:
@@ -370,6 +358,23 @@ class Run(ABC):
 
     def _has(self, checkpoint: str) -> bool:
         return self.out is not None and (self.out / checkpoint).is_file()
+
+
+def add_running(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Options of every command that works for long; `otherwise` is what it tells without a bar."""
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads to use; results do not depend on it (default: all)",
+    )
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show a bar on standard error, or nothing at all (default: a bar in a terminal, else"
+        f" {otherwise})",
+    )
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
 
 
 def _outcome(name: str, run: Callable[[], _Result]) -> tuple[_Result, int]:
