@@ -2,7 +2,7 @@
 // Depthwise convolution of one block of channels in one sample. `tile` points at the tap (0, 0) of output
 // (0, 0), rows `pitch` elements apart; taps: [kernel * kernel][lane].
 //   forward:          z[y][x] (+)= sum_{i,j} tile[S y + D i][S x + D j] * taps[i][j]
-//   backward weight:  dtaps[i][j] += sum_{y,x} tile[S y + D i][S x + D j] * dz[y][x]
+//   backward weight:  dtaps[i][j] (+)= sum_{y,x} tile[S y + D i][S x + D j] * dz[y][x]
 //   backward input, stride 1: forward over dz with the taps turned round
 
 template <class T>
@@ -96,7 +96,7 @@ static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K]
 // Taps of rows i .. i + Rows - 1 of the kernel, over the whole plane, held in registers.
 template <class T, int K, int D, int S, int Rows>
 static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                           int width) {
+                                           int width, bool begins) {
   using V = Vec<T>;
   V acc[Rows][K];
   unroll<Rows>([&](auto i) PYDARTS_INLINED { unroll<K>([&](auto j) PYDARTS_INLINED { acc[i][j] = V::zero(); }); });
@@ -112,20 +112,20 @@ static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, c
   unroll<Rows>([&](auto i) PYDARTS_INLINED {
     unroll<K>([&](auto j) PYDARTS_INLINED {
       T* place = dtaps + (i * K + j) * kLanes;
-      (V::load(place) + acc[i][j]).store(place);
+      (begins ? acc[i][j] : V::load(place) + acc[i][j]).store(place);
     });
   });
 }
 
 template <class T, int K, int D, int S>
 static void depthwise_backward_weight(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                      int width) {
+                                      int width, bool begins) {
   constexpr int kFit = (PYDARTS_REGISTERS - 6) / K;  // kernel rows whose sums fit the registers
   constexpr int kRows = kFit < 1 ? 1 : kFit > K ? K : kFit;
   int i = 0;
   auto rows = [&](auto count) {
     depthwise_backward_weight_rows<T, K, D, S, decltype(count)::value>(dtaps + i * K * kLanes, tile + i * D * pitch,
-                                                                       pitch, dz, dz_pitch, height, width);
+                                                                       pitch, dz, dz_pitch, height, width, begins);
     i += count;
   };
   while (i + kRows <= K) rows(Index<kRows>{});
@@ -134,11 +134,11 @@ static void depthwise_backward_weight(T* dtaps, const T* tile, int pitch, const 
 
 template <class T>
 static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                            int width, int kernel, int dilation, int stride) {
+                                            int width, int kernel, int dilation, int stride, bool begins) {
   using V = Vec<T>;
   for (int i = 0; i < kernel; ++i)
     for (int j = 0; j < kernel; ++j) {
-      V acc = V::load(dtaps + (i * kernel + j) * kLanes);
+      V acc = begins ? V::zero() : V::load(dtaps + (i * kernel + j) * kLanes);
       for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x)
           acc.add_product(V::load(tile + (y * stride + i * dilation) * pitch + (x * stride + j * dilation) * kLanes),

@@ -61,7 +61,7 @@ struct UnitForward {
 };
 
 // The gradient at y is dy = a * factor * g + b * y + c (batch normalisation and mixing weight folded
-// into per-channel a, b, c), never stored. dx (+)= spread^T(dy * product^T); dweights += ...
+// into per-channel a, b, c), never stored. dx (+)= spread^T(dy * product^T), and likewise the weights' gradients.
 template <class T>
 struct UnitBackward {
   const UnitShape* shape;
@@ -78,8 +78,10 @@ struct UnitBackward {
   const T* factor;  // per sample, or null for 1
   View<T> dx;       // null: not wanted
   bool first;       // dx is written, else added to
-  T* d_depthwise;   // accumulate; null: not wanted
+  T* d_depthwise;   // null: not wanted
   T* d_product;
+  bool begins;     // these two are written, else added to
+  const T* ahead;  // what the next call reads as y, to be prefetched; null: nothing
   T* scratch;
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Node sums, their moments against the gradient, and the element-wise passes between units.
 
+constexpr int kPiece = 128;  // pixels of a plane that stay in the L1 cache; the next ones are prefetched
+
 // Zeros around each of the planes of a tile.
 template <class T>
 static void clear_border(T* tile, int planes, int h, int w, int halo) {
@@ -33,6 +35,7 @@ static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, 
       const V c = scale ? V::load(shift + b * kLanes) : V::zero();
       for (int y = 0; y < h; ++y, in += w * kLanes) {
         T* to = tile + (y + halo) * pitch + halo * kLanes;
+        for (int i = 0; i < w * kLanes; i += kLine<T>) PYDARTS_PREFETCH(in + kPiece * kLanes + i);
         for (int p = 0; p < w; ++p) {
           V value = V::load(in + p * kLanes);
           if (scale) value = value * a + c;
@@ -42,11 +45,16 @@ static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, 
     }
 }
 
-// s (+)= shift + sum of Count summands over one plane: few streams at a time, which the hardware can follow.
+// s (+)= shift + sum of Count summands over one plane: few streams at a time, which the hardware can follow. Those that
+// come next are prefetched.
 template <class T, int Count, bool Accumulate>
-static void node_sum_plane(T* s, const T* const* y, const Vec<T>* scale, const Vec<T>& shift, int plane) {
+static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const Vec<T>* scale, const Vec<T>& shift,
+                           int plane) {
   using V = Vec<T>;
   auto pixels = [&](int p, auto size) PYDARTS_INLINED {
+    unroll<Count>([&](auto t) PYDARTS_INLINED {
+      for (int i = 0; i < decltype(size)::value * kLanes; i += kLine<T>) PYDARTS_PREFETCH(ahead[t] + p * kLanes + i);
+    });
     V acc[decltype(size)::value];
     unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED {
       acc[u] = Accumulate ? V::load(s + (p + u) * kLanes) : shift;
@@ -74,20 +82,22 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
       const std::size_t at = std::size_t(b) * plane * kLanes;
       T* out = s.data + n * s.stride + at;
       for (int t = 0; t < count; t += kTogether) {
-        const T* y[kTogether];
+        const T *y[kTogether], *ahead[kTogether];
         V scale[kTogether];
         const int here = count - t < kTogether ? count - t : kTogether;
         for (int i = 0; i < here; ++i) {
           const Summand<T>& term = terms[t + i];
+          const Summand<T>& next = terms[t + i + kTogether < count ? t + i + kTogether : t + i];
           y[i] = term.y.data + n * term.y.stride + at;
+          ahead[i] = next.y.data + n * next.y.stride + at;
           scale[i] = V::load(term.scale + b * kLanes);
           if (term.factor) scale[i] = scale[i] * V::fill(term.factor[n]);
         }
         auto plane_of = [&](auto size) {
           if (t == 0)
-            node_sum_plane<T, decltype(size)::value, false>(out, y, scale, shift, plane);
+            node_sum_plane<T, decltype(size)::value, false>(out, y, ahead, scale, shift, plane);
           else
-            node_sum_plane<T, decltype(size)::value, true>(out, y, scale, shift, plane);
+            node_sum_plane<T, decltype(size)::value, true>(out, y, ahead, scale, shift, plane);
         };
         switch (here) {
           case 4:
@@ -119,40 +129,59 @@ static Vec<T> plane_sum(const T* x, int plane) {
   return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
+// The sum of g (y - mean) over some pixels.
+template <class T>
+static Vec<T> centred_product(const T* g, const T* y, const Vec<T>& mean, int pixels) {
+  using V = Vec<T>;
+  V sum[4];
+  unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = V::zero(); });
+  int p = 0;
+  for (; p + 4 <= pixels; p += 4) {
+    for (int i = 0; i < 4 * kLanes; i += kLine<T>) PYDARTS_PREFETCH(y + (p + kPiece) * kLanes + i);
+    unroll<4>([&](auto u) PYDARTS_INLINED {
+      sum[u].add_product(V::load(g + (p + u) * kLanes), V::load(y + (p + u) * kLanes) - mean);
+    });
+  }
+  for (; p < pixels; ++p) sum[0].add_product(V::load(g + p * kLanes), V::load(y + p * kLanes) - mean);
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
 template <class T>
 static void node_moments(View<const T> g, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
   using V = Vec<T>;
-  constexpr int kTogether = 4;
+  constexpr int kTogether = 8;
+  for (; count > kTogether; count -= kTogether, terms += kTogether)
+    node_moments(g, terms, kTogether, samples, blocks, plane);
   const int lanes = blocks * kLanes;
-  for (int n = 0; n < samples; ++n)
-    for (int b = 0; b < blocks; ++b) {
-      const std::size_t at = std::size_t(b) * plane * kLanes;
-      const T* gn = g.data + n * g.stride + at;
-      const V total = plane_sum(gn, plane);
+  for (int b = 0; b < blocks; ++b) {
+    const std::size_t at = std::size_t(b) * plane * kLanes;
+    V mean[kTogether], first[kTogether], second[kTogether];
+    for (int t = 0; t < count; ++t) {
+      mean[t] = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
+      first[t] = second[t] = V::zero();
+    }
+    for (int n = 0; n < samples; ++n) {
+      V total = V::zero(), centred[kTogether];
+      for (int t = 0; t < count; ++t) centred[t] = V::zero();
+      for (int p = 0; p < plane; p += kPiece) {
+        const int pixels = plane - p < kPiece ? plane - p : kPiece;
+        const T* gn = g.data + n * g.stride + at + p * kLanes;
+        total = total + plane_sum(gn, pixels);
+        for (int t = 0; t < count; ++t)
+          centred[t] = centred[t] +
+                       centred_product(gn, terms[t].y.data + n * terms[t].y.stride + at + p * kLanes, mean[t], pixels);
+      }
       for (int t = 0; t < count; ++t) {
-        const V mean = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
-        const T* y = terms[t].y.data + n * terms[t].y.stride + at;
-        V acc[kTogether];
-        unroll<kTogether>([&](auto u) PYDARTS_INLINED { acc[u] = V::zero(); });
-        int p = 0;
-        const T* ahead = t + 1 < count ? terms[t + 1].y.data + n * terms[t + 1].y.stride + at : y;
-        for (; p + kTogether <= plane; p += kTogether) {
-          PYDARTS_PREFETCH(ahead + p * kLanes);
-          PYDARTS_PREFETCH(ahead + (p + 2) * kLanes);
-          unroll<kTogether>([&](auto u) PYDARTS_INLINED {
-            acc[u].add_product(V::load(gn + (p + u) * kLanes), V::load(y + (p + u) * kLanes) - mean);
-          });
-        }
-        for (; p < plane; ++p) acc[0].add_product(V::load(gn + p * kLanes), V::load(y + p * kLanes) - mean);
-        V first = total, second = (acc[0] + acc[1]) + (acc[2] + acc[3]);
-        if (terms[t].factor) {
-          first = first * V::fill(terms[t].factor[n]);
-          second = second * V::fill(terms[t].factor[n]);
-        }
-        first.add_to(terms[t].moments + b * kLanes);
-        second.add_to(terms[t].moments + lanes + b * kLanes);
+        const V factor = V::fill(terms[t].factor ? terms[t].factor[n] : T(1));
+        first[t].add_product(factor, total);
+        second[t].add_product(factor, centred[t]);
       }
     }
+    for (int t = 0; t < count; ++t) {
+      first[t].add_to(terms[t].moments + b * kLanes);
+      second[t].add_to(terms[t].moments + lanes + b * kLanes);
+    }
+  }
 }
 
 template <class T>
@@ -188,14 +217,14 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
                                 const T* mean, double* moments, int samples, int blocks, int plane) {
   using V = Vec<T>;
   const int lanes = blocks * kLanes;
-  for (int n = 0; n < samples; ++n)
-    for (int b = 0; b < blocks; ++b) {
-      const std::size_t at = std::size_t(b) * plane * kLanes;
+  for (int b = 0; b < blocks; ++b) {
+    const std::size_t at = std::size_t(b) * plane * kLanes;
+    const V a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes), m = V::load(mean + b * kLanes);
+    V first[2] = {V::zero(), V::zero()}, second[2] = {V::zero(), V::zero()};
+    for (int n = 0; n < samples; ++n) {
       const T* d = dx.data + n * dx.stride + at;
       const T* in = y.data + n * y.stride + at;
       T* to = g.data + n * g.stride + at;
-      const V a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes), m = V::load(mean + b * kLanes);
-      V first[2] = {V::zero(), V::zero()}, second[2] = {V::zero(), V::zero()};
       auto pixel = [&](int p, auto u) PYDARTS_INLINED {
         const V value = V::load(in + p * kLanes);
         V grad = V::load(d + p * kLanes);
@@ -210,7 +239,8 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
         pixel(p + 1, Index<1>{});
       }
       if (p < plane) pixel(p, Index<0>{});
-      (first[0] + first[1]).add_to(moments + b * kLanes);
-      (second[0] + second[1]).add_to(moments + lanes + b * kLanes);
     }
+    (first[0] + first[1]).add_to(moments + b * kLanes);
+    (second[0] + second[1]).add_to(moments + lanes + b * kLanes);
+  }
 }

@@ -11,111 +11,159 @@ static PYDARTS_INLINE Window pool_window(const PoolShape& s, int y, int x) {
   return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left, right > s.in_w ? s.in_w : right};
 }
 
-// A whole window of the usual size: its loops are unrolled.
-constexpr int kWindow = 9;
-static PYDARTS_INLINE bool inner(const Window& w) { return w.bottom - w.top == 3 && w.right - w.left == 3; }
+// The usual pool: three by three, one apart, a border of one.
+static bool usual(const PoolShape& s) {
+  return s.window_h == 3 && s.window_w == 3 && s.stride_h == 1 && s.stride_w == 1 && s.pad == 1 && !s.relu &&
+         s.in_w >= 2;
+}
+
+// One row of the usual pool: of each column that a window covers, the maximum or sum is taken once for the three
+// windows that share it.
+template <class T, bool Max>
+static void usual_pool_row(T* out, const T* in, const PoolShape& s, const Window& rows, Vec<T>& sum, Vec<T>& squares) {
+  using V = Vec<T>;
+  const int pitch = s.in_w * kLanes, height = rows.bottom - rows.top;
+  auto join = [](const V& a, const V& b) PYDARTS_INLINED { return Max ? V::max(a, b) : a + b; };
+  auto column = [&](int x) PYDARTS_INLINED {
+    const T* at = in + rows.top * pitch + x * kLanes;
+    V value = V::load(at);
+    for (int i = 1; i < height; ++i) value = join(value, V::load(at + i * pitch));
+    return value;
+  };
+  auto give = [&](int x, const V& joined, const V& weight) PYDARTS_INLINED {
+    const V value = Max ? joined : joined * weight;
+    value.store(out + x * kLanes);
+    sum = sum + value;
+    squares.add_product(value, value);
+  };
+  const V edge = V::fill(T(1) / T(height * 2)), inner = V::fill(T(1) / T(height * 3));
+  V left = column(0), middle = column(1);
+  give(0, join(left, middle), edge);
+  for (int x = 1; x + 1 < s.in_w; ++x) {
+    const V right = column(x + 1);
+    give(x, join(join(left, middle), right), inner);
+    left = middle;
+    middle = right;
+  }
+  give(s.in_w - 1, join(left, middle), edge);
+}
 
 template <class T>
 static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShape& s, double* sums) {
   using V = Vec<T>;
   const int out_plane = s.out_h * s.out_w, lanes = s.blocks * kLanes;
-  for (int n = 0; n < samples; ++n)
-    for (int b = 0; b < s.blocks; ++b) {
+  const bool is_usual = usual(s);
+  for (int b = 0; b < s.blocks; ++b) {
+    V sum = V::zero(), squares = V::zero();
+    for (int n = 0; n < samples; ++n) {
       const T* in = x.data + n * x.stride + std::size_t(b) * s.in_h * s.in_w * kLanes;
       T* out = y.data + n * y.stride + std::size_t(b) * out_plane * kLanes;
-      V sum = V::zero(), squares = V::zero();
-      const int pitch = s.in_w * kLanes;
-      for (int oy = 0; oy < s.out_h; ++oy)
+      for (int oy = 0; oy < s.out_h; ++oy) {
+        if (is_usual) {
+          const Window rows = pool_window(s, oy, 0);
+          (s.max ? usual_pool_row<T, true> : usual_pool_row<T, false>)(out, in, s, rows, sum, squares);
+          out += s.out_w * kLanes;
+          continue;
+        }
         for (int ox = 0; ox < s.out_w; ++ox, out += kLanes) {
           const Window w = pool_window(s, oy, ox);
-          V value = V::zero();
-          if (inner(w) && !s.relu) {
-            const T* corner = in + w.top * pitch + w.left * kLanes;
-            V v[kWindow];
-            unroll<kWindow>([&](auto t) PYDARTS_INLINED { v[t] = V::load(corner + t / 3 * pitch + t % 3 * kLanes); });
-            unroll<3>([&](auto t) PYDARTS_INLINED {
-              v[t] = s.max ? V::max(V::max(v[t], v[t + 3]), v[t + 6]) : v[t] + v[t + 3] + v[t + 6];
-            });
-            value = s.max ? V::max(V::max(v[0], v[1]), v[2]) : (v[0] + v[1] + v[2]) * V::fill(T(1) / kWindow);
-          } else if (s.max) {
-            value = V::load(in + (w.top * s.in_w + w.left) * kLanes);
-            for (int i = w.top; i < w.bottom; ++i)
-              for (int j = w.left; j < w.right; ++j) value = V::max(value, V::load(in + (i * s.in_w + j) * kLanes));
-            if (s.relu) value = value.relu();
-          } else {
-            for (int i = w.top; i < w.bottom; ++i)
-              for (int j = w.left; j < w.right; ++j) {
-                const V term = V::load(in + (i * s.in_w + j) * kLanes);
-                value = value + (s.relu ? term.relu() : term);
-              }
-            value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
-          }
+          V value = s.max ? V::load(in + (w.top * s.in_w + w.left) * kLanes) : V::zero();
+          for (int i = w.top; i < w.bottom; ++i)
+            for (int j = w.left; j < w.right; ++j) {
+              const V term = V::load(in + (i * s.in_w + j) * kLanes);
+              value = s.max ? V::max(value, term) : value + (s.relu ? term.relu() : term);
+            }
+          if (s.max && s.relu) value = value.relu();
+          if (!s.max) value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
           value.store(out);
           sum = sum + value;
           squares.add_product(value, value);
         }
-      sum.add_to(sums + b * kLanes);
-      squares.add_to(sums + lanes + b * kLanes);
+      }
     }
+    sum.add_to(sums + b * kLanes);
+    squares.add_to(sums + lanes + b * kLanes);
+  }
+}
+
+// dy of one row, between two pixels of zeros.
+template <class T>
+static void pool_gradient_row(T* row, const PoolShape& s, const T* y, std::size_t at, int n, int b,
+                              const PoolUse<T>* uses, int count, const T* slope, const T* level) {
+  using V = Vec<T>;
+  const V by = V::load(slope + b * kLanes), c = V::load(level + b * kLanes);
+  V::zero().store(row - kLanes);
+  V::zero().store(row + s.out_w * kLanes);
+  for (int x = 0; x < s.out_w; ++x) (by * V::load(y + x * kLanes) + c).store(row + x * kLanes);
+  for (int u = 0; u < count; ++u) {
+    V a = V::load(uses[u].a + b * kLanes);
+    if (uses[u].factor) a = a * V::fill(uses[u].factor[n]);
+    const T* g = uses[u].g.data + n * uses[u].g.stride + at;
+    for (int x = 0; x < s.out_w; ++x) {
+      V value = V::load(row + x * kLanes);
+      value.add_product(a, V::load(g + x * kLanes));
+      value.store(row + x * kLanes);
+    }
+  }
+}
+
+// Average: every place of the window takes its part of dy.
+template <class T>
+static void usual_average_backward(T* dx, T* row, const PoolShape& s, const Window& rows) {
+  using V = Vec<T>;
+  const int height = rows.bottom - rows.top, pitch = s.in_w * kLanes;
+  const V edge = V::fill(T(1) / T(height * 2)), inner = V::fill(T(1) / T(height * 3));
+  for (int x = 0; x < s.out_w; ++x)
+    (V::load(row + x * kLanes) * (x == 0 || x + 1 == s.out_w ? edge : inner)).store(row + x * kLanes);
+  for (int x = 0; x < s.in_w; ++x) {
+    const V part = V::load(row + (x - 1) * kLanes) + V::load(row + x * kLanes) + V::load(row + (x + 1) * kLanes);
+    T* to = dx + rows.top * pitch + x * kLanes;
+    for (int i = 0; i < height; ++i, to += pitch) (V::load(to) + part).store(to);
+  }
 }
 
 template <class T>
 static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samples, const PoolShape& s,
                           const PoolUse<T>* uses, int count, const T* slope, const T* level, T* scratch) {
   using V = Vec<T>;
-  const int in_plane = s.in_h * s.in_w, out_plane = s.out_h * s.out_w;
-  T* dy_plane = scratch;
+  const int pitch = s.in_w * kLanes;
+  const bool spreads_evenly = !s.max && usual(s);
+  T* row = scratch + kLanes;
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < s.blocks; ++b) {
-      const T* in = x.data + n * x.stride + std::size_t(b) * in_plane * kLanes;
-      const std::size_t at = std::size_t(b) * out_plane * kLanes;
-      const T* out = y.data + n * y.stride + at;
-      T* d = dx.data + n * dx.stride + std::size_t(b) * in_plane * kLanes;
-      const int pitch = s.in_w * kLanes;
-      const V by = V::load(slope + b * kLanes), c = V::load(level + b * kLanes);
-      for (int p = 0; p < out_plane; ++p) (by * V::load(out + p * kLanes) + c).store(dy_plane + p * kLanes);
-      for (int u = 0; u < count; ++u) {
-        V a = V::load(uses[u].a + b * kLanes);
-        if (uses[u].factor) a = a * V::fill(uses[u].factor[n]);
-        const T* g = uses[u].g.data + n * uses[u].g.stride + at;
-        for (int p = 0; p < out_plane; ++p) {
-          V value = V::load(dy_plane + p * kLanes);
-          value.add_product(a, V::load(g + p * kLanes));
-          value.store(dy_plane + p * kLanes);
+      const T* in = x.data + n * x.stride + std::size_t(b) * s.in_h * pitch;
+      T* d = dx.data + n * dx.stride + std::size_t(b) * s.in_h * pitch;
+      for (int oy = 0; oy < s.out_h; ++oy) {
+        const std::size_t at = (std::size_t(b) * s.out_h + oy) * s.out_w * kLanes;
+        const T* out = y.data + n * y.stride + at;
+        pool_gradient_row(row, s, out, at, n, b, uses, count, slope, level);
+        if (spreads_evenly) {
+          usual_average_backward(d, row, s, pool_window(s, oy, 0));
+          continue;
         }
-      }
-      for (int oy = 0; oy < s.out_h; ++oy)
         for (int ox = 0; ox < s.out_w; ++ox) {
           const Window w = pool_window(s, oy, ox);
-          const int p = (oy * s.out_w + ox) * kLanes;
-          V dy = V::load(dy_plane + p);
+          V dy = V::load(row + ox * kLanes);
           if (!s.max) dy = dy * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
-          const V top = V::load(out + p);
-          if (inner(w) && !s.relu) {
-            const int corner = w.top * pitch + w.left * kLanes;
-            unroll<kWindow>([&](auto t) PYDARTS_INLINED {
-              const int q = corner + t / 3 * pitch + t % 3 * kLanes;
-              V part = dy;
-              if (s.max) {
-                part = V::where_equal(V::load(in + q), top, dy);
-                dy = dy - part;
-              }
-              (V::load(d + q) + part).store(d + q);
-            });
+          const V top = V::load(out + ox * kLanes);
+          auto place = [&](int q) PYDARTS_INLINED {
+            const V value = V::load(in + q);
+            V part = dy;
+            if (s.max) {  // give all to the first that equals the maximum, keep nothing for the others
+              part = V::where_equal(value, top, dy);
+              dy = dy - part;
+            }
+            if (s.relu) part = V::where_positive(value, part);
+            (V::load(d + q) + part).store(d + q);
+          };
+          const int corner = w.top * pitch + w.left * kLanes;
+          if (w.bottom - w.top == 3 && w.right - w.left == 3) {
+            unroll<9>([&](auto t) PYDARTS_INLINED { place(corner + t / 3 * pitch + t % 3 * kLanes); });
             continue;
           }
           for (int i = w.top; i < w.bottom; ++i)
-            for (int j = w.left; j < w.right; ++j) {
-              const int q = (i * s.in_w + j) * kLanes;
-              const V value = V::load(in + q);
-              V part = dy;
-              if (s.max) {  // give all to the first that equals the maximum, keep nothing for the others
-                part = V::where_equal(value, top, dy);
-                dy = dy - part;
-              }
-              if (s.relu) part = V::where_positive(value, part);
-              (V::load(d + q) + part).store(d + q);
-            }
+            for (int j = w.left; j < w.right; ++j) place(i * pitch + j * kLanes);
         }
+      }
     }
 }

@@ -2,12 +2,15 @@
 // The matrix product of a unit: rows are pixels of a chunk, columns are channels.
 // z: [k_blocks][pixel][lane]; weights: [k_blocks * lanes][out_blocks * lanes].
 
-// Where a chunk's pixels go: out + offset[pixel] + block * out_block.
+// Where a chunk's pixels go: out + offset[pixel] + block * out_block. What stands at ahead, from pixel 0 of the chunk
+// and ahead_block apart, is prefetched on the way (null: nothing).
 template <class T>
 struct Scatter {
   T* out;
   const int* offset;
   std::size_t out_block;
+  const T* ahead;
+  std::size_t ahead_block;
 };
 
 template <class T, int Pixels, int Blocks, bool Accumulate, bool Sums>
@@ -17,6 +20,11 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
   V acc[Pixels][Blocks];
   unroll<Pixels>([&](auto p)
                      PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n] = V::zero(); }); });
+  if (to.ahead)
+    unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+      const T* next = to.ahead + (block + n) * to.ahead_block + pixel * kLanes;
+      for (int i = 0; i < Pixels * kLanes; i += kLine<T>) PYDARTS_PREFETCH(next + i);
+    });
   const T* row = weights + block * kLanes;
   for (int kb = 0; kb < k_blocks; ++kb) {
     const T* zk = z + kb * z_block + pixel * kLanes;
@@ -93,7 +101,7 @@ static void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_
 
 template <class T, int Rows, int Blocks>
 static PYDARTS_INLINE void product_backward_weight_tile(T* dw, int columns, const T* z, const T* dy,
-                                                        std::size_t dy_block, int pixels) {
+                                                        std::size_t dy_block, int pixels, bool begins) {
   using V = Vec<T>;
   V acc[Rows][Blocks];
   unroll<Rows>([&](auto k) PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[k][n] = V::zero(); }); });
@@ -108,15 +116,15 @@ static PYDARTS_INLINE void product_backward_weight_tile(T* dw, int columns, cons
   unroll<Rows>([&](auto k) PYDARTS_INLINED {
     unroll<Blocks>([&](auto n) PYDARTS_INLINED {
       T* place = dw + k * columns + n * kLanes;
-      (V::load(place) + acc[k][n]).store(place);
+      (begins ? acc[k][n] : V::load(place) + acc[k][n]).store(place);
     });
   });
 }
 
-// dw += z^T * dy
+// dw (+)= z^T * dy; `begins`: dw is written.
 template <class T>
 static void product_backward_weight(T* dw, const T* z, std::size_t z_block, const T* dy, std::size_t dy_block,
-                                    int k_blocks, int out_blocks, int pixels) {
+                                    int k_blocks, int out_blocks, int pixels, bool begins) {
   constexpr int kRows = PYDARTS_REGISTERS >= 32 ? 8 : 4;
   const int columns = out_blocks * kLanes;
   for (int kb = 0; kb < k_blocks; ++kb) {
@@ -126,9 +134,9 @@ static void product_backward_weight(T* dw, const T* z, std::size_t z_block, cons
     for (; block + 2 <= out_blocks; block += 2)
       for (int k = 0; k < kLanes; k += kRows)
         product_backward_weight_tile<T, kRows, 2>(rows + k * columns + block * kLanes, columns, zk + k,
-                                                  dy + block * dy_block, dy_block, pixels);
+                                                  dy + block * dy_block, dy_block, pixels, begins);
     if (block < out_blocks)
       product_backward_weight_tile<T, kLanes, 1>(rows + block * kLanes, columns, zk, dy + block * dy_block, dy_block,
-                                                 pixels);
+                                                 pixels, begins);
   }
 }

@@ -120,8 +120,8 @@ static void unit_forward(const UnitForward<T>& a) {
     spread(z, s, in, c);
     chunk_offsets(offset, c, s.out_w, a.y.stride, 0);
     for (int i = 0; i < 2 * lanes; ++i) sums[i] = 0;
-    product<T, false, true>({a.y.data, offset, std::size_t(s.out_plane()) * kLanes}, c.pixels, z, c.block(), a.product,
-                            s.z_blocks(), s.out_blocks, sums);
+    product<T, false, true>({a.y.data, offset, std::size_t(s.out_plane()) * kLanes, nullptr, 0}, c.pixels, z, c.block(),
+                            a.product, s.z_blocks(), s.out_blocks, sums);
     for (int b = 0; b < s.out_blocks; ++b)
       for (int i = 0; i < kLanes; ++i) {
         a.sums[b * kLanes + i] += double(sums[b * 2 * kLanes + i]);
@@ -171,10 +171,12 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
       const T* origin = border + s.pad * dz_pitch + s.pad * kLanes;
       const T* tile = tile_at(s, in, n, b, -s.pad, -s.pad);
       T* dtaps = a.d_depthwise ? a.d_depthwise + b * count * kLanes : nullptr;
+      const bool begins = a.begins && n == 0;
       T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
       if (with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
             if (dtaps)
-              depthwise_backward_weight<T, k, d, stride>(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w);
+              depthwise_backward_weight<T, k, d, stride>(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w,
+                                                         begins);
             if (!dx) return;
             if constexpr (decltype(stride)::value == 1) {
               const DepthwiseRows<T> rows{dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h};
@@ -186,7 +188,7 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
         continue;
       if (dtaps)
         depthwise_backward_weight_plain(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w, s.kernel, s.dilation,
-                                        s.stride_h);
+                                        s.stride_h, begins);
       if (dx)
         depthwise_backward_input_plain(dx, s.in_h, s.in_w, origin, dz_pitch, s.out_h, s.out_w, taps, s.kernel,
                                        s.dilation, s.stride_h, s.pad);
@@ -239,31 +241,34 @@ static void unit_backward(const UnitBackward<T>& a) {
     for (int n = 0; n < a.samples; ++n)
       __builtin_memset(a.dx.data + n * a.dx.stride, 0, sizeof(T) * s.in_blocks * s.in_plane() * kLanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
-    const std::size_t chunk_block = c.block();
+    const std::size_t chunk_block = c.block(), y_block = std::size_t(s.out_plane()) * kLanes;
+    const T* ahead = a.ahead ? a.ahead + c.sample * a.y.stride + c.first * s.out_w * kLanes : nullptr;
     unit_output_gradient(dy, a, c);
     if (a.d_product) {
       spread(z, s, in, c);
-      product_backward_weight(a.d_product, z, chunk_block, dy, chunk_block, s.z_blocks(), s.out_blocks, c.pixels);
+      product_backward_weight(a.d_product, z, chunk_block, dy, chunk_block, s.z_blocks(), s.out_blocks, c.pixels,
+                              a.begins && c.sample == 0 && c.first == 0);
     }
     switch (s.spread) {
       case Spread::pointwise:
         if (!wants_x) break;
         chunk_offsets(offset, c, s.out_w, a.dx.stride, 0);
         (a.first ? product<T, false, false>
-                 : product<T, true, false>)({a.dx.data, offset, std::size_t(s.in_plane()) * kLanes}, c.pixels, dy,
-                                            chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
+                 : product<T, true, false>)({a.dx.data, offset, std::size_t(s.in_plane()) * kLanes, ahead, y_block},
+                                            c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks,
+                                            nullptr);
         break;
       case Spread::depthwise:
         if (!wants_x && !a.d_depthwise) break;
         chunk_offsets(offset, c, s.out_w, s.in_blocks * dz_block, halo);
-        product<T, false, false>({dz, offset, dz_block}, c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks,
-                                 s.in_blocks, nullptr);
+        product<T, false, false>({dz, offset, dz_block, ahead, y_block}, c.pixels, dy, chunk_block,
+                                 a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
         break;
       case Spread::gather:
         if (!wants_x) break;
         for (int p = 0; p < c.pixels; ++p) offset[p] = p * kLanes;
-        product<T, false, false>({dz, offset, chunk_block}, c.pixels, dy, chunk_block, a.product_transposed,
-                                 s.out_blocks, s.z_blocks(), nullptr);
+        product<T, false, false>({dz, offset, chunk_block, ahead, y_block}, c.pixels, dy, chunk_block,
+                                 a.product_transposed, s.out_blocks, s.z_blocks(), nullptr);
         gather_backward(a.dx, dz, s, c);
         break;
     }

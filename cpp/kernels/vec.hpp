@@ -102,6 +102,10 @@ struct Lanes {
 template <class T>
 using Vec = Lanes<T, kLanes>;
 
+// Numbers of a line of the cache.
+template <class T>
+constexpr int kLine = 64 / int(sizeof(T));
+
 // Calls f(0), ..., f(N - 1) with compile-time arguments: unrolled before registers are assigned.
 template <int I>
 struct Index {

@@ -83,11 +83,20 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
   call.factor = unit.next >= 0 ? nullptr : factor(unit.affine, sample);
   if (wants_weights) {
     T* partial = partial_ + shard * graph_.partial_size + unit.partial;
-    if (sample == plan_->shards[shard].begin) std::fill_n(partial, unit.depthwise_size() + unit.product_size(), T(0));
+    call.begins = sample == plan_->shards[shard].begin;
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
     call.d_product = partial + unit.depthwise_size();
   }
   return call;
+}
+
+// The output of the unit after the i-th, if it is laid out like that one's.
+template <class T>
+const T* Network<T>::output_ahead(const std::vector<int>& units, std::size_t i, int sample) {
+  if (i + 1 == units.size()) return nullptr;
+  const auto &here = plan_->units[units[i]].shape, &next = plan_->units[units[i + 1]].shape;
+  const bool alike = here.out_blocks == next.out_blocks && here.out_plane() == next.out_plane();
+  return alike ? output(units[i + 1], sample).data : nullptr;
 }
 
 // Units that read the output of another one: gives the gradient at that one's normalised output.
@@ -96,11 +105,13 @@ void Network<T>::backward_units(int v, int level, T* d_weights) {
   const std::vector<int>& units = graph_.states[v].levels[level];
   for_groups(plan_->states[v].group, [&](int n, int samples, int shard, int thread) {
     T* scratch = this->scratch(thread);
-    for (int u : units) {
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      const int u = units[i];
       const Unit& unit = graph_.units[u];
       const int previous = unit.previous;
       const Coefficients before = coefficients(graph_.units[previous].affine);
       UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
+      call.ahead = output_ahead(units, i, n);
       const UnitShape& shape = *call.shape;
       const View<const T> x = readable(output(previous, n));
       T* free = scratch;
@@ -164,9 +175,11 @@ void Network<T>::backward_sources(int v, T* d_weights) {
     if (wants_state && !started)
       for (int i = 0; i < samples; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
     bool first = true;  // of those behind the ReLU
-    for (int u : units) {
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      const int u = units[i];
       const Unit& unit = graph_.units[u];
       UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
+      call.ahead = output_ahead(units, i, n);
       if (call.shape->spread == Spread::pointwise) {
         call.x = x;
       } else {

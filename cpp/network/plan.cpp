@@ -188,14 +188,21 @@ void Plan::place(const Graph& graph) {
     if (backward && (state.kind != StateKind::image || graph.input_gradient))
       gradient[v] = planner.add(sized(per_sample), {{gradient_first, gradient_last}});
   }
+  // Whether the gradient at a unit's output takes the place of the next one's, which by then was read for the last
+  // time.
+  auto takes_place = [&](std::size_t u) {
+    const int next = graph.units[u].next;
+    return next >= 0 && units[next].stride() == units[u].stride();
+  };
   std::vector<int> unit_at(units.size()), unit_gradient(units.size(), -1), pool_at(pools.size());
   for (std::size_t u = 0; u < units.size(); ++u) {
     const Unit& unit = graph.units[u];
     const int v = unit.state, level = unit.level;
     const int read = unit.next >= 0 ? forward_time(v, level + 1) : forward_time(unit.node, 0);
-    unit_at[u] =
-        planner.add(sized(units[u].stride()), lifetimes(v, forward_time(v, level), read, backward_time(v, level)));
-    if (backward && unit.next >= 0)
+    const bool lends = unit.previous >= 0 && takes_place(unit.previous);
+    unit_at[u] = planner.add(sized(units[u].stride()),
+                             lifetimes(v, forward_time(v, level), read, backward_time(v, lends ? level - 1 : level)));
+    if (backward && unit.next >= 0 && !takes_place(u))
       unit_gradient[u] =
           planner.add(sized(units[u].stride()), {{backward_time(v, level + 1), backward_time(v, level)}});
   }
@@ -219,7 +226,7 @@ void Plan::place(const Graph& graph) {
   }
   for (std::size_t u = 0; u < units.size(); ++u) {
     units[u].at = offset(unit_at[u]);
-    units[u].gradient = offset(unit_gradient[u]);
+    units[u].gradient = offset(takes_place(u) ? unit_at[graph.units[u].next] : unit_gradient[u]);
   }
   for (std::size_t p = 0; p < pools.size(); ++p) pools[p].at = offset(pool_at[p]);
 }
@@ -242,8 +249,7 @@ void Plan::size_scratch(const Graph& graph) {
         gradient = std::max(gradient, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
       }
     for (int p : state.pools)
-      own = std::max(own,
-                     (std::size_t(pools[p].shape.out_h) * pools[p].shape.out_w + 2 * state.channels.blocks()) * kLanes);
+      own = std::max(own, (std::size_t(pools[p].shape.out_w) + 2 + 2 * state.channels.blocks()) * kLanes);
     scratch_size = std::max(scratch_size, tiles + gradient + own);
   }
   scratch_size = (scratch_size + 15) / 16 * 16;
