@@ -45,10 +45,11 @@ static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, 
     }
 }
 
-// s (+)= shift + sum of Count summands over one plane: few streams at a time, which the hardware can follow. Those that
-// come next are prefetched.
+// s (+)= sum of Count summands over one plane: few streams at a time, which the hardware can follow. Those that come
+// next are prefetched. A summand is shifted before it is added: the sum of unshifted ones would be far larger than the
+// node.
 template <class T, int Count, bool Accumulate>
-static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const Vec<T>* scale, const Vec<T>& shift,
+static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const Vec<T>* scale, const Vec<T>* shift,
                            int plane) {
   using V = Vec<T>;
   auto pixels = [&](int p, auto size) PYDARTS_INLINED {
@@ -57,8 +58,12 @@ static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const
     });
     V acc[decltype(size)::value];
     unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED {
-      acc[u] = Accumulate ? V::load(s + (p + u) * kLanes) : shift;
-      unroll<Count>([&](auto t) PYDARTS_INLINED { acc[u].add_product(scale[t], V::load(y[t] + (p + u) * kLanes)); });
+      acc[u] = Accumulate ? V::load(s + (p + u) * kLanes) : V::zero();
+      unroll<Count>([&](auto t) PYDARTS_INLINED {
+        V value = shift[t];
+        value.add_product(scale[t], V::load(y[t] + (p + u) * kLanes));
+        acc[u] = acc[u] + value;
+      });
       acc[u].store(s + (p + u) * kLanes);
     });
   };
@@ -73,17 +78,11 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
   constexpr int kTogether = 4;
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
-      V shift = V::zero();
-      for (int t = 0; t < count; ++t) {
-        if (!terms[t].shift) continue;
-        const V own = V::load(terms[t].shift + b * kLanes);
-        shift = shift + (terms[t].factor ? own * V::fill(terms[t].factor[n]) : own);
-      }
       const std::size_t at = std::size_t(b) * plane * kLanes;
       T* out = s.data + n * s.stride + at;
       for (int t = 0; t < count; t += kTogether) {
         const T *y[kTogether], *ahead[kTogether];
-        V scale[kTogether];
+        V scale[kTogether], shift[kTogether];
         const int here = count - t < kTogether ? count - t : kTogether;
         for (int i = 0; i < here; ++i) {
           const Summand<T>& term = terms[t + i];
@@ -91,7 +90,11 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
           y[i] = term.y.data + n * term.y.stride + at;
           ahead[i] = next.y.data + n * next.y.stride + at;
           scale[i] = V::load(term.scale + b * kLanes);
-          if (term.factor) scale[i] = scale[i] * V::fill(term.factor[n]);
+          shift[i] = term.shift ? V::load(term.shift + b * kLanes) : V::zero();
+          if (!term.factor) continue;
+          const V factor = V::fill(term.factor[n]);
+          scale[i] = scale[i] * factor;
+          shift[i] = shift[i] * factor;
         }
         auto plane_of = [&](auto size) {
           if (t == 0)

@@ -20,7 +20,7 @@ static bool usual(const PoolShape& s) {
 // One row of the usual pool: of each column that a window covers, the maximum or sum is taken once for the three
 // windows that share it.
 template <class T, bool Max>
-static void usual_pool_row(T* out, const T* in, const PoolShape& s, const Window& rows, Vec<T>& sum, Vec<T>& squares) {
+static void usual_pool_row(T* out, const T* in, const PoolShape& s, const Window& rows) {
   using V = Vec<T>;
   const int pitch = s.in_w * kLanes, height = rows.bottom - rows.top;
   auto join = [](const V& a, const V& b) PYDARTS_INLINED { return Max ? V::max(a, b) : a + b; };
@@ -30,12 +30,8 @@ static void usual_pool_row(T* out, const T* in, const PoolShape& s, const Window
     for (int i = 1; i < height; ++i) value = join(value, V::load(at + i * pitch));
     return value;
   };
-  auto give = [&](int x, const V& joined, const V& weight) PYDARTS_INLINED {
-    const V value = Max ? joined : joined * weight;
-    value.store(out + x * kLanes);
-    sum = sum + value;
-    squares.add_product(value, value);
-  };
+  auto give = [&](int x, const V& joined, const V& weight)
+                  PYDARTS_INLINED { (Max ? joined : joined * weight).store(out + x * kLanes); };
   const V edge = V::fill(T(1) / T(height * 2)), inner = V::fill(T(1) / T(height * 3));
   V left = column(0), middle = column(1);
   give(0, join(left, middle), edge);
@@ -54,35 +50,41 @@ static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShap
   const int out_plane = s.out_h * s.out_w, lanes = s.blocks * kLanes;
   const bool is_usual = usual(s);
   for (int b = 0; b < s.blocks; ++b) {
-    V sum = V::zero(), squares = V::zero();
+    V sum = V::zero(), squares = V::zero(), pivot = V::zero();
     for (int n = 0; n < samples; ++n) {
       const T* in = x.data + n * x.stride + std::size_t(b) * s.in_h * s.in_w * kLanes;
       T* out = y.data + n * y.stride + std::size_t(b) * out_plane * kLanes;
       for (int oy = 0; oy < s.out_h; ++oy) {
         if (is_usual) {
           const Window rows = pool_window(s, oy, 0);
-          (s.max ? usual_pool_row<T, true> : usual_pool_row<T, false>)(out, in, s, rows, sum, squares);
-          out += s.out_w * kLanes;
-          continue;
+          (s.max ? usual_pool_row<T, true> : usual_pool_row<T, false>)(out, in, s, rows);
+        } else {
+          for (int ox = 0; ox < s.out_w; ++ox) {
+            const Window w = pool_window(s, oy, ox);
+            V value = s.max ? V::load(in + (w.top * s.in_w + w.left) * kLanes) : V::zero();
+            for (int i = w.top; i < w.bottom; ++i)
+              for (int j = w.left; j < w.right; ++j) {
+                const V term = V::load(in + (i * s.in_w + j) * kLanes);
+                value = s.max ? V::max(value, term) : value + (s.relu ? term.relu() : term);
+              }
+            if (s.max && s.relu) value = value.relu();
+            if (!s.max) value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
+            value.store(out + ox * kLanes);
+          }
         }
+        if (n == 0 && oy == 0) pivot = V::load(out);
         for (int ox = 0; ox < s.out_w; ++ox, out += kLanes) {
-          const Window w = pool_window(s, oy, ox);
-          V value = s.max ? V::load(in + (w.top * s.in_w + w.left) * kLanes) : V::zero();
-          for (int i = w.top; i < w.bottom; ++i)
-            for (int j = w.left; j < w.right; ++j) {
-              const V term = V::load(in + (i * s.in_w + j) * kLanes);
-              value = s.max ? V::max(value, term) : value + (s.relu ? term.relu() : term);
-            }
-          if (s.max && s.relu) value = value.relu();
-          if (!s.max) value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
-          value.store(out);
-          sum = sum + value;
-          squares.add_product(value, value);
+          const V distance = V::load(out) - pivot;
+          sum = sum + distance;
+          squares.add_product(distance, distance);
         }
       }
     }
-    sum.add_to(sums + b * kLanes);
-    squares.add_to(sums + lanes + b * kLanes);
+    T of_block[3][kLanes];
+    sum.store(of_block[0]);
+    squares.store(of_block[1]);
+    pivot.store(of_block[2]);
+    add_sums(sums + b * kLanes, sums + lanes + b * kLanes, of_block[0], of_block[1], of_block[2], samples * out_plane);
   }
 }
 

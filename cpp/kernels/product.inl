@@ -41,18 +41,25 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
     T* out = to.out + (block + n) * to.out_block;
     // Two of each: one alone would wait for the latency of each addition.
     [[maybe_unused]] V sum[2] = {V::zero(), V::zero()}, squares[2] = {V::zero(), V::zero()};
+    [[maybe_unused]] V pivot;
+    [[maybe_unused]] T* s = nullptr;
+    if constexpr (Sums) {
+      s = sums + (block + n) * 3 * kLanes;
+      pivot = pixel == 0 ? acc[0][n] : V::load(s + 2 * kLanes);
+      pivot.store(s + 2 * kLanes);
+    }
     unroll<Pixels>([&](auto p) PYDARTS_INLINED {
       V value = acc[p][n];
       T* place = out + to.offset[pixel + p];
       if constexpr (Accumulate) value = value + V::load(place);
       value.store(place);
       if constexpr (Sums) {
-        sum[p % 2] = sum[p % 2] + value;
-        squares[p % 2].add_product(value, value);
+        const V distance = value - pivot;
+        sum[p % 2] = sum[p % 2] + distance;
+        squares[p % 2].add_product(distance, distance);
       }
     });
     if constexpr (Sums) {
-      T* s = sums + (block + n) * 2 * kLanes;
       (V::load(s) + (sum[0] + sum[1])).store(s);
       (V::load(s + kLanes) + (squares[0] + squares[1])).store(s + kLanes);
     }
@@ -87,7 +94,20 @@ static void product_columns(const Scatter<T>& to, int pixels, int block, const T
   }
 }
 
-// to (+)= z * weights; sums[block][0 and 1][lane] += the sums and squares of what was stored.
+// The sum and sum of squares of `count` pixels, from those of their distances to a pivot. Near a large mean, sums of
+// squares in T would leave no digits for the variance.
+template <class T>
+static void add_sums(double* sums, double* squares, const T* distances, const T* distances_squared, const T* pivot,
+                     int count) {
+  for (int i = 0; i < kLanes; ++i) {
+    const double first = double(distances[i]), at = double(pivot[i]);
+    sums[i] += first + count * at;
+    squares[i] += double(distances_squared[i]) + at * (2 * first + count * at);
+  }
+}
+
+// to (+)= z * weights. sums[block][0 and 1][lane] += the distances of what was stored to the first pixel of all, and
+// their squares; that pixel goes to sums[block][2].
 template <class T, bool Accumulate, bool Sums>
 static void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_block, const T* weights, int k_blocks,
                     int out_blocks, T* sums) {

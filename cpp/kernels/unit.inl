@@ -33,14 +33,16 @@ static void for_chunks(const UnitShape& s, int samples, F&& f) {
     }
 }
 
-// offset[pixel] of a chunk in an activation, or in a tile of the same size with a halo.
-static void chunk_offsets(int* offset, const Chunk& c, int width, std::size_t sample_stride, int halo) {
+// The first pixel of a chunk in an activation, or in a tile of the same size with a halo; offset[pixel] leads from it
+// to the others.
+template <class T>
+static T* chunk_place(T* data, int* offset, const Chunk& c, int width, std::size_t sample_stride, int halo) {
   const int pitch = (width + 2 * halo) * kLanes;
-  for (int n = 0; n < c.samples; ++n)
-    for (int y = c.first; y < c.last; ++y) {
-      const int row = int((c.sample + n) * sample_stride) + (y + halo) * pitch + halo * kLanes;
-      for (int x = 0; x < width; ++x) *offset++ = row + x * kLanes;
-    }
+  if (c.sample == 0 && c.first == 0)  // the first chunk is the largest: the others' offsets begin like its own
+    for (int n = 0; n < c.samples; ++n)
+      for (int y = 0; y < c.last; ++y)
+        for (int x = 0; x < width; ++x) *offset++ = int(n * sample_stride) + y * pitch + x * kLanes;
+  return data + c.sample * sample_stride + (c.first + halo) * pitch + halo * kLanes;
 }
 
 template <class T>
@@ -115,18 +117,18 @@ static void unit_forward(const UnitForward<T>& a) {
   const int lanes = s.out_blocks * kLanes;
   T* z = a.scratch;
   T* sums = z + s.z_blocks() * (std::size_t(chunk_capacity(s)) * kLanes + kChunkPad);
-  int* offset = reinterpret_cast<int*>(sums + 2 * lanes);
+  int* offset = reinterpret_cast<int*>(sums + 3 * lanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
     spread(z, s, in, c);
-    chunk_offsets(offset, c, s.out_w, a.y.stride, 0);
-    for (int i = 0; i < 2 * lanes; ++i) sums[i] = 0;
-    product<T, false, true>({a.y.data, offset, std::size_t(s.out_plane()) * kLanes, nullptr, 0}, c.pixels, z, c.block(),
+    T* y = chunk_place(a.y.data, offset, c, s.out_w, a.y.stride, 0);
+    for (int i = 0; i < 3 * lanes; ++i) sums[i] = 0;
+    product<T, false, true>({y, offset, std::size_t(s.out_plane()) * kLanes, nullptr, 0}, c.pixels, z, c.block(),
                             a.product, s.z_blocks(), s.out_blocks, sums);
-    for (int b = 0; b < s.out_blocks; ++b)
-      for (int i = 0; i < kLanes; ++i) {
-        a.sums[b * kLanes + i] += double(sums[b * 2 * kLanes + i]);
-        a.sums[lanes + b * kLanes + i] += double(sums[(b * 2 + 1) * kLanes + i]);
-      }
+    for (int b = 0; b < s.out_blocks; ++b) {
+      const T* of_block = sums + b * 3 * kLanes;
+      add_sums(a.sums + b * kLanes, a.sums + lanes + b * kLanes, of_block, of_block + kLanes, of_block + 2 * kLanes,
+               c.pixels);
+    }
   });
 }
 
@@ -252,17 +254,17 @@ static void unit_backward(const UnitBackward<T>& a) {
     switch (s.spread) {
       case Spread::pointwise:
         if (!wants_x) break;
-        chunk_offsets(offset, c, s.out_w, a.dx.stride, 0);
         (a.first ? product<T, false, false>
-                 : product<T, true, false>)({a.dx.data, offset, std::size_t(s.in_plane()) * kLanes, ahead, y_block},
+                 : product<T, true, false>)({chunk_place(a.dx.data, offset, c, s.out_w, a.dx.stride, 0), offset,
+                                             std::size_t(s.in_plane()) * kLanes, ahead, y_block},
                                             c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks,
                                             nullptr);
         break;
       case Spread::depthwise:
         if (!wants_x && !a.d_depthwise) break;
-        chunk_offsets(offset, c, s.out_w, s.in_blocks * dz_block, halo);
-        product<T, false, false>({dz, offset, dz_block, ahead, y_block}, c.pixels, dy, chunk_block,
-                                 a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
+        product<T, false, false>(
+            {chunk_place(dz, offset, c, s.out_w, s.in_blocks * dz_block, halo), offset, dz_block, ahead, y_block},
+            c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
         break;
       case Spread::gather:
         if (!wants_x) break;

@@ -254,7 +254,7 @@ void Network<T>::finish_backward(int index, bool final_unit, T* d_weights) {
     const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
     k.a[lane] = T(a);
     k.b[lane] = T(b);
-    k.c[lane] = T(-a * total / count - b * mean);
+    k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
     d_mixing += gamma * rstd * moment + beta * total;
     if (d_weights && norm.gamma >= 0) {
       d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);

@@ -156,7 +156,7 @@ void Network<T>::finish_forward(int index, bool final_unit) {
     rstd_[affine.lanes + lane] = rstd;
     k.mean[lane] = T(mean);
     k.scale[lane] = T(mixing * gamma * rstd);
-    k.shift[lane] = T(mixing * (beta - gamma * rstd * mean));
+    k.shift[lane] = T(mixing * beta - k.scale[lane] * mean);  // of the scale as rounded: the mean then becomes beta
   }
 }
 
