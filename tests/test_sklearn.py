@@ -217,7 +217,7 @@ def test_tools_of_scikit_learn() -> None:
 def test_default_learns_digits() -> None:
     X, y = load_digits(return_X_y=True)
     classifier = DartsClassifier(
-        image_shape=(8, 8), threads=1, random_state=0, search_epochs=2, epochs=8
+        image_shape=(8, 8), threads=1, random_state=0, search_epochs=2, epochs=16
     )
     assert classifier.fit(X[:600], y[:600]).score(X[1200:], y[1200:]) > 0.9
 
