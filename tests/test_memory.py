@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import pydarts
@@ -52,35 +51,12 @@ def test_the_plan_is_true(memory: str) -> None:
     assert more < 0.01 * first  # all is allocated in the first step
 
 
-def networks(memory: str) -> list[Any]:
-    """A supernet and a derived network with an auxiliary head."""
-    options = {"classes": 4, "in_channels": 2, "threads": 2, "memory": memory}
-    return [
-        pydarts.Supernet(3, 4, **options),  # type: ignore[arg-type]
-        pydarts.Network(pydarts.DARTS_V1, 5, 4, auxiliary=True, **options),  # type: ignore[arg-type]
-    ]
-
-
-def test_recomputing_changes_no_bit() -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(9, 2, 11, 14)), rng.integers(0, 4, 9)
-    for stored, again in zip(networks("store"), networks("recompute"), strict=True):
-        (loss, grads), (loss_again, grads_again) = (
-            net.loss_and_grads(x, y) for net in (stored, again)
-        )
-        assert loss == loss_again
-        for kind in grads:
-            for name, grad in grads[kind].items():
-                assert np.array_equal(grad, grads_again[kind][name]), name
-        assert np.array_equal(stored.logits(x), again.logits(x))
-
-
 def test_recomputing_takes_less() -> None:
     plans = [
         pydarts.Supernet(16, 8, memory=memory, threads=2).memory_plan(64, 32)
         for memory in ("store", "recompute")
     ]
-    assert plans[1]["activations"] < plans[0]["activations"] / 3
+    assert plans[1]["activations"] < plans[0]["activations"] / 5
     inference = pydarts.Supernet(16, 8, threads=2).memory_plan(64, 32, training=False)
     assert inference["total"] < plans[0]["total"] / 3
 

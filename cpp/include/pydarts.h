@@ -117,7 +117,7 @@ typedef struct pydarts_network_options {
   int32_t classes;         /* 10 */
   int32_t in_channels;     /* of the images: 3 */
   uint64_t seed;           /* of the initial weights and alphas: 0 */
-  int32_t recompute;       /* 1: keep only the cells' inputs and outputs for backward, a third of the memory: 0 */
+  int32_t recompute;       /* 1: keep only the states for backward, a fraction of the memory: 0 */
   int32_t auxiliary;       /* 1: with auxiliary head, derived network only: 0 */
   double auxiliary_weight; /* of its loss: 0.4 */
 } pydarts_network_options;

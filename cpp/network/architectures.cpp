@@ -39,11 +39,9 @@ void build_cells(GraphBuilder& builder, const NetworkConfig& config, bool affine
     if (reduction) channels *= 2;
     const std::string name = text("cells.", i);
     const int s0 = builder.add_node(channels), s1 = builder.add_node(channels);
-    builder.graph().states[s0].segment = builder.graph().states[s1].segment = i;
     builder.connect(before, s0, last_reduced ? factorized_reduce() : relu_conv_bn(), {name + ".preprocess0", affine});
     builder.connect(last, s1, relu_conv_bn(), {name + ".preprocess1", affine});
     const std::vector<int> joined = fill_cell(reduction, channels, std::vector<int>{s0, s1}, name);
-    for (std::size_t v = s1; v < builder.graph().states.size(); ++v) builder.graph().states[v].segment = i;
     const int out = builder.add_concat(joined);
     before = last;
     last = out;

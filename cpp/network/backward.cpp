@@ -9,10 +9,7 @@ namespace pydarts {
 template <class T>
 void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
   std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
-  int segment = -1;
   for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
-    if (plan_->recompute && graph_.states[v].segment != segment) compute_again(v);
-    segment = graph_.states[v].segment;
     backward_state(v, d_weights);
     check_cancelled();
   }
@@ -22,21 +19,14 @@ void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
                   [&](std::size_t at, T& value) { d_images[at] = value; });
 }
 
-// The inside of the cell whose last state is v.
-template <class T>
-void Network<T>::compute_again(int v) {
-  const int segment = graph_.states[v].segment;
-  if (segment < 0) return;
-  int first = v;
-  while (first > 0 && graph_.states[first - 1].segment == segment) --first;
-  again_ = true;
-  for (int state = first; state <= v; ++state) forward_state(state);
-  again_ = false;
-}
-
 template <class T>
 void Network<T>::backward_state(int v, T* d_weights) {
   const State& state = graph_.states[v];
+  if (plan_->recompute) {
+    again_ = true;
+    forward_state(v);
+    again_ = false;
+  }
   backward_terms(v, d_weights);
   for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(v, level, d_weights);
   backward_sources(v, d_weights);

@@ -54,7 +54,7 @@ void Network<T>::forward_units(int v, int level) {
       T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
-        if (state.kind == StateKind::node) {
+        if (state.kind == StateKind::node && !again_) {
           Summand<T>* terms = summands_.data() + thread * most_terms_;
           for (std::size_t i = 0; i < state.terms.size(); ++i) terms[i] = summand(graph_.terms[state.terms[i]], n);
           kernels_.node_sum(activation(v, n), terms, int(state.terms.size()), samples, blocks, place.plane());

@@ -96,7 +96,6 @@ struct State {
   StateKind kind;
   Channels channels;
   bool auxiliary = false;                // of the auxiliary head: not needed for evaluation
-  int segment = -1;                      // the cell that may be computed again in backward
   std::vector<int> terms;                // node: incoming
   std::vector<std::vector<int>> levels;  // outgoing units by level
   std::vector<int> pools;                // outgoing

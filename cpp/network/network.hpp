@@ -35,7 +35,7 @@ class Network {
  public:
   // Initial weights, alphas 1e-3 * N(0, 1); both from `seed`. If memory fails here or in a pass, it comes out as
   // std::bad_alloc, and weights, alphas and running statistics are as before the call.
-  // `recompute` keeps only the cells' inputs and outputs for backward, and computes their insides again.
+  // `recompute` keeps only the states for backward, and computes what leaves one again when it comes to it.
   Network(Graph graph, std::uint64_t seed, const Environment& environment, bool recompute = false);
 
   const Graph& graph() const { return graph_; }
@@ -102,7 +102,6 @@ class Network {
 
   // backward.cpp
   void run_backward(T* d_weights, T* d_alphas, T* d_images);
-  void compute_again(int v);
   void backward_state(int v, T* d_weights);
   void backward_terms(int v, T* d_weights);
   void backward_units(int v, int level, T* d_weights);
@@ -161,7 +160,7 @@ class Network {
   const T* pass_weights_ = nullptr;
   const T* drop_ = nullptr;
   bool training_ = true;
-  bool again_ = false;  // forward once more for backward's sake: the statistics are known
+  bool again_ = false;  // forward once more for backward's sake: states and statistics are known
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   Buffer<T> memory_;

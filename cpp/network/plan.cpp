@@ -141,28 +141,20 @@ void Plan::place(const Graph& graph) {
   Planner planner;
   auto sized = [&](std::size_t per_sample) { return per_sample * samples; };
 
-  // When a cell's inside comes to be again: before the first backward phase of its last state.
-  std::vector<int> again(graph.states.size(), -1);
-  for (int v = int(graph.states.size()) - 1; v >= 0; --v) {
-    const int segment = graph.states[v].segment;
-    if (segment < 0) continue;
-    const bool last = v + 1 == int(graph.states.size()) || graph.states[v + 1].segment != segment;
-    again[v] = last ? backward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1)) : again[v + 1];
-  }
-  // Of what is made at time `birth`, read in the forward pass until `forward` and in the backward pass until `death`.
+  auto last_level = [&](int v) { return std::max(0, int(graph.states[v].levels.size()) - 1); };
+  // Of an output that leaves state v at time `birth`, read in the forward pass until `forward` and in the backward pass
+  // until `death`.
   auto lifetimes = [&](int v, int birth, int forward, int death) -> std::vector<Lifetime> {
     if (!backward) return {{birth, forward}};
-    if (recompute && again[v] >= 0) return {{birth, forward}, {again[v], death}};
+    if (recompute) return {{birth, forward}, {backward_time(v, last_level(v)), death}};
     return {{birth, death}};
   };
   auto last_read = [&](int v) {  // of a state, in the forward pass
-    int time = has_head[v] ? middle : forward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1));
+    int time = has_head[v] ? middle : forward_time(v, last_level(v));
     for (int t : graph.states[v].identities) time = std::max(time, forward_time(graph.terms[t].node, 0));
     return time;
   };
-  auto gradient_birth = [&](int v) {
-    return has_head[v] ? middle : backward_time(v, std::max(0, int(graph.states[v].levels.size()) - 1));
-  };
+  auto gradient_birth = [&](int v) { return has_head[v] ? middle : backward_time(v, last_level(v)); };
   auto gradient_death = [&](int v) {
     int time = backward_time(v, 0);
     for (int t : graph.states[v].terms) time = std::max(time, backward_time(graph.source_state(graph.terms[t]), 0));
@@ -184,7 +176,7 @@ void Plan::place(const Graph& graph) {
       death = std::max(death, backward_time(part, 0));
       gradient_last = std::max(gradient_last, gradient_death(part));
     }
-    activation[v] = planner.add(sized(per_sample), lifetimes(v, birth, read, death));
+    activation[v] = planner.add(sized(per_sample), {{birth, backward ? death : read}});
     if (backward && (state.kind != StateKind::image || graph.input_gradient))
       gradient[v] = planner.add(sized(per_sample), {{gradient_first, gradient_last}});
   }

@@ -39,7 +39,7 @@ struct Plan {
 
   int samples, height, width;
   bool backward;
-  bool recompute;  // of a cell, only its inputs and output are kept until its backward
+  bool recompute;  // what leaves a state is not kept, but made again for the state's backward
   std::vector<Shard> shards;
   std::vector<StatePlace> states;
   std::vector<UnitPlace> units;
