@@ -25,6 +25,11 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
       const T* next = to.ahead + (block + n) * to.ahead_block + pixel * kLanes;
       for (int i = 0; i < Pixels * kLanes; i += kLine<T>) PYDARTS_PREFETCH(next + i);
     });
+  if constexpr (Sums)  // y is written for the first time
+    unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+      const T* later = to.out + (block + n) * to.out_block + to.offset[pixel] + 96 * kLanes;
+      for (int i = 0; i < Pixels * kLanes; i += kLine<T>) PYDARTS_PREFETCH(later + i);
+    });
   const T* row = weights + block * kLanes;
   for (int kb = 0; kb < k_blocks; ++kb) {
     const T* zk = z + kb * z_block + pixel * kLanes;

@@ -6,17 +6,24 @@
 
 namespace pydarts {
 
+// f(lane) of each channel in turn
+template <class F>
+void for_lanes(const Channels& channels, F f) {
+  const int padded = blocks_of(channels.part) * kLanes;
+  for (int part = 0; part < channels.parts; ++part)
+    for (int i = 0; i < channels.part; ++i) f(part * padded + i);
+}
+
 // f(index of the weight, index in the packed [block][tap][lane])
 template <class F>
 void for_depthwise_weights(const Graph& graph, const Unit& unit, F f) {
   if (unit.depthwise < 0) return;
-  const std::size_t first = graph.parameters[unit.depthwise].offset;
+  std::size_t weight = graph.parameters[unit.depthwise].offset;
   const int taps = unit.taps();
-  for (int c = 0; c < unit.in.count(); ++c) {
-    const int lane = unit.in.lane(c);
+  for_lanes(unit.in, [&](int lane) {
     const std::size_t block = std::size_t(lane / kLanes) * taps * kLanes + lane % kLanes;
-    for (int t = 0; t < taps; ++t) f(first + std::size_t(c) * taps + t, block + std::size_t(t) * kLanes);
-  }
+    for (int t = 0; t < taps; ++t) f(weight++, block + std::size_t(t) * kLanes);
+  });
 }
 
 // f(index of the weight, row, column) of the packed product
@@ -27,8 +34,9 @@ void for_product_weights(const Graph& graph, const Unit& unit, F f) {
     std::size_t weight = graph.parameters[part.parameter].offset;
     for (int o = 0; o < part.count; ++o) {
       const int column = unit.out.lane(part.first + o);
-      for (int c = 0; c < unit.in.count(); ++c)
-        for (int t = 0; t < part.taps; ++t) f(weight++, (part.first_tap + t) * in_lanes + unit.in.lane(c), column);
+      for_lanes(unit.in, [&](int lane) {
+        for (int t = 0; t < part.taps; ++t) f(weight++, (part.first_tap + t) * in_lanes + lane, column);
+      });
     }
   }
 }
@@ -38,11 +46,10 @@ template <class T, class F>
 void copy_channels(const Channels& channels, int plane, int samples, View<T> view, F f) {
   std::size_t at = 0;
   for (int n = 0; n < samples; ++n)
-    for (int c = 0; c < channels.count(); ++c) {
-      const int lane = channels.lane(c);
+    for_lanes(channels, [&](int lane) {
       T* p = view.data + n * view.stride + std::size_t(lane / kLanes) * plane * kLanes + lane % kLanes;
       for (int i = 0; i < plane; ++i) f(at++, p[std::size_t(i) * kLanes]);
-    }
+    });
 }
 
 // Runs body(first sample, samples, shard, thread) over groups of at most `group` samples, in parallel by shard.
