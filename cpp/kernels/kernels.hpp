@@ -80,8 +80,8 @@ struct UnitBackward {
   bool first;       // dx is written, else added to
   T* d_depthwise;   // null: not wanted
   T* d_product;
-  bool begins;     // these two are written, else added to
-  const T* ahead;  // what the next call reads as y, to be prefetched; null: nothing
+  bool begins;                 // these two are written, else added to
+  const T *y_ahead, *g_ahead;  // what the next call reads as y and g, to be prefetched; null: nothing
   T* scratch;
 };
 

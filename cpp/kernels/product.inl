@@ -2,14 +2,14 @@
 // The matrix product of a unit: rows are pixels of a chunk, columns are channels.
 // z: [k_blocks][pixel][lane]; weights: [k_blocks * lanes][out_blocks * lanes].
 
-// Where a chunk's pixels go: out + offset[pixel] + block * out_block. What stands at ahead, from pixel 0 of the chunk
-// and ahead_block apart, is prefetched on the way (null: nothing).
+// Where a chunk's pixels go: out + offset[pixel] + block * out_block. What stands at ahead[0] and ahead[1], from pixel
+// 0 of the chunk and ahead_block apart, is prefetched on the way (null: nothing).
 template <class T>
 struct Scatter {
   T* out;
   const int* offset;
   std::size_t out_block;
-  const T* ahead;
+  const T* ahead[2];
   std::size_t ahead_block;
 };
 
@@ -20,16 +20,12 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, int blo
   V acc[Pixels][Blocks];
   unroll<Pixels>([&](auto p)
                      PYDARTS_INLINED { unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n] = V::zero(); }); });
-  if (to.ahead)
-    unroll<Blocks>([&](auto n) PYDARTS_INLINED {
-      const T* next = to.ahead + (block + n) * to.ahead_block + pixel * kLanes;
-      for (int i = 0; i < Pixels * kLanes; i += kLine<T>) PYDARTS_PREFETCH(next + i);
-    });
-  if constexpr (Sums)  // y is written for the first time
-    unroll<Blocks>([&](auto n) PYDARTS_INLINED {
-      const T* later = to.out + (block + n) * to.out_block + to.offset[pixel] + 96 * kLanes;
-      for (int i = 0; i < Pixels * kLanes; i += kLine<T>) PYDARTS_PREFETCH(later + i);
-    });
+  for (const T* ahead : to.ahead)
+    if (ahead)
+      unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+        const T* next = ahead + (block + n) * to.ahead_block + pixel * kLanes;
+        for (int i = 0; i < Pixels * kLanes; i += kLine<T>) PYDARTS_PREFETCH(next + i);
+      });
   const T* row = weights + block * kLanes;
   for (int kb = 0; kb < k_blocks; ++kb) {
     const T* zk = z + kb * z_block + pixel * kLanes;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A unit, [ReLU ->] spread -> product, forward and backward, in chunks of pixels that stay in the L1 cache.
 
+constexpr int kWriteAhead = 96;  // pixels by which y is prefetched before it is written
+
 static int chunk_capacity(const UnitShape& s) { return s.out_w > kChunk ? s.out_w : kChunk; }
 
 // Output rows [first, last) of samples [sample, sample + samples): several whole small planes, or some
@@ -122,7 +124,8 @@ static void unit_forward(const UnitForward<T>& a) {
     spread(z, s, in, c);
     T* y = chunk_place(a.y.data, offset, c, s.out_w, a.y.stride, 0);
     for (int i = 0; i < 3 * lanes; ++i) sums[i] = 0;
-    product<T, false, true>({y, offset, std::size_t(s.out_plane()) * kLanes, nullptr, 0}, c.pixels, z, c.block(),
+    const std::size_t y_block = std::size_t(s.out_plane()) * kLanes;
+    product<T, false, true>({y, offset, y_block, {y + kWriteAhead * kLanes, nullptr}, y_block}, c.pixels, z, c.block(),
                             a.product, s.z_blocks(), s.out_blocks, sums);
     for (int b = 0; b < s.out_blocks; ++b) {
       const T* of_block = sums + b * 3 * kLanes;
@@ -244,7 +247,9 @@ static void unit_backward(const UnitBackward<T>& a) {
       __builtin_memset(a.dx.data + n * a.dx.stride, 0, sizeof(T) * s.in_blocks * s.in_plane() * kLanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
     const std::size_t chunk_block = c.block(), y_block = std::size_t(s.out_plane()) * kLanes;
-    const T* ahead = a.ahead ? a.ahead + c.sample * a.y.stride + c.first * s.out_w * kLanes : nullptr;
+    const std::size_t chunk_at = c.first * s.out_w * kLanes;
+    const T* y_ahead = a.y_ahead ? a.y_ahead + c.sample * a.y.stride + chunk_at : nullptr;
+    const T* g_ahead = a.g_ahead ? a.g_ahead + c.sample * a.g.stride + chunk_at : nullptr;
     unit_output_gradient(dy, a, c);
     if (a.d_product) {
       spread(z, s, in, c);
@@ -255,21 +260,27 @@ static void unit_backward(const UnitBackward<T>& a) {
       case Spread::pointwise:
         if (!wants_x) break;
         (a.first ? product<T, false, false>
-                 : product<T, true, false>)({chunk_place(a.dx.data, offset, c, s.out_w, a.dx.stride, 0), offset,
-                                             std::size_t(s.in_plane()) * kLanes, ahead, y_block},
+                 : product<T, true, false>)({chunk_place(a.dx.data, offset, c, s.out_w, a.dx.stride, 0),
+                                             offset,
+                                             std::size_t(s.in_plane()) * kLanes,
+                                             {y_ahead, g_ahead},
+                                             y_block},
                                             c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks,
                                             nullptr);
         break;
       case Spread::depthwise:
         if (!wants_x && !a.d_depthwise) break;
-        product<T, false, false>(
-            {chunk_place(dz, offset, c, s.out_w, s.in_blocks * dz_block, halo), offset, dz_block, ahead, y_block},
-            c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
+        product<T, false, false>({chunk_place(dz, offset, c, s.out_w, s.in_blocks * dz_block, halo),
+                                  offset,
+                                  dz_block,
+                                  {y_ahead, g_ahead},
+                                  y_block},
+                                 c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
         break;
       case Spread::gather:
         if (!wants_x) break;
         for (int p = 0; p < c.pixels; ++p) offset[p] = p * kLanes;
-        product<T, false, false>({dz, offset, chunk_block, ahead, y_block}, c.pixels, dy, chunk_block,
+        product<T, false, false>({dz, offset, chunk_block, {y_ahead, g_ahead}, y_block}, c.pixels, dy, chunk_block,
                                  a.product_transposed, s.out_blocks, s.z_blocks(), nullptr);
         gather_backward(a.dx, dz, s, c);
         break;

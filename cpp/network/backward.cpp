@@ -66,7 +66,7 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
   call.depthwise = packed_ + unit.packed_depthwise;
   call.product_transposed = packed_ + unit.packed_transposed;
   call.y = readable(output(u, sample));
-  call.g = readable(unit.next >= 0 ? output_gradient(u, sample) : gradient(unit.node, sample));
+  call.g = readable(output_gradient(u, sample));
   call.a = k.a;
   call.b = k.b;
   call.c = k.c;
@@ -80,13 +80,14 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
   return call;
 }
 
-// The output of the unit after the i-th, if it is laid out like that one's.
+// Where the outputs of the units are, and the gradients there: both come from `units` one after the other.
 template <class T>
-const T* Network<T>::output_ahead(const std::vector<int>& units, std::size_t i, int sample) {
-  if (i + 1 == units.size()) return nullptr;
+void Network<T>::look_ahead(UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample) {
+  if (i + 1 == units.size()) return;
   const auto &here = plan_->units[units[i]].shape, &next = plan_->units[units[i + 1]].shape;
-  const bool alike = here.out_blocks == next.out_blocks && here.out_plane() == next.out_plane();
-  return alike ? output(units[i + 1], sample).data : nullptr;
+  if (here.out_blocks != next.out_blocks || here.out_plane() != next.out_plane()) return;
+  call.y_ahead = output(units[i + 1], sample).data;
+  call.g_ahead = output_gradient(units[i + 1], sample).data;
 }
 
 // Units that read the output of another one: gives the gradient at that one's normalised output.
@@ -101,7 +102,7 @@ void Network<T>::backward_units(int v, int level, T* d_weights) {
       const int previous = unit.previous;
       const Coefficients before = coefficients(graph_.units[previous].affine);
       UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
-      call.ahead = output_ahead(units, i, n);
+      look_ahead(call, units, i, n);
       const UnitShape& shape = *call.shape;
       const View<const T> x = readable(output(previous, n));
       T* free = scratch;
@@ -169,7 +170,7 @@ void Network<T>::backward_sources(int v, T* d_weights) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
       UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
-      call.ahead = output_ahead(units, i, n);
+      look_ahead(call, units, i, n);
       if (call.shape->spread == Spread::pointwise) {
         call.x = x;
       } else {

@@ -107,7 +107,7 @@ class Network {
   void backward_units(int v, int level, T* d_weights);
   void backward_sources(int v, T* d_weights);
   UnitBackward<T> unit_gradient(int u, int sample, int samples, int shard, bool wants_weights);
-  const T* output_ahead(const std::vector<int>& units, std::size_t i, int sample);
+  void look_ahead(UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
   void finish_backward(int affine, bool final_unit, T* d_weights);
   void reduce_weight_gradients(const std::vector<int>& units, T* d_weights);
   void alpha_gradient(T* d_alphas) const;
@@ -132,7 +132,8 @@ class Network {
     const auto& place = plan_->units[u];
     return {arena_ + place.at + sample * place.stride(), place.stride()};
   }
-  View<T> output_gradient(int u, int sample) {
+  View<T> output_gradient(int u, int sample) {  // at the normalised output
+    if (graph_.units[u].next < 0) return gradient(graph_.units[u].node, sample);
     const auto& place = plan_->units[u];
     return {arena_ + place.gradient + sample * place.stride(), place.stride()};
   }
