@@ -143,8 +143,8 @@ class Supernet(ImageNetwork):
     seed : of the initial weights and alphas.
     threads : threads to use; None: all. Results are bit-for-bit the same for any number.
     memory : ``"store"``, or ``"recompute"`` to keep only the states (nodes and cells' inputs) and
-        compute what leaves them again: a fraction of the memory for a quarter more time, the same
-        results.
+        compute what leaves them again: a fraction of the memory for a fifth to two fifths more
+        time, the same results.
     """
 
     step_defaults = StepDefaults(0.025, 0.9, 3e-4, 5.0, 3e-4, (0.5, 0.999))
