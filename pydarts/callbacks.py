@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydarts.engine import integer
+from pydarts.checks import integer
 from pydarts.genotype import Genotype
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pydarts.budget import Estimate
+from pydarts.checks import integer
 from pydarts.cli_run import Run
 from pydarts.config import Config, TextSearchConfig, TextTrainConfig
 from pydarts.console import DONE, named_as_options, note, say
-from pydarts.engine import integer
 from pydarts.estimate import estimate_text
 from pydarts.genotype import RecurrentGenotype
 from pydarts.language_model import LanguageModel

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from numpy.typing import ArrayLike
 
 from pydarts.checkpoint import difference, fingerprint, remove_leftovers
+from pydarts.checks import integer
 from pydarts.comparison import MOST, Comparison, Contender, read_comparison
 from pydarts.config import Config, TextTrainConfig, TrainConfig
 from pydarts.course import Diverged, log, progress_bar, tell
 from pydarts.datasets import hold_out
-from pydarts.engine import integer
 from pydarts.genotype import DARTS_V2, RECURRENT_DARTS_V2, Genotype, RecurrentGenotype
 from pydarts.images import as_images, check_consistent
 from pydarts.language_model import LanguageModel

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts import _core
+from pydarts.checks import integer
 
 Array = NDArray[Any]
 Alphas = dict[str, Array]
@@ -27,15 +28,6 @@ class StepDefaults(NamedTuple):
     clip: float
     alpha_lr: float
     alpha_betas: tuple[float, float]
-
-
-def integer(name: str, value: object, least: int, below: int = 2**31) -> int:
-    """``value`` if it is an integer in [least, below); else an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"`{name}` (={value!r}) must be an integer")
-    if not least <= value < below:
-        raise ValueError(f"`{name}` (={value}) must be at least {least} and less than {below}")
-    return int(value)
 
 
 def resolve_threads(threads: int | None) -> int:

@@ -7,18 +7,17 @@ https://arxiv.org/abs/1806.09055, section 2.4.
 
 from __future__ import annotations
 
-import ast
-import difflib
-import json
-import math
-import operator
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from pydarts.cell_checks import Entry, check_concat, check_entries
+from pydarts.checks import integer
+from pydarts.derivation import check_alphas, derive_cell, edges
+from pydarts.genotype_text import dump_json, genotype_text, load_json, parse_call
 
 if TYPE_CHECKING:
     from pydarts.torch_modules import DerivedNetwork, RecurrentModel
@@ -62,61 +61,6 @@ _CELL_OPERATIONS: Final = tuple(op for op in OPERATIONS if op != "none") + EXTRA
 _RECURRENT_INPUTS: Final = 1
 _RECURRENT_EDGES: Final = 1
 _ACTIVATIONS: Final = tuple(op for op in RECURRENT_OPERATIONS if op != "none")
-
-# Kinds of genotype, as JSON names them: fields, class.
-_FIELDS: Final = {
-    "convolutional": ("normal", "normal_concat", "reduce", "reduce_concat"),
-    "recurrent": ("recurrent", "concat"),
-}
-_CLASSES: Final = {"convolutional": "Genotype", "recurrent": "RecurrentGenotype"}
-
-_FORMAT: Final = "pydarts-genotype"
-_VERSION: Final = 1
-_MAX_TEXT: Final = 1 << 16  # a genotype is under 1 KiB; longer is a mistake or an attack
-_MAX_DEPTH: Final = 16
-_MAX_RANGE: Final = 4096
-
-_CALL: Final = re.compile(r"(?<!\w)(?:Recurrent)?Genotype\s*\(")
-# All that a genotype's text can hold. Operators are left out on purpose: a long chain of them
-# makes a tree that is deep without a bracket.
-_TOKEN: Final = re.compile(
-    r"""
-    '[^'\\\x00-\x1f\ud800-\udfff]*'
-    | "[^"\\\x00-\x1f\ud800-\udfff]*"
-    | \#[^\x00\r\n\ud800-\udfff]*
-    | -?\d{1,9}(?!\w)
-    | [A-Za-z_]\w*
-    | [()\[\],=]
-    | \s+
-    """,
-    re.ASCII | re.VERBOSE,
-)
-
-Entry = tuple[str, int]
-
-
-def edges(nodes: int = 4, inputs: int = _CELL_INPUTS) -> tuple[tuple[int, int], ...]:
-    """Return the edges of a search cell as (input, node) pairs, in the order of α's rows.
-
-    Parameters
-    ----------
-    nodes
-        Number of intermediate nodes.
-    inputs
-        Number of input nodes: 2 in the convolutional cell.
-
-    Returns
-    -------
-    tuple of (int, int)
-        ``nodes * inputs + nodes * (nodes - 1) / 2`` pairs, node by node. States are numbered from
-        the inputs on, so the first intermediate node is number ``inputs``.
-
-    Examples
-    --------
-    >>> edges(2)
-    ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-    """
-    return tuple((j, i) for i in range(inputs, inputs + nodes) for j in range(i))
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -168,15 +112,15 @@ class Genotype:
             ("normal", normal, normal_concat),
             ("reduce", reduce, reduce_concat),
         ):
-            cell = _check_entries(name, entries, _CELL_OPERATIONS, _CELL_INPUTS, _CELL_EDGES)
+            cell = check_entries(name, entries, _CELL_OPERATIONS, _CELL_INPUTS, _CELL_EDGES)
             nodes = range(_CELL_INPUTS, _CELL_INPUTS + len(cell) // _CELL_EDGES)
             object.__setattr__(self, name, cell)
             object.__setattr__(
-                self, f"{name}_concat", _check_concat(f"{name}_concat", concat, nodes)
+                self, f"{name}_concat", check_concat(f"{name}_concat", concat, nodes)
             )
 
     def __repr__(self) -> str:
-        return _text("convolutional", self)
+        return genotype_text("convolutional", self)
 
     def _repr_svg_(self) -> str | None:
         from .drawing import genotype_svg
@@ -207,7 +151,7 @@ class Genotype:
             If the text holds no genotype, more than one, one that is malformed, or one of a
             recurrent cell; or if it is longer than 65,536 characters.
         """
-        return cls(**_parse_call(text, "convolutional"))
+        return cls(**parse_call(text, "convolutional"))
 
     def to_json(self) -> str:
         """Return the genotype as JSON text, which `from_json` reads.
@@ -217,7 +161,7 @@ class Genotype:
         str
             An object with the members ``format``, ``version``, ``kind`` and one for each field.
         """
-        return _dump_json("convolutional", self)
+        return dump_json("convolutional", self)
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
@@ -238,7 +182,7 @@ class Genotype:
             If the text is not JSON, not a genotype of this format, version and kind, or holds
             missing, unknown or repeated members or an invalid cell.
         """
-        return cls(**_load_json(text, "convolutional"))
+        return cls(**load_json(text, "convolutional"))
 
     @classmethod
     def random(cls, seed: int, *, nodes: int = 4) -> Genotype:
@@ -264,9 +208,11 @@ class Genotype:
         ------
         ValueError
             If `seed` is negative or `nodes` less than 1.
+        TypeError
+            If either is not an integer.
         """
-        rng = np.random.default_rng(_at_least(0, "seed", seed))
-        own = range(_CELL_INPUTS, _CELL_INPUTS + _at_least(1, "nodes", nodes))
+        rng = np.random.default_rng(integer("seed", seed, 0, 2**63))
+        own = range(_CELL_INPUTS, _CELL_INPUTS + integer("nodes", nodes, 1))
         operations = OPERATIONS[1:]
         cells = [
             [
@@ -316,16 +262,16 @@ class Genotype:
         ----------
         Section 2.4 of https://arxiv.org/abs/1806.09055
         """
-        _check_alphas(alphas, ("normal", "reduce"))
+        check_alphas(alphas, ("normal", "reduce"))
         fields: dict[str, Any] = {}
         for name in ("normal", "reduce"):
-            entries = _derive_cell(
+            entries = derive_cell(
                 f"alphas[{name!r}]", alphas[name], OPERATIONS, _CELL_INPUTS, _CELL_EDGES
             )
             nodes = range(_CELL_INPUTS, _CELL_INPUTS + len(entries) // _CELL_EDGES)
             fields[name] = entries
             fields[f"{name}_concat"] = (
-                nodes if concat is None else _check_concat("concat", concat, nodes)
+                nodes if concat is None else check_concat("concat", concat, nodes)
             )
         return cls(**fields)
 
@@ -417,15 +363,15 @@ class RecurrentGenotype:
 
     # Written out, for it takes any sequence where the fields are tuples.
     def __init__(self, recurrent: Sequence[Sequence[str | int]], concat: Sequence[int]) -> None:
-        cell = _check_entries(
+        cell = check_entries(
             "recurrent", recurrent, _ACTIVATIONS, _RECURRENT_INPUTS, _RECURRENT_EDGES
         )
         nodes = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + len(cell))
         object.__setattr__(self, "recurrent", cell)
-        object.__setattr__(self, "concat", _check_concat("concat", concat, nodes))
+        object.__setattr__(self, "concat", check_concat("concat", concat, nodes))
 
     def __repr__(self) -> str:
-        return _text("recurrent", self)
+        return genotype_text("recurrent", self)
 
     def _repr_svg_(self) -> str | None:
         from .drawing import recurrent_svg
@@ -457,7 +403,7 @@ class RecurrentGenotype:
             If the text holds no genotype, more than one, one that is malformed, or one of
             convolutional cells; or if it is longer than 65,536 characters.
         """
-        return cls(**_parse_call(text, "recurrent"))
+        return cls(**parse_call(text, "recurrent"))
 
     def to_json(self) -> str:
         """Return the genotype as JSON text, which `from_json` reads.
@@ -467,7 +413,7 @@ class RecurrentGenotype:
         str
             An object with the members ``format``, ``version``, ``kind`` and one for each field.
         """
-        return _dump_json("recurrent", self)
+        return dump_json("recurrent", self)
 
     @classmethod
     def from_json(cls, text: str) -> RecurrentGenotype:
@@ -488,7 +434,7 @@ class RecurrentGenotype:
             If the text is not JSON, not a genotype of this format, version and kind, or holds
             missing, unknown or repeated members or an invalid cell.
         """
-        return cls(**_load_json(text, "recurrent"))
+        return cls(**load_json(text, "recurrent"))
 
     @classmethod
     def random(cls, seed: int, *, nodes: int = 8) -> RecurrentGenotype:
@@ -512,9 +458,11 @@ class RecurrentGenotype:
         ------
         ValueError
             If `seed` is negative or `nodes` less than 1.
+        TypeError
+            If either is not an integer.
         """
-        rng = np.random.default_rng(_at_least(0, "seed", seed))
-        own = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + _at_least(1, "nodes", nodes))
+        rng = np.random.default_rng(integer("seed", seed, 0, 2**63))
+        own = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + integer("nodes", nodes, 1))
         cell = [
             (_ACTIVATIONS[rng.integers(len(_ACTIVATIONS))], int(rng.integers(node))) for node in own
         ]
@@ -558,8 +506,8 @@ class RecurrentGenotype:
         ----------
         Section 2.4 of https://arxiv.org/abs/1806.09055
         """
-        _check_alphas(alphas, ("recurrent",))
-        entries = _derive_cell(
+        check_alphas(alphas, ("recurrent",))
+        entries = derive_cell(
             "alphas['recurrent']",
             alphas["recurrent"],
             RECURRENT_OPERATIONS,
@@ -595,312 +543,6 @@ class RecurrentGenotype:
         from .torch_modules import RecurrentModel
 
         return RecurrentModel(self, vocab, hidden, **dropouts)
-
-
-# The functions from here on serve either kind of genotype: they know none of its operations.
-
-
-def _show(value: object) -> str:
-    """Repr for an error message: of bounded length, and never failing."""
-    try:
-        text = repr(value)
-    except Exception:  # a foreign object's repr must not replace our message
-        text = f"<{type(value).__name__}>"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _items(name: str, value: object) -> list[Any]:
-    if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, (Sequence, np.ndarray)):
-        raise ValueError(f"`{name}` (={_show(value)}) must be a sequence")
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        raise ValueError(f"`{name}` (={_show(value)}) must be a sequence")
-    return list(value)
-
-
-def _integer(name: str, value: object) -> int:
-    if not isinstance(value, (bool, np.bool_)):
-        try:
-            return operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            pass
-    raise ValueError(f"`{name}` (={_show(value)}) must be an integer")
-
-
-def _at_least(least: int, name: str, value: object) -> int:
-    number = _integer(name, value)
-    if number < least:
-        raise ValueError(f"`{name}` (={number}) must be at least {least}")
-    return number
-
-
-def _operation(name: str, value: object, known: Sequence[str]) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"`{name}` (={_show(value)}) must be the name of an operation")
-    if value in known:
-        return str(value)  # a plain string, whatever subclass it came as
-    if value == "none":
-        raise ValueError(f"`{name}` (='none') has no place in a derived cell")
-    # The comparison is quadratic, and no name is near this length.
-    close = difflib.get_close_matches(value, known, n=1) if len(value) <= 64 else []
-    hint = f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
-    raise ValueError(f"`{name}` (={_show(value)}) is an unknown operation; {hint}")
-
-
-def _check_entries(
-    name: str, value: object, known: Sequence[str], inputs: int, per_node: int
-) -> tuple[Entry, ...]:
-    entries = _items(name, value)
-    if not entries:
-        raise ValueError(f"`{name}` (={_show(value)}) must not be empty")
-    if len(entries) % per_node:
-        raise ValueError(
-            f"`{name}` (={_show(value)}) must have {per_node} entries for each node, "
-            f"but has {len(entries)}"
-        )
-    checked: list[Entry] = []
-    for k, entry in enumerate(entries):
-        at = f"{name}[{k}]"
-        pair = _items(at, entry)
-        if len(pair) != 2:
-            raise ValueError(f"`{at}` (={_show(entry)}) must be an (operation, input) pair")
-        op = _operation(f"{at}[0]", pair[0], known)
-        source = _integer(f"{at}[1]", pair[1])
-        node = inputs + k // per_node
-        if not 0 <= source < node:
-            raise ValueError(
-                f"`{at}[1]` (={_show(source)}) must be an input before node {node}: 0 to {node - 1}"
-            )
-        checked.append((op, source))
-    return tuple(checked)
-
-
-def _check_concat(name: str, value: object, nodes: range) -> tuple[int, ...]:
-    indices = _items(name, value)
-    if not indices:
-        raise ValueError(f"`{name}` (={_show(value)}) must not be empty")
-    checked: list[int] = []
-    seen: set[int] = set()
-    for k, item in enumerate(indices):
-        index = _integer(f"{name}[{k}]", item)
-        if index not in nodes:
-            raise ValueError(
-                f"`{name}[{k}]` (={_show(index)}) must be one of the nodes "
-                f"{nodes[0]} to {nodes[-1]}"
-            )
-        if index in seen:
-            raise ValueError(f"`{name}` (={_show(value)}) has node {index} twice")
-        seen.add(index)
-        checked.append(index)
-    return tuple(checked)
-
-
-def _text(kind: str, genotype: object) -> str:
-    fields = ", ".join(f"{name}={list(getattr(genotype, name))}" for name in _FIELDS[kind])
-    return f"{_CLASSES[kind]}({fields})"
-
-
-def _check_text(text: object) -> str:
-    if not isinstance(text, str):
-        raise TypeError(f"`text` must be a str, not {type(text).__name__}")
-    if len(text) > _MAX_TEXT:
-        raise ValueError(
-            f"`text` has {len(text):,} characters; a genotype's may have {_MAX_TEXT:,}"
-        )
-    return text
-
-
-def _call_source(text: str) -> str:
-    """Cut the one call out of the text around it, having seen that all its tokens are harmless."""
-    start = _CALL.search(text)
-    if start is None:
-        raise ValueError(f"`text` (={_show(text)}) holds no `Genotype(...)`")
-    position, depth = start.end() - 1, 0
-    while position < len(text):
-        token = _TOKEN.match(text, position)
-        if token is None:
-            raise ValueError(
-                f"malformed genotype: unexpected {_show(text[position : position + 20])} "
-                f"at character {position}"
-            )
-        position = token.end()
-        depth += (token[0] in ("(", "[")) - (token[0] in (")", "]"))
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"malformed genotype: brackets nest deeper than {_MAX_DEPTH}")
-        if depth == 0:
-            break
-    else:
-        raise ValueError("malformed genotype: the text ends before its last bracket is closed")
-    others = len(_CALL.findall(text, position))
-    if others:
-        raise ValueError(f"`text` holds {others + 1} genotypes where one is expected")
-    return text[start.start() : position]
-
-
-def _literal(name: str, node: ast.expr) -> object:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        if node.func.id in ("list", "tuple") and len(node.args) == 1:
-            return _literal(name, node.args[0])
-        if node.func.id == "range" and 1 <= len(node.args) <= 3:
-            bounds = [_integer(name, _literal(name, arg)) for arg in node.args]
-            if bounds[2:] == [0]:
-                raise ValueError(f"`{name}` is a range with step 0")
-            indices = range(*bounds)
-            if len(indices) > _MAX_RANGE:
-                raise ValueError(f"`{name}` (={indices}) is too long")
-            return indices
-    try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError):
-        raise ValueError(f"`{name}` must be made of lists, tuples, strings and integers") from None
-
-
-def _kind_of(call: str, keywords: set[str], positional: int, expected: str) -> str:
-    """Tell a call's kind of cell by its name, its keywords or the number of its values."""
-    # The literature writes Genotype for either kind; what does not tell is as expected.
-    if call == _CLASSES["recurrent"]:
-        return "recurrent"
-    for kind, names in _FIELDS.items():
-        if keywords.intersection(names) or (not keywords and positional == len(names)):
-            return kind
-    return expected
-
-
-def _parse_call(text: str, kind: str) -> dict[str, Any]:
-    """Read ``Genotype(...)`` into its fields; their values are not checked yet."""
-    source, names = _call_source(_check_text(text)), _FIELDS[kind]
-    try:
-        call = ast.parse(source, mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError("malformed genotype: it is not a single `Genotype(...)`")
-        given = [(str(keyword.arg), keyword.value) for keyword in call.keywords]
-        found = _kind_of(call.func.id, {name for name, _ in given}, len(call.args), kind)
-        if found != kind:
-            raise ValueError(
-                f"`text` is a {found} genotype where a {kind} one is expected: "
-                f"{_CLASSES[found]}.parse reads it"
-            )
-        if len(call.args) > len(names):
-            raise ValueError(
-                f"malformed genotype: {len(call.args)} values for the fields {', '.join(names)}"
-            )
-        fields: dict[str, Any] = {}
-        for name, node in [*zip(names, call.args, strict=False), *given]:
-            if name not in names:
-                raise ValueError(
-                    f"malformed genotype: unknown field {_show(name)}; known are {', '.join(names)}"
-                )
-            if name in fields:
-                raise ValueError(f"malformed genotype: field `{name}` is given twice")
-            fields[name] = _literal(name, node)
-    except SyntaxError as error:
-        raise ValueError(f"malformed genotype: {error.msg}") from None
-    except (RecursionError, MemoryError):
-        raise ValueError("malformed genotype: it nests too deeply") from None
-    return _all_fields(fields, names)
-
-
-def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    missing = [name for name in names if name not in fields]
-    if missing:
-        raise ValueError(f"malformed genotype: field `{missing[0]}` is missing")
-    return fields
-
-
-def _dump_json(kind: str, genotype: object) -> str:
-    members: dict[str, object] = {"format": _FORMAT, "version": _VERSION, "kind": kind}
-    members |= {name: getattr(genotype, name) for name in _FIELDS[kind]}
-    # A line for each member: json's own indent would give every number one.
-    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
-    return "{\n" + ",\n".join(lines) + "\n}"
-
-
-def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member is given twice")
-    return members
-
-
-def _load_json(text: str, kind: str) -> dict[str, Any]:
-    """Read a genotype's JSON into its fields; their values are not checked yet."""
-    try:
-        members = json.loads(_check_text(text), object_pairs_hook=_unique_members)
-    except ValueError as error:
-        raise ValueError(f"malformed genotype JSON: {error}") from None
-    except RecursionError:
-        raise ValueError("malformed genotype JSON: it nests too deeply") from None
-    if not isinstance(members, dict):
-        raise ValueError(f"malformed genotype JSON: {_show(members)} is not an object")
-    for name, value in (("format", _FORMAT), ("version", _VERSION), ("kind", kind)):
-        found = members.pop(name, None)
-        # The types too, or true and 1.0 would pass as version 1.
-        if type(found) is not type(value) or found != value:
-            other = _CLASSES.get(found) if name == "kind" and isinstance(found, str) else None
-            hint = f": {other}.from_json reads it" if other else ""
-            raise ValueError(f"genotype JSON: `{name}` (={_show(found)}) must be {value!r}{hint}")
-    names = _FIELDS[kind]
-    unknown = [name for name in members if name not in names]
-    if unknown:
-        raise ValueError(
-            f"genotype JSON: unknown member {_show(unknown[0])}; known are {', '.join(names)}"
-        )
-    return _all_fields(members, names)
-
-
-def _check_alphas(alphas: object, names: Sequence[str]) -> None:
-    if not isinstance(alphas, Mapping) or set(alphas) != set(names):
-        found = list(alphas) if isinstance(alphas, Mapping) else type(alphas).__name__
-        cells = " and ".join(map(repr, names))
-        arrays = "an array" if len(names) == 1 else "arrays"
-        raise ValueError(f"`alphas` (={_show(found)}) must map {cells} to {arrays}")
-
-
-def _derive_cell(
-    name: str, alpha: object, operations: Sequence[str], inputs: int, keep: int
-) -> list[Entry]:
-    """Return the entries that one α matrix stands for, `keep` for each node."""
-    try:
-        array = np.asarray(alpha)
-    except (TypeError, ValueError):
-        raise ValueError(f"`{name}` (={_show(alpha)}) must be an array of numbers") from None
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"`{name}` must be an array of real numbers, not of {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != len(operations):
-        raise ValueError(
-            f"`{name}` has shape {array.shape}, but must be (edges, {len(operations)}), "
-            f"a column for each of {', '.join(operations)}"
-        )
-    counts = [inputs]  # edges of a cell of 1, 2, … nodes
-    while counts[-1] < array.shape[0] or len(counts) < 5:
-        counts.append(counts[-1] + inputs + len(counts))
-    if array.shape[0] not in counts:
-        raise ValueError(
-            f"`{name}` has {array.shape[0]} rows, but a cell has "
-            f"{', '.join(map(str, counts[:5]))}, … edges"
-        )
-    nodes = counts.index(array.shape[0]) + 1
-    pairs = edges(nodes, inputs)
-    rows = array.astype(np.float64)
-    if not np.isfinite(rows).all():
-        edge, column = np.argwhere(~np.isfinite(rows))[0].tolist()
-        raise ValueError(
-            f"`{name}[{edge}, {column}]` (={rows[edge, column]}) must be finite "
-            f"(edge {pairs[edge][0]}→{pairs[edge][1]}, {operations[column]})"
-        )
-    columns = [k for k, op in enumerate(operations) if op != "none"]
-    best: list[tuple[float, str]] = []
-    for row in rows.tolist():
-        # max and sorted are stable, so ties fall to the earlier operation and edge.
-        k = max(columns, key=row.__getitem__)
-        top = row.index(max(row))
-        rest = math.fsum(math.exp(a - row[top]) for i, a in enumerate(row) if i != top)
-        best.append((row[k] - row[top] - math.log1p(rest), operations[k]))
-    entries: list[Entry] = []
-    for node in range(inputs, inputs + nodes):
-        incoming = [(*best[e], j) for e, (j, i) in enumerate(pairs) if i == node]
-        incoming.sort(key=lambda edge: -edge[0])
-        entries += [(op, j) for _, op, j in incoming[:keep]]
-    return entries
 
 
 #: Found by first-order DARTS on CIFAR-10 (the paper's code, ``DARTS_V1``).

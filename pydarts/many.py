@@ -16,9 +16,10 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from pydarts.checks import integer
 from pydarts.config import SearchConfig
 from pydarts.course import Diverged, progress_bar, tell
-from pydarts.engine import integer, resolve_threads
+from pydarts.engine import resolve_threads
 from pydarts.search import SearchResult, describe_cell, prepare, search
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pydarts.engine import Array, EngineNetwork, StepDefaults, integer, wanted_gradients
+from pydarts.checks import integer
+from pydarts.engine import Array, EngineNetwork, StepDefaults, wanted_gradients
 from pydarts.genotype import OPERATIONS, Genotype
 
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.checks import integer
 from pydarts.compare import trained
 from pydarts.config import TrainConfig
 from pydarts.course import progress_bar, tell
-from pydarts.engine import integer
 from pydarts.genotype import Genotype
 from pydarts.images import split_half
 from pydarts.model import Model

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from pydarts.config import Config
+from pydarts.datasets import read_npz
 from pydarts.engine import Alphas
 from pydarts.genotype import Genotype, RecurrentGenotype
 
@@ -102,17 +103,19 @@ class Result:
         ValueError
             If one is damaged; names it.
         """
-        to = Path(folder)
+        from pydarts.record import GROUPS
+
+        to, groups = Path(folder), GROUPS[cls._cell]
         with _reading(to / "config.json") as path:
             values = json.loads(path.read_text(encoding="utf-8"))
             config = cls._config(values.pop("preset"), **values)
         with _reading(to / "history.csv") as path:
             history = read_history(path)
         with _reading(to / "alphas.npz") as path:
-            alphas = _arrays(path)
+            alphas = read_npz(path, groups)
             cls._cell.derive(alphas)
         with _reading(to / "alpha_history.npz") as path:
-            alpha_history = _arrays(path)
+            alpha_history = read_npz(path, groups)
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
@@ -154,11 +157,6 @@ class _reading:
         # zipfile.BadZipFile is an Exception only
         if isinstance(error, Exception) and not isinstance(error, MemoryError):
             raise ValueError(f"{self._path} cannot be read: {error}") from error
-
-
-def _arrays(path: Path) -> Alphas:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def write_history(path: Path, history: History) -> None:

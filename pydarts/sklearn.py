@@ -24,8 +24,8 @@ except ImportError as error:
         "pydarts.sklearn needs scikit-learn 1.6 or later: pip install 'pydarts-nas[sklearn]'"
     ) from error
 
+from pydarts.checks import integer
 from pydarts.config import Config, SearchConfig, TrainConfig
-from pydarts.engine import integer
 from pydarts.genotype import Genotype
 from pydarts.images import MIN_SIZE, as_images
 from pydarts.model import Model

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import os
 import sys
 from collections import Counter
@@ -16,6 +15,8 @@ from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from pydarts.checks import integer, show
 
 __all__ = ["EOS", "UNK", "Corpus", "Level", "Vocabulary", "batchify", "load_corpus", "segments"]
 
@@ -67,23 +68,23 @@ class Vocabulary:
     def __post_init__(self) -> None:
         _check_level(self.level)
         if isinstance(self.tokens, (str, bytes)) or not isinstance(self.tokens, Sequence):
-            raise TypeError(f"`tokens` (={_show(self.tokens)}) must be a sequence of strings")
+            raise TypeError(f"`tokens` (={show(self.tokens)}) must be a sequence of strings")
         object.__setattr__(self, "tokens", tuple(self.tokens))
         for index, token in enumerate(self.tokens):
             if not isinstance(token, str):
-                raise TypeError(f"`tokens[{index}]` (={_show(token)}) must be a str")
+                raise TypeError(f"`tokens[{index}]` (={show(token)}) must be a str")
             if self.level == "char" and token != UNK and len(token) != 1:
-                raise ValueError(f"`tokens[{index}]` (={_show(token)}) must be one character")
+                raise ValueError(f"`tokens[{index}]` (={show(token)}) must be one character")
             if self.level == "word" and token.split() != [token]:
-                raise ValueError(f"`tokens[{index}]` (={_show(token)}) must be one word")
+                raise ValueError(f"`tokens[{index}]` (={show(token)}) must be one word")
             if not _encodable(token):
-                raise ValueError(f"`tokens[{index}]` (={_show(token)}) is half a surrogate pair")
+                raise ValueError(f"`tokens[{index}]` (={show(token)}) is half a surrogate pair")
         for token in _SPECIAL[self.level]:
             if token not in self._numbers:
-                raise ValueError(f"`tokens` (={_show(self.tokens)}) must hold {token!r}")
+                raise ValueError(f"`tokens` (={show(self.tokens)}) must hold {token!r}")
         if len(self._numbers) != len(self.tokens):
             twice = next(t for i, t in enumerate(self.tokens) if self._numbers[t] != i)
-            raise ValueError(f"`tokens` holds {_show(twice)} twice")
+            raise ValueError(f"`tokens` holds {show(twice)} twice")
         if len(self.tokens) > _MOST[self.level]:
             raise ValueError(
                 f"`tokens` are {len(self.tokens):,}, but a vocabulary of level {self.level!r} may"
@@ -130,15 +131,15 @@ class Vocabulary:
         special, unit = _SPECIAL[level], UNITS[level]
         most = _MOST[level]
         if max_vocab is not None:
-            most = _integer("max_vocab", max_vocab, len(special) + 1, most)
+            most = integer("max_vocab", max_vocab, len(special) + 1, most + 1)
         counts = Counter(_pieces(_check_text("text", text), level))
         least = 2 if level == "word" and UNK not in counts else 1
         if min_count is not None:
-            least = _integer("min_count", min_count, 1)
+            least = integer("min_count", min_count, 1)
         for token in special:
             counts.pop(token, None)
         if not counts:
-            raise ValueError(f"`text` (={_show(text)}) holds no {unit}")
+            raise ValueError(f"`text` (={show(text)}) holds no {unit}")
         kept = [token for token, count in counts.items() if count >= least]
         if not kept:
             raise ValueError(
@@ -233,7 +234,7 @@ class Vocabulary:
     def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
         """The inverse of `to_dict`; a ValueError if `values` is not such a dictionary."""
         if not isinstance(values, Mapping) or set(values) != {"level", "tokens"}:
-            raise ValueError(f"`values` (={_show(values)}) must hold `level` and `tokens`")
+            raise ValueError(f"`values` (={show(values)}) must hold `level` and `tokens`")
         try:
             return cls(values["level"], values["tokens"])
         except TypeError as error:
@@ -267,7 +268,7 @@ class Corpus:
 
     def __post_init__(self) -> None:
         if not isinstance(self.vocabulary, Vocabulary):
-            raise TypeError(f"`vocabulary` (={_show(self.vocabulary)}) must be a Vocabulary")
+            raise TypeError(f"`vocabulary` (={show(self.vocabulary)}) must be a Vocabulary")
         for part in _PARTS:
             tokens = check_tokens(part, getattr(self, part), 1, len(self.vocabulary))
             if not tokens.size:
@@ -389,7 +390,7 @@ def batchify(tokens: ArrayLike, batch: int, *, bptt: int = 1) -> NDArray[np.int3
         `bptt` + 1 tokens, which are `bptt` predictions.
     """
     stream = check_tokens("tokens", tokens, 1)
-    batch, bptt = _integer("batch", batch, 1), _integer("bptt", bptt, 1)
+    batch, bptt = integer("batch", batch, 1), integer("bptt", bptt, 1)
     rows = stream.size // batch
     if rows <= bptt:
         raise ValueError(
@@ -448,19 +449,19 @@ def segments(
     https://arxiv.org/abs/1708.02182
     """
     table = check_tokens("columns", columns, 2)
-    bptt = _integer("bptt", bptt, 1)
+    bptt = integer("bptt", bptt, 1)
     if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(f"`rng` (={_show(rng)}) must be a numpy.random.Generator or None")
+        raise TypeError(f"`rng` (={show(rng)}) must be a numpy.random.Generator or None")
     if isinstance(short_probability, bool) or not isinstance(
         short_probability, (int, float, np.integer, np.floating)
     ):
-        raise TypeError(f"`short_probability` (={_show(short_probability)}) must be a number")
+        raise TypeError(f"`short_probability` (={show(short_probability)}) must be a number")
     if not 0 <= short_probability <= 1:
         raise ValueError(f"`short_probability` (={short_probability}) must lie in [0, 1]")
     least = 1 if rng is None else min(2, bptt)
     if len(table) <= least:
         raise ValueError(f"`columns` has {len(table)} rows; segments need at least {least + 1}")
-    start = _integer("start", start, 0)
+    start = integer("start", start, 0)
     return _segments(table, bptt, rng, float(short_probability), least, start)
 
 
@@ -494,12 +495,12 @@ def _read(data: object) -> tuple[str, tuple[str, str, str]]:
         path = _existing(data)
         if path is None and len(data) <= _SHORT and data.split() == [data]:
             raise FileNotFoundError(
-                f"`data` (={_show(data)}) is neither a file, nor a folder, nor a text: that would"
+                f"`data` (={show(data)}) is neither a file, nor a folder, nor a text: that would"
                 " have white space in it"
             )
     else:
         raise TypeError(
-            f"`data` (={_show(data)}) must be a path, a text or None, not {type(data).__name__}"
+            f"`data` (={show(data)}) must be a path, a text or None, not {type(data).__name__}"
         )
     if path is None:
         return "text", _split("`data`", _check_text("data", str(data)))
@@ -565,7 +566,7 @@ def _split(name: str, text: str) -> tuple[str, str, str]:
     parts = text[:first], text[first:second], text[second:]
     if not all(part.strip() for part in parts):
         raise ValueError(
-            f"{name} (={_show(text)}) has {len(text):,} characters, too few for a part to learn"
+            f"{name} (={show(text)}) has {len(text):,} characters, too few for a part to learn"
             " from, one to validate on and one to test on"
         )
     return parts
@@ -633,14 +634,9 @@ def _pieces(text: str, level: str) -> Sequence[str]:
 # Checks
 
 
-def _show(value: object) -> str:
-    text = repr(value[:80] if isinstance(value, (str, bytes, tuple, list)) else value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def _check_level(level: object) -> None:
     if not isinstance(level, str) or level not in get_args(Level):
-        raise ValueError(f"`level` (={_show(level)}) must be 'word' or 'char'")
+        raise ValueError(f"`level` (={show(level)}) must be 'word' or 'char'")
 
 
 def _encodable(text: str) -> bool:
@@ -655,20 +651,8 @@ def _check_text(name: str, text: object) -> str:
     if not isinstance(text, str):
         raise TypeError(f"`{name}` must be a str, not {type(text).__name__}")
     if not _encodable(text):
-        raise ValueError(f"`{name}` (={_show(text)}) holds half a surrogate pair")
+        raise ValueError(f"`{name}` (={show(text)}) holds half a surrogate pair")
     return text
-
-
-def _integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> int:
-    try:
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"`{name}` (={_show(value)}) must be an integer") from None
-    if not least <= number <= most:
-        raise ValueError(f"`{name}` (={number}) must be at least {least} and at most {most}")
-    return number
 
 
 def check_tokens(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> NDArray[np.int32]:
@@ -676,7 +660,7 @@ def check_tokens(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> 
     try:
         array = np.asarray(values)
     except ValueError:  # numpy's own message speaks of "inhomogeneous" sequences
-        raise ValueError(f"`{name}` (={_show(values)}) is not an array") from None
+        raise ValueError(f"`{name}` (={show(values)}) is not an array") from None
     if array.ndim != axes:
         raise ValueError(f"`{name}` has shape {array.shape}, but must have {axes} axes")
     if array.size == 0:

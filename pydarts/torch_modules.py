@@ -19,7 +19,8 @@ except ImportError as error:
     raise ImportError("`to_torch` needs PyTorch: pip install 'pydarts-nas[torch]'") from error
 
 from pydarts import layers
-from pydarts.engine import EngineNetwork, integer
+from pydarts.checks import integer
+from pydarts.engine import EngineNetwork
 from pydarts.genotype import Genotype, RecurrentGenotype
 from pydarts.network import checked_sizes
 

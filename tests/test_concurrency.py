@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Ctrl-C, threads and forks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pydarts
+from pydarts.bilevel import BilevelStep, arch_gradient
+
+sys.path.append(str(Path(__file__).parent))
+
+from nets import batch, flat, run_python, snapshot, supernet
+
+
+def delay_of_interrupt(seconds: float, call: Callable[[], object]) -> float:
+    """Raise KeyboardInterrupt by a timer's signal while calling, and return how late it comes."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    due = time.perf_counter() + seconds
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while True:
+            call()
+    except KeyboardInterrupt:
+        return time.perf_counter() - due
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+
+
+@needs_timer
+@pytest.mark.parametrize("call", ["logits", "loss_and_grads", "arch_gradient", "step"])
+@pytest.mark.parametrize(("channels", "cells", "samples"), [(16, 8, 8), (4, 3, 200)])
+def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples: int) -> None:
+    net = pydarts.Supernet(channels, cells, classes=3, in_channels=2, threads=2)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(samples, 2, 32, 32)).astype(np.float32)
+    y = rng.integers(0, 3, samples)
+    small = {"train": batch(), "valid": batch(seed=1)}
+    step = BilevelStep(net)
+    calls: dict[str, Callable[[], object]] = {
+        "logits": lambda: net.logits(x),
+        "loss_and_grads": lambda: net.loss_and_grads(x, y),
+        "arch_gradient": lambda: arch_gradient(net, train=(x, y), valid=(x, y)),
+        "step": lambda: step(train=(x, y), valid=(x, y), lr=0.1),
+    }
+    calls[call]()  # it makes its plan and takes its memory
+    started = time.perf_counter()
+    calls[call]()
+    duration = time.perf_counter() - started
+    before = snapshot(net)
+    expected = net.loss_and_grads(*batch())[0]
+    for part in (0.3, 0.6, 0.85):  # both in the forward and in the backward passes
+        # A second chance, for the machine may do something else meanwhile.
+        delays = (delay_of_interrupt(part * duration, calls[call]) for _ in range(3))
+        assert any(delay < 0.2 for delay in delays), (part, duration)
+    if call != "step":
+        assert snapshot(net) == before
+    assert net.loss_and_grads(*batch())[0] == expected or call == "step"
+    step(**small, lr=0.1)
+
+
+@needs_timer
+@pytest.mark.parametrize("order", [1, 2])
+def test_an_interrupted_step_changes_nothing(order: int) -> None:
+    net = pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(100, 2, 32, 32)).astype(np.float32), rng.integers(0, 3, 100)
+    step = BilevelStep(net, order=order)
+    small = {"train": batch(), "valid": batch(seed=1)}
+    step(**small, lr=0.1)
+    before = {**snapshot(net), **{n: a.tobytes() for n, a in step.momentum_buffer.items()}}
+    timed = BilevelStep(pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1), order=order)
+    started = time.perf_counter()
+    timed(train=(x, y), valid=(x, y), lr=0.0)
+    whole = time.perf_counter() - started
+    for share in (0.05, 0.25, 0.5):
+        delay_of_interrupt(share * whole, lambda: step(train=(x, y), valid=(x, y), lr=0.0))
+        after = {**snapshot(net), **{n: a.tobytes() for n, a in step.momentum_buffer.items()}}
+        assert step.steps == 1
+        assert after == before
+    twin = pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1)
+    again = BilevelStep(twin, order=order)
+    for _ in range(2):
+        again(**small, lr=0.1)
+    step(**small, lr=0.1)
+    assert snapshot(net) == snapshot(twin)
+
+
+def test_two_callers_at_once() -> None:
+    net = supernet("float32")
+    batches = [batch(samples, seed=samples) for samples in (8, 9)]
+    expected = [net.loss_and_grads(*b) for b in batches]
+    wrong: list[object] = []
+
+    def call(which: int) -> None:
+        for _ in range(20):
+            loss, grads = net.loss_and_grads(*batches[which])
+            good = expected[which][0] == loss and all(
+                np.array_equal(a, flat(expected[which][1])[name]) for name, a in flat(grads).items()
+            )
+            if not good:
+                wrong.append(which)
+
+    callers = [threading.Thread(target=call, args=(which,)) for which in (0, 1)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+        assert not caller.is_alive()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("how", ["os", "multiprocessing"])
+def test_a_fork_after_use(how: str) -> None:
+    fork = """
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if loss() == expected else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+    if how == "multiprocessing":
+        fork = """
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.starmap(loss, [(), ()]) == [expected, expected]
+"""
+    done = run_python(f"""
+import os
+import numpy as np, pydarts
+net = pydarts.Supernet(2, 3, in_channels=1, threads=2)
+x, y = np.random.default_rng(0).normal(size=(16, 1, 8, 8)), np.arange(16) % 10
+def loss():
+    return net.loss_and_grads(x, y)[0]
+expected = loss()
+{fork}
+assert loss() == expected
+""")
+    assert done.returncode == 0, done.stderr
