@@ -137,8 +137,8 @@ def cell_svg(
     return _document([_convolutional(genotype, which, title)], styled)
 
 
-def genotype_svg(genotype: Genotype) -> str:
-    """Draw the normal cell of a genotype, and its reduction cell below.
+def genotype_svg(genotype: Genotype | RecurrentGenotype) -> str:
+    """Draw the cells of a genotype: the normal one and the reduction cell below, or the recurrent.
 
     Parameters
     ----------
@@ -155,6 +155,8 @@ def genotype_svg(genotype: Genotype) -> str:
     ValueError
         If a cell has more than 32 nodes.
     """
+    if isinstance(genotype, RecurrentGenotype):
+        return recurrent_svg(genotype)
     return _document(
         [_convolutional(genotype, "normal", None), _convolutional(genotype, "reduce", None)]
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 import numpy as np
 
@@ -54,6 +54,8 @@ EXTRA_OPERATIONS: Final = ("sep_conv_7x7", "conv_7x1_1x7")
 #: The candidate activations of the recurrent cell, in the order of α's columns.
 RECURRENT_OPERATIONS: Final = ("none", "tanh", "relu", "sigmoid", "identity")
 
+Self = TypeVar("Self", bound="_AnyGenotype")
+
 _CELL_INPUTS: Final = 2
 _CELL_EDGES: Final = 2  # entries of a node in the derived cell
 _CELL_OPERATIONS: Final = tuple(op for op in OPERATIONS if op != "none") + EXTRA_OPERATIONS
@@ -63,8 +65,82 @@ _RECURRENT_EDGES: Final = 1
 _ACTIVATIONS: Final = tuple(op for op in RECURRENT_OPERATIONS if op != "none")
 
 
+class _AnyGenotype:
+    """What both kinds of genotype share: their text forms and how a notebook shows them."""
+
+    _kind: ClassVar[str]  # as JSON names it
+
+    def __repr__(self) -> str:
+        return genotype_text(self._kind, self)
+
+    def _repr_svg_(self) -> str | None:
+        from pydarts.drawing import genotype_svg
+
+        try:
+            return genotype_svg(cast("Genotype | RecurrentGenotype", self))
+        except ValueError:  # too large to draw: a notebook then shows the text
+            return None
+
+    @classmethod
+    def parse(cls: type[Self], text: str) -> Self:
+        """Read a genotype in the literature's form, ``Genotype(normal=[('op', 0), …], …)``.
+
+        Parameters
+        ----------
+        text
+            The call, named ``Genotype`` for either kind of cell or ``RecurrentGenotype``, with
+            keyword or positional arguments, on one or several lines. Text before and after it
+            (``DARTS = ``, a log line's time stamp) is skipped; the nodes of the output may be a
+            list, a tuple or ``range(2, 6)``. Nothing in it is executed.
+
+        Returns
+        -------
+        Genotype or RecurrentGenotype
+            The class that it is called on.
+
+        Raises
+        ------
+        ValueError
+            If the text holds no genotype, more than one, one that is malformed, or one of the
+            other kind of cell; or if it is longer than 65,536 characters.
+        """
+        return cls(**parse_call(text, cls._kind))
+
+    def to_json(self) -> str:
+        """Return the genotype as JSON text, which `from_json` reads.
+
+        Returns
+        -------
+        str
+            An object with the members ``format``, ``version``, ``kind`` and one for each field.
+        """
+        return dump_json(self._kind, self)
+
+    @classmethod
+    def from_json(cls: type[Self], text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        text
+            JSON text of at most 65,536 characters.
+
+        Returns
+        -------
+        Genotype or RecurrentGenotype
+            The class that it is called on.
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON, not a genotype of this format, version and kind, or holds
+            missing, unknown or repeated members or an invalid cell.
+        """
+        return cls(**load_json(text, cls._kind))
+
+
 @dataclass(frozen=True, init=False, repr=False)
-class Genotype:
+class Genotype(_AnyGenotype):
     """A pair of convolutional cells: normal, and reduction.
 
     States are numbered 0 and 1 (the outputs of the two previous cells) and then 2, 3, … (the
@@ -95,6 +171,8 @@ class Genotype:
     https://arxiv.org/abs/1806.09055
     """
 
+    _kind: ClassVar = "convolutional"
+
     normal: tuple[Entry, ...]
     normal_concat: tuple[int, ...]
     reduce: tuple[Entry, ...]
@@ -118,71 +196,6 @@ class Genotype:
             object.__setattr__(
                 self, f"{name}_concat", check_concat(f"{name}_concat", concat, nodes)
             )
-
-    def __repr__(self) -> str:
-        return genotype_text("convolutional", self)
-
-    def _repr_svg_(self) -> str | None:
-        from .drawing import genotype_svg
-
-        try:
-            return genotype_svg(self)
-        except ValueError:  # too large to draw: a notebook then shows the text
-            return None
-
-    @classmethod
-    def parse(cls, text: str) -> Genotype:
-        """Read a genotype in the literature's form, ``Genotype(normal=[('op', 0), …], …)``.
-
-        Parameters
-        ----------
-        text
-            The call with keyword or positional arguments, on one or several lines. Text before
-            and after it (``DARTS = ``, a log line's time stamp) is skipped; the concatenated nodes
-            may be a list, a tuple or ``range(2, 6)``. Nothing in it is executed.
-
-        Returns
-        -------
-        Genotype
-
-        Raises
-        ------
-        ValueError
-            If the text holds no genotype, more than one, one that is malformed, or one of a
-            recurrent cell; or if it is longer than 65,536 characters.
-        """
-        return cls(**parse_call(text, "convolutional"))
-
-    def to_json(self) -> str:
-        """Return the genotype as JSON text, which `from_json` reads.
-
-        Returns
-        -------
-        str
-            An object with the members ``format``, ``version``, ``kind`` and one for each field.
-        """
-        return dump_json("convolutional", self)
-
-    @classmethod
-    def from_json(cls, text: str) -> Genotype:
-        """Read what `to_json` wrote.
-
-        Parameters
-        ----------
-        text
-            JSON text of at most 65,536 characters.
-
-        Returns
-        -------
-        Genotype
-
-        Raises
-        ------
-        ValueError
-            If the text is not JSON, not a genotype of this format, version and kind, or holds
-            missing, unknown or repeated members or an invalid cell.
-        """
-        return cls(**load_json(text, "convolutional"))
 
     @classmethod
     def random(cls, seed: int, *, nodes: int = 4) -> Genotype:
@@ -331,7 +344,7 @@ def derive(alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None) ->
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class RecurrentGenotype:
+class RecurrentGenotype(_AnyGenotype):
     """A recurrent cell.
 
     State 0 is made of the cell's input x_t and its last output h_{t-1}; states 1, 2, … are the
@@ -358,6 +371,8 @@ class RecurrentGenotype:
     https://arxiv.org/abs/1806.09055
     """
 
+    _kind: ClassVar = "recurrent"
+
     recurrent: tuple[Entry, ...]
     concat: tuple[int, ...]
 
@@ -369,72 +384,6 @@ class RecurrentGenotype:
         nodes = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + len(cell))
         object.__setattr__(self, "recurrent", cell)
         object.__setattr__(self, "concat", check_concat("concat", concat, nodes))
-
-    def __repr__(self) -> str:
-        return genotype_text("recurrent", self)
-
-    def _repr_svg_(self) -> str | None:
-        from .drawing import recurrent_svg
-
-        try:
-            return recurrent_svg(self)
-        except ValueError:  # too large to draw: a notebook then shows the text
-            return None
-
-    @classmethod
-    def parse(cls, text: str) -> RecurrentGenotype:
-        """Read a genotype in the literature's form, ``Genotype(recurrent=[('op', 0), …], …)``.
-
-        Parameters
-        ----------
-        text
-            The call, named ``Genotype`` or ``RecurrentGenotype``, with keyword or positional
-            arguments, on one or several lines. Text before and after it (``DARTS = ``, a log line's
-            time stamp) is skipped; the nodes of `concat` may be a list, a tuple or ``range(1, 9)``.
-            Nothing in it is executed.
-
-        Returns
-        -------
-        RecurrentGenotype
-
-        Raises
-        ------
-        ValueError
-            If the text holds no genotype, more than one, one that is malformed, or one of
-            convolutional cells; or if it is longer than 65,536 characters.
-        """
-        return cls(**parse_call(text, "recurrent"))
-
-    def to_json(self) -> str:
-        """Return the genotype as JSON text, which `from_json` reads.
-
-        Returns
-        -------
-        str
-            An object with the members ``format``, ``version``, ``kind`` and one for each field.
-        """
-        return dump_json("recurrent", self)
-
-    @classmethod
-    def from_json(cls, text: str) -> RecurrentGenotype:
-        """Read what `to_json` wrote.
-
-        Parameters
-        ----------
-        text
-            JSON text of at most 65,536 characters.
-
-        Returns
-        -------
-        RecurrentGenotype
-
-        Raises
-        ------
-        ValueError
-            If the text is not JSON, not a genotype of this format, version and kind, or holds
-            missing, unknown or repeated members or an invalid cell.
-        """
-        return cls(**load_json(text, "recurrent"))
 
     @classmethod
     def random(cls, seed: int, *, nodes: int = 8) -> RecurrentGenotype:
