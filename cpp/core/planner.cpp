@@ -7,21 +7,16 @@
 namespace pydarts {
 namespace {
 
-bool overlap(const std::vector<Lifetime>& a, const std::vector<Lifetime>& b) {
-  for (const Lifetime& x : a)
-    for (const Lifetime& y : b)
-      if (x.birth <= y.death && y.birth <= x.death) return true;
-  return false;
-}
+bool overlap(const Lifetime& a, const Lifetime& b) { return a.birth <= b.death && b.birth <= a.death; }
 
 }  // namespace
 
-int Planner::add(std::size_t size, const std::vector<Lifetime>& lifetimes) {
+int Planner::add(std::size_t size, Lifetime lifetime) {
   constexpr std::size_t kAlign = 16;  // elements: at least one cache line of float32
   // Planes of 32 x 32 pixels are whole pages long; without a shift all buffers would compete for one cache set.
   constexpr std::size_t kShift = 9 * kAlign;
   size = (size + kAlign - 1) / kAlign * kAlign + kShift;
-  buffers_.push_back({size, lifetimes, 0});
+  buffers_.push_back({size, lifetime, 0});
   return static_cast<int>(buffers_.size()) - 1;
 }
 
@@ -35,7 +30,7 @@ void Planner::solve() {
     std::size_t place = 0;
     for (int other_index : placed) {
       const Buffer& other = buffers_[other_index];
-      if (!overlap(other.lifetimes, buffer.lifetimes)) continue;
+      if (!overlap(other.lifetime, buffer.lifetime)) continue;
       if (other.offset >= place + buffer.size) break;
       place = std::max(place, other.offset + other.size);
     }

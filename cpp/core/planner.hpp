@@ -13,8 +13,8 @@ struct Lifetime {
 // Places buffers of known size and lifetime into one arena, before anything runs.
 class Planner {
  public:
-  // A buffer of `size` elements that holds something during `lifetimes`.
-  int add(std::size_t size, const std::vector<Lifetime>& lifetimes);
+  // A buffer of `size` elements that holds something during `lifetime`.
+  int add(std::size_t size, Lifetime lifetime);
 
   // Chooses the offsets: largest first, each at the lowest place where no live buffer stands.
   void solve();
@@ -25,7 +25,7 @@ class Planner {
  private:
   struct Buffer {
     std::size_t size;
-    std::vector<Lifetime> lifetimes;
+    Lifetime lifetime;
     std::size_t offset;
   };
   std::vector<Buffer> buffers_;

@@ -8,6 +8,7 @@ namespace pydarts {
 
 template <class T>
 void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
+  backward_ = true;
   std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
   for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
     backward_state(v, d_weights);
@@ -22,11 +23,7 @@ void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
 template <class T>
 void Network<T>::backward_state(int v, T* d_weights) {
   const State& state = graph_.states[v];
-  if (plan_->recompute) {
-    again_ = true;
-    forward_state(v);
-    again_ = false;
-  }
+  if (plan_->recompute) forward_state(v);
   backward_terms(v, d_weights);
   for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(v, level, d_weights);
   backward_sources(v, d_weights);

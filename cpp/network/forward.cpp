@@ -54,7 +54,7 @@ void Network<T>::forward_units(int v, int level) {
       T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
-        if (state.kind == StateKind::node && !again_) {
+        if (state.kind == StateKind::node && !backward_) {
           Summand<T>* terms = summands_.data() + thread * most_terms_;
           for (std::size_t i = 0; i < state.terms.size(); ++i) terms[i] = summand(graph_.terms[state.terms[i]], n);
           kernels_.node_sum(activation(v, n), terms, int(state.terms.size()), samples, blocks, place.plane());
@@ -99,7 +99,7 @@ void Network<T>::forward_units(int v, int level) {
         kernels_.unit_forward(call);
       }
     });
-  if (!training_ || again_) return;
+  if (!training_ || backward_) return;
   for (int u : units) finish_forward(graph_.units[u].affine, graph_.units[u].next < 0);
   if (level == 0) {
     for (int p : state.pools)

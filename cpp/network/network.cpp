@@ -128,6 +128,7 @@ void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, b
   stop_ = false;
   pass_weights_ = weights;
   training_ = training;
+  backward_ = false;
   drop_ = drop;
   const Layout at = layout(*plan_);
   if (workspace_)

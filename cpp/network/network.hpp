@@ -128,9 +128,10 @@ class Network {
     const auto& place = plan_->states[v];
     return {arena_ + place.gradient + sample * place.gradient_stride, place.gradient_stride};
   }
+  std::size_t at(const Plan::OutputPlace& place) const { return backward_ ? place.backward : place.forward; }
   View<T> output(int u, int sample) {
     const auto& place = plan_->units[u];
-    return {arena_ + place.at + sample * place.stride(), place.stride()};
+    return {arena_ + at(place.at) + sample * place.stride(), place.stride()};
   }
   View<T> output_gradient(int u, int sample) {  // at the normalised output
     if (graph_.units[u].next < 0) return gradient(graph_.units[u].node, sample);
@@ -139,7 +140,7 @@ class Network {
   }
   View<T> pooled(int p, int sample) {
     const auto& place = plan_->pools[p];
-    return {arena_ + place.at + sample * place.stride(), place.stride()};
+    return {arena_ + at(place.at) + sample * place.stride(), place.stride()};
   }
   const T* factor(int affine, int sample) const {
     const int row = graph_.affines[affine].droppable;
@@ -161,7 +162,7 @@ class Network {
   const T* pass_weights_ = nullptr;
   const T* drop_ = nullptr;
   bool training_ = true;
-  bool again_ = false;  // forward once more for backward's sake: states and statistics are known
+  bool backward_ = false;  // then, what runs forward is for backward's sake: states and statistics are known
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   Buffer<T> memory_;

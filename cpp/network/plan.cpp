@@ -2,6 +2,7 @@
 #include "network/plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/planner.hpp"
@@ -142,12 +143,12 @@ void Plan::place(const Graph& graph) {
   auto sized = [&](std::size_t per_sample) { return per_sample * samples; };
 
   auto last_level = [&](int v) { return std::max(0, int(graph.states[v].levels.size()) - 1); };
-  // Of an output that leaves state v at time `birth`, read in the forward pass until `forward` and in the backward pass
-  // until `death`.
-  auto lifetimes = [&](int v, int birth, int forward, int death) -> std::vector<Lifetime> {
-    if (!backward) return {{birth, forward}};
-    if (recompute) return {{birth, forward}, {backward_time(v, last_level(v)), death}};
-    return {{birth, death}};
+  // Of an output that leaves state v at time `birth`, read in the forward pass until `read` and in the backward pass
+  // until `death`: two buffers of the planner, or twice the same.
+  auto add_output = [&](std::size_t size, int v, int birth, int read, int death) -> std::pair<int, int> {
+    const bool kept = backward && !recompute;
+    const int first = planner.add(size, {birth, kept ? death : read});
+    return {first, backward && recompute ? planner.add(size, {backward_time(v, last_level(v)), death}) : first};
   };
   auto last_read = [&](int v) {  // of a state, in the forward pass
     int time = has_head[v] ? middle : forward_time(v, last_level(v));
@@ -176,9 +177,9 @@ void Plan::place(const Graph& graph) {
       death = std::max(death, backward_time(part, 0));
       gradient_last = std::max(gradient_last, gradient_death(part));
     }
-    activation[v] = planner.add(sized(per_sample), {{birth, backward ? death : read}});
+    activation[v] = planner.add(sized(per_sample), {birth, backward ? death : read});
     if (backward && (state.kind != StateKind::image || graph.input_gradient))
-      gradient[v] = planner.add(sized(per_sample), {{gradient_first, gradient_last}});
+      gradient[v] = planner.add(sized(per_sample), {gradient_first, gradient_last});
   }
   // Whether the gradient at a unit's output takes the place of the next one's, which by then was read for the last
   // time.
@@ -186,28 +187,31 @@ void Plan::place(const Graph& graph) {
     const int next = graph.units[u].next;
     return next >= 0 && units[next].stride() == units[u].stride();
   };
-  std::vector<int> unit_at(units.size()), unit_gradient(units.size(), -1), pool_at(pools.size());
+  std::vector<std::pair<int, int>> unit_at(units.size()), pool_at(pools.size());
+  std::vector<int> unit_gradient(units.size(), -1);
   for (std::size_t u = 0; u < units.size(); ++u) {
     const Unit& unit = graph.units[u];
     const int v = unit.state, level = unit.level;
     const int read = unit.next >= 0 ? forward_time(v, level + 1) : forward_time(unit.node, 0);
     const bool lends = unit.previous >= 0 && takes_place(unit.previous);
-    unit_at[u] = planner.add(sized(units[u].stride()),
-                             lifetimes(v, forward_time(v, level), read, backward_time(v, lends ? level - 1 : level)));
+    unit_at[u] = add_output(sized(units[u].stride()), v, forward_time(v, level), read,
+                            backward_time(v, lends ? level - 1 : level));
     if (backward && unit.next >= 0 && !takes_place(u))
-      unit_gradient[u] =
-          planner.add(sized(units[u].stride()), {{backward_time(v, level + 1), backward_time(v, level)}});
+      unit_gradient[u] = planner.add(sized(units[u].stride()), {backward_time(v, level + 1), backward_time(v, level)});
   }
   for (std::size_t p = 0; p < pools.size(); ++p) {
     const int v = graph.pools[p].state;
     int read = 0;
     for (int t : graph.pools[p].terms) read = std::max(read, forward_time(graph.terms[t].node, 0));
-    pool_at[p] = planner.add(sized(pools[p].stride()), lifetimes(v, forward_time(v, 0), read, backward_time(v, 0)));
+    pool_at[p] = add_output(sized(pools[p].stride()), v, forward_time(v, 0), read, backward_time(v, 0));
   }
   planner.solve();
   arena_size = planner.arena_size();
 
   auto offset = [&](int buffer) { return buffer < 0 ? 0 : planner.offset(buffer); };
+  auto output_place = [&](std::pair<int, int> buffers) {
+    return OutputPlace{planner.offset(buffers.first), planner.offset(buffers.second)};
+  };
   for (std::size_t v = 0; v < states.size(); ++v) {
     const State& state = graph.states[v];
     const int holder = state.concat < 0 ? int(v) : state.concat;
@@ -217,10 +221,10 @@ void Plan::place(const Graph& graph) {
     states[v].stride = states[v].gradient_stride = states[holder].stride;
   }
   for (std::size_t u = 0; u < units.size(); ++u) {
-    units[u].at = offset(unit_at[u]);
-    units[u].gradient = offset(takes_place(u) ? unit_at[graph.units[u].next] : unit_gradient[u]);
+    units[u].at = output_place(unit_at[u]);
+    units[u].gradient = offset(takes_place(u) ? unit_at[graph.units[u].next].second : unit_gradient[u]);
   }
-  for (std::size_t p = 0; p < pools.size(); ++p) pools[p].at = offset(pool_at[p]);
+  for (std::size_t p = 0; p < pools.size(); ++p) pools[p].at = output_place(pool_at[p]);
 }
 
 // A thread's scratch: tiles of the state with and without ReLU, the gradient at the state, a unit's own.

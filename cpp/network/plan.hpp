@@ -25,15 +25,18 @@ struct Plan {
     int group;  // samples that a task takes through a phase together
     int plane() const { return h * w; }
   };
+  struct OutputPlace {  // of what leaves a state, in either pass: the same place unless it is made again
+    std::size_t forward, backward;
+  };
   struct UnitPlace {
     UnitShape shape;
-    std::size_t at;        // raw output; samples are out_blocks * out_plane * lanes apart
+    OutputPlace at;        // raw output; samples are out_blocks * out_plane * lanes apart
     std::size_t gradient;  // at the normalised output of a unit that has a next one
     std::size_t stride() const { return std::size_t(shape.out_blocks) * shape.out_plane() * kLanes; }
   };
   struct PoolPlace {
     PoolShape shape;
-    std::size_t at;
+    OutputPlace at;
     std::size_t stride() const { return std::size_t(shape.blocks) * shape.out_h * shape.out_w * kLanes; }
   };
 
