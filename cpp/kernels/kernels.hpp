@@ -175,8 +175,8 @@ struct Kernels {
   // dx += pool^T(sum over uses of a * factor * g + b * y + c)
   void (*pool_backward)(View<T> dx, View<const T> x, View<const T> y, int samples, const PoolShape&,
                         const PoolUse<T>* uses, int count, const T* b, const T* c, T* scratch);
-  // s = sum over summands
-  void (*node_sum)(View<T> s, const Summand<T>*, int count, int samples, int blocks, int plane);
+  // s (+)= sum over summands; `first`: s is written, else added to
+  void (*node_sum)(View<T> s, const Summand<T>*, int count, bool first, int samples, int blocks, int plane);
   // moments of every summand against the node's gradient g
   void (*node_moments)(View<const T> g, const Summand<T>*, int count, int samples, int blocks, int plane);
   // out (+)= scale * x, per channel (scale null: 1)

@@ -73,7 +73,7 @@ static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const
 }
 
 template <class T>
-static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
+static void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, int samples, int blocks, int plane) {
   using V = Vec<T>;
   constexpr int kTogether = 4;
   for (int n = 0; n < samples; ++n)
@@ -97,7 +97,7 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, int samples,
           shift[i] = shift[i] * factor;
         }
         auto plane_of = [&](auto size) {
-          if (t == 0)
+          if (first && t == 0)
             node_sum_plane<T, decltype(size)::value, false>(out, y, ahead, scale, shift, plane);
           else
             node_sum_plane<T, decltype(size)::value, true>(out, y, ahead, scale, shift, plane);

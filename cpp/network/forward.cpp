@@ -24,8 +24,9 @@ void Network<T>::run_forward() {
   }
 }
 
-// A node is summed and at once, while it is in cache, all that leaves it at level 0 is computed; then,
-// level by level, what follows in the chains. Between levels the batch statistics are complete.
+// What left the states before is added to the nodes that it is for; the state is then complete and, while it is in
+// cache, all that leaves it at level 0 is computed; then, level by level, what follows in the chains. Between levels
+// the batch statistics are complete.
 template <class T>
 void Network<T>::forward_state(int v) {
   const State& state = graph_.states[v];
@@ -48,17 +49,13 @@ void Network<T>::forward_units(int v, int level) {
     for (int u : units)
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
-  if (level > 0 || !units.empty() || state.kind == StateKind::node || !state.pools.empty())
+  if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty())
     for_groups(place.group, [&](int n, int samples, int shard, int thread) {
       T* scratch = this->scratch(thread);
       T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
-        if (state.kind == StateKind::node && !backward_) {
-          Summand<T>* terms = summands_.data() + thread * most_terms_;
-          for (std::size_t i = 0; i < state.terms.size(); ++i) terms[i] = summand(graph_.terms[state.terms[i]], n);
-          kernels_.node_sum(activation(v, n), terms, int(state.terms.size()), samples, blocks, place.plane());
-        }
+        if (!backward_) add_arriving(state, n, samples, thread);
         for (int relu : {0, 1})
           if (spreads[relu])
             kernels_.load_tile(tiles[relu], readable(activation(v, n)), samples, blocks, place.h, place.w, halo[relu],
@@ -105,6 +102,19 @@ void Network<T>::forward_units(int v, int level) {
     for (int p : state.pools)
       for (int t : graph_.pools[p].terms) finish_forward(graph_.terms[t].affine, true);
     for (int t : state.identities) finish_forward(graph_.terms[t].affine, true);
+  }
+}
+
+template <class T>
+void Network<T>::add_arriving(const State& state, int sample, int samples, int thread) {
+  Summand<T>* terms = summands_.data() + thread * most_terms_;
+  for (std::size_t i = 0; i < state.arriving.size();) {
+    const int first = state.arriving[i], node = graph_.terms[first].node;
+    int count = 0;
+    for (; i < state.arriving.size() && graph_.terms[state.arriving[i]].node == node; ++i, ++count)
+      terms[count] = summand(graph_.terms[state.arriving[i]], sample);
+    kernels_.node_sum(activation(node, sample), terms, count, first == graph_.states[node].terms[0], samples,
+                      graph_.states[node].channels.blocks(), plan_->states[node].plane());
   }
 }
 

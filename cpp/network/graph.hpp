@@ -96,11 +96,12 @@ struct State {
   StateKind kind;
   Channels channels;
   bool auxiliary = false;                // of the auxiliary head: not needed for evaluation
-  std::vector<int> terms;                // node: incoming
+  std::vector<int> terms;                // node: incoming, by the state they leave
   std::vector<std::vector<int>> levels;  // outgoing units by level
   std::vector<int> pools;                // outgoing
   std::vector<int> identities;           // outgoing terms that read the state itself
   std::vector<int> outgoing;             // all outgoing terms, those to one node together
+  std::vector<int> arriving;             // terms that are added to their nodes before this state's units run, likewise
   std::vector<int> parts;                // concat
   int concat = -1, part = 0;             // the concatenation that holds this node's memory
 };
@@ -139,6 +140,14 @@ struct Graph {
     return term.source == Source::unit   ? units[term.index].state
            : term.source == Source::pool ? pools[term.index].state
                                          : term.index;
+  }
+
+  // The state before whose units what left `source` is added to `node`: the next one, while it may still be in the last
+  // cache. Evaluation passes the auxiliary ones by.
+  int arrival(int source, int node) const {
+    int v = source + 1;
+    while (v < node && states[v].auxiliary && !states[node].auxiliary) ++v;
+    return v;
   }
 };
 

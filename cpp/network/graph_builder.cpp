@@ -73,8 +73,12 @@ int GraphBuilder::add_term(int node, Source source, int index, int affine, const
   if (edge.droppable) map.droppable = graph_.droppables++;
   const int term = int(graph_.terms.size());
   graph_.terms.push_back({node, source, index, affine});
-  graph_.states[node].terms.push_back(term);
-  graph_.states[graph_.source_state(graph_.terms[term])].outgoing.push_back(term);
+  auto leaves = [&](int t) { return graph_.source_state(graph_.terms[t]); };
+  const int state = leaves(term);
+  auto& terms = graph_.states[node].terms;
+  terms.insert(std::find_if(terms.begin(), terms.end(), [&](int t) { return leaves(t) > state; }), term);
+  graph_.states[state].outgoing.push_back(term);
+  graph_.states[graph_.arrival(state, node)].arriving.push_back(term);
   return term;
 }
 

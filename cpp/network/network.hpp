@@ -98,6 +98,7 @@ class Network {
   void forward_state(int v);
   void forward_units(int v, int level);
   void finish_forward(int affine, bool final_unit);
+  void add_arriving(const State& state, int sample, int samples, int thread);
   Summand<T> summand(const Term& term, int sample);
 
   // backward.cpp

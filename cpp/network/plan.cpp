@@ -142,6 +142,7 @@ void Plan::place(const Graph& graph) {
   Planner planner;
   auto sized = [&](std::size_t per_sample) { return per_sample * samples; };
 
+  auto arrival_time = [&](int source, int node) { return forward_time(graph.arrival(source, node), 0); };
   auto last_level = [&](int v) { return std::max(0, int(graph.states[v].levels.size()) - 1); };
   // Of an output that leaves state v at time `birth`, read in the forward pass until `read` and in the backward pass
   // until `death`: two buffers of the planner, or twice the same.
@@ -152,7 +153,12 @@ void Plan::place(const Graph& graph) {
   };
   auto last_read = [&](int v) {  // of a state, in the forward pass
     int time = has_head[v] ? middle : forward_time(v, last_level(v));
-    for (int t : graph.states[v].identities) time = std::max(time, forward_time(graph.terms[t].node, 0));
+    for (int t : graph.states[v].identities) time = std::max(time, arrival_time(v, graph.terms[t].node));
+    return time;
+  };
+  auto birth_of = [&](int v) {  // a node's is when its first term is added
+    int time = forward_time(v, 0);
+    for (int t : graph.states[v].terms) time = std::min(time, arrival_time(graph.source_state(graph.terms[t]), v));
     return time;
   };
   auto gradient_birth = [&](int v) { return has_head[v] ? middle : backward_time(v, last_level(v)); };
@@ -169,10 +175,10 @@ void Plan::place(const Graph& graph) {
     if (state.concat >= 0) continue;
     const std::size_t per_sample = std::size_t(state.channels.blocks()) * here.plane() * kLanes;
     here.stride = here.gradient_stride = per_sample;
-    int birth = forward_time(v, 0), read = last_read(v), death = backward_time(v, 0);
+    int birth = birth_of(v), read = last_read(v), death = backward_time(v, 0);
     int gradient_first = gradient_birth(v), gradient_last = gradient_death(v);
     for (int part : state.parts) {
-      birth = std::min(birth, forward_time(part, 0));
+      birth = std::min(birth, birth_of(part));
       read = std::max(read, last_read(part));
       death = std::max(death, backward_time(part, 0));
       gradient_last = std::max(gradient_last, gradient_death(part));
@@ -192,7 +198,7 @@ void Plan::place(const Graph& graph) {
   for (std::size_t u = 0; u < units.size(); ++u) {
     const Unit& unit = graph.units[u];
     const int v = unit.state, level = unit.level;
-    const int read = unit.next >= 0 ? forward_time(v, level + 1) : forward_time(unit.node, 0);
+    const int read = unit.next >= 0 ? forward_time(v, level + 1) : arrival_time(v, unit.node);
     const bool lends = unit.previous >= 0 && takes_place(unit.previous);
     unit_at[u] = add_output(sized(units[u].stride()), v, forward_time(v, level), read,
                             backward_time(v, lends ? level - 1 : level));
@@ -202,7 +208,7 @@ void Plan::place(const Graph& graph) {
   for (std::size_t p = 0; p < pools.size(); ++p) {
     const int v = graph.pools[p].state;
     int read = 0;
-    for (int t : graph.pools[p].terms) read = std::max(read, forward_time(graph.terms[t].node, 0));
+    for (int t : graph.pools[p].terms) read = std::max(read, arrival_time(v, graph.terms[t].node));
     pool_at[p] = add_output(sized(pools[p].stride()), v, forward_time(v, 0), read, backward_time(v, 0));
   }
   planner.solve();
