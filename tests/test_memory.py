@@ -56,7 +56,7 @@ def test_recomputing_takes_less() -> None:
         pydarts.Supernet(16, 8, memory=memory, threads=2).memory_plan(64, 32)
         for memory in ("store", "recompute")
     ]
-    assert plans[1]["activations"] < plans[0]["activations"] / 5
+    assert plans[1]["activations"] < plans[0]["activations"] / 7
     inference = pydarts.Supernet(16, 8, threads=2).memory_plan(64, 32, training=False)
     assert inference["total"] < plans[0]["total"] / 3
 
