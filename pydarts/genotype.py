@@ -220,7 +220,7 @@ class Genotype(_AnyGenotype):
         Raises
         ------
         ValueError
-            If `seed` is negative or `nodes` less than 1.
+            If `seed` is negative or above 2^63 - 1, or `nodes` less than 1.
         TypeError
             If either is not an integer.
         """
@@ -406,7 +406,7 @@ class RecurrentGenotype(_AnyGenotype):
         Raises
         ------
         ValueError
-            If `seed` is negative or `nodes` less than 1.
+            If `seed` is negative or above 2^63 - 1, or `nodes` less than 1.
         TypeError
             If either is not an integer.
         """

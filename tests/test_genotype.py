@@ -551,16 +551,18 @@ def test_random_cells_of_other_sizes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "error", "message"),
     [
-        ({"seed": -1}, "`seed` (=-1) must be at least 0"),
-        ({"seed": 0.5}, "`seed` (=0.5) must be an integer"),
-        ({"seed": 0, "nodes": 0}, "`nodes` (=0) must be at least 1"),
+        ({"seed": -1}, ValueError, "`seed` (=-1) must be at least 0"),
+        ({"seed": 0.5}, TypeError, "`seed` (=0.5) must be an integer"),
+        ({"seed": 0, "nodes": 0}, ValueError, "`nodes` (=0) must be at least 1"),
     ],
 )
 @pytest.mark.parametrize("cell", [Genotype, RecurrentGenotype])
-def test_bad_arguments_of_random_cells(cell: Any, arguments: Any, message: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+def test_bad_arguments_of_random_cells(
+    cell: Any, arguments: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
         cell.random(**arguments)
 
 
