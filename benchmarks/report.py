@@ -254,7 +254,7 @@ def machine() -> dict[str, Any]:
     # There the installed pydarts wins over the folder beside this one, as in `contenders`.
     root = str(Path(__file__).parents[1])
     code = f"import json, sys; sys.path[:1] = []; sys.path.append({root!r});"
-    code += "from pydarts.machine import hardware; print(json.dumps(hardware()))"
+    code += "from pydarts.common.environment import hardware; print(json.dumps(hardware()))"
     asked = [sys.executable, "-c", code]
     hardware = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
     return {**json.loads(hardware), "load": load}

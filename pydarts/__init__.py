@@ -9,19 +9,19 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
-from pydarts.budget import Estimate
-from pydarts.callbacks import (
+from pydarts.training.budget import Estimate
+from pydarts.training.callbacks import (
     Callback,
     EarlyStopping,
     EigenvalueStopping,
     StopOnSkipCollapse,
     TensorBoard,
 )
-from pydarts.compare import compare, compare_text
-from pydarts.comparison import Comparison
-from pydarts.course import Diverged
-from pydarts.estimate import estimate, estimate_text
-from pydarts.genotype import (
+from pydarts.evaluation.comparing import compare, compare_text
+from pydarts.evaluation.comparison import Comparison
+from pydarts.training.loop import Diverged
+from pydarts.api.estimating import estimate, estimate_text
+from pydarts.spaces.genotype import (
     DARTS_V1,
     DARTS_V2,
     RECURRENT_DARTS_V1,
@@ -29,17 +29,17 @@ from pydarts.genotype import (
     Genotype,
     RecurrentGenotype,
 )
-from pydarts.language_model import LanguageModel
-from pydarts.many import SearchesFailed, search_many
-from pydarts.model import Model
-from pydarts.network import MixedOperation, Network, Supernet
-from pydarts.random_search import RandomSearchResult, random_search
-from pydarts.recurrent import RecurrentNetwork, RecurrentSupernet
-from pydarts.search import SearchResult, search
-from pydarts.search_text import TextSearchResult, search_text
-from pydarts.text import load_corpus
-from pydarts.train import train
-from pydarts.train_text import train_text
+from pydarts.models.language_model import LanguageModel
+from pydarts.api.many import SearchesFailed, search_many
+from pydarts.models.image_classifier import Model
+from pydarts.engine.convolutional import MixedOperation, Network, Supernet
+from pydarts.evaluation.random_cells import RandomSearchResult, random_search
+from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
+from pydarts.api.searching import SearchResult, search
+from pydarts.api.searching_text import TextSearchResult, search_text
+from pydarts.data.text import load_corpus
+from pydarts.api.training import train
+from pydarts.api.training_text import train_text
 
 __all__ = [
     "DARTS_V1",

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from pydarts import _core
-from pydarts.cli import main
+from pydarts.cli.main import main
 
 FOLDERS = {"--cmakedir": "share/cmake/pydarts", "--includes": "include"}
 

@@ -24,14 +24,14 @@ except ImportError as error:
         "pydarts.sklearn needs scikit-learn 1.6 or later: pip install 'pydarts-nas[sklearn]'"
     ) from error
 
-from pydarts.checks import integer
-from pydarts.config import Config, SearchConfig, TrainConfig
-from pydarts.genotype import Genotype
-from pydarts.images import MIN_SIZE, as_images
-from pydarts.model import Model
-from pydarts.model_files import described
-from pydarts.search import search
-from pydarts.train import train
+from pydarts.common.checks import integer
+from pydarts.training.config import Config, SearchConfig, TrainConfig
+from pydarts.spaces.genotype import Genotype
+from pydarts.data.images import MIN_SIZE, as_images
+from pydarts.models.image_classifier import Model
+from pydarts.models.files import described
+from pydarts.api.searching import search
+from pydarts.api.training import train
 
 Self = TypeVar("Self", bound="DartsClassifier")
 

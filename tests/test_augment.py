@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydarts.augment import Augmentation
+from pydarts.data.augmentation import Augmentation
 
 
 def batch(count=4, channels=3, height=8, width=7, dtype=np.float32):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.bilevel import BilevelStep, arch_gradient, hessian_vector_product
+from pydarts.methods.bilevel import BilevelStep, arch_gradient, hessian_vector_product
 
 Array = NDArray[Any]
 Batch = tuple[Array, Array]

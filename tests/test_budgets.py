@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import _core, course
-from pydarts.bilevel import BilevelStep
-from pydarts.budget import Estimate, duration, size
-from pydarts.course import Control
+from pydarts import _core
+from pydarts.training import loop as course
+from pydarts.methods.bilevel import BilevelStep
+from pydarts.training.budget import Estimate, duration, size
+from pydarts.training.loop import Control
 
 # No two columns of it are alike: batch normalisation could not bear that.
 TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 900))
@@ -168,7 +169,7 @@ def test_the_same_for_text() -> None:
 
 def test_a_step_longer_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     # A step of the paper's network takes longer than a second; the budget was not seen to be short.
-    module = importlib.import_module("pydarts.search")
+    module = importlib.import_module("pydarts.api.searching")
     monkeypatch.setattr(module, "check_budgets", lambda *_: None)
     started = time.perf_counter()
     result = pydarts.search(

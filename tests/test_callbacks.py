@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import diagnostics
+from pydarts.methods import diagnostics
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
 

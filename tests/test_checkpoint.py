@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import _core, checkpoint
-from pydarts.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
-from pydarts.course import Course
+from pydarts import _core
+from pydarts.training import checkpoint
+from pydarts.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from pydarts.training.loop import Course
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
 Search = Callable[..., Any]
@@ -245,7 +246,7 @@ def test_left_while_the_average_is_validated(
     # Then the average stands in the network in the place of the weights.
     whole = train_text()
     assert whole.history[2]["averaged"]
-    module, calls = importlib.import_module("pydarts.train_text"), 0
+    module, calls = importlib.import_module("pydarts.api.training_text"), 0
     real = module.evaluate_text
 
     def evaluate(*arguments: Any) -> float:
@@ -281,7 +282,8 @@ import os, random, signal, sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import test_checkpoint as t
-from pydarts import _core, checkpoint
+from pydarts import _core
+from pydarts.training import checkpoint
 
 folder, wanted = Path(sys.argv[1]), int(sys.argv[2])
 draw = random.Random(0)

@@ -29,9 +29,9 @@ from pydarts import (
     console,
     course,
 )
-from pydarts.cli_run import read_genotype
-from pydarts.config import SearchConfig, TrainConfig
-from pydarts.datasets import hold_out
+from pydarts.cli.run import read_genotype
+from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.data.datasets import hold_out
 
 SEARCH_FILES = {
     *(
@@ -601,7 +601,7 @@ def start(*arguments: str, python: tuple[str, ...] = ("-m", "pydarts")) -> subpr
 HEED_SIGINT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from pydarts.cli import main
+from pydarts.cli.main import main
 sys.exit(main())
 """
 

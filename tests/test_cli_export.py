@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import cli
+from pydarts.cli import main as cli
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_unusable(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_without_onnx(
     saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "pydarts.onnx_export", raising=False)
+    monkeypatch.delitem(sys.modules, "pydarts.export.onnx_graph", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert cli.main(["export", str(saved / "images"), "--onnx", str(tmp_path / "x.onnx")]) == 2
     assert "pip install 'pydarts-nas[onnx]'" in capsys.readouterr().err

@@ -28,8 +28,8 @@ from pydarts import (
     cli_text,
     load_corpus,
 )
-from pydarts.cli_run import read_genotype
-from pydarts.config import TextSearchConfig, TextTrainConfig
+from pydarts.cli.run import read_genotype
+from pydarts.training.config import TextSearchConfig, TextTrainConfig
 
 sys.path.append(str(Path(__file__).parent))
 

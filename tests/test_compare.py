@@ -32,7 +32,7 @@ from pydarts import (
     random_search,
     train,
 )
-from pydarts.comparison import Contender, read_comparison, relabelling, sign_flip
+from pydarts.evaluation.comparison import Contender, read_comparison, relabelling, sign_flip
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {"channels": 1, "cells": 3, "epochs": 2, "batch_size": 8}
@@ -351,7 +351,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.Mo
             os.kill(os.getpid(), signal.SIGINT)
         return train(genotype, *arguments, **options)
 
-    module = sys.modules["pydarts.compare"]
+    module = sys.modules["pydarts.evaluation.comparing"]
     monkeypatch.setattr(module, "train", counted)
     common: dict[str, Any] = {"random_cells": 2, "file": path, **SMALL, **QUIET}
     first = compare(DARTS_V2, *pictures(), seeds=[0, 1], **common)
@@ -475,7 +475,7 @@ def test_random_search_chooses_by_images_held_out() -> None:
 
 
 def test_interrupted_random_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["pydarts.random_search"]
+    module = sys.modules["pydarts.evaluation.random_cells"]
     count = [0]
 
     def counted(*arguments: Any, **options: Any) -> Any:
@@ -585,7 +585,7 @@ def test_interrupted_command(
             os.kill(os.getpid(), signal.SIGINT)
         return train(genotype, *arguments, **options)
 
-    monkeypatch.setattr(sys.modules["pydarts.compare"], "train", interrupted)
+    monkeypatch.setattr(sys.modules["pydarts.evaluation.comparing"], "train", interrupted)
     assert cli.main(["compare", str(folder), "--no-progress"]) == 130
     assert "Interrupted after 1 of 12 trainings." in capsys.readouterr().out
     c, _ = read_comparison(folder / "compare.json")

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pydarts import datasets
-from pydarts.datasets import FASHION_MNIST, Dataset, hold_out, load
+from pydarts.data import datasets
+from pydarts.data.datasets import FASHION_MNIST, Dataset, hold_out, load
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (6, 8, 8), np.uint8)

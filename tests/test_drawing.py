@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts.drawing import cell_svg, genotype_svg, recurrent_svg
-from pydarts.genotype import (
+from pydarts.drawing.cells import cell_svg, genotype_svg, recurrent_svg
+from pydarts.spaces.genotype import (
     DARTS_V1,
     DARTS_V2,
     EXTRA_OPERATIONS,
@@ -316,8 +316,8 @@ def test_deterministic() -> None:
     svg = genotype_svg(DARTS_V2)
     assert genotype_svg(Genotype.parse(str(DARTS_V2))) == svg
     code = (
-        "import sys; from pydarts.drawing import genotype_svg; "
-        "from pydarts.genotype import DARTS_V2; "
+        "import sys; from pydarts.drawing.cells import genotype_svg; "
+        "from pydarts.spaces.genotype import DARTS_V2; "
         "sys.stdout.buffer.write(genotype_svg(DARTS_V2).encode())"
     )
     other = subprocess.run(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts.bilevel import BilevelStep, arch_gradient
+from pydarts.methods.bilevel import BilevelStep, arch_gradient
 
 sys.path.append(str(Path(__file__).parent))
 

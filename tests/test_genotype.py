@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydarts.genotype import (
+from pydarts.spaces.genotype import (
     DARTS_V1,
     DARTS_V2,
     EXTRA_OPERATIONS,

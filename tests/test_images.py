@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pydarts.images import Labels, Normalization, as_images, check_consistent, split_half
+from pydarts.data.images import Labels, Normalization, as_images, check_consistent, split_half
 
 
 def test_layouts_agree():

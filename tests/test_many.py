@@ -24,7 +24,7 @@ import pytest
 
 import pydarts
 from pydarts import SearchesFailed, SearchResult, search_many
-from pydarts.checkpoint import read_checkpoint
+from pydarts.training.checkpoint import read_checkpoint
 
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 2, "progress": False}
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

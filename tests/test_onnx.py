@@ -20,7 +20,7 @@ import onnx
 import onnxruntime
 
 import pydarts
-from pydarts.genotype import Genotype, RecurrentGenotype
+from pydarts.spaces.genotype import Genotype, RecurrentGenotype
 
 Array = NDArray[Any]
 # Every operation, in the reduction with stride 2 as well; an odd number of nodes; one not shown.
@@ -187,7 +187,7 @@ def test_file_of_text(tmp_path: Path) -> None:
 
 
 def test_without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pydarts.onnx_export", raising=False)
+    monkeypatch.delitem(sys.modules, "pydarts.export.onnx_graph", raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'pydarts-nas\[onnx\]'"):
-        importlib.import_module("pydarts.onnx_export")
+        importlib.import_module("pydarts.export.onnx_graph")

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pydarts.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
-from pydarts.plot import plot
-from pydarts.record import GROUPS, Frame, Record
+from pydarts.spaces.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
+from pydarts.report.figure import plot
+from pydarts.report.report_data import GROUPS, Frame, Record
 
 CELLS: dict[type[Any], tuple[int, tuple[str, ...]]] = {
     Genotype: (14, OPERATIONS),

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pydarts
-from pydarts.genotype import (
+from pydarts.spaces.genotype import (
     DARTS_V1,
     PUBLISHED_RECURRENT,
     RECURRENT_DARTS_V1,

@@ -22,12 +22,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts import SearchResult, TextSearchResult, cli
-from pydarts.charts import PALETTE, Series, dot_chart, line_chart, looks
-from pydarts.config import SearchConfig, TextSearchConfig
-from pydarts.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
-from pydarts.record import GROUPS, Record
-from pydarts.report import page, summary
+from pydarts import SearchResult, TextSearchResult
+from pydarts.cli import main as cli
+from pydarts.report.charts import PALETTE, Series, dot_chart, line_chart, looks
+from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.spaces.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
+from pydarts.report.report_data import GROUPS, Record
+from pydarts.report.page import page, summary
 
 TINY_IMAGES = ["--channels", "1", "--cells", "3"]
 KINDS = (Genotype, RecurrentGenotype)

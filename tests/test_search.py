@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.config import SearchConfig
-from pydarts.course import Diverged
-from pydarts.search import SearchResult, cosine, search
+from pydarts.training.config import SearchConfig
+from pydarts.training.loop import Diverged
+from pydarts.api.searching import SearchResult, cosine, search
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {
@@ -157,7 +157,7 @@ def test_defaults_of_the_original() -> None:
 
 def test_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     # Look over the shoulder of the search: which images, in which order, at which rate.
-    module = sys.modules["pydarts.search"]
+    module = sys.modules["pydarts.api.searching"]
     seen: dict[str, list[Any]] = {"train": [], "valid": [], "lr": [], "start": []}
 
     class Spy(pydarts.bilevel.BilevelStep):

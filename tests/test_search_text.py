@@ -13,8 +13,8 @@ import pytest
 import pydarts
 
 # The package gives the functions by these names, not the modules.
-course_module: Any = importlib.import_module("pydarts.course")
-train_module: Any = importlib.import_module("pydarts.train_text")
+course_module: Any = importlib.import_module("pydarts.training.loop")
+train_module: Any = importlib.import_module("pydarts.api.training_text")
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 60
 TINY: dict[str, Any] = {"hidden": 8, "batch_size": 4, "bptt": 8, "epochs": 1, "progress": False}

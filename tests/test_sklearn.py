@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pydarts
-from pydarts.config import SearchConfig, TrainConfig
+from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.sklearn import DartsClassifier
 
 Array = NDArray[Any]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts.search import cosine
+from pydarts.api.searching import cosine
 
 sys.path.append(str(Path(__file__).parent))
 

@@ -18,8 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts import text as module
-from pydarts.text import EOS, UNK, Corpus, Vocabulary, batchify, load_corpus, segments
+from pydarts.data import text as module
+from pydarts.data.text import EOS, UNK, Corpus, Vocabulary, batchify, load_corpus, segments
 
 PTB = "a b <unk> b\n c a \n"
 texts = st.text(
@@ -279,7 +279,7 @@ def test_built_in_corpus() -> None:
 
 def test_built_in_corpus_is_the_same_everywhere() -> None:
     code = (
-        "import hashlib; from pydarts.text import load_corpus; c = load_corpus(); "
+        "import hashlib; from pydarts.data.text import load_corpus; c = load_corpus(); "
         "print([hashlib.sha256(t).hexdigest() for t in (c.train, c.valid, c.test)])"
     )
     outputs = {

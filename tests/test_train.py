@@ -20,11 +20,11 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.config import TrainConfig
-from pydarts.course import Diverged
-from pydarts.model import Model
-from pydarts.search import cosine
-from pydarts.train import train
+from pydarts.training.config import TrainConfig
+from pydarts.training.loop import Diverged
+from pydarts.models.image_classifier import Model
+from pydarts.api.searching import cosine
+from pydarts.api.training import train
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

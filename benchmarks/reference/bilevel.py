@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .operations import frozen_statistics
-from .search import Supernet
+from pydarts.api.searching import Supernet
 
 Batch = tuple[Tensor, Tensor]
 Weights = dict[str, Tensor]

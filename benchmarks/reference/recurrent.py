@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from .bilevel import Batch, Weights, _gradient, _moved
+from pydarts.methods.bilevel import Batch, Weights, _gradient, _moved
 from .operations import frozen_statistics, total
 
 NODES = 8

@@ -242,7 +242,7 @@ def test_wrong_sizes_are_named(make: Callable[[], object], match: str) -> None:
 
 
 def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pydarts.torch_modules", raising=False)
+    monkeypatch.delitem(sys.modules, "pydarts.export.pytorch", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"pip install 'pydarts-nas\[torch\]'"):
-        importlib.import_module("pydarts.torch_modules")
+        importlib.import_module("pydarts.export.pytorch")
