@@ -16,7 +16,7 @@ from statistics import median
 from .cases import CASES, SMALL, SWEEP, Case, select, sweep
 from .contenders import CONTENDERS
 from .measure import OURS, TORCH, Failed, Result, measure, sgemm_peak
-from pydarts.report.page import Report, machine, number
+from .report import Report, machine, number
 
 TURN, QUICK_TURN = 0.5, 0.02  # seconds
 

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.cases import RECURRENT_DARTS_V2, TextCase
 from benchmarks.inputs import Array, Contender, flat, seeded_alphas, seeded_state
 
-LR, CLIP, SLOWNESS = 20.0, 0.25, 1e-3
+LR, CLIP, TAR = 20.0, 0.25, 1e-3
 WEIGHT_DECAY = {"text_second_order": 5e-7, "text_first_order": 5e-7, "text_derived": 8e-7}
 #: Of the first matrices. In wider ones, as `seeded_state` draws them for images, a difference
 #: grows over 35 steps until some ReLUs fall otherwise, even between PyTorch's float32 and float64.
@@ -26,8 +26,8 @@ BOUND = 0.04
 def seeded_text(case: TextCase, seed: int) -> tuple[Array, Array, Array]:
     """Return words and those to predict, (T, B) each, and the state (B, H) of a segment before."""
     rng = np.random.default_rng(seed)
-    words, targets = rng.integers(case.vocab, size=(2, case.steps, case.batch), dtype=np.int32)
-    return words, targets, rng.uniform(-1.0, 1.0, (case.batch, case.hidden)).astype(np.float32)
+    words, targets = rng.integers(case.vocab_size, size=(2, case.steps, case.batch), dtype=np.int32)
+    return words, targets, rng.uniform(-1.0, 1.0, (case.batch, case.hidden_size)).astype(np.float32)
 
 
 def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
@@ -41,7 +41,7 @@ def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
         genotype = pydarts.RecurrentGenotype(**RECURRENT_DARTS_V2)
         net = pydarts.RecurrentNetwork(genotype, **case.network, threads=threads)
         net.load_state_dict(seeded_state(net.state_dict(), BOUND))
-        weights = _core.RecurrentWeightStep32(net._engine, 0.0, decay, CLIP, 0.0, SLOWNESS)
+        weights = _core.RecurrentWeightStep32(net._engine, 0.0, decay, CLIP, 0.0, TAR)
 
         def check_derived(result: Any) -> dict[str, Array]:
             gradient = net._split_weights(weights.buffer)
@@ -56,8 +56,8 @@ def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
         supernet,
         order=2 if case.kind == "text_second_order" else 1,
         weight_decay=decay,
-        clip=CLIP,
-        slowness=SLOWNESS,
+        max_grad_norm=CLIP,
+        tar=TAR,
         **options,
     )
 
@@ -107,7 +107,7 @@ def build_torch(case: TextCase, threads: int, shortcuts: bool = False) -> Conten
 
         def train_step() -> float:
             sgd.zero_grad()
-            regularised, loss, _ = net.losses(*train, hidden, slowness=SLOWNESS)
+            regularised, loss, _ = net.losses(*train, hidden, tar=TAR)
             regularised.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), CLIP)
             sgd.step()
@@ -126,8 +126,8 @@ def build_torch(case: TextCase, threads: int, shortcuts: bool = False) -> Conten
         supernet,
         order=2 if case.kind == "text_second_order" else 1,
         weight_decay=decay,
-        clip=CLIP,
-        slowness=SLOWNESS,
+        max_grad_norm=CLIP,
+        tar=TAR,
         shortcuts=shortcuts,
     )
 

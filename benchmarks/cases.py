@@ -204,19 +204,19 @@ class TextCase(Case):
     name, kind : str
         As in `Case`: ``"text_second_order"`` or ``"text_first_order"`` (one whole search step),
         or ``"text_derived"`` (one training step of RECURRENT_DARTS_V2).
-    hidden, batch, steps, vocab : int
+    hidden_size, batch, steps, vocab_size : int
         Size H of state and embedding, texts B side by side, steps T of a segment, words V.
     """
 
-    hidden: int
+    hidden_size: int
     batch: int
     steps: int
-    vocab: int
+    vocab_size: int
 
     @property
     def size(self) -> str:
         """The sizes in words."""
-        return f"H={self.hidden} B={self.batch} T={self.steps} V={self.vocab}"
+        return f"H={self.hidden_size} B={self.batch} T={self.steps} V={self.vocab_size}"
 
     @property
     def network(self) -> dict[str, Any]:
@@ -225,16 +225,20 @@ class TextCase(Case):
         Without dropout both compute the same; its masks would cost either of them little.
         """
         dropouts = ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
-        return {"vocab": self.vocab, "hidden": self.hidden, **dict.fromkeys(dropouts, 0.0)}
+        return {
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            **dict.fromkeys(dropouts, 0.0),
+        }
 
     def quick(self) -> TextCase:
         """Return the same at a size that takes no time."""
         return replace(
             self,
-            hidden=min(self.hidden, 16),
+            hidden_size=min(self.hidden_size, 16),
             batch=min(self.batch, 16),
             steps=min(self.steps, 5),
-            vocab=min(self.vocab, 20),
+            vocab_size=min(self.vocab_size, 20),
         )
 
     def forward_flops(self) -> int:
@@ -244,8 +248,8 @@ class TextCase(Case):
         initial state's (2H to 2H), one for each edge (H to 2H), and the decoder's (H to V).
         """
         inputs = TEXT_NODES if self.kind == "text_derived" else TEXT_NODES * (TEXT_NODES + 1) // 2
-        initial, edge = (2 * self.hidden) ** 2, 2 * self.hidden**2
-        products = initial + inputs * edge + self.hidden * self.vocab
+        initial, edge = (2 * self.hidden_size) ** 2, 2 * self.hidden_size**2
+        products = initial + inputs * edge + self.hidden_size * self.vocab_size
         return 2 * products * self.steps * self.batch
 
 
@@ -312,7 +316,9 @@ def _operations() -> list[ImageCase]:
 SMALL = ImageCase("second_order_small", "second_order", 8, 32, 28, cells=4, in_channels=1)
 PAPER = ImageCase("second_order_paper", "second_order", 16, 64, 32, cells=8, in_channels=3)
 TINY = ImageCase("second_order_tiny", "second_order", 4, 64, 8, cells=3, in_channels=1)
-TEXT = TextCase("text_second_order", "text_second_order", hidden=128, batch=64, steps=35, vocab=100)
+TEXT = TextCase(
+    "text_second_order", "text_second_order", hidden_size=128, batch=64, steps=35, vocab_size=100
+)
 
 CASES: tuple[Case, ...] = (
     SMALL,
@@ -324,9 +330,9 @@ CASES: tuple[Case, ...] = (
     ImageCase("mixed_operation", "mixture", 16, 64, 32, operations=OPERATIONS),
     *_operations(),
     TEXT,
-    replace(TEXT, name="text_second_order_paper", hidden=300, batch=256, vocab=10_000),
+    replace(TEXT, name="text_second_order_paper", hidden_size=300, batch=256, vocab_size=10_000),
     replace(TEXT, name="text_first_order", kind="text_first_order"),
-    replace(TEXT, name="text_derived", kind="text_derived", hidden=256),
+    replace(TEXT, name="text_derived", kind="text_derived", hidden_size=256),
 )
 
 #: What the sweep varies, one at a time, from `SMALL`.

@@ -27,11 +27,11 @@ FORWARD, STATES, WEIGHTS = 5, 5, 3
 
 def shapes(case: TextCase) -> Iterator[tuple[int, int, int, int]]:
     """Yield rows, depth, columns and how often, of the forward products of one pass."""
-    h, rows = case.hidden, case.steps * case.batch
+    h, rows = case.hidden_size, case.steps * case.batch
     yield rows, h, 2 * h, 1  # of the words' embeddings, all steps at once
     for edges in (1, *range(1, TEXT_NODES + 1)):  # of the initial state, then of the nodes
         yield edges * case.batch, h, 2 * h, case.steps
-    yield rows, h, case.vocab, 1
+    yield rows, h, case.vocab_size, 1
 
 
 def operands(case: TextCase) -> list[tuple[NDArray[np.float32], NDArray[np.float32], int]]:

@@ -41,13 +41,15 @@ def cells(found: RecurrentGenotype, random_cells: int) -> Iterator[tuple[str, Re
         yield f"random cell {seed}: {describe_recurrent(cell)}", cell
 
 
-def tanh_layer(vocab: int, config: TextTrainConfig) -> TextNetwork:
+def tanh_layer(vocab_size: int, config: TextTrainConfig) -> TextNetwork:
     """``h_t = h_{t-1} + sigmoid(c) (tanh(h) - h_{t-1})``, decoded at once."""
     dropouts = {
         name: getattr(config, name)
         for name in ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
     }
-    return TextNetwork([], [-1], vocab, config.hidden, "float32", config.seed, None, dropouts)
+    return TextNetwork(
+        [], [-1], vocab_size, config.hidden_size, "float32", config.seed, None, dropouts
+    )
 
 
 def row(name: str, weights: int, lr: float | str, epochs: int | str, perplexity: str) -> None:
@@ -78,14 +80,14 @@ def torch_layer(
     from torch.nn import functional as F
 
     torch.manual_seed(config.seed)
-    vocab, hidden = len(corpus.vocabulary), config.hidden
+    vocab_size, hidden_size = len(corpus.vocabulary), config.hidden_size
 
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.encoder = nn.Embedding(vocab, hidden)
-            self.rnn = getattr(nn, kind)(hidden, hidden)
-            self.bias = nn.Parameter(torch.zeros(vocab))
+            self.encoder = nn.Embedding(vocab_size, hidden_size)
+            self.rnn = getattr(nn, kind)(hidden_size, hidden_size)
+            self.bias = nn.Parameter(torch.zeros(vocab_size))
             self.drop = nn.Dropout(config.dropout)
             nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
 
@@ -125,7 +127,7 @@ def torch_layer(
             value, state = loss(x, y, state)
             state = tuple(s.detach() for s in state) if kind == "LSTM" else state.detach()
             value.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), config.clip)
+            nn.utils.clip_grad_norm_(net.parameters(), config.max_grad_norm)
             sgd.step()
             if time.perf_counter() > end:
                 break
@@ -150,18 +152,20 @@ def main() -> None:
     options = {"max_seconds": args.seconds, "epochs": 10_000, "seed": args.seed}
     config = TextTrainConfig.make("quick", options)
     found = RecurrentGenotype.from_json(args.genotype.read_text(encoding="utf-8"))
-    print(f"{args.seconds:g} s each, hidden {config.hidden}, {len(corpus.train):,} characters\n")
+    print(
+        f"{args.seconds:g} s each, hidden {config.hidden_size}, {len(corpus.train):,} characters\n"
+    )
     print("| model | weights | learning rate | epochs | perplexity a character |")
     print("|---|--:|--:|--:|--:|")
-    vocab = len(corpus.vocabulary)
-    plain = unigram_perplexity(corpus.train, corpus.test, vocab)
-    row("unigram", vocab, "–", "–", f"{plain:.2f}")
+    vocab_size = len(corpus.vocabulary)
+    plain = unigram_perplexity(corpus.train, corpus.test, vocab_size)
+    row("unigram", vocab_size, "–", "–", f"{plain:.2f}")
     for name, cell in cells(found, args.random):
-        model = trained(derived_network(cell, vocab, config, None), corpus, config)
+        model = trained(derived_network(cell, vocab_size, config, None), corpus, config)
         perplexity = model.perplexity(corpus.test)
         row(name, model.num_weights, config.lr, len(model.history), f"{perplexity:.3f}")
     rates = [dataclasses.replace(config, lr=lr) for lr in RATES]
-    layers = [trained(tanh_layer(vocab, rate), corpus, rate) for rate in rates]
+    layers = [trained(tanh_layer(vocab_size, rate), corpus, rate) for rate in rates]
     model = min(layers, key=least_loss)
     perplexity = model.perplexity(corpus.test)
     lr, epochs = model.config.lr, len(model.history)

@@ -95,7 +95,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     search_lr_min: float | None = None
     search_momentum: float | None = None
     search_weight_decay: float | None = None
-    search_clip: float | None = None
+    search_max_grad_norm: float | None = None
     search_alpha_lr: float | None = None
     search_alpha_betas: tuple[float, float] | None = None
     search_alpha_weight_decay: float | None = None
@@ -116,7 +116,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     lr: float | None = None
     momentum: float | None = None
     weight_decay: float | None = None
-    clip: float | None = None
+    max_grad_norm: float | None = None
     drop_path: float | None = None
     auxiliary: bool | None = None
     auxiliary_weight: float | None = None

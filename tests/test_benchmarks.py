@@ -109,7 +109,7 @@ def test_flops_over_text_by_hand() -> None:
     assert derived.flops() == 3 * derived.forward_flops() == 3 * 64 * 35 * word
     # Halving the batch or the segment halves the arithmetic, the vocabulary counts at every word.
     assert replace(TEXT, batch=32).flops() == replace(TEXT, steps=70, batch=16).flops()
-    more = replace(TEXT, vocab=101).forward_flops() - TEXT.forward_flops()
+    more = replace(TEXT, vocab_size=101).forward_flops() - TEXT.forward_flops()
     assert more == 2 * 64 * 35 * 128
 
 
@@ -120,10 +120,14 @@ def test_text_cases() -> None:
     assert paper.quick() == paper.quick().quick()
     # No dropout of any kind: whatever a network can drop is named, and 0.
     net = pydarts.RecurrentSupernet(**paper.quick().network)
-    assert (net.vocab, net.hidden) == (20, 16)
+    assert (net.vocab_size, net.hidden_size) == (20, 16)
     options = inspect.signature(pydarts.RecurrentSupernet).parameters
     dropouts = {name for name in options if name.startswith("dropout")}
-    assert paper.network == {"vocab": 10000, "hidden": 300, **dict.fromkeys(dropouts, 0.0)}
+    assert paper.network == {
+        "vocab_size": 10000,
+        "hidden_size": 300,
+        **dict.fromkeys(dropouts, 0.0),
+    }
 
 
 def test_every_case_has_its_contenders() -> None:

@@ -293,13 +293,13 @@ def test_momentum_buffers_that_do_not_fit(kind: str) -> None:
 def test_a_step_is_its_parts(order: int) -> None:
     # SPEC §1: Adam by the architecture gradient at this lr and momentum, then SGD at the new α.
     net, twin = supernet(), supernet()
-    betas, alpha_lr, alpha_decay, clip, lr = (0.5, 0.999), 0.05, 0.01, 1.0, 0.1
+    betas, alpha_lr, alpha_decay, max_grad_norm, lr = (0.5, 0.999), 0.05, 0.01, 1.0, 0.1
     step = BilevelStep(
         net,
         order=order,
         momentum=MOMENTUM,
         weight_decay=DECAY,
-        clip=clip,
+        max_grad_norm=max_grad_norm,
         alpha_lr=alpha_lr,
         alpha_betas=betas,
         alpha_weight_decay=alpha_decay,
@@ -341,10 +341,10 @@ def test_a_step_is_its_parts(order: int) -> None:
         assert info.train_correct == (twin.logits(train[0]).argmax(axis=1) == train[1]).sum()
         norm = np.sqrt(sum((a**2).sum() for a in grads["weights"].values()))
         assert info.gradient_norm == pytest.approx(norm, rel=1e-6)
-        clipped.append(norm > clip)
+        clipped.append(norm > max_grad_norm)
         state = twin.state_dict()
         for name in names:
-            scaled = grads["weights"][name] * min(1.0, clip / (norm + 1e-6))
+            scaled = grads["weights"][name] * min(1.0, max_grad_norm / (norm + 1e-6))
             buffer[name] = MOMENTUM * buffer[name] + scaled + DECAY * state[name]
             state[name] = state[name] - lr * buffer[name]
         twin.load_state_dict(state)
@@ -359,7 +359,9 @@ def test_a_step_is_its_parts(order: int) -> None:
 def test_a_reused_gradient_is_that_of_the_old_alphas() -> None:
     net, twin = supernet(), supernet()
     train, valid = batch(1), batch(2)
-    step = BilevelStep(net, reuse_gradient=True, alpha_lr=0.1, clip=1.0, weight_decay=DECAY)
+    step = BilevelStep(
+        net, reuse_gradient=True, alpha_lr=0.1, max_grad_norm=1.0, weight_decay=DECAY
+    )
     info = step(train=train, valid=valid, lr=0.1)
     loss, grads = twin.loss_and_grads(*train)
     assert info.train_loss == pytest.approx(loss, rel=1e-12)
@@ -370,7 +372,9 @@ def test_a_reused_gradient_is_that_of_the_old_alphas() -> None:
         expected = state[name] - 0.1 * (g / (norm + 1e-6) + DECAY * state[name])
         np.testing.assert_allclose(after[name], expected, rtol=0, atol=1e-12, err_msg=name)
     # All else is as without: the alphas step, and the running statistics of the same images.
-    BilevelStep(twin, alpha_lr=0.1, clip=1.0, weight_decay=DECAY)(train=train, valid=valid, lr=0.1)
+    BilevelStep(twin, alpha_lr=0.1, max_grad_norm=1.0, weight_decay=DECAY)(
+        train=train, valid=valid, lr=0.1
+    )
     assert_close(net.alphas, twin.alphas, 1e-12)
     for name, a in twin.state_dict().items():
         if name.startswith("stem.1.running"):

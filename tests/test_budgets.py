@@ -21,7 +21,13 @@ from pydarts.training.loop import Control
 # No two columns of it are alike: batch normalisation could not bear that.
 TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 900))
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "threads": 1}
-TINY_TEXT: dict[str, Any] = {"hidden": 8, "batch_size": 4, "bptt": 8, "epochs": 3, "threads": 1}
+TINY_TEXT: dict[str, Any] = {
+    "hidden_size": 8,
+    "batch_size": 4,
+    "bptt": 8,
+    "epochs": 3,
+    "threads": 1,
+}
 
 
 def images(count: int = 32, side: int = 8, channels: int = 1) -> tuple[Any, Any]:

@@ -105,7 +105,7 @@ def test_an_error_in_a_hook_comes_through() -> None:
 
 
 def test_histories_of_both_searches(tmp_path: Path) -> None:
-    text = pydarts.search_text(TEXT, hidden=8, batch_size=8, bptt=12, epochs=2, progress=False)
+    text = pydarts.search_text(TEXT, hidden_size=8, batch_size=8, bptt=12, epochs=2, progress=False)
     for result, groups, skip in (
         (search(), {"normal": (14, 8), "reduce": (14, 8)}, "skip_connect"),
         (text, {"recurrent": (36, 5)}, "identity"),
@@ -142,7 +142,7 @@ def sizes(result: Any) -> tuple[int, ...]:
     """Return what the supernet of a result was made with."""
     if isinstance(result, pydarts.SearchResult):
         return 1, 2, 2, 1
-    return result.supernet.vocab, 8
+    return result.supernet.vocab_size, 8
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_the_eigenvalue_leaves_no_trace() -> None:
     assert all(isinstance(entry["eigenvalue"], float) for entry in watched.history)
     for name, value in plain.supernet.state().items():
         np.testing.assert_array_equal(value, watched.supernet.state()[name])
-    options = {"hidden": 8, "batch_size": 8, "bptt": 12, "epochs": 1, "dropout": 0.5}
+    options = {"hidden_size": 8, "batch_size": 8, "bptt": 12, "epochs": 1, "dropout": 0.5}
     texts = [
         pydarts.search_text(TEXT, eigenvalue=wanted, progress=False, **options)
         for wanted in (False, True)

@@ -42,7 +42,7 @@ def search_images(**options: Any) -> Any:
 
 def search_text(**options: Any) -> Any:
     """Search on the text, with dropout; one segment in twenty is a short one."""
-    small = {"hidden": 8, "batch_size": 8, "bptt": 12, "epochs": 2, "dropout": 0.5}
+    small = {"hidden_size": 8, "batch_size": 8, "bptt": 12, "epochs": 2, "dropout": 0.5}
     return pydarts.search_text(TEXT, **{**small, "progress": False, "threads": 1, **options})
 
 
@@ -199,7 +199,14 @@ def train_images(**options: Any) -> Any:
 
 def train_text(**options: Any) -> Any:
     """Train on the text, until the weights are averaged."""
-    small = {"hidden": 8, "batch_size": 8, "bptt": 12, "epochs": 4, "dropout": 0.5, "patience": 1}
+    small = {
+        "hidden_size": 8,
+        "batch_size": 8,
+        "bptt": 12,
+        "epochs": 4,
+        "dropout": 0.5,
+        "patience": 1,
+    }
     small |= {"lr": 60.0, "threads": 1, "progress": False}
     return pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **{**small, **options})
 

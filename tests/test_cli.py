@@ -439,7 +439,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--lr", "1e30", "--clip", "1e30", "--no-progress"]
+        options = [*TINY, "--lr", "1e30", "--max-grad-norm", "1e30", "--no-progress"]
         assert cli.main(["search", data, "--out", str(out), *options]) == 1
         assert re.search(r"search stopped at step \d+: .*nan", error(capsys))
         assert names(out) == SEARCH_FILES
@@ -449,7 +449,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--train-lr", "1e30", "--train-clip", "1e30", "--no-progress"]
+        options = [*TINY, "--train-lr", "1e30", "--train-max-grad-norm", "1e30", "--no-progress"]
         assert cli.main(["search", data, "--out", str(out), *options]) == 1
         assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
         assert names(out) == SEARCH_FILES | TRAIN_FILES

@@ -33,7 +33,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = pydarts.train_text(
         pydarts.RECURRENT_DARTS_V1,
         "all that glitters is not gold\n" * 40,
-        hidden=4,
+        hidden_size=4,
         epochs=1,
         batch_size=4,
         threads=1,

@@ -49,7 +49,7 @@ SEARCH_FILES = {
 }
 TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
 
-NET = ["--hidden", "8", "--batch-size", "4", "--bptt", "10"]
+NET = ["--hidden-size", "8", "--batch-size", "4", "--bptt", "10"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
 TINY = [*NET, "--epochs", "1", *TRAIN_NET, "--train-epochs", "2", "--threads", "1"]
 TINY_TRAIN = [*NET, "--epochs", "1", "--threads", "1"]
@@ -139,7 +139,7 @@ class TestSearch:
         assert f"To let it write: pydarts sample {out}" in shown.out
 
         config = json.loads((out / "config.json").read_text())
-        given = {"preset": "quick", "hidden": 8, "bptt": 10, "epochs": 1, "batch_size": 4}
+        given = {"preset": "quick", "hidden_size": 8, "bptt": 10, "epochs": 1, "batch_size": 4}
         assert given.items() <= config.items()
         assert (config["max_tokens"], config["reuse_gradient"], config["seed"]) == (None, True, 3)
         assert (model.config.seed, model.config.epochs) == (3, 2)
@@ -254,7 +254,7 @@ class TestSearch:
             "order": (["1"], 1),
             "hvp": (["forward"], "forward"),
             "clip_coef": (["capped"], "capped"),
-            "virtual_embedding": (["original"], "original"),
+            "unrolled_embedding": (["original"], "original"),
             "dropout_masks": (["shared"], "shared"),
         }
         arguments: list[str] = []
@@ -273,7 +273,7 @@ class TestSearch:
 
         def search(corpus: object, **options: object) -> object:
             got.append(options)
-            tiny = {"hidden": 2, "epochs": 1, "batch_size": 2, "bptt": 50, "progress": False}
+            tiny = {"hidden_size": 2, "epochs": 1, "batch_size": 2, "bptt": 50, "progress": False}
             return real(corpus, **tiny)  # type: ignore[arg-type]
 
         def train(*_: object, **options: object) -> None:
@@ -440,7 +440,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            (["--hidden", "0"], "--hidden (=0) must be at least 1"),
+            (["--hidden-size", "0"], "--hidden-size (=0) must be at least 1"),
             (["--train-bptt", "0"], "--train-bptt (=0) must be at least 1"),
             (["--dropout", "1"], "--dropout (=1.0) must be"),
             (["--train-lr", "nan"], "--train-lr (=nan) must be"),
@@ -551,7 +551,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--lr", "1e30", "--clip", "1e30", "--no-progress"]
+        options = [*TINY, "--lr", "1e30", "--max-grad-norm", "1e30", "--no-progress"]
         assert cli.main(["search-text", data, "--out", str(out), *options]) == 1
         assert re.search(r"search stopped at step \d+: .*nan", error(capsys))
         assert names(out) == SEARCH_FILES
@@ -561,7 +561,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--train-lr", "1e30", "--train-clip", "1e30", "--no-progress"]
+        options = [*TINY, "--train-lr", "1e30", "--train-max-grad-norm", "1e30", "--no-progress"]
         assert cli.main(["search-text", data, "--out", str(out), *options]) == 1
         assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
         assert names(out) == SEARCH_FILES | TRAIN_FILES

@@ -37,7 +37,7 @@ from pydarts.evaluation.comparison import Contender, read_comparison, relabellin
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {"channels": 1, "cells": 3, "epochs": 2, "batch_size": 8}
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
-TEXT = {"hidden": 4, "epochs": 1, "batch_size": 2, "bptt": 5}
+TEXT = {"hidden_size": 4, "epochs": 1, "batch_size": 2, "bptt": 5}
 
 
 def pictures(count: int = 48, seed: int = 0) -> tuple[Array, Array]:
@@ -399,7 +399,7 @@ def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatc
 
 def test_a_perplexity_that_is_no_number_is_the_worst(tmp_path: Path) -> None:
     corpus = load_corpus("the cat sat on the mat and the dog sat on the log. " * 20, level="char")
-    options: dict[str, Any] = {**TEXT, **QUIET, "lr": 1e30, "clip": 1e30}
+    options: dict[str, Any] = {**TEXT, **QUIET, "lr": 1e30, "max_grad_norm": 1e30}
     assert math.isnan(_diverged(corpus, **options).perplexity(corpus.test))
     c = compare_text(
         RECURRENT_DARTS_V2, corpus, seeds=[0], random_cells=1, file=tmp_path / "c", **options
@@ -596,7 +596,7 @@ def test_interrupted_command(
 def test_command_over_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text, out = tmp_path / "text.txt", tmp_path / "out"
     text.write_text("the cat sat on the mat and the dog sat on the log. " * 40)
-    tiny = ["--hidden", "4", "--epochs", "1", "--batch-size", "2", "--bptt", "5"]
+    tiny = ["--hidden-size", "4", "--epochs", "1", "--batch-size", "2", "--bptt", "5"]
     options = ["--level", "word", "--out", str(out), *tiny]
     assert cli.main(["train-text", "RECURRENT_DARTS_V1", str(text), *options]) == 0
     summary = json.loads((out / "summary.json").read_text())

@@ -114,7 +114,7 @@ def everything(net: Net, samples: int, order: int) -> Iterator[tuple[str, bytes]
     if isinstance(net, pydarts.Supernet):
         for name, a in arch_gradient(net, train=train, valid=valid, order=order).items():
             yield f"architecture gradient {name}", a.tobytes()
-        step = BilevelStep(net, order=order, clip=0.5)
+        step = BilevelStep(net, order=order, max_grad_norm=0.5)
         for _ in range(2):
             yield "info", str(step(train=train, valid=valid, lr=0.1)).encode()
         yield from snapshot(net).items()
@@ -322,7 +322,7 @@ def test_wrong_batches_are_named(x: Any, y: Any, match: str) -> None:
         ),
         (lambda: BilevelStep(supernet(), order=3), r"`order` \(=3\)"),
         (lambda: BilevelStep(supernet(), momentum=-1), r"`momentum` \(=-1\)"),
-        (lambda: BilevelStep(supernet(), clip=0.0), r"`clip` \(=0.0\)"),
+        (lambda: BilevelStep(supernet(), max_grad_norm=0.0), r"`max_grad_norm` \(=0.0\)"),
         (lambda: BilevelStep(supernet(), epsilon=0.0), r"`epsilon` \(=0.0\)"),
         (lambda: BilevelStep(supernet(), alpha_lr=float("nan")), r"`alpha_lr` \(=nan\)"),
         (lambda: BilevelStep(supernet(), alpha_betas=(0.5, 1.0)), r"`alpha_betas` \(=\(0.5, 1.0\)"),

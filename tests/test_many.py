@@ -122,7 +122,7 @@ def test_failures_name_their_seeds_and_keep_the_rest(tmp_path: Path) -> None:
 
 def test_divergence_crosses_processes(pool: Executor) -> None:
     with pytest.raises(SearchesFailed, match=r"^seed 0: ArithmeticError: .*step") as failed:
-        search_many([0], *images(), executor=pool, lr=1e30, clip=1e30, **SMALL)
+        search_many([0], *images(), executor=pool, lr=1e30, max_grad_norm=1e30, **SMALL)
     assert failed.value.results == {}
 
 

@@ -149,7 +149,7 @@ def test_same_predictions_on_digits(tmp_path: Path) -> None:
 def text_model(genotype: RecurrentGenotype) -> pydarts.LanguageModel:
     """Return a model after a little training on a short text."""
     text = "The quick brown fox jumps over the lazy dog.\n" * 60
-    options: dict[str, Any] = {"hidden": 12, "epochs": 1, "batch_size": 4, "bptt": 10}
+    options: dict[str, Any] = {"hidden_size": 12, "epochs": 1, "batch_size": 4, "bptt": 10}
     return pydarts.train_text(genotype, text, threads=1, progress=False, **options)
 
 
@@ -177,9 +177,12 @@ def test_file_of_text(tmp_path: Path) -> None:
     proto = onnx.load(tmp_path / "model.onnx")
     onnx.checker.check_model(proto, full_check=True)
     assert [(o.domain, o.version) for o in proto.opset_import] == [("", 17)]
-    vocab = len(model.vocabulary)
+    vocab_size = len(model.vocabulary)
     assert shapes(proto.graph.input) == {"tokens": ["T", "B"], "hidden": ["B", 12]}
-    assert shapes(proto.graph.output) == {"logits": ["T", "B", vocab], "last_hidden": ["B", 12]}
+    assert shapes(proto.graph.output) == {
+        "logits": ["T", "B", vocab_size],
+        "last_hidden": ["B", 12],
+    }
     properties = {p.key: p.value for p in proto.metadata_props}
     assert tuple(json.loads(properties["tokens"])) == tuple(model.vocabulary.tokens)
     assert RecurrentGenotype.parse(properties["genotype"]) == CELL

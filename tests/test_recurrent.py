@@ -15,10 +15,10 @@ Array = np.ndarray[Any, Any]
 NO_DROPOUT = dict.fromkeys(("dropout", "dropout_hidden", "dropout_input", "dropout_embedding"), 0.0)
 
 
-def supernet(vocab: int, hidden: int, **options: Any) -> pydarts.RecurrentSupernet:
+def supernet(vocab_size: int, hidden_size: int, **options: Any) -> pydarts.RecurrentSupernet:
     """A float64 supernet without dropout whose weights and alphas are not small."""
     net = pydarts.RecurrentSupernet(
-        vocab, hidden, **{"dtype": "float64", "threads": 2, **NO_DROPOUT, **options}
+        vocab_size, hidden_size, **{"dtype": "float64", "threads": 2, **NO_DROPOUT, **options}
     )
     randomise(net, 1)
     net.set_alphas({"recurrent": np.random.default_rng(2).normal(size=(36, 5))})
@@ -34,10 +34,12 @@ def randomise(net: Any, seed: int) -> None:
     net.load_state_dict(state)
 
 
-def segment(vocab: int, length: int, batch: int, hidden: int, seed: int = 0) -> tuple[Any, Any]:
+def segment(
+    vocab_size: int, length: int, batch: int, hidden_size: int, seed: int = 0
+) -> tuple[Any, Any]:
     rng = np.random.default_rng(seed)
-    tokens = rng.integers(vocab, size=(length + 1, batch))
-    return (tokens[:-1], tokens[1:]), rng.normal(size=(batch, hidden)) * 0.3
+    tokens = rng.integers(vocab_size, size=(length + 1, batch))
+    return (tokens[:-1], tokens[1:]), rng.normal(size=(batch, hidden_size)) * 0.3
 
 
 def regularised(net: Any, batch: Any, hidden: Array, **options: Any) -> float:
@@ -51,9 +53,9 @@ def regularised(net: Any, batch: Any, hidden: Array, **options: Any) -> float:
         states.append(state)
     h = np.array(states)
     output = h * (options.get("masks") or {}).get("output", 1.0)
-    loss += options.get("activation", 0.0) * (output**2).mean()
+    loss += options.get("ar", 0.0) * (output**2).mean()
     if len(h) > 1:
-        loss += options.get("slowness", 0.0) * ((h[1:] - h[:-1]) ** 2).mean()
+        loss += options.get("tar", 0.0) * ((h[1:] - h[:-1]) ** 2).mean()
     return float(loss)
 
 
@@ -95,22 +97,24 @@ def check_gradients(net: Any, batch: Any, hidden: Array, **options: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("length", "batch", "hidden", "vocab"),
+    ("length", "batch", "hidden_size", "vocab_size"),
     [(1, 4, 1, 2), (2, 5, 16, 31), (5, 4, 17, 70), (3, 7, 37, 33), (4, 6, 32, 3)],
 )
-def test_gradients_of_the_supernet(length: int, batch: int, hidden: int, vocab: int) -> None:
-    net = supernet(vocab, hidden)
-    check_gradients(net, *segment(vocab, length, batch, hidden))
+def test_gradients_of_the_supernet(
+    length: int, batch: int, hidden_size: int, vocab_size: int
+) -> None:
+    net = supernet(vocab_size, hidden_size)
+    check_gradients(net, *segment(vocab_size, length, batch, hidden_size))
 
 
 @pytest.mark.parametrize("genotype", [pydarts.RECURRENT_DARTS_V1, pydarts.RECURRENT_DARTS_V2])
-@pytest.mark.parametrize(("length", "batch", "hidden"), [(1, 1, 1), (4, 1, 17), (3, 3, 33)])
+@pytest.mark.parametrize(("length", "batch", "hidden_size"), [(1, 1, 1), (4, 1, 17), (3, 3, 33)])
 def test_gradients_of_the_derived_network(
-    genotype: pydarts.RecurrentGenotype, length: int, batch: int, hidden: int
+    genotype: pydarts.RecurrentGenotype, length: int, batch: int, hidden_size: int
 ) -> None:
-    net = pydarts.RecurrentNetwork(genotype, 11, hidden, "float64", threads=2, **NO_DROPOUT)
+    net = pydarts.RecurrentNetwork(genotype, 11, hidden_size, "float64", threads=2, **NO_DROPOUT)
     randomise(net, 1)
-    check_gradients(net, *segment(11, length, batch, hidden))
+    check_gradients(net, *segment(11, length, batch, hidden_size))
 
 
 def test_gradients_with_masks_and_regularisation() -> None:
@@ -120,7 +124,7 @@ def test_gradients_with_masks_and_regularisation() -> None:
         name: (rng.random((3, 9)) < 0.6) / 0.6
         for name in ("embedding", "input", "hidden", "output")
     }
-    check_gradients(net, *segment(7, 4, 3, 9), masks=masks, activation=0.7, slowness=0.4)
+    check_gradients(net, *segment(7, 4, 3, 9), masks=masks, ar=0.7, tar=0.4)
 
 
 def test_one_sequence_normalises_to_zero() -> None:
@@ -146,7 +150,7 @@ def test_results_do_not_depend_on_threads(dtype: str, kind: str) -> None:
         batch, hidden = segment(1100, 9, 150, 50)
         found = []
         for _ in range(2):  # the second with other dropout masks, from the same stream
-            loss, grads = net.loss_and_grads(*batch, hidden=hidden, slowness=1e-3)
+            loss, grads = net.loss_and_grads(*batch, hidden=hidden, tar=1e-3)
             found += [np.array(loss), net.last_hidden]
             found += [g for group in grads.values() for g in group.values()]
         found.append(np.array(net.evaluate(*batch, hidden=hidden)[0]))
@@ -358,8 +362,8 @@ def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], matc
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"vocab": 1}, "vocab"),
-        ({"hidden": 0}, "hidden"),
+        ({"vocab_size": 1}, "vocab_size"),
+        ({"hidden_size": 0}, "hidden"),
         ({"dropout": 1.0}, "dropout"),
         ({"dropout_input": -0.1}, "dropout_input"),
         ({"dtype": "float16"}, "dtype"),
@@ -367,13 +371,13 @@ def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], matc
 )
 def test_bad_networks_are_refused(arguments: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        pydarts.RecurrentSupernet(**{"vocab": 5, "hidden": 4, **arguments})
+        pydarts.RecurrentSupernet(**{"vocab_size": 5, "hidden_size": 4, **arguments})
 
 
 def test_options_of_the_other_search_space_are_refused() -> None:
     images = pydarts.Supernet(2, 1, 3, 1)
-    with pytest.raises(ValueError, match="slowness"):
-        bilevel.BilevelStep(images, slowness=0.1)
+    with pytest.raises(ValueError, match="tar"):
+        bilevel.BilevelStep(images, tar=0.1)
     with pytest.raises(ValueError, match="clip_coef"):
         bilevel.BilevelStep(supernet(5, 4), clip_coef="none")
     with pytest.raises(ValueError, match="dropout_masks"):

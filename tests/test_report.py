@@ -369,8 +369,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     else:
         data = out.parent / "text.txt"
         data.write_text("the cat sat on the mat and the dog sat on the log\n" * 60)
-        command = ["search-text", str(data), "--hidden", "8", "--bptt", "8"]
-        command += ["--train-hidden", "8", "--train-batch-size", "4", "--train-bptt", "8"]
+        command = ["search-text", str(data), "--hidden-size", "8", "--bptt", "8"]
+        command += ["--train-hidden-size", "8", "--train-batch-size", "4", "--train-bptt", "8"]
     command += ["--epochs", "2", "--batch-size", "8", "--train-epochs", "1"]
     assert cli.main([*command, "--threads", "1", "--no-progress", "--out", str(out)]) == 0
     return out
@@ -414,7 +414,7 @@ class TestFolder:
         assert cli.main(["report", str(tmp_path)]) == 0
         command = "train-text" if (tmp_path / "recurrent.svg").exists() else "train"
         name = "text.txt" if command == "train-text" else "data.npz"
-        options = ["--hidden", "8", "--bptt", "8"] if command == "train-text" else TINY_IMAGES
+        options = ["--hidden-size", "8", "--bptt", "8"] if command == "train-text" else TINY_IMAGES
         options = [*options, "--epochs", "1", "--batch-size", "8", "--threads", "1", "--force"]
         data = str(folder.parent / name)
         genotype = str(folder / "genotype.json")

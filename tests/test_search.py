@@ -142,7 +142,7 @@ def test_defaults_of_the_original() -> None:
         "lr_min": 0.001,
         "momentum": 0.9,
         "weight_decay": 3e-4,
-        "clip": 5.0,
+        "max_grad_norm": 5.0,
         "alpha_lr": 3e-4,
         "alpha_betas": (0.5, 0.999),
         "alpha_weight_decay": 1e-3,
@@ -238,7 +238,7 @@ def test_threads_do_not_matter(result: SearchResult) -> None:
         {"order": 1},
         {"momentum": 0.5},
         {"weight_decay": 0.1},
-        {"clip": 0.01},
+        {"max_grad_norm": 0.01},
         {"alpha_lr": 0.1},
         {"alpha_betas": (0.9, 0.99)},
         {"alpha_weight_decay": 10.0},
@@ -444,7 +444,7 @@ def test_bad_data(kind: str, match: str) -> None:
         ("momentum", 1.0),
         ("momentum", -0.1),
         ("weight_decay", -1e-3),
-        ("clip", 0.0),
+        ("max_grad_norm", 0.0),
         ("alpha_lr", 0.0),
         ("alpha_betas", (0.5, 1.0)),
         ("alpha_betas", (0.5,)),
@@ -521,7 +521,7 @@ def test_ctrl_c_returns_what_there_is(order: int) -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_divergence_keeps_what_there_is(order: int) -> None:
     with pytest.raises(Diverged, match=r"^step \d+: .*(`[\w.]+`|loss|alphas)") as error:
-        small_search(lr=1e30, clip=1e30, order=order)
+        small_search(lr=1e30, max_grad_norm=1e30, order=order)
     assert isinstance(error.value, ArithmeticError)
     result = error.value.result
     assert isinstance(result, SearchResult)

@@ -17,7 +17,13 @@ course_module: Any = importlib.import_module("pydarts.training.loop")
 train_module: Any = importlib.import_module("pydarts.api.training_text")
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 60
-TINY: dict[str, Any] = {"hidden": 8, "batch_size": 4, "bptt": 8, "epochs": 1, "progress": False}
+TINY: dict[str, Any] = {
+    "hidden_size": 8,
+    "batch_size": 4,
+    "bptt": 8,
+    "epochs": 1,
+    "progress": False,
+}
 
 
 def test_a_folder_is_read_by_words_and_else_characters(tmp_path: Path) -> None:
@@ -151,6 +157,6 @@ def test_a_language_model_is_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_of_a_diverged_search_the_state_before_is_kept() -> None:
     with pytest.raises(pydarts.Diverged, match="step ") as caught:
-        pydarts.search_text(TEXT, lr=1e30, clip=1e30, **TINY)
+        pydarts.search_text(TEXT, lr=1e30, max_grad_norm=1e30, **TINY)
     state = caught.value.result.supernet.state_dict()
     assert all(np.isfinite(value).all() for value in state.values())

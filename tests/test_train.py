@@ -189,7 +189,7 @@ def test_defaults_of_the_original() -> None:
         "lr": 0.025,
         "momentum": 0.9,
         "weight_decay": 3e-4,
-        "clip": 5.0,
+        "max_grad_norm": 5.0,
         "drop_path": 0.2,
         "auxiliary": True,
         "auxiliary_weight": 0.4,
@@ -227,7 +227,7 @@ def test_seed_and_threads(model: Model) -> None:
     [
         {"momentum": 0.5},
         {"weight_decay": 0.1},
-        {"clip": 0.01},
+        {"max_grad_norm": 0.01},
         {"lr": 0.01},
         {"batch_size": 12},
         {"drop_path": 0.5},
@@ -327,7 +327,7 @@ def test_divergence_keeps_what_there_is(capfd: pytest.CaptureFixture[str]) -> No
     messages = []
     for progress in (False, True):
         with pytest.raises(Diverged, match=r"^step [1-9]\d*: .*(`[\w.]+`|loss)") as error:
-            small_train(lr=1e30, clip=1e30, progress=progress)
+            small_train(lr=1e30, max_grad_norm=1e30, progress=progress)
         messages.append(str(error.value))
         assert isinstance(error.value.result, Model)
         state = error.value.result.network.state_dict()

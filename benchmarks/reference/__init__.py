@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
-from pydarts.methods.bilevel import SearchStep, StepInfo, arch_gradient
+from .bilevel import SearchStep, StepInfo, arch_gradient
 from .derived import Network
 from .operations import OPERATIONS, PRIMITIVES, frozen_statistics
-from pydarts.engine.recurrent import (
+from .recurrent import (
     RecurrentNetwork,
     RecurrentSearchStep,
     RecurrentStepInfo,
     RecurrentSupernet,
     recurrent_arch_gradient,
 )
-from pydarts.api.searching import Supernet
+from .search import Supernet
 
 __all__ = [
     "OPERATIONS",

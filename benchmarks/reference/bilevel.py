@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .operations import frozen_statistics
-from pydarts.api.searching import Supernet
+from .search import Supernet
 
 Batch = tuple[Tensor, Tensor]
 Weights = dict[str, Tensor]
@@ -163,7 +163,7 @@ class SearchStep:
         The network to search with; convert it (dtype, memory format) before, not after.
     order, momentum, weight_decay, epsilon
         As in `arch_gradient`.
-    clip : float
+    max_grad_norm : float
         Largest norm of the gradient of w.
     alpha_lr, alpha_betas, alpha_weight_decay
         Adam's settings; the decay is added to the gradient.
@@ -178,7 +178,7 @@ class SearchStep:
         order: int = 2,
         momentum: float = 0.9,
         weight_decay: float = 3e-4,
-        clip: float = 5.0,
+        max_grad_norm: float = 5.0,
         alpha_lr: float = 3e-4,
         alpha_betas: tuple[float, float] = (0.5, 0.999),
         alpha_weight_decay: float = 1e-3,
@@ -187,7 +187,7 @@ class SearchStep:
     ) -> None:
         self.net, self.order, self.momentum = net, order, momentum
         self.shortcuts = shortcuts
-        self.weight_decay, self.clip, self.epsilon = weight_decay, clip, epsilon
+        self.weight_decay, self.max_grad_norm, self.epsilon = weight_decay, max_grad_norm, epsilon
         self._parameters = dict(net.named_parameters())
         self.weights = torch.optim.SGD(
             self._parameters.values(), lr=0.0, momentum=momentum, weight_decay=weight_decay
@@ -226,7 +226,7 @@ class SearchStep:
             alpha.grad = found.alphas[name]
         self.alphas.step()
         train_loss = self._weight_gradient(train, found)
-        norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.clip)
+        norm = nn.utils.clip_grad_norm_(self._parameters.values(), self.max_grad_norm)
         self.weights.param_groups[0]["lr"] = lr
         self.weights.step()
         return StepInfo(train_loss.item(), found.valid_loss.item(), float(norm))

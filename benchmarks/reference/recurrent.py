@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from pydarts.methods.bilevel import Batch, Weights, _gradient, _moved
+from .bilevel import Batch, Weights, _gradient, _moved
 from .operations import frozen_statistics, total
 
 NODES = 8
@@ -68,10 +68,10 @@ class BatchNorm(nn.BatchNorm2d):
 class Cell(nn.Module):
     """The matrices of a cell, and its run over a segment; the nodes are the subclass's."""
 
-    def __init__(self, hidden: int, nodes: int) -> None:
+    def __init__(self, hidden_size: int, nodes: int) -> None:
         super().__init__()
-        self._W0 = _uniform(2 * hidden, 2 * hidden)
-        self._Ws = nn.ParameterList(_uniform(hidden, 2 * hidden) for _ in range(nodes))
+        self._W0 = _uniform(2 * hidden_size, 2 * hidden_size)
+        self._Ws = nn.ParameterList(_uniform(hidden_size, 2 * hidden_size) for _ in range(nodes))
 
     def forward(
         self,
@@ -98,9 +98,9 @@ class Cell(nn.Module):
 class SearchCell(Cell):
     """Every node sums all activations on the edges from all earlier states, weighted."""
 
-    def __init__(self, hidden: int) -> None:
-        super().__init__(hidden, NODES)
-        self.bn = BatchNorm(hidden)
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__(hidden_size, NODES)
+        self.bn = BatchNorm(hidden_size)
 
     def output(self, s0: Tensor, mask_h: Tensor | None, edges: Sequence[Tensor]) -> Tensor:
         """``edges[i]`` (i + 1, 5, 1, 1) weighs the candidates on the edges into node i + 1."""
@@ -119,9 +119,9 @@ class DerivedCell(Cell):
     """Every node has one activation and one input; no batch normalisation."""
 
     def __init__(
-        self, hidden: int, genotype: Sequence[tuple[str, int]], concat: Sequence[int]
+        self, hidden_size: int, genotype: Sequence[tuple[str, int]], concat: Sequence[int]
     ) -> None:
-        super().__init__(hidden, len(genotype))
+        super().__init__(hidden_size, len(genotype))
         self._genotype, self._concat = tuple(genotype), tuple(concat)
 
     def output(self, s0: Tensor, mask_h: Tensor | None, edges: Sequence[Tensor]) -> Tensor:
@@ -137,9 +137,9 @@ class DerivedCell(Cell):
 class Decoder(nn.Module):
     """Linear map to the vocabulary; its weight is the encoder's."""
 
-    def __init__(self, vocab: int) -> None:
+    def __init__(self, vocab_size: int) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(vocab))
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Return the logits (N, V) of ``x`` (N, H)."""
@@ -153,7 +153,7 @@ class LanguageModel(nn.Module):
     ----------
     cell : Cell
         Of the hidden size that is given.
-    vocab, hidden : int
+    vocab_size, hidden_size : int
         Words V, and size H of embedding and state.
     dropout, dropout_hidden, dropout_input, dropout_embedding : float
         Probabilities by which `draw_masks` drops entries of the output, of the states, of the
@@ -163,8 +163,8 @@ class LanguageModel(nn.Module):
     def __init__(
         self,
         cell: Cell,
-        vocab: int,
-        hidden: int,
+        vocab_size: int,
+        hidden_size: int,
         *,
         dropout: float = 0.75,
         dropout_hidden: float = 0.25,
@@ -172,10 +172,10 @@ class LanguageModel(nn.Module):
         dropout_embedding: float = 0.2,
     ) -> None:
         super().__init__()
-        self.encoder = nn.Embedding(vocab, hidden)
+        self.encoder = nn.Embedding(vocab_size, hidden_size)
         nn.init.uniform_(self.encoder.weight, -RANGE, RANGE)
         self.rnns = nn.ModuleList([cell])
-        self.decoder = Decoder(vocab)
+        self.decoder = Decoder(vocab_size)
         self._dropout = {
             "embedding": dropout_embedding,
             "input": dropout_input,
@@ -224,17 +224,17 @@ class LanguageModel(nn.Module):
         y: Tensor,
         hidden: Tensor,
         masks: Masks | None = None,
-        activation: float = 0.0,
-        slowness: float = 1e-3,
+        ar: float = 0.0,
+        tar: float = 1e-3,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the regularised loss, the plain one, and the last state, of one pass."""
         logits, raw, last = self(x, hidden, masks)
         loss = regularised = F.cross_entropy(logits, y.flatten())
-        if activation:
+        if ar:
             dropped = _masked(raw, (masks or {}).get("output"))
-            regularised = regularised + activation * dropped.square().mean()
-        if slowness and len(raw) > 1:
-            regularised = regularised + slowness * raw.diff(dim=0).square().mean()
+            regularised = regularised + ar * dropped.square().mean()
+        if tar and len(raw) > 1:
+            regularised = regularised + tar * raw.diff(dim=0).square().mean()
         return regularised, loss, last
 
     def loss(self, x: Tensor, y: Tensor, hidden: Tensor, masks: Masks | None = None) -> Tensor:
@@ -247,15 +247,15 @@ class LanguageModel(nn.Module):
         y: Tensor,
         hidden: Tensor,
         masks: Masks | None = None,
-        activation: float = 0.0,
-        slowness: float = 1e-3,
+        ar: float = 0.0,
+        tar: float = 1e-3,
     ) -> Tensor:
         """Return `loss` plus penalties on large outputs and on outputs that change fast.
 
-        They are ``activation`` times the mean square of the outputs after dropout, and
-        ``slowness`` times that of the differences of successive outputs before dropout.
+        They are ``ar`` times the mean square of the outputs after dropout, and
+        ``tar`` times that of the differences of successive outputs before dropout.
         """
-        return self.losses(x, y, hidden, masks, activation, slowness)[0]
+        return self.losses(x, y, hidden, masks, ar, tar)[0]
 
 
 class RecurrentSupernet(LanguageModel):
@@ -263,7 +263,7 @@ class RecurrentSupernet(LanguageModel):
 
     Parameters
     ----------
-    vocab, hidden, dropouts
+    vocab_size, hidden_size, dropouts
         As in `LanguageModel`.
 
     Attributes
@@ -273,8 +273,8 @@ class RecurrentSupernet(LanguageModel):
         Neither a parameter nor a buffer: ``parameters()`` are w alone.
     """
 
-    def __init__(self, vocab: int, hidden: int, **dropouts: float) -> None:
-        super().__init__(SearchCell(hidden), vocab, hidden, **dropouts)
+    def __init__(self, vocab_size: int, hidden_size: int, **dropouts: float) -> None:
+        super().__init__(SearchCell(hidden_size), vocab_size, hidden_size, **dropouts)
         shape = (NODES * (NODES + 1) // 2, 1 + len(ACTIVATIONS))
         self.alphas_recurrent = (1e-3 * torch.randn(shape)).requires_grad_()
 
@@ -301,7 +301,7 @@ class RecurrentNetwork(LanguageModel):
     ----------
     genotype_recurrent : sequence of (activation, input)
         One entry a node; state 0 is the initial one, node i = 1, 2, … is state i.
-    vocab, hidden, dropouts
+    vocab_size, hidden_size, dropouts
         As in `LanguageModel`.
     concat : sequence of int
         The nodes whose mean is the output.
@@ -310,14 +310,14 @@ class RecurrentNetwork(LanguageModel):
     def __init__(
         self,
         genotype_recurrent: Sequence[tuple[str, int]],
-        vocab: int,
-        hidden: int,
+        vocab_size: int,
+        hidden_size: int,
         *,
         concat: Sequence[int] = range(1, NODES + 1),
         **dropouts: float,
     ) -> None:
-        cell = DerivedCell(hidden, genotype_recurrent, concat)
-        super().__init__(cell, vocab, hidden, **dropouts)
+        cell = DerivedCell(hidden_size, genotype_recurrent, concat)
+        super().__init__(cell, vocab_size, hidden_size, **dropouts)
 
 
 def _loss(
@@ -334,9 +334,9 @@ def _norm(gradient: Weights) -> float:
     return float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradient.values()])))
 
 
-def _clipped(gradient: Weights, clip: float) -> tuple[Weights, float]:
-    """Return the gradient, of norm ``clip`` at most, and the coefficient before its cap at 1."""
-    coefficient = clip / (_norm(gradient) + 1e-6)
+def _clipped(gradient: Weights, max_grad_norm: float) -> tuple[Weights, float]:
+    """Return the gradient, of norm ``max_grad_norm`` at most, and the coefficient before its cap at 1."""
+    coefficient = max_grad_norm / (_norm(gradient) + 1e-6)
     return {name: min(1.0, coefficient) * g for name, g in gradient.items()}, coefficient
 
 
@@ -365,17 +365,19 @@ def _differentiate(
     momentum_buffer: Mapping[str, Tensor] | None,
     momentum: float,
     weight_decay: float,
-    clip: float,
+    max_grad_norm: float,
     clip_coef: str,
-    virtual_embedding: str,
+    unrolled_embedding: str,
     epsilon: float,
     masks: DrawMasks | None,
     shortcuts: bool = False,
 ) -> _Derivatives:
     if clip_coef not in ("original", "capped"):
         raise ValueError(f"`clip_coef` (={clip_coef!r}) must be 'original' or 'capped'")
-    if virtual_embedding not in ("moved", "original"):
-        raise ValueError(f"`virtual_embedding` (={virtual_embedding!r}) must be moved or original")
+    if unrolled_embedding not in ("moved", "original"):
+        raise ValueError(
+            f"`unrolled_embedding` (={unrolled_embedding!r}) must be moved or original"
+        )
     parameters: Weights = dict(net.named_parameters())
     w = {name: p.detach() for name, p in parameters.items()}
     alphas = tuple(net.alphas.values())
@@ -391,19 +393,19 @@ def _differentiate(
     grads = _gradient(train_loss, (*parameters.values(), *(alphas if shortcuts else ())))
     at_w = grads[len(w) :]
     train_gradient = dict(zip(w, grads, strict=False))
-    direction, coefficient = _clipped(train_gradient, clip)
+    direction, coefficient = _clipped(train_gradient, max_grad_norm)
     direction = _moved(direction, weight_decay, w)
     if momentum_buffer is not None:
         direction = _moved(direction, momentum, dict(momentum_buffer))
     virtual = _moved(w, -eta, direction)
-    if virtual_embedding == "original":
+    if unrolled_embedding == "original":
         virtual["encoder.weight"] = w["encoder.weight"].clone()
     virtual = {name: p.requires_grad_() for name, p in virtual.items()}
 
     # v = dL_val/dw', clipped, and the first-order part, in one pass.
     loss, last = _loss(net, virtual, valid, hidden[1], masks)
     grads = _gradient(loss, (*virtual.values(), *alphas))
-    v, _ = _clipped(dict(zip(w, grads, strict=False)), clip)
+    v, _ = _clipped(dict(zip(w, grads, strict=False)), max_grad_norm)
     explicit = grads[len(w) :]
 
     # Implicit part: central difference of dL_train/dalpha along v, divided by 2 eps as a whole;
@@ -436,9 +438,9 @@ def recurrent_arch_gradient(
     momentum_buffer: Mapping[str, Tensor] | None = None,
     momentum: float = 0.0,
     weight_decay: float = 5e-7,
-    clip: float = 0.25,
+    max_grad_norm: float = 0.25,
     clip_coef: str = "original",
-    virtual_embedding: str = "moved",
+    unrolled_embedding: str = "moved",
     epsilon: float = 0.01,
     masks: DrawMasks | None = None,
 ) -> dict[str, Tensor]:
@@ -464,12 +466,12 @@ def recurrent_arch_gradient(
         The rate, momentum and decay of the virtual step: those of the optimizer of w.
     momentum_buffer : mapping of name to Tensor, optional
         The momentum buffers of w; zero if not given.
-    clip : float
+    max_grad_norm : float
         Largest norm of g and of v.
     clip_coef : str
-        What c is: ``"original"``: clip / (norm(g) + 1e-6), also where that exceeds 1;
+        What c is: ``"original"``: max_grad_norm / (norm(g) + 1e-6), also where that exceeds 1;
         ``"capped"``: at most 1, thus the factor that g was scaled by.
-    virtual_embedding : str
+    unrolled_embedding : str
         ``"moved"``; or ``"original"``: w' has the embedding of w, as in the original's code.
     epsilon : float
         Numerator of the half-width.
@@ -488,9 +490,9 @@ def recurrent_arch_gradient(
             momentum_buffer,
             momentum,
             weight_decay,
-            clip,
+            max_grad_norm,
             clip_coef,
-            virtual_embedding,
+            unrolled_embedding,
             epsilon,
             masks,
         ).alphas
@@ -519,11 +521,11 @@ class RecurrentSearchStep:
     ----------
     net : RecurrentSupernet
         The network to search with; convert it before, not after.
-    order, weight_decay, clip, clip_coef, virtual_embedding, epsilon, masks
-        As in `recurrent_arch_gradient`; decay, clip and masks are those of the w step too.
+    order, weight_decay, max_grad_norm, clip_coef, unrolled_embedding, epsilon, masks
+        As in `recurrent_arch_gradient`; decay, max_grad_norm and masks are those of the w step too.
     alpha_lr, alpha_betas, alpha_weight_decay
         Adam's settings; the decay is added to the gradient.
-    activation, slowness : float
+    ar, tar : float
         Of `LanguageModel.regularised_loss`, in the w step only.
     shortcuts : bool
         Of order 2: the difference is from w to w + eps v, and w steps by the gradient of the
@@ -535,22 +537,27 @@ class RecurrentSearchStep:
         net: RecurrentSupernet,
         order: int = 2,
         weight_decay: float = 5e-7,
-        clip: float = 0.25,
+        max_grad_norm: float = 0.25,
         alpha_lr: float = 3e-3,
         alpha_betas: tuple[float, float] = (0.9, 0.999),
         alpha_weight_decay: float = 1e-3,
-        activation: float = 0.0,
-        slowness: float = 1e-3,
+        ar: float = 0.0,
+        tar: float = 1e-3,
         clip_coef: str = "original",
-        virtual_embedding: str = "moved",
+        unrolled_embedding: str = "moved",
         epsilon: float = 0.01,
         masks: DrawMasks | None = None,
         shortcuts: bool = False,
     ) -> None:
-        self.net, self.order, self.weight_decay, self.clip = net, order, weight_decay, clip
+        self.net, self.order, self.weight_decay, self.max_grad_norm = (
+            net,
+            order,
+            weight_decay,
+            max_grad_norm,
+        )
         self.shortcuts = shortcuts
-        self.activation, self.slowness = activation, slowness
-        self.clip_coef, self.virtual_embedding = clip_coef, virtual_embedding
+        self.ar, self.tar = ar, tar
+        self.clip_coef, self.unrolled_embedding = clip_coef, unrolled_embedding
         self.epsilon, self.masks = epsilon, masks
         self._parameters = tuple(net.parameters())
         self.weights = torch.optim.SGD(self._parameters, lr=0.0, weight_decay=weight_decay)
@@ -576,9 +583,9 @@ class RecurrentSearchStep:
                 None,
                 0.0,
                 self.weight_decay,
-                self.clip,
+                self.max_grad_norm,
                 self.clip_coef,
-                self.virtual_embedding,
+                self.unrolled_embedding,
                 self.epsilon,
                 self.masks,
                 self.shortcuts,
@@ -587,7 +594,7 @@ class RecurrentSearchStep:
             alpha.grad = found.alphas[name]
         self.alphas.step()
         train_loss, last = self._weight_gradient(train, hidden[0], found)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.clip)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.max_grad_norm)
         self.weights.param_groups[0]["lr"] = lr
         self.weights.step()
         return RecurrentStepInfo(
@@ -612,8 +619,6 @@ class RecurrentSearchStep:
         x, y = train
         masks = None if self.masks is None else self.masks(x.shape[1])
         self.weights.zero_grad()
-        regularised, train_loss, last = self.net.losses(
-            x, y, hidden, masks, self.activation, self.slowness
-        )
+        regularised, train_loss, last = self.net.losses(x, y, hidden, masks, self.ar, self.tar)
         torch.autograd.backward(regularised, inputs=self._parameters)
         return train_loss, last

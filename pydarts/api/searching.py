@@ -261,7 +261,7 @@ def supernet(
         order=config.order,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
-        clip=config.clip,
+        max_grad_norm=config.max_grad_norm,
         alpha_lr=config.alpha_lr,
         alpha_betas=config.alpha_betas,
         alpha_weight_decay=config.alpha_weight_decay,

@@ -75,8 +75,10 @@ class TextSearchResult(Result):
 
     def __repr__(self) -> str:
         c, net = self.config, self.supernet
-        size = f"hidden {c.hidden}"
-        size += f", {net.vocab:,} tokens, {net.num_weights:,} weights" if net is not None else ""
+        size = f"hidden {c.hidden_size}"
+        size += (
+            f", {net.vocab_size:,} tokens, {net.num_weights:,} weights" if net is not None else ""
+        )
         text = f"{self._how_far()}\n  supernet: {size}, order {c.order}, seed {c.seed}"
         if self.history:
             last = self.history[-1]
@@ -196,12 +198,12 @@ def both_columns(
 
 
 def recurrent_supernet(
-    config: TextSearchConfig, vocab: int, threads: int | None
+    config: TextSearchConfig, vocab_size: int, threads: int | None
 ) -> tuple[RecurrentSupernet, BilevelStep]:
     """The network and the step that a configuration describes."""
     net = RecurrentSupernet(
-        vocab,
-        config.hidden,
+        vocab_size,
+        config.hidden_size,
         seed=config.seed,
         threads=threads,
         dropout=config.dropout,
@@ -213,9 +215,9 @@ def recurrent_supernet(
         net,
         order=config.order,
         weight_decay=config.weight_decay,
-        clip=config.clip,
+        max_grad_norm=config.max_grad_norm,
         clip_coef=config.clip_coef,
-        virtual_embedding=config.virtual_embedding,
+        unrolled_embedding=config.unrolled_embedding,
         dropout_masks=config.dropout_masks,
         alpha_lr=config.alpha_lr,
         alpha_betas=config.alpha_betas,
@@ -223,8 +225,8 @@ def recurrent_supernet(
         epsilon=config.epsilon,
         hvp=config.hvp,
         reuse_gradient=config.reuse_gradient,
-        activation=config.activation,
-        slowness=config.slowness,
+        ar=config.ar,
+        tar=config.tar,
     )
     return net, step
 

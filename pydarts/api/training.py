@@ -98,7 +98,9 @@ def train(
     if X_valid is not None and y_valid is not None:
         valid = model.normalized(X_valid), labels.encode(y_valid)
         check_consistent(*valid)
-    engine_step = _core.WeightStep32(net._engine, config.momentum, config.weight_decay, config.clip)
+    engine_step = _core.WeightStep32(
+        net._engine, config.momentum, config.weight_decay, config.max_grad_norm
+    )
     step = Descent(net, engine_step)
     batches = Batches(len(x), config.batch_size, rng)
     course = Course(

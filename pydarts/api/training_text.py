@@ -18,7 +18,13 @@ from pydarts.training.loop import Control, Course, training_control
 from pydarts.engine.sgd import Descent
 from pydarts.spaces.genotype import RecurrentGenotype
 from pydarts.models.language_model import LanguageModel, derived_network
-from pydarts.api.searching_text import Segments, as_corpus, evaluate_text, text_line, training_columns
+from pydarts.api.searching_text import (
+    Segments,
+    as_corpus,
+    evaluate_text,
+    text_line,
+    training_columns,
+)
 from pydarts.data.text import Corpus, Level
 
 
@@ -85,7 +91,7 @@ def fit(model: LanguageModel, corpus: Corpus, control: Control, cell: str = "") 
     columns = training_columns(corpus, config)
     weights = net._engine.weights
     engine_step = _core.RecurrentWeightStep32(
-        net._engine, 0.0, config.weight_decay, config.clip, config.activation, config.slowness
+        net._engine, 0.0, config.weight_decay, config.max_grad_norm, config.ar, config.tar
     )
     step, train, best = Descent(net, engine_step), Segments(columns, config.bptt, rng), Best()
     course = Course(
@@ -102,7 +108,7 @@ def fit(model: LanguageModel, corpus: Corpus, control: Control, cell: str = "") 
         unit="token",
     )
     limit = math.inf if config.max_seconds is None else config.max_seconds
-    zero = np.zeros((config.batch_size, config.hidden), np.float32)
+    zero = np.zeros((config.batch_size, config.hidden_size), np.float32)
     try:
         with course:
             for _ in course.epochs():

@@ -22,7 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from pydarts.training.config import Config, SearchConfig, TextSearchConfig, TextTrainConfig, TrainConfig
+from pydarts.training.config import (
+    Config,
+    SearchConfig,
+    TextSearchConfig,
+    TextTrainConfig,
+    TrainConfig,
+)
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""

@@ -357,12 +357,14 @@ def default_level(data: object) -> Level:
     return "word" if isinstance(data, os.PathLike) and Path(data).expanduser().is_dir() else "char"
 
 
-def unigram_perplexity(train: NDArray[np.int32], tokens: NDArray[np.int32], vocab: int) -> float:
+def unigram_perplexity(
+    train: NDArray[np.int32], tokens: NDArray[np.int32], vocab_size: int
+) -> float:
     """Perplexity of ``tokens`` where each is as likely as it is frequent in ``train``.
 
-    One is added to every count, so that nothing is impossible: ``p(t) = (n_t + 1) / (N + vocab)``.
+    One is added to every count, so that nothing is impossible: ``p(t) = (n_t + 1) / (N + vocab_size)``.
     """
-    counts = np.bincount(train, minlength=vocab) + 1.0
+    counts = np.bincount(train, minlength=vocab_size) + 1.0
     return math.exp(-float(np.log(counts / counts.sum())[tokens].mean()))
 
 
@@ -430,7 +432,7 @@ def segments(
     x, y : ndarray of int32, shape (t, B)
         Tokens, and those that follow them: y[k] is x[k+1]. Both are views of `columns`. The last
         segment is shorter if need be; in training no segment has a single step (unless `bptt` is
-        1), as slowness regularisation compares two, and a last step that is left alone is dropped.
+        1), as temporal activation regularisation compares two, and a last step that is left alone is dropped.
 
     Raises
     ------

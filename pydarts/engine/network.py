@@ -25,7 +25,7 @@ class StepDefaults(NamedTuple):
     eta: float
     momentum: float
     weight_decay: float
-    clip: float
+    max_grad_norm: float
     alpha_lr: float
     alpha_betas: tuple[float, float]
 

@@ -28,8 +28,8 @@ class TextNetwork(EngineNetwork):
         self,
         cell: list[tuple[int, int]] | None,
         outputs: list[int],
-        vocab: int,
-        hidden: int,
+        vocab_size: int,
+        hidden_size: int,
         dtype: DTypeLike,
         seed: int,
         threads: int | None,
@@ -38,18 +38,21 @@ class TextNetwork(EngineNetwork):
         for name, rate in dropouts.items():
             if not 0 <= rate < 1:
                 raise ValueError(f"`{name}` (={rate!r}) must lie in [0, 1)")
-        sizes = (integer("vocab", vocab, 2, 2**20 + 1), integer("hidden", hidden, 1, 2**14 + 1))
+        sizes = (
+            integer("vocab_size", vocab_size, 2, 2**20 + 1),
+            integer("hidden_size", hidden_size, 1, 2**14 + 1),
+        )
         arguments = (cell, outputs, _NODES, *sizes, *map(float, dropouts.values()))
         super().__init__("RecurrentNetwork", arguments, dtype, seed, threads)
         self._last_hidden: Array | None = None
 
     @property
-    def vocab(self) -> int:
+    def vocab_size(self) -> int:
         """Number of tokens."""
         return int(self._engine.vocabulary)
 
     @property
-    def hidden(self) -> int:
+    def hidden_size(self) -> int:
         """Size of the hidden state and of the embedding."""
         return int(self._engine.hidden)
 
@@ -106,8 +109,8 @@ class TextNetwork(EngineNetwork):
         hidden: ArrayLike | None = None,
         wrt: str | Iterable[str] = ("weights", "alphas"),
         masks: Mapping[str, ArrayLike] | None = None,
-        activation: float = 0.0,
-        slowness: float = 0.0,
+        ar: float = 0.0,
+        tar: float = 0.0,
     ) -> tuple[float, dict[str, dict[str, Array]]]:
         """Mean cross-entropy of the next token, with batch statistics and dropout, and gradients.
 
@@ -122,7 +125,7 @@ class TextNetwork(EngineNetwork):
             ``"input"`` on what the cell takes, ``"hidden"`` on every state before its product,
             ``"output"`` before the decoder; without a name, none there. None: drawn from the
             network's own stream.
-        activation, slowness : weights of ``mean(output^2)`` after dropout and of
+        ar, tar : weights of ``mean(output^2)`` after dropout and of
             ``mean((h_t - h_{t-1})^2)`` before it; in the gradients, not in the loss.
         """
         wanted = wanted_gradients(wrt)
@@ -134,8 +137,8 @@ class TextNetwork(EngineNetwork):
             "weights" in wanted,
             "alphas" in wanted,
             None if masks is None else {k: np.asarray(m, self.dtype) for k, m in masks.items()},
-            float(activation),
-            float(slowness),
+            float(ar),
+            float(tar),
         )
         self._last_hidden = after
         return float(loss), self._gradients(wanted, weights, alphas)
@@ -160,12 +163,12 @@ class TextNetwork(EngineNetwork):
     def _batch(self, name: str, batch: object, hidden: object) -> tuple[Any, ...]:
         if not isinstance(batch, tuple) or len(batch) != 2:
             raise TypeError(f"`{name}` must be a pair (tokens, following tokens)")
-        x, y = (check_tokens(name, array, 2, self.vocab) for array in batch)
+        x, y = (check_tokens(name, array, 2, self.vocab_size) for array in batch)
         if x.size == 0:
             raise ValueError(f"`{name}` is empty: its shape is {x.shape}")
         if x.shape != y.shape:
             raise ValueError(f"`{name}`: {x.shape} tokens are followed by {y.shape}")
-        shape = (x.shape[1], self.hidden)
+        shape = (x.shape[1], self.hidden_size)
         if hidden is None:
             return x, y, np.zeros(shape, self.dtype)
         state = np.ascontiguousarray(hidden, dtype=self.dtype)
@@ -186,7 +189,7 @@ class RecurrentSupernet(TextNetwork):
 
     Parameters
     ----------
-    vocab, hidden : number of tokens; size of state and embedding.
+    vocab_size, hidden_size : number of tokens; size of state and embedding.
     dtype, seed, threads : as in `Supernet`; the seed is of the dropout masks too.
     dropout, dropout_hidden, dropout_input, dropout_embedding : probabilities of dropping units of
         the output, of every state before its product, of the cell's input, and of the embedding;
@@ -197,8 +200,8 @@ class RecurrentSupernet(TextNetwork):
 
     def __init__(
         self,
-        vocab: int,
-        hidden: int = 300,
+        vocab_size: int,
+        hidden_size: int = 300,
         dtype: DTypeLike = "float32",
         seed: int = 0,
         threads: int | None = None,
@@ -208,7 +211,7 @@ class RecurrentSupernet(TextNetwork):
         dropout_embedding: float = 0.2,
     ):
         dropouts = _dropouts(dropout, dropout_hidden, dropout_input, dropout_embedding)
-        super().__init__(None, [], vocab, hidden, dtype, seed, threads, dropouts)
+        super().__init__(None, [], vocab_size, hidden_size, dtype, seed, threads, dropouts)
 
     def genotype(self) -> RecurrentGenotype:
         """The discrete cell that the present alphas stand for."""
@@ -222,14 +225,14 @@ class RecurrentNetwork(TextNetwork):
     Parameters
     ----------
     genotype : the cell.
-    vocab, hidden, dtype, seed, threads, dropout* : as in `RecurrentSupernet`.
+    vocab_size, hidden_size, dtype, seed, threads, dropout* : as in `RecurrentSupernet`.
     """
 
     def __init__(
         self,
         genotype: RecurrentGenotype,
-        vocab: int,
-        hidden: int = 850,
+        vocab_size: int,
+        hidden_size: int = 850,
         dtype: DTypeLike = "float32",
         seed: int = 0,
         threads: int | None = None,
@@ -247,7 +250,7 @@ class RecurrentNetwork(TextNetwork):
         cell = [(RECURRENT_OPERATIONS.index(op) - 1, source) for op, source in genotype.recurrent]
         outputs = [node - 1 for node in genotype.concat]
         dropouts = _dropouts(dropout, dropout_hidden, dropout_input, dropout_embedding)
-        super().__init__(cell, outputs, vocab, hidden, dtype, seed, threads, dropouts)
+        super().__init__(cell, outputs, vocab_size, hidden_size, dtype, seed, threads, dropouts)
         self.genotype = genotype
 
 

@@ -190,7 +190,7 @@ def text_graph(model: LanguageModel) -> onnx.ModelProto:
     """From ``tokens`` (T, B) and the state before them, ``hidden`` (B, H), to ``logits`` (T, B, V)
     of what follows each, and the state after, ``last_hidden``.
     """
-    vocab, size = len(model.vocabulary), model.config.hidden
+    vocab_size, size = len(model.vocabulary), model.config.hidden_size
     g = _Graph(model.network.state_dict())
     encoder = g.weight("encoder.weight")
     embedded = g.add("Gather", encoder, "tokens")
@@ -206,7 +206,7 @@ def text_graph(model: LanguageModel) -> onnx.ModelProto:
     g.add("Add", products, g.weight("decoder.bias"), output="logits")
     return g.model(
         {"tokens": (TensorProto.INT64, ["T", "B"]), "hidden": (TensorProto.FLOAT, ["B", size])},
-        {"logits": ["T", "B", vocab], "last_hidden": ["B", size]},
+        {"logits": ["T", "B", vocab_size], "last_hidden": ["B", size]},
         {"genotype": str(model.genotype), "tokens": json.dumps(list(model.vocabulary.tokens))},
     )
 

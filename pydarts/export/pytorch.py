@@ -201,11 +201,11 @@ _ACTIVATIONS = {
 class RecurrentCell(nn.Module):
     """A cell in which every node has one activation and one input."""
 
-    def __init__(self, genotype: RecurrentGenotype, hidden: int):
+    def __init__(self, genotype: RecurrentGenotype, hidden_size: int):
         super().__init__()
         self._nodes, self._concat = genotype.recurrent, genotype.concat
-        self._W0 = _uniform(2 * hidden, 2 * hidden)
-        self._Ws = nn.ParameterList(_uniform(hidden, 2 * hidden) for _ in self._nodes)
+        self._W0 = _uniform(2 * hidden_size, 2 * hidden_size)
+        self._Ws = nn.ParameterList(_uniform(hidden_size, 2 * hidden_size) for _ in self._nodes)
 
     def forward(self, x: Tensor, hidden: Tensor, mask: Tensor) -> Tensor:
         """The state (B, H) after inputs ``x`` (B, H); ``mask`` is on states before products."""
@@ -228,22 +228,22 @@ class RecurrentModel(nn.Module):
     def __init__(
         self,
         genotype: RecurrentGenotype,
-        vocab: int,
-        hidden: int,
+        vocab_size: int,
+        hidden_size: int,
         dropout: float = 0.0,
         dropout_hidden: float = 0.0,
         dropout_input: float = 0.0,
         dropout_embedding: float = 0.0,
     ):
         super().__init__()
-        integer("vocab", vocab, 2)
-        integer("hidden", hidden, 1)
+        integer("vocab_size", vocab_size, 2)
+        integer("hidden_size", hidden_size, 1)
         self.dropout, self.dropout_hidden = dropout, dropout_hidden
         self.dropout_input, self.dropout_embedding = dropout_input, dropout_embedding
-        self.encoder = nn.Embedding(vocab, hidden)
+        self.encoder = nn.Embedding(vocab_size, hidden_size)
         nn.init.uniform_(self.encoder.weight, -_RANGE, _RANGE)
-        self.rnns = nn.ModuleList([RecurrentCell(genotype, hidden)])
-        self.decoder = nn.ParameterDict({"bias": nn.Parameter(torch.zeros(vocab))})
+        self.rnns = nn.ModuleList([RecurrentCell(genotype, hidden_size)])
+        self.decoder = nn.ParameterDict({"bias": nn.Parameter(torch.zeros(vocab_size))})
 
     def forward(self, tokens: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits (T, B, V) of what follows each of the ``tokens`` (T, B), and the state (B, H)
@@ -291,8 +291,8 @@ def text_module(model: LanguageModel) -> RecurrentModel:
     """The trained network of a language model, in evaluation mode."""
     c = model.config
     net = model.genotype.to_torch(
-        vocab=len(model.vocabulary),
-        hidden=c.hidden,
+        vocab_size=len(model.vocabulary),
+        hidden_size=c.hidden_size,
         dropout=c.dropout,
         dropout_hidden=c.dropout_hidden,
         dropout_input=c.dropout_input,

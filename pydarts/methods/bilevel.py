@@ -51,10 +51,10 @@ class _Text(NamedTuple):
     """What only recurrent networks have; None: not given."""
 
     clip_coef: str | None
-    virtual_embedding: str | None
+    unrolled_embedding: str | None
     dropout_masks: str | None
-    activation: float | None = None
-    slowness: float | None = None
+    ar: float | None = None
+    tar: float | None = None
 
     def arguments(self, net: AnySupernet) -> tuple[Any, ...]:
         """For the engine: whether to cap, to move and to share, and the weights of the
@@ -65,21 +65,21 @@ class _Text(NamedTuple):
                 if value is not None:
                     raise ValueError(f"`{name}` (={value!r}) is for recurrent networks")
             return ()
-        clip_coef, embedding = self.clip_coef or "original", self.virtual_embedding or "moved"
+        clip_coef, embedding = self.clip_coef or "original", self.unrolled_embedding or "moved"
         masks = self.dropout_masks or "redrawn"
         if clip_coef not in ("original", "capped"):
             raise ValueError(f"`clip_coef` (={clip_coef!r}) must be 'original' or 'capped'")
         if embedding not in ("moved", "original"):
-            raise ValueError(f"`virtual_embedding` (={embedding!r}) must be 'moved' or 'original'")
+            raise ValueError(f"`unrolled_embedding` (={embedding!r}) must be 'moved' or 'original'")
         if masks not in ("redrawn", "shared"):
             raise ValueError(f"`dropout_masks` (={masks!r}) must be 'redrawn' or 'shared'")
-        slowness = 1e-3 if self.slowness is None else self.slowness
+        tar = 1e-3 if self.tar is None else self.tar
         return (
             clip_coef == "capped",
             embedding == "moved",
             masks == "shared",
-            _check("activation", self.activation or 0.0),
-            _check("slowness", slowness),
+            _check("ar", self.ar or 0.0),
+            _check("tar", tar),
         )
 
 
@@ -96,9 +96,9 @@ def arch_gradient(
     weight_decay: float | None = None,
     epsilon: float = 0.01,
     hvp: str = "central",
-    clip: float | None = None,
+    max_grad_norm: float | None = None,
     clip_coef: str | None = None,
-    virtual_embedding: str | None = None,
+    unrolled_embedding: str | None = None,
     dropout_masks: str | None = None,
 ) -> Alphas:
     """Gradient of the validation loss by the alphas.
@@ -124,15 +124,15 @@ def arch_gradient(
         follow them.
     hidden : recurrent only: the states (B, H) that ``train`` and ``valid`` begin with; None: zero.
     eta : step of the virtual step, the learning rate of the weights. None, here and for momentum,
-        weight_decay and clip: the original's, 0.025, 0.9, 3e-4 and none over images; 20, 0, 5e-7
+        weight_decay and max_grad_norm: the original's, 0.025, 0.9, 3e-4 and none over images; 20, 0, 5e-7
         and 0.25 over text.
     momentum_buffer : of the weights' optimiser, flat or by weight name; None: zero.
     hvp : ``"central"`` as above; ``"forward"``: from ``w``, where the gradient comes with the
         virtual step, to ``w + e v``. One pass of five less, and less exact.
-    clip, clip_coef : recurrent only: ``g = grad_w L_train(w)`` and ``v`` are scaled down to the
-        norm ``clip``, and the implicit term by ``clip / (||g|| + 1e-6)``, which the original does
+    max_grad_norm, clip_coef : recurrent only: ``g = grad_w L_train(w)`` and ``v`` are scaled down to the
+        norm ``max_grad_norm``, and the implicit term by ``max_grad_norm / (||g|| + 1e-6)``, which the original does
         not cap at 1 (``"original"``, the default) and ``"capped"`` does.
-    virtual_embedding : recurrent only: ``"moved"`` (default), or ``"original"``: the original's
+    unrolled_embedding : recurrent only: ``"moved"`` (default), or ``"original"``: the original's
         virtual step leaves the embedding where it was.
     dropout_masks : recurrent only: ``"redrawn"`` (default, the original) for every pass, or
         ``"shared"`` by the three passes over ``train``: the finite difference then sees only the
@@ -149,14 +149,21 @@ def arch_gradient(
         parts = net._checked("momentum_buffer", buffer, own)
         buffer = np.concatenate([part.ravel() for part in parts])
     default = net.step_defaults
-    text = _Text(clip_coef, virtual_embedding, dropout_masks).arguments(net)
+    text = _Text(clip_coef, unrolled_embedding, dropout_masks).arguments(net)
     if isinstance(net, Supernet):
-        if clip is not None:
-            raise ValueError(f"`clip` (={clip!r}) is for recurrent networks")
+        if max_grad_norm is not None:
+            raise ValueError(f"`max_grad_norm` (={max_grad_norm!r}) is for recurrent networks")
         name, extra = "arch_gradient", ()
     else:
         name = "recurrent_arch_gradient"
-        extra = (_check("clip", default.clip if clip is None else clip, strict=True), *text[:3])
+        extra = (
+            _check(
+                "max_grad_norm",
+                default.max_grad_norm if max_grad_norm is None else max_grad_norm,
+                strict=True,
+            ),
+            *text[:3],
+        )
     states = (None, None) if hidden is None else hidden
     flat = getattr(_core, name + engine_suffix(net.dtype))(
         net._engine,
@@ -197,7 +204,7 @@ class BilevelStep:
     ----------
     net : the supernet that the steps change, over images or over text.
     order : 1 or 2, as in `arch_gradient`.
-    momentum, weight_decay, clip : of the weights' SGD; ``clip`` bounds the norm of the gradient.
+    momentum, weight_decay, max_grad_norm : of the weights' SGD; ``max_grad_norm`` bounds the norm of the gradient.
     alpha_lr, alpha_betas, alpha_weight_decay : of the alphas' Adam; the decay is added to the
         gradient.
     epsilon : of the finite difference.
@@ -205,11 +212,11 @@ class BilevelStep:
     reuse_gradient : step the weights with the gradient that the virtual step was made with, at the
         alphas before their step: one pass of five less. Second order only. Over text that gradient
         is not regularised.
-    clip_coef, virtual_embedding, dropout_masks : recurrent only, as in `arch_gradient`.
-    activation, slowness : recurrent only: weights of ``mean(output^2)`` and of
+    clip_coef, unrolled_embedding, dropout_masks : recurrent only, as in `arch_gradient`.
+    ar, tar : recurrent only: weights of ``mean(output^2)`` and of
         ``mean((h_t - h_{t-1})^2)`` in what the weights descend; by default 0 and 1e-3.
 
-    None stands for the original's settings: momentum 0.9, weight decay 3e-4, clip 5, alpha_lr 3e-4
+    None stands for the original's settings: momentum 0.9, weight decay 3e-4, max_grad_norm 5, alpha_lr 3e-4
     and betas (0.5, 0.999) over images; 0, 5e-7, 0.25, 3e-3 and (0.9, 0.999) over text.
     """
 
@@ -220,7 +227,7 @@ class BilevelStep:
         order: int = 2,
         momentum: float | None = None,
         weight_decay: float | None = None,
-        clip: float | None = None,
+        max_grad_norm: float | None = None,
         alpha_lr: float | None = None,
         alpha_betas: tuple[float, float] | None = None,
         alpha_weight_decay: float = 1e-3,
@@ -228,10 +235,10 @@ class BilevelStep:
         hvp: str = "central",
         reuse_gradient: bool = False,
         clip_coef: str | None = None,
-        virtual_embedding: str | None = None,
+        unrolled_embedding: str | None = None,
         dropout_masks: str | None = None,
-        activation: float | None = None,
-        slowness: float | None = None,
+        ar: float | None = None,
+        tar: float | None = None,
     ):
         default = net.step_defaults
         betas = default.alpha_betas if alpha_betas is None else alpha_betas
@@ -247,16 +254,18 @@ class BilevelStep:
             _check_order(order),
             _check("momentum", default.momentum if momentum is None else momentum),
             _check("weight_decay", default.weight_decay if weight_decay is None else weight_decay),
-            _check("clip", default.clip if clip is None else clip, strict=True),
+            _check(
+                "max_grad_norm",
+                default.max_grad_norm if max_grad_norm is None else max_grad_norm,
+                strict=True,
+            ),
             _check("alpha_lr", default.alpha_lr if alpha_lr is None else alpha_lr),
             *betas,
             _check("alpha_weight_decay", alpha_weight_decay),
             _check("epsilon", epsilon, strict=True),
             _central(hvp),
             bool(reuse_gradient),
-            *_Text(clip_coef, virtual_embedding, dropout_masks, activation, slowness).arguments(
-                net
-            ),
+            *_Text(clip_coef, unrolled_embedding, dropout_masks, ar, tar).arguments(net),
         )
 
     @property

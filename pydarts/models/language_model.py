@@ -157,7 +157,7 @@ class LanguageModel:
             vocabulary = Vocabulary(d["level"], d["tokens"])
             history = list(d["history"])
         nodes = len(genotype.recurrent)
-        least = 4 * config.hidden * (len(vocabulary) + 2 * config.hidden * (nodes + 2))
+        least = 4 * config.hidden_size * (len(vocabulary) + 2 * config.hidden_size * (nodes + 2))
         state = read_weights(weights, least)
         net = derived_network(genotype, len(vocabulary), config, threads)
         load_weights(net, state, weights, path)
@@ -199,7 +199,7 @@ class LanguageModel:
 
     def __repr__(self) -> str:
         c = self.config
-        text = f"LanguageModel with {self.num_weights:,} weights (hidden {c.hidden}, "
+        text = f"LanguageModel with {self.num_weights:,} weights (hidden {c.hidden_size}, "
         text += f"{len(self.vocabulary):,} {self.vocabulary.level} tokens), trained for "
         text += f"{len(self.history)} epochs"
         if self.history:
@@ -208,13 +208,13 @@ class LanguageModel:
 
 
 def derived_network(
-    genotype: RecurrentGenotype, vocab: int, config: TextTrainConfig, threads: int | None
+    genotype: RecurrentGenotype, vocab_size: int, config: TextTrainConfig, threads: int | None
 ) -> RecurrentNetwork:
     """The network that a configuration describes."""
     return RecurrentNetwork(
         genotype,
-        vocab,
-        config.hidden,
+        vocab_size,
+        config.hidden_size,
         seed=config.seed,
         threads=threads,
         dropout=config.dropout,

@@ -21,7 +21,16 @@ from pydarts.report.charts import CHART_STYLE, Series, dot_chart, line_chart, lo
 from pydarts.training.config import Config, SearchConfig, TextSearchConfig
 from pydarts.drawing.cells import cell_svg, escape, recurrent_svg, style
 from pydarts.spaces.genotype import RecurrentGenotype
-from pydarts.report.report_data import GROUPS, Cell, Record, cell_edges, curves, kept, number, operations
+from pydarts.report.report_data import (
+    GROUPS,
+    Cell,
+    Record,
+    cell_edges,
+    curves,
+    kept,
+    number,
+    operations,
+)
 
 __all__ = ["page", "summary"]
 
@@ -40,7 +49,11 @@ _SHARES = ("accuracy",)  # ends of names
 def page(record: Record) -> str:
     """The page, as HTML."""
     script = files("pydarts.report").joinpath("report.js").read_text("utf-8")
-    styles = [files("pydarts.report").joinpath("report.css").read_text("utf-8"), CHART_STYLE, style()]
+    styles = [
+        files("pydarts.report").joinpath("report.css").read_text("utf-8"),
+        CHART_STYLE,
+        style(),
+    ]
     checksum = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{checksum}'"
     title = escape(_title(record))

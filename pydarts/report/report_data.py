@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from pydarts.data.datasets import naming, read_npz
 from pydarts.drawing.cells import state_names
-from pydarts.spaces.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype, edges
+from pydarts.spaces.genotype import (
+    OPERATIONS,
+    RECURRENT_OPERATIONS,
+    Genotype,
+    RecurrentGenotype,
+    edges,
+)
 from pydarts.common.environment import machine
 from pydarts.training.result import History, read_history
 

@@ -466,7 +466,9 @@ class RecurrentGenotype(_AnyGenotype):
         nodes = range(_RECURRENT_INPUTS, _RECURRENT_INPUTS + len(entries))
         return cls(entries, nodes if concat is None else concat)
 
-    def to_torch(self, *, vocab: int, hidden: int = 850, **dropouts: float) -> RecurrentModel:
+    def to_torch(
+        self, *, vocab_size: int, hidden_size: int = 850, **dropouts: float
+    ) -> RecurrentModel:
         """Return the language model around the cell as an untrained ``torch.nn.Module``.
 
         States pass both ways between it and a `pydarts.RecurrentNetwork` of the same sizes, by
@@ -474,7 +476,7 @@ class RecurrentGenotype(_AnyGenotype):
 
         Parameters
         ----------
-        vocab, hidden
+        vocab_size, hidden_size
             See `pydarts.RecurrentNetwork`.
         **dropouts
             ``dropout``, ``dropout_hidden``, ``dropout_input`` and ``dropout_embedding``, as there,
@@ -491,7 +493,7 @@ class RecurrentGenotype(_AnyGenotype):
         """
         from pydarts.export.pytorch import RecurrentModel
 
-        return RecurrentModel(self, vocab, hidden, **dropouts)
+        return RecurrentModel(self, vocab_size, hidden_size, **dropouts)
 
 
 #: Found by first-order DARTS on CIFAR-10 (the paper's code, ``DARTS_V1``).

@@ -133,7 +133,7 @@ class SearchConfig(Config):
     lr_min: float = _option(0.001, "learning rate at the end of the cosine")
     momentum: float = _option(0.9, "momentum of the weights", 0, 1)
     weight_decay: float = _option(3e-4, "weight decay of the weights")
-    clip: float = _option(5.0, "bound on the norm of the weights' gradient", positive=True)
+    max_grad_norm: float = _option(5.0, "bound on the norm of the weights' gradient", positive=True)
     alpha_lr: float = _option(3e-4, "learning rate of the alphas", positive=True)
     alpha_betas: tuple[float, float] = _option((0.5, 0.999), "Adam's decay rates", 0, 1)
     alpha_weight_decay: float = _option(1e-3, "weight decay of the alphas")
@@ -187,7 +187,7 @@ class TrainConfig(Config):
     lr: float = _option(0.025, "learning rate at the start of the cosine to zero", positive=True)
     momentum: float = _option(0.9, "momentum", 0, 1)
     weight_decay: float = _option(3e-4, "weight decay")
-    clip: float = _option(5.0, "bound on the gradient's norm", positive=True)
+    max_grad_norm: float = _option(5.0, "bound on the gradient's norm", positive=True)
     drop_path: float = _option(0.2, "probability of a dropped path at the last epoch", 0, 1)
     auxiliary: bool = _option(True, "train with the auxiliary head")
     auxiliary_weight: float = _option(0.4, "its weight in the loss")
@@ -234,8 +234,8 @@ _DROPOUT = {
     "dropout_embedding": "of the embedding",
 }
 _REGULARISATION = {
-    "activation": "weight of mean(output^2) in the loss",
-    "slowness": "weight of mean((h_t - h_{t-1})^2) in the loss",
+    "ar": "weight of mean(output^2) in the loss",
+    "tar": "weight of mean((h_t - h_{t-1})^2) in the loss",
 }
 
 
@@ -245,20 +245,22 @@ class TextSearchConfig(Config):
     arXiv:1806.09055.
     """
 
-    hidden: int = _option(300, "size of state and embedding", 1, 2**14)
+    hidden_size: int = _option(300, "size of state and embedding", 1, 2**14)
     epochs: int = _option(50, "passes over the training text", 1)
     batch_size: int = _option(256, "sequences side by side, of either text", 1)
     bptt: int = _option(35, "steps of a segment", 1)
     order: int = _option(2, "order of the architecture gradient", choices=(1, 2))
     lr: float = _option(20.0, "learning rate of the weights' SGD", positive=True)
     weight_decay: float = _option(5e-7, "weight decay of the weights")
-    clip: float = _option(0.25, "bound on the norm of the weights' gradient", positive=True)
+    max_grad_norm: float = _option(
+        0.25, "bound on the norm of the weights' gradient", positive=True
+    )
     clip_coef: str = _option(
         "original",
         "scale of the implicit term: original, or capped at 1",
         choices=("original", "capped"),
     )
-    virtual_embedding: str = _option(
+    unrolled_embedding: str = _option(
         "moved",
         "embedding in the virtual step: moved, or left as in the original",
         choices=("moved", "original"),
@@ -281,8 +283,8 @@ class TextSearchConfig(Config):
     dropout_hidden: float = _option(0.25, _DROPOUT["dropout_hidden"], 0, 1)
     dropout_input: float = _option(0.75, _DROPOUT["dropout_input"], 0, 1)
     dropout_embedding: float = _option(0.2, _DROPOUT["dropout_embedding"], 0, 1)
-    activation: float = _option(0.0, _REGULARISATION["activation"])
-    slowness: float = _option(1e-3, _REGULARISATION["slowness"])
+    ar: float = _option(0.0, _REGULARISATION["ar"])
+    tar: float = _option(1e-3, _REGULARISATION["tar"])
     max_tokens: int | None = _option(
         None, "search on the first so many tokens of the training text", 100, none="all"
     )
@@ -293,7 +295,7 @@ class TextSearchConfig(Config):
         # are redrawn would make the second-order term noise: with them two draws of its gradient
         # have a cosine of 0.1 at these rates, and a norm forty times that of shared ones.
         "quick": {
-            "hidden": 64,
+            "hidden_size": 64,
             "epochs": 6,
             "batch_size": 64,
             "alpha_lr": 1e-2,
@@ -305,7 +307,7 @@ class TextSearchConfig(Config):
             "max_tokens": 400_000,
         },
         "standard": {
-            "hidden": 128,
+            "hidden_size": 128,
             "epochs": 15,
             "batch_size": 64,
             "dropout_masks": "shared",
@@ -324,7 +326,7 @@ class TextTrainConfig(Config):
     arXiv:1806.09055.
     """
 
-    hidden: int = _option(850, "size of state and embedding", 1, 2**14)
+    hidden_size: int = _option(850, "size of state and embedding", 1, 2**14)
     epochs: int = _option(3600, "passes over the training text, at most", 1)
     max_seconds: float | None = _option(
         None, "stop after so many seconds of training", positive=True, none="never"
@@ -333,7 +335,7 @@ class TextTrainConfig(Config):
     bptt: int = _option(35, "steps of a segment", 1)
     lr: float = _option(20.0, "learning rate of SGD", positive=True)
     weight_decay: float = _option(8e-7, "weight decay")
-    clip: float = _option(0.25, "bound on the gradient's norm", positive=True)
+    max_grad_norm: float = _option(0.25, "bound on the gradient's norm", positive=True)
     patience: int = _option(
         5, "epochs without a better validation loss before the weights are averaged", 1
     )
@@ -341,13 +343,13 @@ class TextTrainConfig(Config):
     dropout_hidden: float = _option(0.25, _DROPOUT["dropout_hidden"], 0, 1)
     dropout_input: float = _option(0.75, _DROPOUT["dropout_input"], 0, 1)
     dropout_embedding: float = _option(0.2, _DROPOUT["dropout_embedding"], 0, 1)
-    activation: float = _option(0.0, _REGULARISATION["activation"])
-    slowness: float = _option(1e-3, _REGULARISATION["slowness"])
+    ar: float = _option(0.0, _REGULARISATION["ar"])
+    tar: float = _option(1e-3, _REGULARISATION["tar"])
     seed: int = _option(0, "of weights, dropout and segments")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {
-            "hidden": 192,
+            "hidden_size": 192,
             "epochs": 20,
             "patience": 2,
             "dropout": 0.1,
@@ -356,7 +358,7 @@ class TextTrainConfig(Config):
             "dropout_embedding": 0.0,
         },
         "standard": {
-            "hidden": 400,
+            "hidden_size": 400,
             "epochs": 60,
             "dropout": 0.4,
             "dropout_hidden": 0.2,

@@ -355,7 +355,7 @@ class Course:
             "done": self._done,
             "seconds": self.seconds,
             "stopped": self.stopped,
-            "hidden": self.hidden[0],
+            "hidden_size": self.hidden_size[0],
             "hidden_valid": self.hidden[1],
             "history": self.history,
             "random": self._rng.bit_generator.state,

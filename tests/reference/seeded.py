@@ -76,7 +76,7 @@ SEARCH_OPTIONS: dict[str, Any] = {
     "order": 2,
     "momentum": 0.9,
     "weight_decay": 3e-3,
-    "clip": 4.5,
+    "max_grad_norm": 4.5,
     "alpha_lr": 0.02,
     "alpha_betas": (0.5, 0.999),
     "alpha_weight_decay": 1e-2,

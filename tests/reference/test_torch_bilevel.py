@@ -143,7 +143,7 @@ def test_trajectory() -> None:
         expected = expected_step(tensors(train), tensors(valid), lr)
         assert info.train_loss == pytest.approx(expected.train_loss, rel=1e-8)
         assert info.valid_loss == pytest.approx(expected.valid_loss, rel=1e-8)
-        clipped.append(expected.grad_norm > SEARCH_OPTIONS["clip"])
+        clipped.append(expected.grad_norm > SEARCH_OPTIONS["max_grad_norm"])
     assert True in clipped
     assert False in clipped
     assert max(np.abs(a - alphas[n]).max() for n, a in numpy(theirs.alphas).items()) > 0.1

@@ -140,7 +140,7 @@ def test_trained_model_of_images() -> None:
 
 def recurrent(masked: bool) -> tuple[reference.RecurrentNetwork, Any]:
     """Return reference and exported module in one seeded state, in float64."""
-    sizes, rates = {"vocab": 11, "hidden": 5}, RATES if masked else {}
+    sizes, rates = {"vocab_size": 11, "hidden_size": 5}, RATES if masked else {}
     theirs = reference.RecurrentNetwork(CELL.recurrent, concat=CELL.concat, **sizes, **rates)
     state = seeded_state(reference.state(theirs), seed=3)
     reference.load_state(theirs.double(), state)
@@ -206,7 +206,7 @@ def test_recurrent_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_trained_model_of_text() -> None:
     text = "The quick brown fox jumps over the lazy dog.\n" * 60
-    options: dict[str, Any] = {"hidden": 12, "epochs": 1, "batch_size": 4, "bptt": 10}
+    options: dict[str, Any] = {"hidden_size": 12, "epochs": 1, "batch_size": 4, "bptt": 10}
     model = pydarts.train_text(CELL, text, threads=1, progress=False, **options)
     module = model.to_torch()
     assert not module.training
@@ -232,8 +232,8 @@ def test_trained_model_of_text() -> None:
     [
         (lambda: pydarts.DARTS_V2.to_torch(cells=0), r"`cells` \(=0\)"),
         (lambda: pydarts.DARTS_V2.to_torch(classes=1), r"`classes` \(=1\)"),
-        (lambda: CELL.to_torch(vocab=1), r"`vocab` \(=1\)"),
-        (lambda: CELL.to_torch(vocab=9, hidden=0), r"`hidden` \(=0\)"),
+        (lambda: CELL.to_torch(vocab_size=1), r"`vocab_size` \(=1\)"),
+        (lambda: CELL.to_torch(vocab_size=9, hidden_size=0), r"`hidden` \(=0\)"),
     ],
 )
 def test_wrong_sizes_are_named(make: Callable[[], object], match: str) -> None:

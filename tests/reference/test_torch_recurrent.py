@@ -25,23 +25,23 @@ from benchmarks.reference import recurrent
 class Shape(NamedTuple):
     """A network and a segment of text for it."""
 
-    vocab: int
-    hidden: int
+    vocab_size: int
+    hidden_size: int
     steps: int
     batch: int
 
     @property
     def network(self) -> dict[str, Any]:
         """The arguments by which pydarts and the reference build the network."""
-        return {"vocab": self.vocab, "hidden": self.hidden}
+        return {"vocab_size": self.vocab_size, "hidden_size": self.hidden_size}
 
 
 SHAPES = [
-    Shape(vocab=13, hidden=6, steps=5, batch=4),
-    Shape(vocab=101, hidden=19, steps=4, batch=5),
-    Shape(vocab=13, hidden=35, steps=3, batch=6),
-    Shape(vocab=101, hidden=7, steps=1, batch=4),
-    Shape(vocab=13, hidden=5, steps=3, batch=1),
+    Shape(vocab_size=13, hidden_size=6, steps=5, batch=4),
+    Shape(vocab_size=101, hidden_size=19, steps=4, batch=5),
+    Shape(vocab_size=13, hidden_size=35, steps=3, batch=6),
+    Shape(vocab_size=101, hidden_size=7, steps=1, batch=4),
+    Shape(vocab_size=13, hidden_size=5, steps=3, batch=1),
 ]
 SMALL = SHAPES[0]
 # Another length and another batch than those of the training text.
@@ -74,18 +74,18 @@ NO_DROPOUT: dict[str, Any] = {
     "dropout_input": 0.0,
     "dropout_embedding": 0.0,
 }
-KEEP = {"embedding": 0.8, "input": 0.5, "hidden": 0.75, "output": 0.4}
+KEEP = {"embedding": 0.8, "input": 0.5, "hidden_size": 0.75, "output": 0.4}
 # Large enough for every term to leave its mark in the gradient.
-PENALTIES = {"activation": 0.7, "slowness": 1.5}
+PENALTIES = {"ar": 0.7, "tar": 1.5}
 VIRTUAL_STEP: dict[str, Any] = {"eta": 5.0, "weight_decay": 3e-3}
 # Below and above the norms of all gradients.
 CLIPS = {"clipped": 0.5, "free": 5.0}
 
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 every_genotype = pytest.mark.parametrize("name", GENOTYPES)
-every_clip = pytest.mark.parametrize("clip", CLIPS.values(), ids=CLIPS.keys())
+every_clip = pytest.mark.parametrize("max_grad_norm", CLIPS.values(), ids=CLIPS.keys())
 every_clip_coef = pytest.mark.parametrize("clip_coef", ["original", "capped"])
-every_virtual_embedding = pytest.mark.parametrize("virtual_embedding", ["moved", "original"])
+every_unrolled_embedding = pytest.mark.parametrize("unrolled_embedding", ["moved", "original"])
 plain_and_not = pytest.mark.parametrize(
     ("dropped", "penalties"),
     [(False, {}), (True, {}), (False, PENALTIES), (True, PENALTIES)],
@@ -96,19 +96,19 @@ plain_and_not = pytest.mark.parametrize(
 def segment(shape: Shape, seed: int) -> Batch:
     """Return words and those that are to be predicted, both (T, B)."""
     drawn = np.random.default_rng(seed).random((2, shape.steps, shape.batch))
-    x, y = (shape.vocab * drawn).astype(np.int64)
+    x, y = (shape.vocab_size * drawn).astype(np.int64)
     return x, y
 
 
 def before(shape: Shape, seed: int) -> Array:
     """Return a state (B, H) as if of an earlier segment."""
-    return uniform(np.random.default_rng(seed), -1.0, 1.0, (shape.batch, shape.hidden))
+    return uniform(np.random.default_rng(seed), -1.0, 1.0, (shape.batch, shape.hidden_size))
 
 
 def seeded_masks(shape: Shape, seed: int) -> dict[str, Array]:
     """Return factors of every kind."""
     rng = np.random.default_rng(seed)
-    draws = {name: rng.random((shape.batch, shape.hidden)) for name in KEEP}
+    draws = {name: rng.random((shape.batch, shape.hidden_size)) for name in KEEP}
     return {name: np.where(d < KEEP[name], 1.0 / KEEP[name], 0.0) for name, d in draws.items()}
 
 
@@ -168,8 +168,8 @@ def expected_pass(
     y: Array,
     hidden: Array,
     masks: dict[str, Array] | None = None,
-    activation: float = 0.0,
-    slowness: float = 0.0,
+    ar: float = 0.0,
+    tar: float = 0.0,
 ) -> tuple[float, dict[str, Array], Array]:
     """Return loss, gradients of the regularised loss (that of alpha too), and last state."""
     inputs: dict[str, Tensor] = dict(net.named_parameters())
@@ -177,9 +177,7 @@ def expected_pass(
         inputs |= net.alphas
     words, targets, h = tensors(x, y, hidden)
     with reference.frozen_statistics(net):
-        regularised, loss, last = net.losses(
-            words, targets, h, tensor_masks(masks), activation, slowness
-        )
+        regularised, loss, last = net.losses(words, targets, h, tensor_masks(masks), ar, tar)
     grads = torch.autograd.grad(regularised, tuple(inputs.values()))
     arrays = {name: g.numpy() for name, g in zip(inputs, grads, strict=True)}
     return loss.item(), arrays, last.detach().numpy()
@@ -343,7 +341,7 @@ def test_mean_of_a_part_of_the_nodes() -> None:
 
 
 def test_batch_of_one_is_normalised_to_zero() -> None:
-    shape = Shape(vocab=13, hidden=5, steps=1, batch=1)
+    shape = Shape(vocab_size=13, hidden_size=5, steps=1, batch=1)
     net = supernet(shape)
     start = reference.state(net)
     (x, _), h = segment(shape, 5), before(shape, 6)
@@ -362,7 +360,7 @@ def test_one_time_step_is_not_slow() -> None:
     shape = SMALL._replace(steps=1)
     x, y, h = tensors(*segment(shape, 5), before(shape, 6))
     net = supernet(shape)
-    assert net.regularised_loss(x, y, h, slowness=1.5).item() == net.loss(x, y, h).item()
+    assert net.regularised_loss(x, y, h, tar=1.5).item() == net.loss(x, y, h).item()
 
 
 def test_drawn_masks() -> None:
@@ -406,9 +404,9 @@ def virtual_inputs() -> tuple[Any, Any, Any]:
 
 @every_clip
 @every_clip_coef
-@every_virtual_embedding
+@every_unrolled_embedding
 def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differentiation(
-    clip: float, clip_coef: str, virtual_embedding: str, monkeypatch: pytest.MonkeyPatch
+    max_grad_norm: float, clip_coef: str, unrolled_embedding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(recurrent.ACTIVATIONS, "relu", F.softplus)
     net = supernet()
@@ -426,9 +424,9 @@ def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differen
         buffer,
         momentum,
         decay,
-        clip,
+        max_grad_norm,
         clip_coef,
-        virtual_embedding,
+        unrolled_embedding,
         epsilon=1e-4,
     )["recurrent"]
 
@@ -437,20 +435,20 @@ def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differen
         g = torch.autograd.grad(
             net.loss(train[0], train[1], h), tuple(net.parameters()), create_graph=True
         )
-        c = clip / (norm_of(g) + 1e-6)
+        c = max_grad_norm / (norm_of(g) + 1e-6)
         virtual = {
             name: p - eta * (momentum * buffer[name] + min(1.0, c) * t.detach() + decay * p)
             for (name, p), t in zip(w.items(), g, strict=True)
-            if name != "encoder.weight" or virtual_embedding == "moved"
+            if name != "encoder.weight" or unrolled_embedding == "moved"
         }
         virtual = {name: p.requires_grad_() for name, p in ({**w, **virtual}).items()}
         logits, _, _ = functional_call(net, virtual, (valid[0], hv))
         loss = F.cross_entropy(logits, valid[1].flatten())
         explicit, *v = torch.autograd.grad(loss, (alpha, *virtual.values()))
     norm = norm_of(v)
-    assert (c < 1.0) == (norm > clip) == (clip == CLIPS["clipped"])
+    assert (c < 1.0) == (norm > max_grad_norm) == (max_grad_norm == CLIPS["clipped"])
     product = sum(
-        (t * (u * min(1.0, clip / (norm + 1e-6)))).sum() for t, u in zip(g, v, strict=True)
+        (t * (u * min(1.0, max_grad_norm / (norm + 1e-6)))).sum() for t, u in zip(g, v, strict=True)
     )
     assert isinstance(product, Tensor)
     (hvp,) = torch.autograd.grad(product, alpha)
@@ -464,9 +462,17 @@ def test_every_option_changes_the_second_order_gradient() -> None:
     train, valid, hidden = virtual_inputs()
     found = [
         reference.recurrent_arch_gradient(
-            net, train, valid, hidden, 2, clip=clip, clip_coef=c, virtual_embedding=v, eta=5.0
+            net,
+            train,
+            valid,
+            hidden,
+            2,
+            max_grad_norm=max_grad_norm,
+            clip_coef=c,
+            unrolled_embedding=v,
+            eta=5.0,
         )["recurrent"]
-        for clip in CLIPS.values()
+        for max_grad_norm in CLIPS.values()
         for c in ("original", "capped")
         for v in ("moved", "original")
     ]
@@ -475,7 +481,7 @@ def test_every_option_changes_the_second_order_gradient() -> None:
             # The coefficient's cap does nothing where the gradient is clipped.
             same = (i, j) in ((2, 0), (3, 1))
             assert ((a - b).norm() < 1e-3 * a.norm()) == same, (i, j)
-    for name in ("clip_coef", "virtual_embedding"):
+    for name in ("clip_coef", "unrolled_embedding"):
         other: dict[str, Any] = {name: "other"}
         with pytest.raises(ValueError, match=name):
             reference.recurrent_arch_gradient(net, train, valid, hidden, **other)
@@ -501,7 +507,7 @@ def test_names_shapes_and_counts() -> None:
     shapes = {name: a.shape for name, a in ours.state_dict().items()}
     assert shapes == {name: a.shape for name, a in reference.state(theirs).items()}
     assert ours.num_weights == sum(p.numel() for p in theirs.parameters())
-    paper = {"vocab": 10_000, "hidden": 300}
+    paper = {"vocab_size": 10_000, "hidden_size": 300}
     large = reference.RecurrentSupernet(**paper)
     assert sum(p.numel() for p in large.parameters()) == 4_810_000
     assert pydarts.RecurrentSupernet(**paper, dtype="float32").num_weights == 4_810_000
@@ -536,14 +542,16 @@ def test_evaluation(shape: Shape) -> None:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    vocab=st.integers(2, 70),
-    hidden=st.integers(1, 37),
+    vocab_size=st.integers(2, 70),
+    hidden_size=st.integers(1, 37),
     steps=st.integers(1, 5),
     batch=st.integers(1, 7),
     dropped=st.booleans(),
 )
-def test_any_shape(vocab: int, hidden: int, steps: int, batch: int, dropped: bool) -> None:
-    shape = Shape(vocab, hidden, steps, batch)
+def test_any_shape(
+    vocab_size: int, hidden_size: int, steps: int, batch: int, dropped: bool
+) -> None:
+    shape = Shape(vocab_size, hidden_size, steps, batch)
     assert_same_pass(our_supernet(shape), supernet(shape), shape, dropped, PENALTIES)
     name = "DARTS_V2"
     assert_same_pass(our_network(name, shape), network(name, shape), shape, dropped, PENALTIES)
@@ -552,17 +560,17 @@ def test_any_shape(vocab: int, hidden: int, steps: int, batch: int, dropped: boo
 @pytest.mark.parametrize(("order", "tol"), [(1, 1e-9), (2, 1e-6)])
 @every_clip
 @every_clip_coef
-@every_virtual_embedding
+@every_unrolled_embedding
 def test_arch_gradient(
-    order: int, tol: float, clip: float, clip_coef: str, virtual_embedding: str
+    order: int, tol: float, max_grad_norm: float, clip_coef: str, unrolled_embedding: str
 ) -> None:
     ours = our_supernet()
     start = ours.state_dict()
     options: dict[str, Any] = {
         "order": order,
-        "clip": clip,
+        "max_grad_norm": max_grad_norm,
         "clip_coef": clip_coef,
-        "virtual_embedding": virtual_embedding,
+        "unrolled_embedding": unrolled_embedding,
         **VIRTUAL_STEP,
     }
     actual = pydarts.bilevel.arch_gradient(
@@ -579,7 +587,7 @@ def test_arch_gradient(
 
 
 def test_steps_with_shortcuts() -> None:
-    options: dict[str, Any] = {"weight_decay": 3e-3, "clip": 0.8, "alpha_lr": 0.02}
+    options: dict[str, Any] = {"weight_decay": 3e-3, "max_grad_norm": 0.8, "alpha_lr": 0.02}
     ours, theirs = our_supernet(), supernet()
     step = pydarts.bilevel.BilevelStep(ours, hvp="forward", reuse_gradient=True, **options)
     expected_step = reference.RecurrentSearchStep(theirs, shortcuts=True, **options)
@@ -601,19 +609,19 @@ def test_steps_with_shortcuts() -> None:
     "options",
     [
         {"order": 1},
-        {"order": 2, "activation": 0.7, "clip_coef": "original", "virtual_embedding": "moved"},
-        {"order": 2, "clip_coef": "capped", "virtual_embedding": "original"},
+        {"order": 2, "ar": 0.7, "clip_coef": "original", "unrolled_embedding": "moved"},
+        {"order": 2, "clip_coef": "capped", "unrolled_embedding": "original"},
     ],
     ids=["first", "second", "second_other"],
 )
 def test_trajectory(options: dict[str, Any]) -> None:
     options = {
         "weight_decay": 3e-3,
-        "clip": 0.8,
+        "max_grad_norm": 0.8,
         "alpha_lr": 0.02,
         "alpha_betas": (0.9, 0.999),
         "alpha_weight_decay": 1e-2,
-        "slowness": 1.5,
+        "tar": 1.5,
         **options,
     }
     ours, theirs = our_supernet(), supernet()
@@ -636,7 +644,7 @@ def test_trajectory(options: dict[str, Any]) -> None:
         expected_hidden = (expected.hidden, expected.valid_hidden)
         for a, e in zip(hidden, expected_hidden, strict=True):
             np.testing.assert_allclose(a, e.numpy(), rtol=0.0, atol=1e-8)
-        clipped.append(expected.grad_norm > options["clip"])
+        clipped.append(expected.grad_norm > options["max_grad_norm"])
     assert True in clipped
     assert False in clipped
     alphas = theirs.alphas["recurrent"].detach().numpy()
