@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.methods.bilevel import BilevelStep, arch_gradient
-from pydarts.training.config import SearchConfig
+from pydarts.api.searching import Batches, sample
 from pydarts.data.datasets import load
 from pydarts.data.images import Labels, Normalization, as_images, split_half
 from pydarts.engine.convolutional import Supernet
-from pydarts.api.searching import Batches, sample
+from pydarts.methods.bilevel import BilevelStep, arch_gradient
+from pydarts.training.config import SearchConfig
 
 
 def _cosine(a: dict[str, NDArray[Any]], b: dict[str, NDArray[Any]]) -> float:

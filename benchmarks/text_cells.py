@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from pydarts import RECURRENT_DARTS_V2, RecurrentGenotype, load_corpus
+from pydarts.api.searching_text import EVALUATION_BATCH, describe_recurrent
+from pydarts.api.training_text import fit
+from pydarts.data.text import Corpus, batchify, segments, unigram_perplexity
+from pydarts.engine.recurrent import TextNetwork
+from pydarts.models.language_model import LanguageModel, derived_network
 from pydarts.training.config import TextTrainConfig
 from pydarts.training.loop import Control
-from pydarts.models.language_model import LanguageModel, derived_network
-from pydarts.engine.recurrent import TextNetwork
-from pydarts.api.searching_text import EVALUATION_BATCH, describe_recurrent
-from pydarts.data.text import Corpus, batchify, segments, unigram_perplexity
-from pydarts.api.training_text import fit
 
 RATES = (20.0, 5.0, 2.0)
 

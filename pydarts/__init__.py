@@ -9,6 +9,22 @@ _os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from pydarts import bilevel
 from pydarts._core import __version__
+from pydarts.api.estimating import estimate, estimate_text
+from pydarts.api.many import SearchesFailed, search_many
+from pydarts.api.searching import SearchResult, search
+from pydarts.api.searching_text import TextSearchResult, search_text
+from pydarts.api.training import train
+from pydarts.api.training_text import train_text
+from pydarts.data.text import load_corpus
+from pydarts.engine.convolutional import MixedOperation, Network, Supernet
+from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
+from pydarts.evaluation.comparing import compare, compare_text
+from pydarts.evaluation.comparison import Comparison
+from pydarts.evaluation.random_cells import RandomSearchResult, random_search
+from pydarts.models.image_classifier import Model
+from pydarts.models.language_model import LanguageModel
+from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
+from pydarts.spaces.recurrent import RECURRENT_DARTS_V1, RECURRENT_DARTS_V2, RecurrentGenotype
 from pydarts.training.budget import Estimate
 from pydarts.training.callbacks import (
     Callback,
@@ -17,29 +33,7 @@ from pydarts.training.callbacks import (
     StopOnSkipCollapse,
     TensorBoard,
 )
-from pydarts.evaluation.comparing import compare, compare_text
-from pydarts.evaluation.comparison import Comparison
 from pydarts.training.loop import Diverged
-from pydarts.api.estimating import estimate, estimate_text
-from pydarts.spaces.genotype import (
-    DARTS_V1,
-    DARTS_V2,
-    RECURRENT_DARTS_V1,
-    RECURRENT_DARTS_V2,
-    Genotype,
-    RecurrentGenotype,
-)
-from pydarts.models.language_model import LanguageModel
-from pydarts.api.many import SearchesFailed, search_many
-from pydarts.models.image_classifier import Model
-from pydarts.engine.convolutional import MixedOperation, Network, Supernet
-from pydarts.evaluation.random_cells import RandomSearchResult, random_search
-from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
-from pydarts.api.searching import SearchResult, search
-from pydarts.api.searching_text import TextSearchResult, search_text
-from pydarts.data.text import load_corpus
-from pydarts.api.training import train
-from pydarts.api.training_text import train_text
 
 __all__ = [
     "DARTS_V1",

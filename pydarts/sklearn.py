@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pydarts.common.errors import ArgumentError
+
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
@@ -24,14 +26,14 @@ except ImportError as error:
         "pydarts.sklearn needs scikit-learn 1.6 or later: pip install 'pydarts-nas[sklearn]'"
     ) from error
 
-from pydarts.common.checks import integer
-from pydarts.training.config import Config, SearchConfig, TrainConfig
-from pydarts.spaces.genotype import Genotype
-from pydarts.data.images import MIN_SIZE, as_images
-from pydarts.models.image_classifier import Model
-from pydarts.models.files import described
 from pydarts.api.searching import search
 from pydarts.api.training import train
+from pydarts.common.checks import integer
+from pydarts.data.images import MIN_SIZE, as_images
+from pydarts.models.files import described
+from pydarts.models.image_classifier import Model
+from pydarts.spaces.darts import Genotype
+from pydarts.training.config import Config, SearchConfig, TrainConfig
 
 Self = TypeVar("Self", bound="DartsClassifier")
 
@@ -272,8 +274,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows, shape = self._rows(X)
         rows = validate_data(self, rows, reset=False)
         if shape not in (None, self.image_shape_):
-            raise ValueError(
-                f"`X` holds images {shape}, but those of `fit` are {self.image_shape_}"
+            raise ArgumentError(
+                "X", f"holds images {shape}, but those of `fit` are {self.image_shape_}"
             )
         return self._images(rows)
 
@@ -291,14 +293,16 @@ def _image_shape(shape: Sequence[int] | None, features: int) -> tuple[int, int, 
         return 1, side, side
     sizes = _sizes(shape)
     if math.prod(sizes) != features:
-        raise ValueError(f"`image_shape` (={shape!r}) does not hold the {features} features of `X`")
+        raise ArgumentError(
+            "image_shape", f"(={shape!r}) does not hold the {features} features of `X`"
+        )
     return sizes
 
 
 def _sizes(shape: object) -> tuple[int, int, int]:
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else ()
     if len(sizes) not in (2, 3):
-        raise ValueError(f"`image_shape` (={shape!r}) must be (H, W) or (C, H, W)")
+        raise ArgumentError("image_shape", f"(={shape!r}) must be (H, W) or (C, H, W)")
     channels, height, width = (integer("image_shape", n, 1) for n in (1, *sizes)[-3:])
     return channels, height, width
 
@@ -323,4 +327,4 @@ def _plain(name: str, value: Any) -> Any:
         value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    raise ValueError(f"`{name}` (={value!r}) cannot be saved: JSON has nothing of its kind")
+    raise ArgumentError(name, f"(={value!r}) cannot be saved: JSON has nothing of its kind")

@@ -13,8 +13,8 @@ import pytest
 
 import pydarts
 from pydarts import _core
-from pydarts.training import loop as course
 from pydarts.methods.bilevel import BilevelStep
+from pydarts.training import loop as course
 from pydarts.training.budget import Estimate, duration, size
 from pydarts.training.loop import Control
 

@@ -30,8 +30,8 @@ from pydarts import (
     course,
 )
 from pydarts.cli.run import read_genotype
-from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.data.datasets import hold_out
+from pydarts.training.config import SearchConfig, TrainConfig
 
 SEARCH_FILES = {
     *(

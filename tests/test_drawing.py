@@ -15,15 +15,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pydarts.drawing.cells import cell_svg, genotype_svg, recurrent_svg
-from pydarts.spaces.genotype import (
-    DARTS_V1,
-    DARTS_V2,
-    EXTRA_OPERATIONS,
-    OPERATIONS,
+from pydarts.spaces.darts import DARTS_V1, DARTS_V2, EXTRA_OPERATIONS, OPERATIONS, Genotype
+from pydarts.spaces.recurrent import (
     RECURRENT_DARTS_V1,
     RECURRENT_DARTS_V2,
     RECURRENT_OPERATIONS,
-    Genotype,
     RecurrentGenotype,
 )
 
@@ -317,7 +313,7 @@ def test_deterministic() -> None:
     assert genotype_svg(Genotype.parse(str(DARTS_V2))) == svg
     code = (
         "import sys; from pydarts.drawing.cells import genotype_svg; "
-        "from pydarts.spaces.genotype import DARTS_V2; "
+        "from pydarts.spaces.darts import DARTS_V2; "
         "sys.stdout.buffer.write(genotype_svg(DARTS_V2).encode())"
     )
     other = subprocess.run(

@@ -21,17 +21,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydarts.spaces.genotype import (
-    DARTS_V1,
-    DARTS_V2,
-    EXTRA_OPERATIONS,
-    OPERATIONS,
-    PUBLISHED,
-    Genotype,
-    RecurrentGenotype,
-    derive,
-    edges,
-)
+from pydarts.spaces.darts import DARTS_V1, DARTS_V2, EXTRA_OPERATIONS, OPERATIONS, Genotype
+from pydarts.spaces.genotype import derive
+from pydarts.spaces.published import PUBLISHED
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.spaces.space import edges
 
 USABLE = (*OPERATIONS[1:], *EXTRA_OPERATIONS)
 SKIP = ("skip_connect", 0)

@@ -20,7 +20,8 @@ import onnx
 import onnxruntime
 
 import pydarts
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 
 Array = NDArray[Any]
 # Every operation, in the reduction with stride 2 as well; an odd number of nodes; one not shown.

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pydarts.spaces.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
 from pydarts.report.figure import plot
 from pydarts.report.report_data import GROUPS, Frame, Record
+from pydarts.spaces.darts import OPERATIONS, Genotype
+from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
 
 CELLS: dict[type[Any], tuple[int, tuple[str, ...]]] = {
     Genotype: (14, OPERATIONS),

@@ -21,16 +21,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pydarts
-from pydarts.spaces.genotype import (
-    DARTS_V1,
-    PUBLISHED_RECURRENT,
+from pydarts.spaces.darts import DARTS_V1, Genotype
+from pydarts.spaces.published import PUBLISHED_RECURRENT
+from pydarts.spaces.recurrent import (
     RECURRENT_DARTS_V1,
     RECURRENT_DARTS_V2,
     RECURRENT_OPERATIONS,
-    Genotype,
     RecurrentGenotype,
-    edges,
 )
+from pydarts.spaces.space import edges
 
 USABLE = RECURRENT_OPERATIONS[1:]
 TINY: dict[str, Any] = {"recurrent": [("tanh", 0), ("relu", 1)], "concat": [1, 2]}

@@ -25,10 +25,11 @@ from hypothesis import strategies as st
 from pydarts import SearchResult, TextSearchResult
 from pydarts.cli import main as cli
 from pydarts.report.charts import PALETTE, Series, dot_chart, line_chart, looks
-from pydarts.training.config import SearchConfig, TextSearchConfig
-from pydarts.spaces.genotype import OPERATIONS, RECURRENT_OPERATIONS, Genotype, RecurrentGenotype
-from pydarts.report.report_data import GROUPS, Record
 from pydarts.report.page import page, summary
+from pydarts.report.report_data import GROUPS, Record
+from pydarts.spaces.darts import OPERATIONS, Genotype
+from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
+from pydarts.training.config import SearchConfig, TextSearchConfig
 
 TINY_IMAGES = ["--channels", "1", "--cells", "3"]
 KINDS = (Genotype, RecurrentGenotype)

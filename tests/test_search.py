@@ -17,9 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
+from pydarts.api.searching import SearchResult, cosine, search
 from pydarts.training.config import SearchConfig
 from pydarts.training.loop import Diverged
-from pydarts.api.searching import SearchResult, cosine, search
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

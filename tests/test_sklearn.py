@@ -29,8 +29,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pydarts
-from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.sklearn import DartsClassifier
+from pydarts.training.config import SearchConfig, TrainConfig
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

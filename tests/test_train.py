@@ -20,11 +20,11 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.training.config import TrainConfig
-from pydarts.training.loop import Diverged
-from pydarts.models.image_classifier import Model
 from pydarts.api.searching import cosine
 from pydarts.api.training import train
+from pydarts.models.image_classifier import Model
+from pydarts.training.config import TrainConfig
+from pydarts.training.loop import Diverged
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

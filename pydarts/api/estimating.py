@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pydarts.training.budget import Estimate, Workload, check_budgets
-from pydarts.training.config import SearchConfig, TextSearchConfig
-from pydarts.training.loop import Control
 from pydarts.api.searching import ImageWorkload, halves, prepare
 from pydarts.api.searching_text import TextWorkload, as_corpus
 from pydarts.data.text import Corpus, Level
+from pydarts.training.budget import Estimate, Workload, check_budgets
+from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.training.loop import Control
 
 
 def estimate(

@@ -16,11 +16,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from pydarts.api.searching import SearchResult, describe_cell, prepare, search
 from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.engine.network import resolve_threads
 from pydarts.training.config import SearchConfig
 from pydarts.training.loop import Diverged, progress_bar, tell
-from pydarts.engine.network import resolve_threads
-from pydarts.api.searching import SearchResult, describe_cell, prepare, search
 
 
 class SearchesFailed(RuntimeError):
@@ -91,13 +92,15 @@ def search_many(
         with ``folder``, little is lost.
     """
     if not isinstance(seeds, Iterable):
-        raise TypeError(f"`seeds` (={seeds!r}) must be several integers")
+        raise ArgumentTypeError("seeds", f"(={seeds!r}) must be several integers")
     runs = [integer("seeds", seed, 0) for seed in seeds]
     if not runs or len(set(runs)) < len(runs):
-        raise ValueError(f"`seeds` (={runs}) must be different ones, and at least one")
+        raise ArgumentError("seeds", f"(={runs}) must be different ones, and at least one")
     for name, instead in (("seed", "seeds"), ("checkpoint", "folder")):
         if name in options:
-            raise TypeError(f"`{name}` (={options[name]!r}) is not an option here: `{instead}` is")
+            raise ArgumentTypeError(
+                name, f"(={options[name]!r}) is not an option here: `{instead}` is"
+            )
     others = inspect.signature(search).parameters
     SearchConfig.make(preset, {k: v for k, v in options.items() if k not in others})
     threads = resolve_threads(threads)

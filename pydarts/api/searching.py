@@ -12,16 +12,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pydarts.common.errors import ArgumentError
 from pydarts.data.augmentation import Augmentation
+from pydarts.data.images import Labels, Normalization, as_images, check_consistent, split_half
+from pydarts.engine.convolutional import ImageNetwork, Supernet
 from pydarts.methods.bilevel import BilevelStep
+from pydarts.spaces.darts import Genotype
 from pydarts.training.budget import Workload, check_budgets
 from pydarts.training.callbacks import Callback
 from pydarts.training.checkpoint import State
 from pydarts.training.config import Config, SearchConfig
 from pydarts.training.loop import Control, SearchCourse
-from pydarts.spaces.genotype import Genotype
-from pydarts.data.images import Labels, Normalization, as_images, check_consistent, split_half
-from pydarts.engine.convolutional import ImageNetwork, Supernet
 from pydarts.training.result import Result
 
 
@@ -236,7 +237,7 @@ def halves(
     except ValueError as error:
         if len(codes) == given:
             raise
-        raise ValueError(f"`max_images` (={config.max_images}) is too small: {error}") from None
+        raise ArgumentError("max_images", f"(={config.max_images}) is too small: {error}") from None
     require_batch(min(len(train), len(valid)), config.batch_size, "either half of `X`")
     normalization = Normalization.fit(images[train])
     x_train, x_valid = normalization.apply(images[train]), normalization.apply(images[valid])
@@ -323,7 +324,7 @@ def sample(
 def require_batch(count: int, batch_size: int, what: str) -> None:
     """Raise ValueError if `count` images do not fill one batch."""
     if count < batch_size:
-        raise ValueError(f"`batch_size` (={batch_size}) is larger than {what}: {count} images")
+        raise ArgumentError("batch_size", f"(={batch_size}) is larger than {what}: {count} images")
 
 
 class Batches:

@@ -14,16 +14,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common.errors import ArgumentError
+from pydarts.data.text import UNITS, Corpus, Level, batchify, default_level, load_corpus, segments
+from pydarts.engine.recurrent import RecurrentSupernet, TextNetwork
 from pydarts.methods.bilevel import BilevelStep
+from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.training.budget import Workload, check_budgets
 from pydarts.training.callbacks import Callback
 from pydarts.training.checkpoint import State
 from pydarts.training.config import Config, TextSearchConfig, TextTrainConfig
 from pydarts.training.loop import Control, SearchCourse
-from pydarts.spaces.genotype import RecurrentGenotype
-from pydarts.engine.recurrent import RecurrentSupernet, TextNetwork
 from pydarts.training.result import Result
-from pydarts.data.text import UNITS, Corpus, Level, batchify, default_level, load_corpus, segments
 
 EVALUATION_BATCH = 10
 
@@ -282,10 +283,11 @@ def training_columns(
     tokens, least = corpus.train[:most], config.batch_size * (config.bptt + 1)
     if len(tokens) < least:
         cut = len(tokens) < len(corpus.train)
-        raise ValueError(
-            f"`batch_size` (={config.batch_size}) sequences of `bptt` (={config.bptt}) + 1"
+        raise ArgumentError(
+            "batch_size",
+            f"(={config.batch_size}) sequences of `bptt` (={config.bptt}) + 1"
             f" {UNITS[corpus.level]} take {least:,} of them, but"
-            f" {'`max_tokens`' if cut else 'the text to learn from'} has {len(tokens):,}"
+            f" {'`max_tokens`' if cut else 'the text to learn from'} has {len(tokens):,}",
         )
     return batchify(tokens, config.batch_size, bptt=config.bptt)
 

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts import _core
+from pydarts.api.searching import Batches, cosine, epoch_line, evaluate, prepare, require_batch
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.augmentation import Augmentation
+from pydarts.data.images import Normalization, check_consistent
+from pydarts.engine.convolutional import Network
+from pydarts.engine.sgd import Descent
+from pydarts.models.image_classifier import Model
+from pydarts.spaces.darts import Genotype
 from pydarts.training.config import TrainConfig
 from pydarts.training.loop import Course, training_control
-from pydarts.engine.sgd import Descent
-from pydarts.spaces.genotype import Genotype
-from pydarts.data.images import Normalization, check_consistent
-from pydarts.models.image_classifier import Model
-from pydarts.engine.convolutional import Network
-from pydarts.api.searching import Batches, cosine, epoch_line, evaluate, prepare, require_batch
 
 
 def train(
@@ -67,7 +68,9 @@ def train(
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
     if not isinstance(genotype, Genotype):
-        raise TypeError(f"`genotype` (={genotype!r}) must be a Genotype; see Genotype.parse")
+        raise ArgumentTypeError(
+            "genotype", f"(={genotype!r}) must be a Genotype; see Genotype.parse"
+        )
     control = training_control(progress, checkpoint, checkpoint_seconds, resume)
     config = TrainConfig.make(preset, options)
     images, codes, labels = prepare(X, y, image_layout)
@@ -93,7 +96,7 @@ def train(
     )
     model = Model(net, normalization, labels, images.shape[2:], config, image_layout=image_layout)
     if (X_valid is None) != (y_valid is None):
-        raise ValueError("`X_valid` and `y_valid` must come together")
+        raise ArgumentError("X_valid", "and `y_valid` must come together")
     valid = None
     if X_valid is not None and y_valid is not None:
         valid = model.normalized(X_valid), labels.encode(y_valid)

@@ -12,12 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
-from pydarts.training.checkpoint import State
-from pydarts.training.config import TextTrainConfig
-from pydarts.training.loop import Control, Course, training_control
-from pydarts.engine.sgd import Descent
-from pydarts.spaces.genotype import RecurrentGenotype
-from pydarts.models.language_model import LanguageModel, derived_network
 from pydarts.api.searching_text import (
     Segments,
     as_corpus,
@@ -25,7 +19,14 @@ from pydarts.api.searching_text import (
     text_line,
     training_columns,
 )
+from pydarts.common.errors import ArgumentTypeError
 from pydarts.data.text import Corpus, Level
+from pydarts.engine.sgd import Descent
+from pydarts.models.language_model import LanguageModel, derived_network
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.checkpoint import State
+from pydarts.training.config import TextTrainConfig
+from pydarts.training.loop import Control, Course, training_control
 
 
 def train_text(
@@ -72,8 +73,8 @@ def train_text(
         before, chosen likewise.
     """
     if not isinstance(genotype, RecurrentGenotype):
-        raise TypeError(
-            f"`genotype` (={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse"
+        raise ArgumentTypeError(
+            "genotype", f"(={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse"
         )
     control = training_control(progress, checkpoint, checkpoint_seconds, resume)
     config = TextTrainConfig.make(preset, options)

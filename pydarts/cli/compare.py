@@ -12,18 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydarts.cli.console import DONE, INTERRUPTED, log, named_as_options, say, split
 from pydarts.cli.images import ImageRun
 from pydarts.cli.run import add_running
 from pydarts.cli.text import TextRun
+from pydarts.data.text import BUILT_IN
+from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparing import OtherComparison, compare, compare_text
 from pydarts.evaluation.comparison import COMPARISON, MOST
-from pydarts.training.config import TextTrainConfig, TrainConfig
-from pydarts.cli.console import DONE, INTERRUPTED, log, named_as_options, say, split
-from pydarts.engine.network import resolve_threads
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
-from pydarts.models.language_model import LanguageModel
 from pydarts.models.image_classifier import Model
-from pydarts.data.text import BUILT_IN
+from pydarts.models.language_model import LanguageModel
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.config import TextTrainConfig, TrainConfig
 
 _SEEDS = int(math.log2(MOST))
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 
 from pydarts.cli.console import DONE, say
-from pydarts.models.language_model import FORMAT, LanguageModel
-from pydarts.models.image_classifier import Model
 from pydarts.models.files import declared_format, model_folder
+from pydarts.models.image_classifier import Model
+from pydarts.models.language_model import FORMAT, LanguageModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydarts.data import datasets
-from pydarts.training.budget import Estimate
-from pydarts.cli.run import Run
-from pydarts.training.config import Config, SearchConfig, TrainConfig
-from pydarts.cli.console import named_as_options, say
-from pydarts.data.datasets import Dataset
 from pydarts.api.estimating import estimate
-from pydarts.spaces.genotype import Genotype
-from pydarts.data.images import Labels, as_images
-from pydarts.models.image_classifier import Model
 from pydarts.api.searching import SearchResult, require_batch, search
 from pydarts.api.training import train
+from pydarts.cli.console import named_as_options, say
+from pydarts.cli.run import Run
+from pydarts.data import datasets
+from pydarts.data.datasets import Dataset
+from pydarts.data.images import Labels, as_images
+from pydarts.models.image_classifier import Model
+from pydarts.spaces.darts import Genotype
+from pydarts.training.budget import Estimate
+from pydarts.training.config import Config, SearchConfig, TrainConfig
 
 
 @dataclass

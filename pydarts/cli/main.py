@@ -19,8 +19,6 @@ from pydarts import _core
 from pydarts.cli import compare as cli_compare
 from pydarts.cli import export as cli_export
 from pydarts.cli import report as cli_report
-from pydarts.cli.images import ImageRun
-from pydarts.cli.text import TextRun, add_sample_arguments, sample
 from pydarts.cli.console import (
     DONE,
     FAILED,
@@ -33,6 +31,8 @@ from pydarts.cli.console import (
     say,
     write,
 )
+from pydarts.cli.images import ImageRun
+from pydarts.cli.text import TextRun, add_sample_arguments, sample
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from pydarts.cli.console import DONE, say
-from pydarts.report.report_data import Record
 from pydarts.report.page import page
+from pydarts.report.report_data import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from pydarts.training.budget import Estimate, duration
-from pydarts.evaluation.comparison import COMPARISON
-from pydarts.training.config import Config
+from pydarts.api.searching import SearchResult
+from pydarts.api.searching_text import TextSearchResult
 from pydarts.cli.console import (
     DONE,
     FAILED,
@@ -33,15 +32,18 @@ from pydarts.cli.console import (
     split,
     uninterrupted,
 )
-from pydarts.training.loop import CHECKPOINT, TRAIN_CHECKPOINT, Diverged
-from pydarts.engine.network import resolve_threads
-from pydarts.spaces.genotype import PUBLISHED, PUBLISHED_RECURRENT, Genotype, RecurrentGenotype
-from pydarts.models.language_model import LanguageModel
 from pydarts.common.environment import machine
+from pydarts.engine.network import resolve_threads
+from pydarts.evaluation.comparison import COMPARISON
 from pydarts.models.image_classifier import Model
+from pydarts.models.language_model import LanguageModel
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.published import PUBLISHED, PUBLISHED_RECURRENT
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.budget import Estimate, duration
+from pydarts.training.config import Config
+from pydarts.training.loop import CHECKPOINT, TRAIN_CHECKPOINT, Diverged
 from pydarts.training.result import write_history
-from pydarts.api.searching import SearchResult
-from pydarts.api.searching_text import TextSearchResult
 
 _Cell = TypeVar("_Cell", bound=Genotype | RecurrentGenotype)
 _Result = TypeVar("_Result", SearchResult | TextSearchResult, Model | LanguageModel)

@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydarts.training.budget import Estimate
-from pydarts.common.checks import integer
-from pydarts.cli.run import Run
-from pydarts.training.config import Config, TextSearchConfig, TextTrainConfig
-from pydarts.cli.console import DONE, named_as_options, note, say
 from pydarts.api.estimating import estimate_text
-from pydarts.spaces.genotype import RecurrentGenotype
-from pydarts.models.language_model import LanguageModel
-from pydarts.models.files import model_folder
 from pydarts.api.searching_text import TextSearchResult, search_text, training_columns
+from pydarts.api.training_text import train_text
+from pydarts.cli.console import DONE, named_as_options, note, say
+from pydarts.cli.run import Run
+from pydarts.common.checks import integer
 from pydarts.data.text import (
     UNITS,
     Corpus,
@@ -30,7 +26,11 @@ from pydarts.data.text import (
     load_corpus,
     unigram_perplexity,
 )
-from pydarts.api.training_text import train_text
+from pydarts.models.files import model_folder
+from pydarts.models.language_model import LanguageModel
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.budget import Estimate
+from pydarts.training.config import Config, TextSearchConfig, TextTrainConfig
 
 _PARTS = ("train", "valid", "test")
 _SAMPLE = {"char": 300, "word": 60}  # tokens

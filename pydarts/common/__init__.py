@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""What every other folder may use: errors, checks of arguments, files, the environment."""

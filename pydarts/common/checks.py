@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Checks of arguments that many functions share."""
+"""Checks of arguments that many functions share. What fails names the argument and its value."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+
+T = TypeVar("T")
 
 
 def show(value: object) -> str:
@@ -15,10 +24,58 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def integer(name: str, value: object, least: int, below: int = 2**31) -> int:
-    """``value`` if it is an integer in [least, below); else an error that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"`{name}` (={show(value)}) must be an integer")
-    if not least <= value < below:
-        raise ValueError(f"`{name}` (={value}) must be at least {least} and less than {below}")
+def integer(name: str, value: object, minimum: int, below: int = 2**31) -> int:
+    """Return ``value`` if it is an integer in [minimum, below)."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ArgumentTypeError(name, f"(={show(value)}) must be an integer")
+    if not minimum <= value < below:
+        raise ArgumentError(name, f"(={value}) must be at least {minimum} and less than {below}")
     return int(value)
+
+
+def number(
+    name: str,
+    value: object,
+    minimum: float = 0.0,
+    below: float = math.inf,
+    *,
+    positive: bool = False,
+) -> float:
+    """Return ``value`` if it is a number in [minimum, below), or in (0, below) if ``positive``."""
+    kinds = (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise ArgumentTypeError(name, f"(={show(value)}) must be a number")
+    if not ((value > 0 if positive else value >= minimum) and value < below):
+        bounds = "more than 0" if positive else f"at least {minimum:g}"
+        limit = f" and less than {below:g}" if below < math.inf else ""
+        raise ArgumentError(name, f"(={value}) must be {bounds}{limit}")
+    return float(value)
+
+
+def choice(name: str, value: T, choices: Collection[T]) -> T:
+    """Return ``value`` if it is one of ``choices``."""
+    if value not in choices:
+        allowed = " or ".join(map(repr, choices))
+        raise ArgumentError(name, f"(={show(value)}) must be {allowed}")
+    return value
+
+
+def token_array(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> NDArray[np.int32]:
+    """Return token numbers below ``size`` as a contiguous array."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # numpy's own message speaks of "inhomogeneous" sequences
+        raise ArgumentError(name, f"(={show(values)}) is not an array") from None
+    if array.ndim != axes:
+        raise ArgumentError(name, f"has shape {array.shape}, but must have {axes} axes")
+    if array.size == 0:
+        return np.zeros(array.shape, np.int32)
+    if array.dtype.kind not in "iu":
+        raise ArgumentTypeError(name, f"has dtype {array.dtype}: token numbers must be integers")
+    if array.min() < 0 or array.max() >= size:
+        index = np.argwhere((array < 0) | (array >= size))[0].tolist()
+        where = ", ".join(map(str, index))
+        raise ArgumentError(
+            f"{name}[{where}]", f"(={array[tuple(index)]}) must be at least 0 and below {size}"
+        )
+    return np.ascontiguousarray(array, np.int32)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from pydarts.common.errors import ArgumentError
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -40,15 +42,15 @@ class Augmentation:
         for name in ("crop_padding", "cutout"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-                raise ValueError(f"`{name}` (={value!r}) must be an integer of at least 0")
+                raise ArgumentError(name, f"(={value!r}) must be an integer of at least 0")
         if not isinstance(self.flip, (bool, np.bool_)):
-            raise ValueError(f"`flip` (={self.flip!r}) must be True or False")
+            raise ArgumentError("flip", f"(={self.flip!r}) must be True or False")
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Augment floating-point images (N, C, H, W) into a new array; `rng` alone decides how."""
         if images.ndim != 4 or images.dtype.kind != "f":
-            raise ValueError(
-                f"`images` ({images.dtype}, shape {images.shape}) must be floats (N, C, H, W)"
+            raise ArgumentError(
+                "images", f"({images.dtype}, shape {images.shape}) must be floats (N, C, H, W)"
             )
         count, _, height, width = images.shape
         if self.crop_padding:

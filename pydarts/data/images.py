@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from pydarts.common.errors import ArgumentError
+
 Images = NDArray[np.float32] | NDArray[np.uint8]
 
 MIN_SIZE = 4
@@ -43,29 +45,31 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
         4x4 pixels, or holds a value that is NaN, infinite or beyond the range of float32.
     """
     if image_layout not in (None, "NCHW", "NHWC"):
-        raise ValueError(f'`image_layout` (={image_layout!r}) must be "NCHW", "NHWC" or None')
+        raise ArgumentError("image_layout", f'(={image_layout!r}) must be "NCHW", "NHWC" or None')
     try:
         array = np.asarray(X)
     except ValueError as error:  # numpy's own message speaks of "inhomogeneous" sequences
-        raise ValueError("`X` is not one array: all images must have the same shape") from error
+        raise ArgumentError("X", "is not one array: all images must have the same shape") from error
     if array.dtype.kind not in "buif":
-        raise ValueError(
-            f"`X` has dtype {array.dtype}: pixels must be integers, floats or booleans"
+        raise ArgumentError(
+            "X", f"has dtype {array.dtype}: pixels must be integers, floats or booleans"
         )
     if array.ndim not in (3, 4):
-        raise ValueError(
-            f"`X` has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
-            + _shape_hint(array.shape)
+        raise ArgumentError(
+            "X",
+            f"has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
+            + _shape_hint(array.shape),
         )
     if array.size == 0:
-        raise ValueError(f"`X` is empty: its shape is {array.shape}")
+        raise ArgumentError("X", f"is empty: its shape is {array.shape}")
     planes = _channels_second(array, image_layout)
     height, width = planes.shape[2:]
     if min(height, width) < MIN_SIZE:
-        raise ValueError(
-            f"`X` has shape {array.shape}, read as {height}x{width} pixels: two reductions need at"
+        raise ArgumentError(
+            "X",
+            f"has shape {array.shape}, read as {height}x{width} pixels: two reductions need at"
             f" least {MIN_SIZE}x{MIN_SIZE} (a single image needs a leading axis, X[np.newaxis];"
-            " `image_layout` tells where the channels are)"
+            " `image_layout` tells where the channels are)",
         )
     if _fits_uint8(array):
         return np.ascontiguousarray(planes, np.uint8)
@@ -87,9 +91,10 @@ def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
     if layout is None:
         second, last = (1 <= array.shape[axis] <= 4 for axis in (1, 3))
         if second == last:
-            raise ValueError(
-                f"`X` has shape {array.shape}, which does not tell where the channels are:"
-                ' pass `image_layout`="NCHW" or "NHWC"'
+            raise ArgumentError(
+                "X",
+                f"has shape {array.shape}, which does not tell where the channels are:"
+                ' pass `image_layout`="NCHW" or "NHWC"',
             )
         layout = "NCHW" if second else "NHWC"
     return array if layout == "NCHW" else array.transpose(0, 3, 1, 2)
@@ -107,9 +112,10 @@ def _fits_uint8(array: NDArray[Any]) -> bool:
     if not (low >= -limit and high <= limit):
         bad = ~(np.abs(array) <= limit)
         first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
-        raise ValueError(
-            f"`X` holds {np.count_nonzero(bad)} pixel(s) that are NaN, infinite or beyond float32,"
-            f" the first at index {first} (={array[first]})"
+        raise ArgumentError(
+            "X",
+            f"holds {np.count_nonzero(bad)} pixel(s) that are NaN, infinite or beyond float32,"
+            f" the first at index {first} (={array[first]})",
         )
     return False
 
@@ -129,13 +135,13 @@ class Normalization:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.mean) == len(self.std):
-            raise ValueError(
-                f"`mean` (={self.mean}) and `std` (={self.std}) need one entry a channel"
+            raise ArgumentError(
+                "mean", f"(={self.mean}) and `std` (={self.std}) need one entry a channel"
             )
         if not all(map(math.isfinite, self.mean)):
-            raise ValueError(f"`mean` (={self.mean}) must be finite")
+            raise ArgumentError("mean", f"(={self.mean}) must be finite")
         if not all(0 < s < math.inf for s in self.std):
-            raise ValueError(f"`std` (={self.std}) must be positive and finite")
+            raise ArgumentError("std", f"(={self.std}) must be positive and finite")
 
     @classmethod
     def fit(cls, images: NDArray[Any]) -> Normalization:
@@ -182,7 +188,9 @@ class Normalization:
         try:
             mean, std = tuple(map(float, values["mean"])), tuple(map(float, values["std"]))
         except (KeyError, TypeError) as error:
-            raise ValueError(f"`values` (={values!r}) must hold lists `mean` and `std`") from error
+            raise ArgumentError(
+                "values", f"(={values!r}) must hold lists `mean` and `std`"
+            ) from error
         return cls(mean, std)
 
 
@@ -200,7 +208,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         if len(self._codes) != len(self.classes):
-            raise ValueError(f"`classes` (={self.classes}) must be distinct")
+            raise ArgumentError("classes", f"(={self.classes}) must be distinct")
 
     @classmethod
     def fit(cls, y: Iterable[Any]) -> Labels:
@@ -217,17 +225,17 @@ class Labels:
             try:
                 first.setdefault(label, index)
             except TypeError as error:
-                raise ValueError(
-                    f"`y` holds {label!r} at index {index}: labels must be hashable"
+                raise ArgumentError(
+                    "y", f"holds {label!r} at index {index}: labels must be hashable"
                 ) from error
         for label, index in first.items():
             if label != label:
-                raise ValueError(f"`y` holds {label!r} at index {index}: that is no label")
+                raise ArgumentError("y", f"holds {label!r} at index {index}: that is no label")
         if not first:
-            raise ValueError("`y` is empty")
+            raise ArgumentError("y", "is empty")
         if len(first) == 1:
-            raise ValueError(
-                f"`y` holds one class only ({next(iter(first))!r}): at least two are needed"
+            raise ArgumentError(
+                "y", f"holds one class only ({next(iter(first))!r}): at least two are needed"
             )
         try:
             return cls(tuple(sorted(first)))  # type: ignore[type-var]
@@ -260,9 +268,10 @@ class Labels:
             return np.fromiter((self._codes[label] for label in labels), np.int64, len(labels))
         except (KeyError, TypeError):  # TypeError: unhashable
             index = next(i for i, label in enumerate(labels) if not self._knows(label))
-        raise ValueError(
-            f"`y` holds the unknown label {labels[index]!r} at index {index}: the classes are "
-            + _some(self.classes)
+        raise ArgumentError(
+            "y",
+            f"holds the unknown label {labels[index]!r} at index {index}: the classes are "
+            + _some(self.classes),
         )
 
     def _knows(self, label: Any) -> bool:
@@ -300,8 +309,8 @@ class Labels:
         labels = tuple(classes)
         for label in labels:
             if not isinstance(label, (str, int, float)):
-                raise ValueError(
-                    f"`classes` holds {label!r}: saved labels are str, int, float or bool"
+                raise ArgumentError(
+                    "classes", f"holds {label!r}: saved labels are str, int, float or bool"
                 )
         return cls(labels)
 
@@ -309,7 +318,7 @@ class Labels:
 def _as_list(y: Iterable[Any]) -> list[Any]:
     """Labels as Python objects: 3 for np.int64(3), "3" for np.str_("3"), and so on."""
     if isinstance(y, (str, bytes)) or not isinstance(y, Iterable):
-        raise ValueError(f"`y` (={y!r}) must be a sequence with one label an image")
+        raise ArgumentError("y", f"(={y!r}) must be a sequence with one label an image")
     if hasattr(y, "__array__"):  # a tensor of another library would yield tensors, all different
         y = np.asarray(y)
     if isinstance(y, np.ndarray) and y.ndim != 1:
@@ -318,7 +327,7 @@ def _as_list(y: Iterable[Any]) -> list[Any]:
             if y.ndim == 2
             else ""
         )
-        raise ValueError(f"`y` has shape {y.shape}, but must have one axis{hint}")
+        raise ArgumentError("y", f"has shape {y.shape}, but must have one axis{hint}")
     plain = (np.number, np.bool_, np.str_, np.bytes_)
     return [label.item() if isinstance(label, plain) else label for label in y]
 
@@ -331,7 +340,7 @@ def _some(labels: Iterable[Any], limit: int = 10) -> str:
 def check_consistent(X: Sized, y: Sized) -> None:
     """Raise ValueError unless there is one label an image."""
     if len(X) != len(y):
-        raise ValueError(f"`X` holds {len(X)} images but `y` holds {len(y)} labels")
+        raise ArgumentError("X", f"holds {len(X)} images but `y` holds {len(y)} labels")
 
 
 def split_half(
@@ -365,7 +374,7 @@ def split_half(
         If a class has a single image, so that one part would lack it.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f"`fraction` (={fraction}) must lie between 0 and 1")
+        raise ArgumentError("fraction", f"(={fraction}) must lie between 0 and 1")
     values, counts = np.unique(codes, return_counts=True)
     if np.any(counts < 2):
         rare = values[counts < 2].tolist()

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts.common.checks import integer, show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 __all__ = ["EOS", "UNK", "Corpus", "Level", "Vocabulary", "batchify", "load_corpus", "segments"]
 
@@ -68,7 +69,9 @@ class Vocabulary:
     def __post_init__(self) -> None:
         _check_level(self.level)
         if isinstance(self.tokens, (str, bytes)) or not isinstance(self.tokens, Sequence):
-            raise TypeError(f"`tokens` (={show(self.tokens)}) must be a sequence of strings")
+            raise ArgumentTypeError(
+                "tokens", f"(={show(self.tokens)}) must be a sequence of strings"
+            )
         object.__setattr__(self, "tokens", tuple(self.tokens))
         for index, token in enumerate(self.tokens):
             if not isinstance(token, str):
@@ -81,14 +84,15 @@ class Vocabulary:
                 raise ValueError(f"`tokens[{index}]` (={show(token)}) is half a surrogate pair")
         for token in _SPECIAL[self.level]:
             if token not in self._numbers:
-                raise ValueError(f"`tokens` (={show(self.tokens)}) must hold {token!r}")
+                raise ArgumentError("tokens", f"(={show(self.tokens)}) must hold {token!r}")
         if len(self._numbers) != len(self.tokens):
             twice = next(t for i, t in enumerate(self.tokens) if self._numbers[t] != i)
-            raise ValueError(f"`tokens` holds {show(twice)} twice")
+            raise ArgumentError("tokens", f"holds {show(twice)} twice")
         if len(self.tokens) > _MOST[self.level]:
-            raise ValueError(
-                f"`tokens` are {len(self.tokens):,}, but a vocabulary of level {self.level!r} may"
-                f" have {_MOST[self.level]:,}"
+            raise ArgumentError(
+                "tokens",
+                f"are {len(self.tokens):,}, but a vocabulary of level {self.level!r} may"
+                f" have {_MOST[self.level]:,}",
             )
 
     @classmethod
@@ -139,7 +143,7 @@ class Vocabulary:
         for token in special:
             counts.pop(token, None)
         if not counts:
-            raise ValueError(f"`text` (={show(text)}) holds no {unit}")
+            raise ArgumentError("text", f"(={show(text)}) holds no {unit}")
         kept = [token for token, count in counts.items() if count >= least]
         if not kept:
             raise ValueError(
@@ -191,7 +195,7 @@ class Vocabulary:
             If `text` is not a str.
         """
         if not isinstance(text, str):
-            raise TypeError(f"`text` must be a str, not {type(text).__name__}")
+            raise ArgumentTypeError("text", f"must be a str, not {type(text).__name__}")
         pieces = _pieces(text, self.level)
         numbers, unk = self._numbers, self._numbers[UNK]
         tokens = np.fromiter((numbers.get(p, unk) for p in pieces), np.int32, len(pieces))
@@ -234,7 +238,7 @@ class Vocabulary:
     def from_dict(cls, values: Mapping[str, Any]) -> Vocabulary:
         """The inverse of `to_dict`; a ValueError if `values` is not such a dictionary."""
         if not isinstance(values, Mapping) or set(values) != {"level", "tokens"}:
-            raise ValueError(f"`values` (={show(values)}) must hold `level` and `tokens`")
+            raise ArgumentError("values", f"(={show(values)}) must hold `level` and `tokens`")
         try:
             return cls(values["level"], values["tokens"])
         except TypeError as error:
@@ -268,11 +272,13 @@ class Corpus:
 
     def __post_init__(self) -> None:
         if not isinstance(self.vocabulary, Vocabulary):
-            raise TypeError(f"`vocabulary` (={show(self.vocabulary)}) must be a Vocabulary")
+            raise ArgumentTypeError(
+                "vocabulary", f"(={show(self.vocabulary)}) must be a Vocabulary"
+            )
         for part in _PARTS:
             tokens = check_tokens(part, getattr(self, part), 1, len(self.vocabulary))
             if not tokens.size:
-                raise ValueError(f"`{part}` is empty")
+                raise ArgumentError(part, "is empty")
             view = tokens.view()
             view.flags.writeable = False
             object.__setattr__(self, part, view)
@@ -395,9 +401,10 @@ def batchify(tokens: ArrayLike, batch: int, *, bptt: int = 1) -> NDArray[np.int3
     batch, bptt = integer("batch", batch, 1), integer("bptt", bptt, 1)
     rows = stream.size // batch
     if rows <= bptt:
-        raise ValueError(
-            f"`tokens` are {stream.size:,}, too few for `batch` (={batch}) columns of `bptt`"
-            f" (={bptt}) + 1: that takes {batch * (bptt + 1):,}"
+        raise ArgumentError(
+            "tokens",
+            f"are {stream.size:,}, too few for `batch` (={batch}) columns of `bptt`"
+            f" (={bptt}) + 1: that takes {batch * (bptt + 1):,}",
         )
     return np.ascontiguousarray(stream[: rows * batch].reshape(batch, rows).T)
 
@@ -453,16 +460,18 @@ def segments(
     table = check_tokens("columns", columns, 2)
     bptt = integer("bptt", bptt, 1)
     if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(f"`rng` (={show(rng)}) must be a numpy.random.Generator or None")
+        raise ArgumentTypeError("rng", f"(={show(rng)}) must be a numpy.random.Generator or None")
     if isinstance(short_probability, bool) or not isinstance(
         short_probability, (int, float, np.integer, np.floating)
     ):
-        raise TypeError(f"`short_probability` (={show(short_probability)}) must be a number")
+        raise ArgumentTypeError(
+            "short_probability", f"(={show(short_probability)}) must be a number"
+        )
     if not 0 <= short_probability <= 1:
-        raise ValueError(f"`short_probability` (={short_probability}) must lie in [0, 1]")
+        raise ArgumentError("short_probability", f"(={short_probability}) must lie in [0, 1]")
     least = 1 if rng is None else min(2, bptt)
     if len(table) <= least:
-        raise ValueError(f"`columns` has {len(table)} rows; segments need at least {least + 1}")
+        raise ArgumentError("columns", f"has {len(table)} rows; segments need at least {least + 1}")
     start = integer("start", start, 0)
     return _segments(table, bptt, rng, float(short_probability), least, start)
 
@@ -501,8 +510,8 @@ def _read(data: object) -> tuple[str, tuple[str, str, str]]:
                 " have white space in it"
             )
     else:
-        raise TypeError(
-            f"`data` (={show(data)}) must be a path, a text or None, not {type(data).__name__}"
+        raise ArgumentTypeError(
+            "data", f"(={show(data)}) must be a path, a text or None, not {type(data).__name__}"
         )
     if path is None:
         return "text", _split("`data`", _check_text("data", str(data)))
@@ -638,7 +647,7 @@ def _pieces(text: str, level: str) -> Sequence[str]:
 
 def _check_level(level: object) -> None:
     if not isinstance(level, str) or level not in get_args(Level):
-        raise ValueError(f"`level` (={show(level)}) must be 'word' or 'char'")
+        raise ArgumentError("level", f"(={show(level)}) must be 'word' or 'char'")
 
 
 def _encodable(text: str) -> bool:
@@ -651,9 +660,9 @@ def _encodable(text: str) -> bool:
 
 def _check_text(name: str, text: object) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"`{name}` must be a str, not {type(text).__name__}")
+        raise ArgumentTypeError(name, f"must be a str, not {type(text).__name__}")
     if not _encodable(text):
-        raise ValueError(f"`{name}` (={show(text)}) holds half a surrogate pair")
+        raise ArgumentError(name, f"(={show(text)}) holds half a surrogate pair")
     return text
 
 
@@ -662,13 +671,13 @@ def check_tokens(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> 
     try:
         array = np.asarray(values)
     except ValueError:  # numpy's own message speaks of "inhomogeneous" sequences
-        raise ValueError(f"`{name}` (={show(values)}) is not an array") from None
+        raise ArgumentError(name, f"(={show(values)}) is not an array") from None
     if array.ndim != axes:
-        raise ValueError(f"`{name}` has shape {array.shape}, but must have {axes} axes")
+        raise ArgumentError(name, f"has shape {array.shape}, but must have {axes} axes")
     if array.size == 0:
         return np.zeros(array.shape, np.int32)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"`{name}` has dtype {array.dtype}: token numbers must be integers")
+        raise ArgumentTypeError(name, f"has dtype {array.dtype}: token numbers must be integers")
     if array.min() < 0 or array.max() >= size:
         index = np.argwhere((array < 0) | (array >= size))[0].tolist()
         where = ", ".join(map(str, index))

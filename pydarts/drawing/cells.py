@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
 
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
+from pydarts.common.errors import ArgumentError
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 
 __all__ = [
     "cell_svg",
@@ -206,7 +208,7 @@ def state_names(genotype: Genotype | RecurrentGenotype, which: str) -> list[str]
 
 def _check_nodes(name: str, nodes: int) -> None:
     if nodes > _MAX_NODES:
-        raise ValueError(f"`{name}` has {nodes} nodes; at most {_MAX_NODES} can be drawn")
+        raise ArgumentError(name, f"has {nodes} nodes; at most {_MAX_NODES} can be drawn")
 
 
 def _convolutional(genotype: Genotype, which: str, title: str | None) -> _Cell:
@@ -215,7 +217,7 @@ def _convolutional(genotype: Genotype, which: str, title: str | None) -> _Cell:
     elif which == "reduce":
         entries, concat = genotype.reduce, genotype.reduce_concat
     else:
-        raise ValueError(f"`which` (={which!r}) must be 'normal' or 'reduce'")
+        raise ArgumentError("which", f"(={which!r}) must be 'normal' or 'reduce'")
     nodes = len(entries) // 2
     _check_nodes(which, nodes)
     if title is None:

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.engine.network import Array, EngineNetwork, StepDefaults, wanted_gradients
-from pydarts.spaces.genotype import OPERATIONS, Genotype
+from pydarts.spaces.darts import OPERATIONS, Genotype
 
 
 def recompute(memory: str) -> bool:
     """Whether ``memory`` says so."""
     if memory not in ("store", "recompute"):
-        raise ValueError(f"`memory` (={memory!r}) must be 'store' or 'recompute'")
+        raise ArgumentError("memory", f"(={memory!r}) must be 'store' or 'recompute'")
     return memory == "recompute"
 
 
@@ -95,34 +96,34 @@ class ImageNetwork(EngineNetwork):
     def _images(self, name: str, x: ArrayLike) -> Array:
         images = np.ascontiguousarray(x, dtype=self.dtype)
         if images.ndim != 4:
-            raise ValueError(
-                f"`{name}` must have 4 axes (N, C, H, W), not the shape {images.shape}"
+            raise ArgumentError(
+                name, f"must have 4 axes (N, C, H, W), not the shape {images.shape}"
             )
         if images.size == 0:
-            raise ValueError(f"`{name}` is empty: its shape is {images.shape}")
+            raise ArgumentError(name, f"is empty: its shape is {images.shape}")
         if images.shape[1] != self.in_channels:
-            raise ValueError(
-                f"`{name}` has {images.shape[1]} channels; the network takes {self.in_channels}"
+            raise ArgumentError(
+                name, f"has {images.shape[1]} channels; the network takes {self.in_channels}"
             )
         return images
 
     def _batch(self, name: str, batch: object, hidden: object) -> tuple[Any, ...]:
         if hidden is not None:
-            raise TypeError("`hidden` is for recurrent networks")
+            raise ArgumentTypeError("hidden", "is for recurrent networks")
         if not isinstance(batch, tuple) or len(batch) != 2:
-            raise TypeError(f"`{name}` must be a pair (images, labels)")
+            raise ArgumentTypeError(name, "must be a pair (images, labels)")
         images = self._images(f"{name}[0]", batch[0])
         return images, self._labels(f"{name}[1]", batch[1], len(images))
 
     def _labels(self, name: str, y: ArrayLike, count: int) -> NDArray[np.int32]:
         labels, classes = np.asarray(y), self._engine.classes
         if labels.dtype.kind not in "iu":
-            raise TypeError(f"`{name}` must hold integers, not {labels.dtype}")
+            raise ArgumentTypeError(name, f"must hold integers, not {labels.dtype}")
         if labels.shape != (count,):
-            raise ValueError(f"`{name}` has the shape {labels.shape}; there are {count} images")
+            raise ArgumentError(name, f"has the shape {labels.shape}; there are {count} images")
         if labels.min() < 0 or labels.max() >= classes:
             bad = labels[(labels < 0) | (labels >= classes)][0]
-            raise ValueError(f"`{name}` holds the label {bad}; it must be in 0..{classes - 1}")
+            raise ArgumentError(name, f"holds the label {bad}; it must be in 0..{classes - 1}")
         return np.ascontiguousarray(labels, dtype=np.int32)
 
 
@@ -195,9 +196,11 @@ class Network(ImageNetwork):
         memory: str = "store",
     ):
         if not isinstance(genotype, Genotype):
-            raise TypeError(f"`genotype` (={genotype!r}) must be a Genotype; see Genotype.parse")
+            raise ArgumentTypeError(
+                "genotype", f"(={genotype!r}) must be a Genotype; see Genotype.parse"
+            )
         if not 0 <= auxiliary_weight < math.inf:
-            raise ValueError(f"`auxiliary_weight` (={auxiliary_weight!r}) must be at least 0")
+            raise ArgumentError("auxiliary_weight", f"(={auxiliary_weight!r}) must be at least 0")
         g = genotype
         cell = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
         sizes = checked_sizes(channels, cells, classes, in_channels)

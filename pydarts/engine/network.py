@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts import _core
 from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError
 
 Array = NDArray[Any]
 Alphas = dict[str, Array]
@@ -39,7 +40,7 @@ def engine_suffix(dtype: DTypeLike) -> str:
     """The name under which the engine is compiled for ``dtype``: ``"32"`` or ``"64"``."""
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(f"`dtype` (={dtype!r}) must be float32 or float64")
+        raise ArgumentError("dtype", f"(={dtype!r}) must be float32 or float64")
     return str(kind.itemsize * 8)
 
 
@@ -48,7 +49,7 @@ def wanted_gradients(wrt: str | Iterable[str]) -> tuple[str, ...]:
     wanted = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for name in wanted:
         if name not in ("weights", "alphas"):
-            raise ValueError(f"`wrt` (={wanted!r}) may hold 'weights' and 'alphas'")
+            raise ArgumentError("wrt", f"(={wanted!r}) may hold 'weights' and 'alphas'")
     return wanted
 
 
@@ -168,13 +169,14 @@ class EngineNetwork:
     ) -> list[Array]:
         missing, unknown = sorted(set(own) - set(given)), sorted(set(given) - set(own))
         if missing or unknown:
-            raise ValueError(
-                f"`{what}` does not fit: "
+            raise ArgumentError(
+                what,
+                "does not fit: "
                 + "; ".join(
                     f"{len(names)} {kind}, such as {names[0]!r}"
                     for kind, names in (("names missing", missing), ("names unknown", unknown))
                     if names
-                )
+                ),
             )
         new = []
         for name, old in own.items():

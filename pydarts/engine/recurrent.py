@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.checks import token_array
 from pydarts.engine.network import Array, EngineNetwork, StepDefaults, wanted_gradients
-from pydarts.spaces.genotype import RECURRENT_OPERATIONS, RecurrentGenotype
-from pydarts.data.text import check_tokens
+from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
 
 _NODES = 8
 
@@ -37,7 +38,7 @@ class TextNetwork(EngineNetwork):
     ):
         for name, rate in dropouts.items():
             if not 0 <= rate < 1:
-                raise ValueError(f"`{name}` (={rate!r}) must lie in [0, 1)")
+                raise ArgumentError(name, f"(={rate!r}) must lie in [0, 1)")
         sizes = (
             integer("vocab_size", vocab_size, 2, 2**20 + 1),
             integer("hidden_size", hidden_size, 1, 2**14 + 1),
@@ -162,10 +163,10 @@ class TextNetwork(EngineNetwork):
 
     def _batch(self, name: str, batch: object, hidden: object) -> tuple[Any, ...]:
         if not isinstance(batch, tuple) or len(batch) != 2:
-            raise TypeError(f"`{name}` must be a pair (tokens, following tokens)")
-        x, y = (check_tokens(name, array, 2, self.vocab_size) for array in batch)
+            raise ArgumentTypeError(name, "must be a pair (tokens, following tokens)")
+        x, y = (token_array(name, array, 2, self.vocab_size) for array in batch)
         if x.size == 0:
-            raise ValueError(f"`{name}` is empty: its shape is {x.shape}")
+            raise ArgumentError(name, f"is empty: its shape is {x.shape}")
         if x.shape != y.shape:
             raise ValueError(f"`{name}`: {x.shape} tokens are followed by {y.shape}")
         shape = (x.shape[1], self.hidden_size)
@@ -173,9 +174,9 @@ class TextNetwork(EngineNetwork):
             return x, y, np.zeros(shape, self.dtype)
         state = np.ascontiguousarray(hidden, dtype=self.dtype)
         if state.shape != shape:
-            raise ValueError(f"`hidden` has the shape {state.shape}, not {shape}")
+            raise ArgumentError("hidden", f"has the shape {state.shape}, not {shape}")
         if not np.isfinite(state).all():
-            raise ValueError("`hidden` holds a value that is not finite")
+            raise ArgumentError("hidden", "holds a value that is not finite")
         return x, y, state
 
 
@@ -242,9 +243,9 @@ class RecurrentNetwork(TextNetwork):
         dropout_embedding: float = 0.2,
     ):
         if not isinstance(genotype, RecurrentGenotype):
-            raise TypeError(
-                f"`genotype` (={genotype!r}) must be a RecurrentGenotype; "
-                "see RecurrentGenotype.parse"
+            raise ArgumentTypeError(
+                "genotype",
+                f"(={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse",
             )
         # The engine counts the activations without `none`.
         cell = [(RECURRENT_OPERATIONS.index(op) - 1, source) for op, source in genotype.recurrent]

@@ -12,21 +12,23 @@ from typing import Any, TypeVar
 
 from numpy.typing import ArrayLike
 
-from pydarts.training.checkpoint import difference, fingerprint, remove_leftovers
-from pydarts.common.checks import integer
-from pydarts.evaluation.comparison import MOST, Comparison, Contender, read_comparison
-from pydarts.training.config import Config, TextTrainConfig, TrainConfig
-from pydarts.training.loop import Diverged, log, progress_bar, tell
-from pydarts.data.datasets import hold_out
-from pydarts.spaces.genotype import DARTS_V2, RECURRENT_DARTS_V2, Genotype, RecurrentGenotype
-from pydarts.data.images import as_images, check_consistent
-from pydarts.models.language_model import LanguageModel
-from pydarts.models.image_classifier import Model
 from pydarts.api.searching import prepare, require_batch
 from pydarts.api.searching_text import as_corpus, training_columns
-from pydarts.data.text import Corpus, Level
 from pydarts.api.training import train
 from pydarts.api.training_text import train_text
+from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.datasets import hold_out
+from pydarts.data.images import as_images, check_consistent
+from pydarts.data.text import Corpus, Level
+from pydarts.evaluation.comparison import MOST, Comparison, Contender, read_comparison
+from pydarts.models.image_classifier import Model
+from pydarts.models.language_model import LanguageModel
+from pydarts.spaces.darts import DARTS_V2, Genotype
+from pydarts.spaces.recurrent import RECURRENT_DARTS_V2, RecurrentGenotype
+from pydarts.training.checkpoint import difference, fingerprint, remove_leftovers
+from pydarts.training.config import Config, TextTrainConfig, TrainConfig
+from pydarts.training.loop import Diverged, log, progress_bar, tell
 
 _Trained = TypeVar("_Trained", Model, LanguageModel)
 
@@ -111,7 +113,7 @@ def compare(
     config = TrainConfig.make(preset, _without_seed(options))
     cells = _contenders(Genotype, genotypes, random_cells, published)
     if (X_test is None) != (y_test is None):
-        raise ValueError("`X_test` and `y_test` must come together")
+        raise ArgumentError("X_test", "and `y_test` must come together")
     images, codes, labels = prepare(X, y, image_layout)
     if X_test is None or y_test is None:
         images, codes, x_test, codes_test = hold_out(images, codes)
@@ -205,7 +207,7 @@ def compare_text(
 
 def _without_seed(options: Mapping[str, Any]) -> Mapping[str, Any]:
     if "seed" in options:
-        raise TypeError(f"`seed` (={options['seed']!r}) is not taken: give `seeds`")
+        raise ArgumentTypeError("seed", f"(={options['seed']!r}) is not taken: give `seeds`")
     return options
 
 
@@ -220,16 +222,16 @@ def _contenders(
         found = {f"found {i}": genotype for i, genotype in enumerate(genotypes)}
     for name, genotype in found.items():
         if not isinstance(genotype, cell):
-            raise TypeError(
-                f"`genotypes` holds {genotype!r} as {name!r}: it must be a {cell.__name__}"
+            raise ArgumentTypeError(
+                "genotypes", f"holds {genotype!r} as {name!r}: it must be a {cell.__name__}"
             )
     if not found:
-        raise ValueError(f"`genotypes` (={genotypes!r}) is empty")
+        raise ArgumentError("genotypes", f"(={genotypes!r}) is empty")
     count = integer("random_cells", random_cells, 1)
     if math.comb(len(found) + count, len(found)) > MOST:
-        raise ValueError(
-            f"`random_cells` (={count}) and {len(found)} found cells are more than an exact test"
-            " can go through"
+        raise ArgumentError(
+            "random_cells",
+            f"(={count}) and {len(found)} found cells are more than an exact test can go through",
         )
     cells = [Contender(name, "found", genotype) for name, genotype in found.items()]
     nodes = _nodes(cells[0].genotype)
@@ -238,7 +240,7 @@ def _contenders(
         name, genotype = _PUBLISHED[cell]
         cells.append(Contender(name, "published", genotype))
     if len({contender.name for contender in cells}) < len(cells):
-        raise ValueError(f"`genotypes` has names that other cells have: {', '.join(found)}")
+        raise ArgumentError("genotypes", f"has names that other cells have: {', '.join(found)}")
     return cells
 
 
@@ -252,7 +254,7 @@ def _checked(seeds: Iterable[int]) -> tuple[int, ...]:
     own = tuple(integer("seeds", seed, 0) for seed in seeds)
     most = int(math.log2(MOST))
     if not 1 <= len(own) <= most or len(set(own)) < len(own):
-        raise ValueError(f"`seeds` (={own}) must be 1 to {most} different ones")
+        raise ArgumentError("seeds", f"(={own}) must be 1 to {most} different ones")
     return own
 
 
@@ -270,7 +272,7 @@ def _run(
 ) -> None:
     """Train seed by seed, so that what is cut short leaves whole seeds."""
     if resume not in ("auto", "never"):
-        raise ValueError(f"`resume` (={resume!r}) must be 'auto' or 'never'")
+        raise ArgumentError("resume", f"(={resume!r}) must be 'auto' or 'never'")
     path = None if file is None else Path(file)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

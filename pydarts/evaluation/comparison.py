@@ -23,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
-from pydarts.training.checkpoint import replace_file
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
+from pydarts.common.errors import ArgumentError
 from pydarts.models.files import described
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.checkpoint import replace_file
 
 _FORMAT, _VERSION = "pydarts-comparison", 1
 
@@ -57,7 +59,7 @@ _MEASURES: Final[Mapping[str, _Measure]] = {
 
 def _measure(name: str) -> _Measure:
     if name not in _MEASURES:
-        raise ValueError(f"`measure` (={name!r}) must be one of {', '.join(_MEASURES)}")
+        raise ArgumentError("measure", f"(={name!r}) must be one of {', '.join(_MEASURES)}")
     return _MEASURES[name]
 
 

@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pydarts.common.checks import integer
-from pydarts.evaluation.comparing import trained
-from pydarts.training.config import TrainConfig
-from pydarts.training.loop import progress_bar, tell
-from pydarts.spaces.genotype import Genotype
-from pydarts.data.images import split_half
-from pydarts.models.image_classifier import Model
 from pydarts.api.searching import prepare, require_batch
 from pydarts.api.training import train
+from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError
+from pydarts.data.images import split_half
+from pydarts.evaluation.comparing import trained
+from pydarts.models.image_classifier import Model
+from pydarts.spaces.darts import Genotype
+from pydarts.training.config import TrainConfig
+from pydarts.training.loop import progress_bar, tell
 
 
 class Candidate(NamedTuple):
@@ -106,7 +107,7 @@ def random_search(
     """
     config = TrainConfig.make(preset, options)
     if not 0 < train_fraction < 1:
-        raise ValueError(f"`train_fraction` (={train_fraction!r}) must lie between 0 and 1")
+        raise ArgumentError("train_fraction", f"(={train_fraction!r}) must lie between 0 and 1")
     count = integer("k", k, 1)
     images, codes, labels = prepare(X, y, image_layout)
     rng = np.random.default_rng(config.seed)

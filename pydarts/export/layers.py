@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pydarts.spaces.genotype import Genotype
+from pydarts.spaces.darts import Genotype
 
 
 class Conv(NamedTuple):

@@ -19,11 +19,11 @@ except ImportError as error:
 
 from pydarts import _core
 from pydarts.export import layers
-from pydarts.spaces.genotype import RecurrentGenotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 
 if TYPE_CHECKING:
-    from pydarts.models.language_model import LanguageModel
     from pydarts.models.image_classifier import Model
+    from pydarts.models.language_model import LanguageModel
 
 OPSET = 17
 _IR = 8  # the file format that came with the opset: any later runtime reads it

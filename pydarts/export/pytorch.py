@@ -18,15 +18,16 @@ try:
 except ImportError as error:
     raise ImportError("`to_torch` needs PyTorch: pip install 'pydarts-nas[torch]'") from error
 
-from pydarts.export import layers
 from pydarts.common.checks import integer
-from pydarts.engine.network import EngineNetwork
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
 from pydarts.engine.convolutional import checked_sizes
+from pydarts.engine.network import EngineNetwork
+from pydarts.export import layers
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 
 if TYPE_CHECKING:
-    from pydarts.models.language_model import LanguageModel
     from pydarts.models.image_classifier import Model
+    from pydarts.models.language_model import LanguageModel
 
 
 def _stage(stage: layers.Stage) -> nn.Module:

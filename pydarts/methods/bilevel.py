@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
-from pydarts.engine.network import Alphas, engine_suffix
+from pydarts.common.errors import ArgumentError
 from pydarts.engine.convolutional import Supernet
+from pydarts.engine.network import Alphas, engine_suffix
 from pydarts.engine.recurrent import RecurrentSupernet
 
 Batch = tuple[ArrayLike, ArrayLike]
@@ -29,21 +30,21 @@ _OPTIMISERS = ("buffer", "first", "second")
 
 def _check(name: str, value: float, least: float = 0.0, *, strict: bool = False) -> float:
     if not (math.isfinite(value) and (value > least if strict else value >= least)):
-        raise ValueError(
-            f"`{name}` (={value!r}) must be {'more than' if strict else 'at least'} {least:g}"
+        raise ArgumentError(
+            name, f"(={value!r}) must be {'more than' if strict else 'at least'} {least:g}"
         )
     return float(value)
 
 
 def _check_order(order: int) -> int:
     if order not in (1, 2):
-        raise ValueError(f"`order` (={order!r}) must be 1 or 2")
+        raise ArgumentError("order", f"(={order!r}) must be 1 or 2")
     return int(order)
 
 
 def _central(hvp: str) -> bool:
     if hvp not in ("central", "forward"):
-        raise ValueError(f"`hvp` (={hvp!r}) must be 'central' or 'forward'")
+        raise ArgumentError("hvp", f"(={hvp!r}) must be 'central' or 'forward'")
     return hvp == "central"
 
 
@@ -63,16 +64,18 @@ class _Text(NamedTuple):
         if isinstance(net, Supernet):
             for name, value in self._asdict().items():
                 if value is not None:
-                    raise ValueError(f"`{name}` (={value!r}) is for recurrent networks")
+                    raise ArgumentError(name, f"(={value!r}) is for recurrent networks")
             return ()
         clip_coef, embedding = self.clip_coef or "original", self.unrolled_embedding or "moved"
         masks = self.dropout_masks or "redrawn"
         if clip_coef not in ("original", "capped"):
-            raise ValueError(f"`clip_coef` (={clip_coef!r}) must be 'original' or 'capped'")
+            raise ArgumentError("clip_coef", f"(={clip_coef!r}) must be 'original' or 'capped'")
         if embedding not in ("moved", "original"):
-            raise ValueError(f"`unrolled_embedding` (={embedding!r}) must be 'moved' or 'original'")
+            raise ArgumentError(
+                "unrolled_embedding", f"(={embedding!r}) must be 'moved' or 'original'"
+            )
         if masks not in ("redrawn", "shared"):
-            raise ValueError(f"`dropout_masks` (={masks!r}) must be 'redrawn' or 'shared'")
+            raise ArgumentError("dropout_masks", f"(={masks!r}) must be 'redrawn' or 'shared'")
         tar = 1e-3 if self.tar is None else self.tar
         return (
             clip_coef == "capped",
@@ -152,7 +155,7 @@ def arch_gradient(
     text = _Text(clip_coef, unrolled_embedding, dropout_masks).arguments(net)
     if isinstance(net, Supernet):
         if max_grad_norm is not None:
-            raise ValueError(f"`max_grad_norm` (={max_grad_norm!r}) is for recurrent networks")
+            raise ArgumentError("max_grad_norm", f"(={max_grad_norm!r}) is for recurrent networks")
         name, extra = "arch_gradient", ()
     else:
         name = "recurrent_arch_gradient"
@@ -244,9 +247,9 @@ class BilevelStep:
         betas = default.alpha_betas if alpha_betas is None else alpha_betas
         for beta in betas:
             if not 0 <= beta < 1:
-                raise ValueError(f"`alpha_betas` (={alpha_betas!r}) must lie in [0, 1)")
+                raise ArgumentError("alpha_betas", f"(={alpha_betas!r}) must lie in [0, 1)")
         if reuse_gradient and order == 1:
-            raise ValueError("`reuse_gradient` (=True) needs `order` (=1) to be 2")
+            raise ArgumentError("reuse_gradient", "(=True) needs `order` (=1) to be 2")
         self.net = net
         kind = "BilevelStep" if isinstance(net, Supernet) else "RecurrentBilevelStep"
         self._engine: Any = getattr(_core, kind + engine_suffix(net.dtype))(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.engine.network import Alphas, Array
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 
 
 def entropies(alphas: Alphas) -> dict[str, float]:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
-from pydarts.training.config import TrainConfig
-from pydarts.spaces.genotype import Genotype
 from pydarts.data.images import Labels, Normalization, as_images, check_consistent
-from pydarts.models.files import described, find_model, load_weights, read_weights, write_model
 from pydarts.engine.convolutional import Network
+from pydarts.models.files import described, find_model, load_weights, read_weights, write_model
+from pydarts.spaces.darts import Genotype
+from pydarts.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from pydarts.export.pytorch import DerivedNetwork

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.training.config import TextTrainConfig
-from pydarts.spaces.genotype import RecurrentGenotype
-from pydarts.models.files import described, find_model, load_weights, read_weights, write_model
-from pydarts.engine.recurrent import RecurrentNetwork, TextNetwork
 from pydarts.api.searching_text import evaluate_text
+from pydarts.common.errors import ArgumentError
 from pydarts.data.text import Vocabulary
+from pydarts.engine.recurrent import RecurrentNetwork, TextNetwork
+from pydarts.models.files import described, find_model, load_weights, read_weights, write_model
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.config import TextTrainConfig
 
 if TYPE_CHECKING:
     from pydarts.export.pytorch import RecurrentModel
@@ -74,7 +75,7 @@ class LanguageModel:
         """
         tokens = self.vocabulary.encode(text)[0] if isinstance(text, str) else text
         if len(tokens) < 2:
-            raise ValueError(f"`text` has {len(tokens)} tokens; to predict one takes two")
+            raise ArgumentError("text", f"has {len(tokens)} tokens; to predict one takes two")
         return math.exp(min(evaluate_text(self.network, tokens), 700.0))
 
     def sample(
@@ -96,12 +97,12 @@ class LanguageModel:
         seed : of the draws; None: different ones each time.
         """
         if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
-            raise ValueError(f"`length` (={length!r}) must be an integer of at least 1")
+            raise ArgumentError("length", f"(={length!r}) must be an integer of at least 1")
         if not 0 < temperature < math.inf:
-            raise ValueError(f"`temperature` (={temperature!r}) must be more than 0")
+            raise ArgumentError("temperature", f"(={temperature!r}) must be more than 0")
         tokens, _ = self.vocabulary.encode(prompt)
         if len(tokens) == 0:
-            raise ValueError(f"`prompt` (={prompt!r}) holds no token")
+            raise ArgumentError("prompt", f"(={prompt!r}) holds no token")
         rng = np.random.default_rng(seed)
         unknown = self.vocabulary.tokens.index("<unk>")
         hidden = None

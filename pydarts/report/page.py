@@ -16,11 +16,8 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Any
 
-from pydarts.training.budget import duration
-from pydarts.report.charts import CHART_STYLE, Series, dot_chart, line_chart, looks, swatch
-from pydarts.training.config import Config, SearchConfig, TextSearchConfig
 from pydarts.drawing.cells import cell_svg, escape, recurrent_svg, style
-from pydarts.spaces.genotype import RecurrentGenotype
+from pydarts.report.charts import CHART_STYLE, Series, dot_chart, line_chart, looks, swatch
 from pydarts.report.report_data import (
     GROUPS,
     Cell,
@@ -31,6 +28,9 @@ from pydarts.report.report_data import (
     number,
     operations,
 )
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.budget import duration
+from pydarts.training.config import Config, SearchConfig, TextSearchConfig
 
 __all__ = ["page", "summary"]
 

@@ -14,16 +14,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common.environment import machine
 from pydarts.data.datasets import naming, read_npz
 from pydarts.drawing.cells import state_names
-from pydarts.spaces.genotype import (
-    OPERATIONS,
-    RECURRENT_OPERATIONS,
-    Genotype,
-    RecurrentGenotype,
-    edges,
-)
-from pydarts.common.environment import machine
+from pydarts.spaces.darts import OPERATIONS, Genotype
+from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
+from pydarts.spaces.space import edges
 from pydarts.training.result import History, read_history
 
 Cell = Genotype | RecurrentGenotype

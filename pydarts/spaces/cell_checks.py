@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 
 from pydarts.common.checks import show
+from pydarts.common.errors import ArgumentError
 
 Entry = tuple[str, int]
 
 
 def _items(name: str, value: object) -> list[Any]:
     if isinstance(value, (str, bytes, bytearray)) or not isinstance(value, (Sequence, np.ndarray)):
-        raise ValueError(f"`{name}` (={show(value)}) must be a sequence")
+        raise ArgumentError(name, f"(={show(value)}) must be a sequence")
     if isinstance(value, np.ndarray) and value.ndim == 0:
-        raise ValueError(f"`{name}` (={show(value)}) must be a sequence")
+        raise ArgumentError(name, f"(={show(value)}) must be a sequence")
     return list(value)
 
 
@@ -29,20 +30,20 @@ def integer_field(name: str, value: object) -> int:
             return operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             pass
-    raise ValueError(f"`{name}` (={show(value)}) must be an integer")
+    raise ArgumentError(name, f"(={show(value)}) must be an integer")
 
 
 def _operation(name: str, value: object, known: Sequence[str]) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"`{name}` (={show(value)}) must be the name of an operation")
+        raise ArgumentError(name, f"(={show(value)}) must be the name of an operation")
     if value in known:
         return str(value)  # a plain string, whatever subclass it came as
     if value == "none":
-        raise ValueError(f"`{name}` (='none') has no place in a derived cell")
+        raise ArgumentError(name, "(='none') has no place in a derived cell")
     # The comparison is quadratic, and no name is near this length.
     close = difflib.get_close_matches(value, known, n=1) if len(value) <= 64 else []
     hint = f"did you mean {close[0]!r}?" if close else "known are " + ", ".join(known)
-    raise ValueError(f"`{name}` (={show(value)}) is an unknown operation; {hint}")
+    raise ArgumentError(name, f"(={show(value)}) is an unknown operation; {hint}")
 
 
 def check_entries(
@@ -50,18 +51,18 @@ def check_entries(
 ) -> tuple[Entry, ...]:
     entries = _items(name, value)
     if not entries:
-        raise ValueError(f"`{name}` (={show(value)}) must not be empty")
+        raise ArgumentError(name, f"(={show(value)}) must not be empty")
     if len(entries) % per_node:
-        raise ValueError(
-            f"`{name}` (={show(value)}) must have {per_node} entries for each node, "
-            f"but has {len(entries)}"
+        raise ArgumentError(
+            name,
+            f"(={show(value)}) must have {per_node} entries for each node, but has {len(entries)}",
         )
     checked: list[Entry] = []
     for k, entry in enumerate(entries):
         at = f"{name}[{k}]"
         pair = _items(at, entry)
         if len(pair) != 2:
-            raise ValueError(f"`{at}` (={show(entry)}) must be an (operation, input) pair")
+            raise ArgumentError(at, f"(={show(entry)}) must be an (operation, input) pair")
         op = _operation(f"{at}[0]", pair[0], known)
         source = integer_field(f"{at}[1]", pair[1])
         node = inputs + k // per_node
@@ -76,7 +77,7 @@ def check_entries(
 def check_concat(name: str, value: object, nodes: range) -> tuple[int, ...]:
     indices = _items(name, value)
     if not indices:
-        raise ValueError(f"`{name}` (={show(value)}) must not be empty")
+        raise ArgumentError(name, f"(={show(value)}) must not be empty")
     checked: list[int] = []
     seen: set[int] = set()
     for k, item in enumerate(indices):
@@ -86,7 +87,7 @@ def check_concat(name: str, value: object, nodes: range) -> tuple[int, ...]:
                 f"`{name}[{k}]` (={show(index)}) must be one of the nodes {nodes[0]} to {nodes[-1]}"
             )
         if index in seen:
-            raise ValueError(f"`{name}` (={show(value)}) has node {index} twice")
+            raise ArgumentError(name, f"(={show(value)}) has node {index} twice")
         seen.add(index)
         checked.append(index)
     return tuple(checked)

@@ -11,32 +11,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pydarts.spaces.cell_checks import Entry
 from pydarts.common.checks import show
-
-
-def edges(nodes: int = 4, inputs: int = 2) -> tuple[tuple[int, int], ...]:
-    """Return the edges of a search cell as (input, node) pairs, in the order of α's rows.
-
-    Parameters
-    ----------
-    nodes
-        Number of intermediate nodes.
-    inputs
-        Number of input nodes: 2 in the convolutional cell.
-
-    Returns
-    -------
-    tuple of (int, int)
-        ``nodes * inputs + nodes * (nodes - 1) / 2`` pairs, node by node. States are numbered from
-        the inputs on, so the first intermediate node is number ``inputs``.
-
-    Examples
-    --------
-    >>> edges(2)
-    ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-    """
-    return tuple((j, i) for i in range(inputs, inputs + nodes) for j in range(i))
+from pydarts.common.errors import ArgumentError
+from pydarts.spaces.cell_checks import Entry
+from pydarts.spaces.space import edges
 
 
 def check_alphas(alphas: object, names: Sequence[str]) -> None:
@@ -44,7 +22,7 @@ def check_alphas(alphas: object, names: Sequence[str]) -> None:
         found = list(alphas) if isinstance(alphas, Mapping) else type(alphas).__name__
         cells = " and ".join(map(repr, names))
         arrays = "an array" if len(names) == 1 else "arrays"
-        raise ValueError(f"`alphas` (={show(found)}) must map {cells} to {arrays}")
+        raise ArgumentError("alphas", f"(={show(found)}) must map {cells} to {arrays}")
 
 
 def derive_cell(
@@ -54,21 +32,22 @@ def derive_cell(
     try:
         array = np.asarray(alpha)
     except (TypeError, ValueError):
-        raise ValueError(f"`{name}` (={show(alpha)}) must be an array of numbers") from None
+        raise ArgumentError(name, f"(={show(alpha)}) must be an array of numbers") from None
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"`{name}` must be an array of real numbers, not of {array.dtype}")
+        raise ArgumentError(name, f"must be an array of real numbers, not of {array.dtype}")
     if array.ndim != 2 or array.shape[1] != len(operations):
-        raise ValueError(
-            f"`{name}` has shape {array.shape}, but must be (edges, {len(operations)}), "
-            f"a column for each of {', '.join(operations)}"
+        raise ArgumentError(
+            name,
+            f"has shape {array.shape}, but must be (edges, {len(operations)}), "
+            f"a column for each of {', '.join(operations)}",
         )
     counts = [inputs]  # edges of a cell of 1, 2, … nodes
     while counts[-1] < array.shape[0] or len(counts) < 5:
         counts.append(counts[-1] + inputs + len(counts))
     if array.shape[0] not in counts:
-        raise ValueError(
-            f"`{name}` has {array.shape[0]} rows, but a cell has "
-            f"{', '.join(map(str, counts[:5]))}, … edges"
+        raise ArgumentError(
+            name,
+            f"has {array.shape[0]} rows, but a cell has {', '.join(map(str, counts[:5]))}, … edges",
         )
     nodes = counts.index(array.shape[0]) + 1
     pairs = edges(nodes, inputs)

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pydarts.spaces.cell_checks import integer_field
 from pydarts.common.checks import show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.spaces.cell_checks import integer_field
 
 # Kinds of genotype, as JSON names them: fields, class.
 _FIELDS: Final = {
@@ -49,10 +50,10 @@ def genotype_text(kind: str, genotype: object) -> str:
 
 def _check_text(text: object) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"`text` must be a str, not {type(text).__name__}")
+        raise ArgumentTypeError("text", f"must be a str, not {type(text).__name__}")
     if len(text) > _MAX_TEXT:
-        raise ValueError(
-            f"`text` has {len(text):,} characters; a genotype's may have {_MAX_TEXT:,}"
+        raise ArgumentError(
+            "text", f"has {len(text):,} characters; a genotype's may have {_MAX_TEXT:,}"
         )
     return text
 
@@ -61,7 +62,7 @@ def _call_source(text: str) -> str:
     """Cut the one call out of the text around it, having seen that all its tokens are harmless."""
     start = _CALL.search(text)
     if start is None:
-        raise ValueError(f"`text` (={show(text)}) holds no `Genotype(...)`")
+        raise ArgumentError("text", f"(={show(text)}) holds no `Genotype(...)`")
     position, depth = start.end() - 1, 0
     while position < len(text):
         token = _TOKEN.match(text, position)
@@ -80,7 +81,7 @@ def _call_source(text: str) -> str:
         raise ValueError("malformed genotype: the text ends before its last bracket is closed")
     others = len(_CALL.findall(text, position))
     if others:
-        raise ValueError(f"`text` holds {others + 1} genotypes where one is expected")
+        raise ArgumentError("text", f"holds {others + 1} genotypes where one is expected")
     return text[start.start() : position]
 
 
@@ -91,15 +92,15 @@ def _literal(name: str, node: ast.expr) -> object:
         if node.func.id == "range" and 1 <= len(node.args) <= 3:
             bounds = [integer_field(name, _literal(name, arg)) for arg in node.args]
             if bounds[2:] == [0]:
-                raise ValueError(f"`{name}` is a range with step 0")
+                raise ArgumentError(name, "is a range with step 0")
             indices = range(*bounds)
             if len(indices) > _MAX_RANGE:
-                raise ValueError(f"`{name}` (={indices}) is too long")
+                raise ArgumentError(name, f"(={indices}) is too long")
             return indices
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):
-        raise ValueError(f"`{name}` must be made of lists, tuples, strings and integers") from None
+        raise ArgumentError(name, "must be made of lists, tuples, strings and integers") from None
 
 
 def _kind_of(call: str, keywords: set[str], positional: int, expected: str) -> str:
@@ -123,9 +124,10 @@ def parse_call(text: str, kind: str) -> dict[str, Any]:
         given = [(str(keyword.arg), keyword.value) for keyword in call.keywords]
         found = _kind_of(call.func.id, {name for name, _ in given}, len(call.args), kind)
         if found != kind:
-            raise ValueError(
-                f"`text` is a {found} genotype where a {kind} one is expected: "
-                f"{_CLASSES[found]}.parse reads it"
+            raise ArgumentError(
+                "text",
+                f"is a {found} genotype where a {kind} one is expected: "
+                f"{_CLASSES[found]}.parse reads it",
             )
         if len(call.args) > len(names):
             raise ValueError(

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from pydarts import _core
+from pydarts.common.errors import ArgumentError
 from pydarts.training.loop import Control
 
 _TIMED_STEPS, _TIMED_SECONDS = 3, 1.0
@@ -105,8 +106,8 @@ def _check_memory(budget: float, workload: Workload) -> None:
         hint = f", and {'' if less <= budget else 'even '}with {options} {size(less)}"
         if less <= budget:
             break
-    raise ValueError(
-        f"`memory_budget` (={size(budget)}) is too small: the search needs {size(needed)}{hint}"
+    raise ArgumentError(
+        "memory_budget", f"(={size(budget)}) is too small: the search needs {size(needed)}{hint}"
     )
 
 

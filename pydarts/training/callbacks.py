@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pydarts.common.checks import integer
-from pydarts.spaces.genotype import Genotype
+from pydarts.common.errors import ArgumentError
+from pydarts.spaces.darts import Genotype
 
 if TYPE_CHECKING:
     from pydarts.methods.bilevel import StepInfo
@@ -58,14 +59,14 @@ class EarlyStopping(Callback):
 
     def __init__(self, monitor: str = "valid_loss", patience: int = 5, min_delta: float = 0.0):
         if not 0 <= min_delta < math.inf:
-            raise ValueError(f"`min_delta` (={min_delta!r}) must be at least 0")
+            raise ArgumentError("min_delta", f"(={min_delta!r}) must be at least 0")
         self.monitor, self.min_delta = monitor, min_delta
         self.patience = integer("patience", patience, 1)
 
     def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
         if not isinstance(entry.get(self.monitor), (int, float)):
             numbers = ", ".join(k for k, v in entry.items() if isinstance(v, (int, float)))
-            raise ValueError(f"`monitor` (={self.monitor!r}) must be one of {numbers}")
+            raise ArgumentError("monitor", f"(={self.monitor!r}) must be one of {numbers}")
         sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
         best, since = math.inf, 0
         for each in search.history:
@@ -118,7 +119,7 @@ class EigenvalueStopping(Callback):
 
     def __init__(self, window: int = 5, factor: float = 1.3, from_epoch: int = 10):
         if not 1 <= factor < math.inf:
-            raise ValueError(f"`factor` (={factor!r}) must be at least 1")
+            raise ArgumentError("factor", f"(={factor!r}) must be at least 1")
         self.window, self.factor = integer("window", window, 1), factor
         self.from_epoch = integer("from_epoch", from_epoch, 1)
 

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+
 Self = TypeVar("Self", bound="Config")
 
 
@@ -63,7 +65,7 @@ class Config:
             Naming the option, its value and what would do.
         """
         if preset not in cls.presets:
-            raise ValueError(f"`preset` (={preset!r}) must be one of {', '.join(cls.presets)}")
+            raise ArgumentError("preset", f"(={preset!r}) must be one of {', '.join(cls.presets)}")
         known = [option.name for option in cls.options()]
         for name in overrides:
             if name not in known:
@@ -82,17 +84,17 @@ def _checked(option: dataclasses.Field[Any], value: Any) -> Any:
     choices = option.metadata["choices"]
     if choices is not None:
         if value not in choices:
-            raise ValueError(f"`{name}` (={value!r}) must be one of {choices}")
+            raise ArgumentError(name, f"(={value!r}) must be one of {choices}")
         return value
     if value is None and kind.endswith("None"):
         return None
     if kind.startswith("tuple"):
         if not isinstance(value, (tuple, list)) or len(value) != 2:
-            raise ValueError(f"`{name}` (={value!r}) must be a pair of numbers")
+            raise ArgumentError(name, f"(={value!r}) must be a pair of numbers")
         return tuple(_number(option, v) for v in value)
     if kind == "bool":
         if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"`{name}` (={value!r}) must be True or False")
+            raise ArgumentTypeError(name, f"(={value!r}) must be True or False")
         return bool(value)
     return _number(option, value)
 
@@ -101,14 +103,16 @@ def _number(option: dataclasses.Field[Any], value: Any) -> int | float:
     name, integer, m = option.name, str(option.type).startswith("int"), option.metadata
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds):
-        raise TypeError(f"`{name}` (={value!r}) must be {'an integer' if integer else 'a number'}")
+        raise ArgumentTypeError(
+            name, f"(={value!r}) must be {'an integer' if integer else 'a number'}"
+        )
     if isinstance(value, np.generic):  # or comparing would cast the bounds to its type
         value = value.item()
     below = min(m["below"], 2**31 if integer else sys.float_info.max)
     low = value > 0 if m["positive"] else value >= m["least"]
     if not (low and value < below):
         bounds = "more than 0" if m["positive"] else f"at least {m['least']:g}"
-        raise ValueError(f"`{name}` (={value!r}) must be {bounds} and less than {below:g}")
+        raise ArgumentError(name, f"(={value!r}) must be {bounds} and less than {below:g}")
     return int(value) if integer else float(value)
 
 

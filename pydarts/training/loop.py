@@ -23,7 +23,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pydarts import _core
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.engine.network import Alphas, EngineNetwork
 from pydarts.methods.bilevel import BilevelStep, StepInfo
+from pydarts.methods.diagnostics import dominant_eigenvalue, entropies, skips
 from pydarts.training.callbacks import Callback
 from pydarts.training.checkpoint import (
     CheckpointError,
@@ -34,8 +37,6 @@ from pydarts.training.checkpoint import (
     remove_leftovers,
     write_checkpoint,
 )
-from pydarts.methods.diagnostics import dominant_eigenvalue, entropies, skips
-from pydarts.engine.network import Alphas, EngineNetwork
 from pydarts.training.result import History, Result
 
 CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
@@ -94,12 +95,14 @@ class Control:
         if not isinstance(self.callbacks, (list, tuple)) or not all(
             isinstance(callback, Callback) for callback in self.callbacks
         ):
-            raise TypeError(f"`callbacks` (={self.callbacks!r}) must be a list of pydarts.Callback")
+            raise ArgumentTypeError(
+                "callbacks", f"(={self.callbacks!r}) must be a list of pydarts.Callback"
+            )
         if self.resume not in ("auto", "never"):
-            raise ValueError(f"`resume` (={self.resume!r}) must be 'auto' or 'never'")
+            raise ArgumentError("resume", f"(={self.resume!r}) must be 'auto' or 'never'")
         if not 0 <= self.checkpoint_seconds < math.inf:
-            raise ValueError(
-                f"`checkpoint_seconds` (={self.checkpoint_seconds}) must be at least 0"
+            raise ArgumentError(
+                "checkpoint_seconds", f"(={self.checkpoint_seconds}) must be at least 0"
             )
         for name, units in (("time_budget", _SECONDS), ("memory_budget", _BYTES)):
             value = getattr(self, name)
@@ -151,12 +154,12 @@ def _quantity(name: str, value: object, units: Mapping[str, int]) -> float:
         known = {unit.lower(): factor for unit, factor in units.items()}
         if not match or match[1].count(".") > 1 or match[2].lower() not in known:
             some = ", ".join(units)
-            raise ValueError(f"`{name}` (={value!r}) must be a number with one of the units {some}")
+            raise ArgumentError(name, f"(={value!r}) must be a number with one of the units {some}")
         number, factor = float(match[1].strip(".") or 0), known[match[2].lower()]
     if isinstance(number, bool) or not isinstance(number, (int, float, np.integer, np.floating)):
-        raise TypeError(f"`{name}` (={value!r}) must be a number, or a text with a unit")
+        raise ArgumentTypeError(name, f"(={value!r}) must be a number, or a text with a unit")
     if not 0 < number < math.inf:
-        raise ValueError(f"`{name}` (={value!r}) must be more than 0")
+        raise ArgumentError(name, f"(={value!r}) must be more than 0")
     return float(number) * factor
 
 
@@ -476,7 +479,7 @@ class SearchCourse(Course):
             None: the last.
         """
         if epoch is not None and not 0 <= epoch <= len(self.history):
-            raise ValueError(f"`epoch` (={epoch}) must lie in 0..{len(self.history)}")
+            raise ArgumentError("epoch", f"(={epoch}) must lie in 0..{len(self.history)}")
         self.stopped, self._chosen = reason, epoch
 
     def begin(self) -> None:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from pydarts.training.config import Config
 from pydarts.data.datasets import read_npz
 from pydarts.engine.network import Alphas
-from pydarts.spaces.genotype import Genotype, RecurrentGenotype
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.training.config import Config
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,14 +81,14 @@ class Result:
         path
             The HTML file; one that exists is replaced. It needs no other file and no network.
         """
-        from pydarts.report.report_data import Record
         from pydarts.report.page import page
+        from pydarts.report.report_data import Record
 
         Path(path).write_text(page(Record.of(self)), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        from pydarts.report.report_data import Record
         from pydarts.report.page import summary
+        from pydarts.report.report_data import Record
 
         return summary(Record.of(self), repr(self))
 

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""All spaces and the published cells by name, and genotypes of whichever kind a text holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from pydarts.spaces.darts import DARTS, DARTS_V1, DARTS_V2
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.recurrent import RECURRENT, RECURRENT_DARTS_V1, RECURRENT_DARTS_V2
+from pydarts.spaces.space import Space
+
+#: All spaces.
+SPACES: Final = (DARTS, RECURRENT)
+
+#: The published cells, by name.
+PUBLISHED: Final[Mapping[str, BaseGenotype]] = MappingProxyType(
+    {
+        "DARTS_V1": DARTS_V1,
+        "DARTS_V2": DARTS_V2,
+        "RECURRENT_DARTS_V1": RECURRENT_DARTS_V1,
+        "RECURRENT_DARTS_V2": RECURRENT_DARTS_V2,
+    }
+)
+
+
+def published(space: Space) -> dict[str, BaseGenotype]:
+    """The published cells of a space, by name; the last is the best known."""
+    return {name: cell for name, cell in PUBLISHED.items() if cell.space == space}
+
+
+def parse_genotype(text: str) -> BaseGenotype:
+    """Read a genotype of any space from JSON or from the literature's form.
+
+    Raises
+    ------
+    ValueError
+        If the text holds none; says why it is none of the first space.
+    """
+    is_json = text.lstrip().startswith("{")
+    first: ValueError | None = None
+    for space in SPACES:
+        kind = space.genotype
+        read: Callable[[str], BaseGenotype] = kind.from_json if is_json else kind.parse
+        try:
+            return read(text)
+        except ValueError as error:
+            # Of a genotype of another kind the other class tells more.
+            if first is None or f"{kind.__name__}." in str(first):
+                first = error
+    assert first is not None
+    raise first
