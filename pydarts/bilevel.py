@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Bilevel optimisation for those who write their own search loop: architecture gradients of both
-orders, the Hessian-vector product, and the whole search step.
+"""Bilevel optimisation for search loops of your own.
+
+Architecture gradients of both orders, the Hessian-vector product, and the whole search step.
 """
 
 from pydarts.methods.bilevel import (

@@ -1,27 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""What stands between Python and any network of the engine."""
+"""What all networks of the engine share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts import _core
-from pydarts.common.checks import integer
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import integer, show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.space import Space
 
 Array = NDArray[Any]
 Alphas = dict[str, Array]
+G = TypeVar("G", bound=BaseGenotype)
 
-# weights, gradient, momentum; of the second order: moved weights, v, gradient of the virtual step
+# weights, gradient, momentum; of the second order: unrolled weights, v, gradient of that step
 _WEIGHT_VECTORS = 6
 
 
 class StepDefaults(NamedTuple):
-    """What a search step takes where the caller names nothing: the original's settings."""
+    """The original's settings of a search step, for whatever the caller does not name.
+
+    Attributes
+    ----------
+    eta : float
+        Learning rate of the unrolled step.
+    momentum, weight_decay, max_grad_norm : float
+        Of the SGD of the weights.
+    alpha_lr : float
+        Learning rate of the Adam of α.
+    alpha_betas : tuple of float
+        Its decay rates.
+    """
 
     eta: float
     momentum: float
@@ -32,12 +47,12 @@ class StepDefaults(NamedTuple):
 
 
 def resolve_threads(threads: int | None) -> int:
-    """``threads``, or what OpenMP would take when it is None."""
+    """Return ``threads``, or for None the number that OpenMP would take."""
     return _core.default_threads() if threads is None else integer("threads", threads, 1, 1025)
 
 
 def engine_suffix(dtype: DTypeLike) -> str:
-    """The name under which the engine is compiled for ``dtype``: ``"32"`` or ``"64"``."""
+    """Return the ending of the engine's names for ``dtype``: ``"32"`` or ``"64"``."""
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ArgumentError("dtype", f"(={dtype!r}) must be float32 or float64")
@@ -45,7 +60,7 @@ def engine_suffix(dtype: DTypeLike) -> str:
 
 
 def wanted_gradients(wrt: str | Iterable[str]) -> tuple[str, ...]:
-    """``wrt`` as a tuple that holds no other names than ``"weights"`` and ``"alphas"``."""
+    """Return ``wrt`` as a tuple of ``"weights"`` and ``"alphas"``."""
     wanted = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for name in wanted:
         if name not in ("weights", "alphas"):
@@ -53,11 +68,25 @@ def wanted_gradients(wrt: str | Iterable[str]) -> tuple[str, ...]:
     return wanted
 
 
-class EngineNetwork:
-    """What all networks of the engine share: weights, alphas and state.
+def check_genotype(genotype: object, space: Space) -> None:
+    """Raise an error that names ``genotype`` unless it is of that space's kind."""
+    if not isinstance(genotype, BaseGenotype) or genotype.space.kind != space.kind:
+        kind = space.genotype.__name__
+        raise ArgumentTypeError(
+            "genotype", f"(={show(genotype)}) must be a {kind}; see {kind}.parse"
+        )
 
-    Weights, alphas and running statistics live in flat arrays of the engine.
+
+class EngineNetwork:
+    """A network of the engine: its weights, architecture parameters and state.
+
+    Weights, architecture parameters and running statistics live in flat arrays of the engine.
     """
+
+    # What `pydarts._core` calls its steps for this kind of network.
+    weight_step: ClassVar[str]
+    bilevel_step: ClassVar[str]
+    bilevel_gradient: ClassVar[str]
 
     def __init__(
         self,
@@ -68,27 +97,26 @@ class EngineNetwork:
         threads: int | None,
     ):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
-        made = (*arguments, integer("seed", seed, 0, 2**64))
-        self._make = kind + engine_suffix(dtype), made, threads
-        self._engine: Any = self._made()
+        seeded = (*arguments, integer("seed", seed, 0, 2**64))
+        self._recipe = kind + engine_suffix(dtype), seeded, threads
+        self._engine: Any = self._build()
 
-    def _made(self) -> Any:
-        kind, arguments, threads = self._make
+    def _build(self) -> Any:
+        kind, arguments, threads = self._recipe
         return getattr(_core, kind)(*arguments, resolve_threads(threads))
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and other processes: how the engine's part is made, and its arrays."""
         members = {k: v for k, v in self.__dict__.items() if k != "_engine"}
         return {"members": members, "state": self.state()}
 
     def __setstate__(self, given: dict[str, Any]) -> None:
         self.__dict__.update(given["members"])
-        self._engine = self._made()
+        self._engine = self._build()
         self.restore(given["state"])
 
     @property
     def threads(self) -> int:
-        """Threads that the engine uses."""
+        """Number of threads that the engine uses."""
         return int(self._engine.threads)
 
     @property
@@ -97,23 +125,56 @@ class EngineNetwork:
         return int(self._engine.weights.size)
 
     @property
+    def flat_weights(self) -> Array:
+        """The weights as one flat array: a view, so writing to it changes the network."""
+        return cast(Array, self._engine.weights)
+
+    @property
+    def flat_alphas(self) -> Array:
+        """The architecture parameters as one flat array: a view, as `flat_weights`."""
+        return cast(Array, self._engine.alphas)
+
+    @property
     def alphas(self) -> Alphas:
         """A copy of the architecture parameters, by group."""
-        return self._split_alphas(np.array(self._engine.alphas))
+        return self.split_alphas(self.flat_alphas.copy())
 
     def set_alphas(self, alphas: Mapping[str, ArrayLike]) -> None:
-        """Set the architecture parameters: every group, in the shapes that ``alphas`` gives."""
-        new = np.concatenate(
-            [a.ravel() for a in self._checked("alphas", alphas, self.alphas)] or [np.empty(0)]
-        )
-        self._engine.alphas[:] = new
+        """Set the architecture parameters.
+
+        Parameters
+        ----------
+        alphas : mapping of str to array_like
+            Every group of `alphas`, in its shape.
+        """
+        groups = self._checked("alphas", alphas, self.alphas)
+        self.flat_alphas[:] = np.concatenate([a.ravel() for a in groups] or [np.empty(0)])
+
+    def split_weights(self, flat: Array) -> dict[str, Array]:
+        """Return views of a flat array of the weights' length, by the weights' names."""
+        return {
+            name: flat[at : at + size].reshape(shape)
+            for name, shape, at, size in self._engine.parameters
+        }
+
+    def split_alphas(self, flat: Array) -> Alphas:
+        """Return views of a flat array of the architecture parameters' length, by group."""
+        return {
+            name: flat[at : at + rows * columns].reshape(rows, columns)
+            for name, rows, columns, at in self._engine.alpha_groups
+        }
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of weights and running statistics, named and shaped as the original's modules."""
+        """Return copies of weights and running statistics, named as in the original's modules."""
         return {name: np.array(view) for name, view in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Load what ``state_dict`` gave; all names must match.
+        """Load what `state_dict` returned.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            Every name of `state_dict`. PyTorch's ``num_batches_tracked`` are ignored.
 
         Raises
         ------
@@ -127,13 +188,38 @@ class EngineNetwork:
             view[...] = new
 
     def state(self) -> dict[str, Any]:
-        """Views of all that passes and steps change, flat; `restore` takes it."""
+        """Return flat views of everything that passes and steps change."""
         return {name: getattr(self._engine, name) for name in ("weights", "alphas", "running")}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Set what ``state`` gave, in a network of the same make."""
+        """Set what `state` returned in a network of the same sizes."""
         for name in ("weights", "alphas", "running"):
             getattr(self._engine, name)[:] = state[name]
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Interrupt passes that run later than so many seconds from now, or none of them."""
+        self._engine.set_deadline(seconds)
+
+    def weight_step_arguments(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        lr: float,
+        hidden: ArrayLike | None,
+        drop_masks: ArrayLike | None,
+    ) -> tuple[Any, ...]:
+        """Return the checked arguments of the engine's weight step."""
+        raise NotImplementedError
+
+    def recurrent_arguments(self, **options: Any) -> tuple[Any, ...]:
+        """Return the engine's arguments for options that only recurrent networks have."""
+        raise NotImplementedError
+
+    def _batch(
+        self, names: tuple[str, str], x: ArrayLike, y: ArrayLike, hidden: ArrayLike | None = None
+    ) -> tuple[Any, ...]:
+        """The engine's arguments for a batch."""
+        raise NotImplementedError
 
     def _plan(self, training: bool, **parts: int) -> dict[str, int]:
         vectors = _WEIGHT_VECTORS if training else 1
@@ -143,21 +229,13 @@ class EngineNetwork:
     def _gradients(self, wanted: Iterable[str], weights: Array, alphas: Array) -> dict[str, Any]:
         grads: dict[str, dict[str, Array]] = {}
         if "weights" in wanted:
-            grads["weights"] = self._split_weights(weights)
+            grads["weights"] = self.split_weights(weights)
         if "alphas" in wanted:
-            grads["alphas"] = self._split_alphas(alphas)
+            grads["alphas"] = self.split_alphas(alphas)
         return grads
 
-    def _split_weights(self, flat: Array) -> dict[str, Array]:
-        return {
-            n: flat[at : at + size].reshape(shape) for n, shape, at, size in self._engine.parameters
-        }
-
-    def _split_alphas(self, flat: Array) -> Alphas:
-        return {n: flat[at : at + r * c].reshape(r, c) for n, r, c, at in self._engine.alpha_groups}
-
     def _state(self) -> dict[str, Array]:
-        state = self._split_weights(self._engine.weights)
+        state = self.split_weights(self.flat_weights)
         running = self._engine.running
         for name, channels, at in self._engine.norms:
             state[f"{name}.running_mean"] = running[at : at + channels]
@@ -165,28 +243,38 @@ class EngineNetwork:
         return state
 
     def _checked(
-        self, what: str, given: Mapping[str, ArrayLike], own: Mapping[str, Array]
+        self, argument: str, given: Mapping[str, ArrayLike], own: Mapping[str, Array]
     ) -> list[Array]:
+        """The given arrays in the order, shapes and type of the network's own."""
         missing, unknown = sorted(set(own) - set(given)), sorted(set(given) - set(own))
-        if missing or unknown:
-            raise ArgumentError(
-                what,
-                "does not fit: "
-                + "; ".join(
-                    f"{len(names)} {kind}, such as {names[0]!r}"
-                    for kind, names in (("names missing", missing), ("names unknown", unknown))
-                    if names
-                ),
-            )
-        new = []
+        differences = [
+            f"{len(names)} {kind}, such as {names[0]!r}"
+            for kind, names in (("names missing", missing), ("names unknown", unknown))
+            if names
+        ]
+        if differences:
+            raise ArgumentError(argument, f"does not fit: {'; '.join(differences)}")
+        arrays = []
         for name, old in own.items():
-            value = np.asarray(given[name])
-            if value.dtype.kind not in "fiu":
-                raise ValueError(f"`{what}`[{name!r}] holds {value.dtype}, not numbers")
-            value = value.astype(self.dtype)
-            if value.shape != old.shape:
-                raise ValueError(f"`{what}`[{name!r}] has the shape {value.shape}, not {old.shape}")
-            if not np.isfinite(value).all():
-                raise ValueError(f"`{what}`[{name!r}] holds a value that is not finite")
-            new.append(value)
-        return new
+            array, entry = np.asarray(given[name]), f"{argument}[{name!r}]"
+            if array.dtype.kind not in "fiu":
+                raise ArgumentTypeError(entry, f"holds {array.dtype}, not numbers")
+            array = array.astype(self.dtype)
+            if array.shape != old.shape:
+                raise ArgumentError(entry, f"has the shape {array.shape}, not {old.shape}")
+            if not np.isfinite(array).all():
+                raise ArgumentError(entry, "holds a value that is not finite")
+            arrays.append(array)
+        return arrays
+
+
+class BaseSupernet(EngineNetwork, Generic[G]):
+    """A network whose edges are mixtures of candidate operations, weighted by α."""
+
+    space: ClassVar[Space]
+    step_defaults: ClassVar[StepDefaults]
+
+    @property
+    def genotype(self) -> G:
+        """The discrete cell that the present architecture parameters stand for."""
+        return cast(G, self.space.derive(self.alphas))

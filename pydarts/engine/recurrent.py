@@ -1,29 +1,57 @@
 # SPDX-License-Identifier: MIT
 """The engine's networks over text: recurrent supernet and derived recurrent network.
 
-A language model: embedding, one cell unrolled over a segment, decoder tied to the embedding. Liu,
-Simonyan, Yang, *DARTS*, arXiv:1806.09055, section 2.1 and appendix A.2.
+Each is a language model: embedding, one cell unrolled over a segment, and a decoder tied to the
+embedding. Liu, Simonyan, Yang, *DARTS*, https://arxiv.org/abs/1806.09055, section 2.1 and
+appendix A.2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pydarts.common.checks import integer
+from pydarts.common.checks import choice, integer, number, token_array
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.common.checks import token_array
-from pydarts.engine.network import Array, EngineNetwork, StepDefaults, wanted_gradients
-from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
+from pydarts.engine.network import (
+    Array,
+    BaseSupernet,
+    EngineNetwork,
+    StepDefaults,
+    check_genotype,
+    wanted_gradients,
+)
+from pydarts.spaces.recurrent import RECURRENT, RECURRENT_OPERATIONS, RecurrentGenotype
 
 _NODES = 8
+_STEP_DEFAULTS = StepDefaults(20.0, 0.0, 5e-7, 0.25, 3e-3, (0.9, 0.999))
+
+
+def _flag(yes: str, no: str) -> Callable[[str, str], bool]:
+    return lambda name, value: choice(name, value, (yes, no)) == yes
+
+
+# Options that only recurrent networks have: default, and the check that gives the engine's argument
+_OPTIONS: dict[str, tuple[Any, Callable[[str, Any], Any]]] = {
+    "max_grad_norm": (_STEP_DEFAULTS.max_grad_norm, partial(number, positive=True)),
+    "clip_coef": ("original", _flag("capped", "original")),
+    "unrolled_embedding": ("moved", _flag("moved", "original")),
+    "dropout_masks": ("redrawn", _flag("shared", "redrawn")),
+    "ar": (0.0, number),
+    "tar": (1e-3, number),
+}
 
 
 class TextNetwork(EngineNetwork):
     """What the networks over text share: loss and gradients of a segment."""
+
+    weight_step = "RecurrentWeightStep"
+    bilevel_step = "RecurrentBilevelStep"
+    bilevel_gradient = "recurrent_arch_gradient"
 
     def __init__(
         self,
@@ -36,20 +64,20 @@ class TextNetwork(EngineNetwork):
         threads: int | None,
         dropouts: Mapping[str, float],
     ):
-        for name, rate in dropouts.items():
-            if not 0 <= rate < 1:
-                raise ArgumentError(name, f"(={rate!r}) must lie in [0, 1)")
-        sizes = (
+        arguments = (
+            cell,
+            outputs,
+            _NODES,
             integer("vocab_size", vocab_size, 2, 2**20 + 1),
             integer("hidden_size", hidden_size, 1, 2**14 + 1),
+            *(number(name, rate, below=1) for name, rate in dropouts.items()),
         )
-        arguments = (cell, outputs, _NODES, *sizes, *map(float, dropouts.values()))
         super().__init__("RecurrentNetwork", arguments, dtype, seed, threads)
         self._last_hidden: Array | None = None
 
     @property
     def vocab_size(self) -> int:
-        """Number of tokens."""
+        """Number of tokens in the vocabulary."""
         return int(self._engine.vocabulary)
 
     @property
@@ -65,35 +93,49 @@ class TextNetwork(EngineNetwork):
         return self._last_hidden
 
     def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
-        """Load what ``state_dict`` gave; ``decoder.weight`` may come with it, being the encoder's.
+        """Load what `state_dict` returned.
+
+        Parameters
+        ----------
+        state : mapping of str to array_like
+            Every name of `state_dict`, and possibly ``decoder.weight``, which must then be
+            ``encoder.weight``.
 
         Raises
         ------
         ValueError
-            For a missing or unknown name, a wrong shape, a value that is not finite, or a
-            ``decoder.weight`` of its own. Nothing is changed then.
+            For a missing or unknown name, a wrong shape, a value that is not finite, or another
+            ``decoder.weight``. Nothing is changed then.
         """
         given = dict(state)
         tied = given.pop("decoder.weight", None)
         if tied is not None and not np.array_equal(tied, given.get("encoder.weight", ())):
-            raise ValueError("`state`['decoder.weight'] is not `state`['encoder.weight']")
+            raise ArgumentError("state['decoder.weight']", "is not `state['encoder.weight']`")
         super().load_state_dict(given)
 
     def state(self) -> dict[str, Any]:
-        """Views of all that passes and steps change, and the state of the dropout's stream."""
+        """Return flat views of everything that passes and steps change, and the random stream."""
         return {**super().state(), "stream": self._engine.stream}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Set what ``state`` gave, in a network of the same make."""
+        """Set what `state` returned in a network of the same sizes."""
         super().restore(state)
         self._engine.stream = state["stream"]
 
     def memory_plan(self, batch_size: int, length: int, *, training: bool = True) -> dict[str, int]:
-        """Bytes that a segment of ``length`` steps will take, known before anything runs.
+        """Return the bytes that work on a segment will take, before anything runs.
+
+        Parameters
+        ----------
+        batch_size : int
+        length : int
+            Tokens in a sequence of the segment.
+        training : bool, optional
+            Whether a whole search or training step is planned, or passes without gradients.
 
         Returns
         -------
-        dict
+        dict of str to int
             ``activations`` (with what the kernels need), ``weights`` (with gradient, optimiser and
             the vectors of the second order) and their sum ``total``.
         """
@@ -113,28 +155,38 @@ class TextNetwork(EngineNetwork):
         ar: float = 0.0,
         tar: float = 0.0,
     ) -> tuple[float, dict[str, dict[str, Array]]]:
-        """Mean cross-entropy of the next token, with batch statistics and dropout, and gradients.
+        """Return the mean cross-entropy of the next token, and its gradients.
 
-        The running statistics stay untouched; the state after the segment is in ``last_hidden``.
+        With batch statistics and dropout. The running statistics are left as they are; the state
+        after the segment is `last_hidden`.
 
         Parameters
         ----------
-        x, y : (T, B) tokens, and those that follow them.
-        hidden : (B, H) state before the first; None: zero.
-        wrt : which of ``"weights"`` and ``"alphas"`` to derive by.
-        masks : factors of dropout, (B, H) each, constant over the steps: ``"embedding"`` and
-            ``"input"`` on what the cell takes, ``"hidden"`` on every state before its product,
-            ``"output"`` before the decoder; without a name, none there. None: drawn from the
-            network's own stream.
-        ar, tar : weights of ``mean(output^2)`` after dropout and of
-            ``mean((h_t - h_{t-1})^2)`` before it; in the gradients, not in the loss.
+        x, y : array_like
+            Tokens (T, B), and the tokens that follow them.
+        hidden : array_like, optional
+            State (B, H) before the first token; zero by default.
+        wrt : str or iterable of str, optional
+            With respect to which of ``"weights"`` and ``"alphas"`` to differentiate.
+        masks : mapping of str to array_like, optional
+            Factors (B, H) of dropout, constant over the steps: ``"embedding"`` and ``"input"`` on
+            the cell's input, ``"hidden"`` on every state before its product, ``"output"`` before
+            the decoder; a name that is absent drops nothing. By default they are drawn from the
+            network's own random stream.
+        ar, tar : float, optional
+            Weights of activation regularisation, ``mean(output^2)`` after dropout, and temporal
+            activation regularisation, ``mean((h_t - h_{t-1})^2)`` before it. They are in the
+            gradients, not in the loss.
+
+        Returns
+        -------
+        loss : float
+        gradients : dict
+            For each of `wrt`, the gradients by name.
         """
         wanted = wanted_gradients(wrt)
-        tokens, following, state = self._batch("x", (x, y), hidden)
         loss, _, weights, alphas, after = self._engine.evaluate(
-            tokens,
-            following,
-            state,
+            *self._batch(("x", "y"), x, y, hidden),
             "weights" in wanted,
             "alphas" in wanted,
             None if masks is None else {k: np.asarray(m, self.dtype) for k, m in masks.items()},
@@ -147,57 +199,115 @@ class TextNetwork(EngineNetwork):
     def evaluate(
         self, x: ArrayLike, y: ArrayLike, *, hidden: ArrayLike | None = None
     ) -> tuple[float, Array]:
-        """Mean cross-entropy without dropout, with the running statistics, and the state after."""
-        loss, _, after = self._engine.test(*self._batch("x", (x, y), hidden))
+        """Return the mean cross-entropy without dropout, by running statistics.
+
+        Parameters
+        ----------
+        x, y, hidden : array_like
+            As in `loss_and_grads`.
+
+        Returns
+        -------
+        loss : float
+        hidden : ndarray
+            The state after the segment.
+        """
+        loss, _, after = self._engine.test(*self._batch(("x", "y"), x, y, hidden))
         self._last_hidden = after
         return float(loss), after
 
     def next_probabilities(
         self, x: ArrayLike, *, hidden: ArrayLike | None = None
     ) -> tuple[Array, Array]:
-        """Probabilities (B, V) of what follows the tokens ``x`` (B,), and the state after them."""
-        tokens, _, state = self._batch("x", (np.atleast_2d(x), np.atleast_2d(x)), hidden)
+        """Return the probabilities of the next token.
+
+        Parameters
+        ----------
+        x : array_like
+            Tokens (B,).
+        hidden : array_like, optional
+            State (B, H) before them; zero by default.
+
+        Returns
+        -------
+        probabilities : ndarray
+            Shape (B, V).
+        hidden : ndarray
+            The state after the tokens.
+        """
+        row = np.atleast_2d(x)
+        tokens, _, state = self._batch(("x", "x"), row, row, hidden)
         probabilities, after = self._engine.next(tokens, state)
         self._last_hidden = after
         return probabilities, after
 
-    def _batch(self, name: str, batch: object, hidden: object) -> tuple[Any, ...]:
-        if not isinstance(batch, tuple) or len(batch) != 2:
-            raise ArgumentTypeError(name, "must be a pair (tokens, following tokens)")
-        x, y = (token_array(name, array, 2, self.vocab_size) for array in batch)
-        if x.size == 0:
-            raise ArgumentError(name, f"is empty: its shape is {x.shape}")
-        if x.shape != y.shape:
-            raise ValueError(f"`{name}`: {x.shape} tokens are followed by {y.shape}")
-        shape = (x.shape[1], self.hidden_size)
+    def weight_step_arguments(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        lr: float,
+        hidden: ArrayLike | None,
+        drop_masks: ArrayLike | None,
+    ) -> tuple[Any, ...]:
+        if drop_masks is not None:
+            raise ArgumentTypeError("drop_masks", "is for networks over images")
+        return *self._batch(("x", "y"), x, y, hidden), lr
+
+    def recurrent_arguments(self, **options: Any) -> tuple[Any, ...]:
+        arguments = []
+        for name, value in options.items():
+            default, check = _OPTIONS[name]
+            arguments.append(check(name, default if value is None else value))
+        return tuple(arguments)
+
+    def _batch(
+        self, names: tuple[str, str], x: ArrayLike, y: ArrayLike, hidden: ArrayLike | None = None
+    ) -> tuple[Any, ...]:
+        tokens = token_array(names[0], x, 2, self.vocab_size)
+        following = token_array(names[1], y, 2, self.vocab_size)
+        if tokens.size == 0:
+            raise ArgumentError(names[0], f"is empty: its shape is {tokens.shape}")
+        if following.shape != tokens.shape:
+            raise ArgumentError(
+                names[1], f"has the shape {following.shape}; `{names[0]}` has {tokens.shape}"
+            )
+        shape = (tokens.shape[1], self.hidden_size)
         if hidden is None:
-            return x, y, np.zeros(shape, self.dtype)
+            return tokens, following, np.zeros(shape, self.dtype)
         state = np.ascontiguousarray(hidden, dtype=self.dtype)
         if state.shape != shape:
             raise ArgumentError("hidden", f"has the shape {state.shape}, not {shape}")
         if not np.isfinite(state).all():
             raise ArgumentError("hidden", "holds a value that is not finite")
-        return x, y, state
+        return tokens, following, state
 
 
-class RecurrentSupernet(TextNetwork):
+class RecurrentSupernet(TextNetwork, BaseSupernet[RecurrentGenotype]):
     """The recurrent supernet: every edge of the cell is a softmax-weighted mixture of activations.
 
     With ``[c, h] = (s_j * mask) W_i`` edge (j, i) contributes
     ``sum_k softmax(alpha_edge)_k (s_j + sigmoid(c) (f_k(h) - s_j))`` over tanh, relu, sigmoid and
-    identity (``none`` takes part in the softmax only); node i is the batch-normalised sum of its
-    edges, the output the mean of the 8 nodes.
+    identity (``none`` takes part in the softmax only). Node i is the batch-normalised sum of its
+    edges, and the output the mean of the 8 nodes.
 
     Parameters
     ----------
-    vocab_size, hidden_size : number of tokens; size of state and embedding.
-    dtype, seed, threads : as in `Supernet`; the seed is of the dropout masks too.
-    dropout, dropout_hidden, dropout_input, dropout_embedding : probabilities of dropping units of
-        the output, of every state before its product, of the cell's input, and of the embedding;
-        the masks are the same at every step of a sequence and drawn anew for every pass.
+    vocab_size : int
+        Number of tokens in the vocabulary.
+    hidden_size : int, optional
+        Size of the hidden state and of the embedding.
+    dtype, threads : optional
+        As in `Supernet`.
+    seed : int, optional
+        Of the initial weights, the architecture parameters and the dropout masks.
+    dropout, dropout_hidden, dropout_input, dropout_embedding : float, optional
+        Probabilities of dropping units of the output, of every state before its product, of the
+        cell's input, and of the embedding. The masks are the same at every step of a sequence and
+        drawn anew for every pass.
     """
 
-    step_defaults = StepDefaults(20.0, 0.0, 5e-7, 0.25, 3e-3, (0.9, 0.999))
+    space = RECURRENT
+    step_defaults = _STEP_DEFAULTS
 
     def __init__(
         self,
@@ -214,19 +324,21 @@ class RecurrentSupernet(TextNetwork):
         dropouts = _dropouts(dropout, dropout_hidden, dropout_input, dropout_embedding)
         super().__init__(None, [], vocab_size, hidden_size, dtype, seed, threads, dropouts)
 
-    def genotype(self) -> RecurrentGenotype:
-        """The discrete cell that the present alphas stand for."""
-        return RecurrentGenotype.derive(self.alphas)
-
 
 class RecurrentNetwork(TextNetwork):
-    """The network derived from a recurrent genotype: one input and one activation a node, no batch
-    normalisation.
+    """The network derived from a recurrent genotype, without batch normalisation.
+
+    Each node has one input state and one activation.
 
     Parameters
     ----------
-    genotype : the cell.
-    vocab_size, hidden_size, dtype, seed, threads, dropout* : as in `RecurrentSupernet`.
+    genotype : RecurrentGenotype
+        The cell.
+    vocab_size : int
+    hidden_size : int, optional
+    dtype, seed, threads : optional
+    dropout, dropout_hidden, dropout_input, dropout_embedding : float, optional
+        All as in `RecurrentSupernet`.
     """
 
     def __init__(
@@ -242,11 +354,7 @@ class RecurrentNetwork(TextNetwork):
         dropout_input: float = 0.75,
         dropout_embedding: float = 0.2,
     ):
-        if not isinstance(genotype, RecurrentGenotype):
-            raise ArgumentTypeError(
-                "genotype",
-                f"(={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse",
-            )
+        check_genotype(genotype, RECURRENT)
         # The engine counts the activations without `none`.
         cell = [(RECURRENT_OPERATIONS.index(op) - 1, source) for op, source in genotype.recurrent]
         outputs = [node - 1 for node in genotype.concat]

@@ -1,47 +1,114 @@
 # SPDX-License-Identifier: MIT
-"""The step of a training, counted and with a state that a checkpoint can hold."""
+"""Stochastic gradient descent on a network's weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from pydarts import _core
-from pydarts.engine.network import EngineNetwork
+from pydarts.common.checks import number
+from pydarts.engine.network import Array, EngineNetwork, engine_suffix
 
 
-class DescentInfo(NamedTuple):
-    """What a step saw: mean loss, right answers; of recurrent networks also the state after it."""
+class SGDInfo(NamedTuple):
+    """What one step of `SGD` saw.
+
+    Attributes
+    ----------
+    train_loss : float
+        Mean loss of the batch, before the step.
+    train_correct : int
+        Number of correct predictions.
+    hidden : ndarray or None
+        Of recurrent networks, the state (B, H) with which the next segment begins.
+    """
 
     train_loss: float
     train_correct: int
-    hidden: NDArray[Any] | None = None
-    valid_hidden: None = None
+    hidden: Array | None = None
 
 
-class Descent:
-    """Steps of a network's weights by SGD, with the engine's ``WeightStep``."""
+class SGD:
+    """Stochastic gradient descent with momentum and gradients of bounded norm.
 
-    def __init__(self, network: EngineNetwork, engine_step: Any):
-        self.network, self._engine, self.steps = network, engine_step, 0
+    Parameters
+    ----------
+    network : EngineNetwork
+        The network whose weights the steps change.
+    momentum, weight_decay : float
+    max_grad_norm : float
+        A gradient of a larger norm is scaled down to this one.
+    ar, tar : float, optional
+        Of recurrent networks, the weights of activation regularisation ``mean(output^2)`` and
+        temporal activation regularisation ``mean((h_t - h_{t-1})^2)``.
+    """
 
-    def __call__(self, *arguments: Any) -> DescentInfo:
-        """Take one; an error leaves the weights as they were, and names the step."""
+    def __init__(
+        self,
+        network: EngineNetwork,
+        *,
+        momentum: float,
+        weight_decay: float,
+        max_grad_norm: float,
+        ar: float = 0.0,
+        tar: float = 0.0,
+    ):
+        self.network, self.steps = network, 0
+        self._engine: Any = getattr(_core, network.weight_step + engine_suffix(network.dtype))(
+            network._engine,
+            number("momentum", momentum),
+            number("weight_decay", weight_decay),
+            number("max_grad_norm", max_grad_norm, positive=True),
+            *network.recurrent_arguments(ar=ar, tar=tar),
+        )
+
+    def __call__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        lr: float,
+        *,
+        hidden: ArrayLike | None = None,
+        drop_masks: ArrayLike | None = None,
+    ) -> SGDInfo:
+        """Take one step with the learning rate ``lr``.
+
+        Parameters
+        ----------
+        x, y : array_like
+            Images (N, C, H, W) and labels (N,), or tokens (T, B) and the tokens that follow them.
+        lr : float
+        hidden : array_like, optional
+            Of recurrent networks, the state (B, H) before the first token; zero by default.
+        drop_masks : array_like, optional
+            Of networks over images, the factors (num_droppable, N) of drop path, 0 or 1/keep.
+
+        Returns
+        -------
+        SGDInfo
+
+        Raises
+        ------
+        ArithmeticError
+            If a loss or gradient is not finite; names the step. The weights are as before it.
+        """
+        arguments = self.network.weight_step_arguments(x, y, number("lr", lr), hidden, drop_masks)
         try:
             loss, correct, *more = self._engine(self.network._engine, *arguments)
         except _core.NonFinite as error:
             raise _core.NonFinite(f"step {self.steps}: {error}") from None
         self.steps += 1
-        return DescentInfo(loss, correct, more[-1] if more else None)
+        return SGDInfo(loss, correct, more[-1] if more else None)
 
     def state(self) -> dict[str, Any]:
-        """All that steps change: of the network, and views of the momentum."""
+        """Everything that steps change: the network's state, momentum and number of steps."""
         return {**self.network.state(), "buffer": self._engine.buffer, "steps": self.steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` gave."""
+        """Continue from what `state` returned."""
         self.network.restore(state)
         self._engine.buffer[:] = state["buffer"]
         self.steps = state["steps"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tells how a search goes: entropy of the mixtures, skips, curvature by the alphas."""
+"""Diagnostics of a search: entropy of the mixtures and curvature with respect to α."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.engine.network import Alphas, Array
-from pydarts.spaces.darts import Genotype
-from pydarts.spaces.recurrent import RecurrentGenotype
 
 
 def entropies(alphas: Alphas) -> dict[str, float]:
-    """Of each group, the mean over its edges of the entropy of their mixture, in nats: from 0, one
-    operation, to the logarithm of their number, all alike.
+    """Return the mean entropy of the mixtures of each group's edges.
+
+    Parameters
+    ----------
+    alphas : dict of str to ndarray
+        Architecture parameters (edges, operations) by group.
+
+    Returns
+    -------
+    dict of str to float
+        In nats: from 0 (one operation) to the logarithm of the number of operations (all alike).
     """
     found = {}
     for name, group in alphas.items():
@@ -27,13 +34,6 @@ def entropies(alphas: Alphas) -> dict[str, float]:
     return found
 
 
-def skips(genotype: Genotype | RecurrentGenotype) -> int:
-    """How many operations are skips: of the normal cell, or identities of a recurrent cell."""
-    if isinstance(genotype, Genotype):
-        return sum(name == "skip_connect" for name, _ in genotype.normal)
-    return sum(name == "identity" for name, _ in genotype.recurrent)
-
-
 def dominant_eigenvalue(
     gradient: Callable[[Array], Array],
     alphas: Array,
@@ -42,18 +42,28 @@ def dominant_eigenvalue(
     tolerance: float = 0.01,
     iterations: int = 30,
 ) -> float:
-    """The eigenvalue of largest magnitude of the derivative of ``gradient`` at ``alphas``.
+    """Return the eigenvalue of largest magnitude of the derivative of ``gradient`` at ``alphas``.
 
     By power iteration, ``v <- H v / ||H v||``, where ``H v`` is the central difference of the
-    gradients at ``alphas +- epsilon v``; the value is the Rayleigh quotient ``v H v``. Where two
+    gradients at ``alphas ± epsilon v``; the value is the Rayleigh quotient ``v H v``. If two
     eigenvalues are as large with opposite signs, it lies between them.
 
     Parameters
     ----------
-    gradient : of a loss by the alphas, flat; must give the same for the same alphas.
-    alphas : flat.
-    tolerance : it ends when the quotient changes by less than this share of it.
-    iterations : and after so many at the latest; each takes two gradients.
+    gradient : callable
+        Maps flat architecture parameters to the flat gradient of a loss with respect to them;
+        must return the same for the same parameters.
+    alphas : ndarray
+        Flat architecture parameters.
+    epsilon : float, optional
+    tolerance : float, optional
+        The iteration ends when the quotient changes by less than this share of it.
+    iterations : int, optional
+        Maximum number of iterations, each of two gradients.
+
+    Returns
+    -------
+    float
     """
     v: NDArray[np.float64] = np.random.default_rng(0).normal(size=alphas.size)
     before = math.inf
