@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""Arrays, images, text, and what reads, splits and batches them."""

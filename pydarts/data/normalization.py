@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Normalisation of images by the mean and standard deviation of each channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pydarts.common.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """x̂ = (x − mean) / std, for each channel.
+
+    Attributes
+    ----------
+    mean, std : tuple of float
+        One entry a channel, in the units of the pixels.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.mean) == len(self.std):
+            raise ArgumentError(
+                "mean", f"(={self.mean}) and `std` (={self.std}) need one entry a channel"
+            )
+        if not all(map(math.isfinite, self.mean)):
+            raise ArgumentError("mean", f"(={self.mean}) must be finite")
+        if not all(0 < s < math.inf for s in self.std):
+            raise ArgumentError("std", f"(={self.std}) must be positive and finite")
+
+    @classmethod
+    def fit(cls, images: NDArray[Any]) -> Normalization:
+        """Mean and (biased) standard deviation of images (N, C, H, W), summed in float64.
+
+        A constant channel gets std 1. Its computed std is exactly 0: the mean of equal float32
+        numbers is exact in float64.
+        """
+        mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
+        square = np.zeros_like(mean)
+        for start in range(0, len(images), 256):  # bounds the float64 copy
+            centred = images[start : start + 256] - mean[:, np.newaxis, np.newaxis]
+            square += np.einsum("nchw,nchw->c", centred, centred)
+        std = np.sqrt(square / (images.size / images.shape[1]))
+        std = np.where(std > np.finfo(np.float32).tiny, std, 1.0)
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
+
+    def apply(self, images: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """Normalise images (N, C, H, W) into a new contiguous array of float32, or of float64.
+
+        Raises
+        ------
+        ValueError
+            If the images have another number of channels than those of `fit`.
+        """
+        if images.ndim != 4 or images.shape[1] != len(self.mean):
+            raise ValueError(
+                f"images of shape {images.shape} do not have the {len(self.mean)} channel(s) that"
+                " the normalisation was fitted on"
+            )
+        mean, std = (np.asarray(v, dtype)[:, np.newaxis, np.newaxis] for v in (self.mean, self.std))
+        out = images.astype(dtype, order="C")
+        out -= mean
+        out /= std
+        return out
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """A dictionary that JSON can hold."""
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Iterable[float]]) -> Normalization:
+        """The inverse of `to_dict`; a ValueError if `values` is not such a dictionary."""
+        try:
+            mean, std = tuple(map(float, values["mean"])), tuple(map(float, values["std"]))
+        except (KeyError, TypeError) as error:
+            raise ArgumentError(
+                "values", f"(={values!r}) must hold lists `mean` and `std`"
+            ) from error
+        return cls(mean, std)
