@@ -1,6 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""Ctrl-C works in the tests also where a shell runs them in the background, which ignores it."""
+"""What all tests want: Ctrl-C, their helper modules, and `benchmarks`."""
+
+from __future__ import annotations
 
 import signal
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
+TESTS = Path(__file__).parent
+
+# A shell that runs the tests in the background ignores Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# `nets`, `plain` and `seeded`.
+sys.path += [str(TESTS), str(TESTS / "reference")]
+
+
+def import_benchmarks() -> None:
+    """Import `benchmarks` from the checkout.
+
+    It is not installed, and the checkout must not be in `sys.path`, for its folder `pydarts` would
+    hide the installed package.
+    """
+    folder = TESTS.parent / "benchmarks"
+    spec = spec_from_file_location(
+        "benchmarks", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["benchmarks"] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+import_benchmarks()

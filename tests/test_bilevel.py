@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.methods.bilevel import BilevelStep, arch_gradient, hessian_vector_product
+from pydarts.bilevel import BilevelStep, arch_gradient, hessian_vector_product
 
 Array = NDArray[Any]
 Batch = tuple[Array, Array]
@@ -135,7 +135,7 @@ def test_bad_callables() -> None:
 
 
 # A bilevel problem with a closed form: L_train = |w - M a|² / 2, L_valid = |w - t|² / 2 + a·c.
-# One virtual step is w' = w - eta (momentum buf + (w - M a) + decay w), so that
+# One unrolled step is w' = w - eta (momentum buf + (w - M a) + decay w), so that
 # d L_valid(w'(a), a) / da = c + eta Mᵀ (w' - t).
 
 
@@ -256,7 +256,7 @@ def test_first_order_is_the_gradient_of_the_validation_loss() -> None:
     train, valid = batch(1), batch(2)
     expected = net.loss_and_grads(*valid)[1]["alphas"]
     assert_close(arch_gradient(net, train=train, valid=valid, order=1), expected, 1e-13)
-    # Without a virtual step the second order is the first.
+    # Without an unrolled step the second order is the first.
     cases: Any = ({"eta": 0.0}, {"eta": 0.0, "momentum": 0.5, "weight_decay": 0.1})
     for options in cases:
         actual = arch_gradient(net, train=train, valid=valid, order=2, **options)
@@ -285,7 +285,7 @@ def test_momentum_buffers_that_do_not_fit(kind: str) -> None:
         buffer[named] = np.full(3, np.nan)
         named = ""  # the error is of what follows from it
     error = ValueError if named else (ValueError, ArithmeticError)
-    with pytest.raises(error, match=f"`momentum_buffer`.*{named}" if named else None):
+    with pytest.raises(error, match=f"`momentum_buffer.*{named}" if named else None):
         arch_gradient(net, train=train, valid=valid, momentum_buffer=buffer)
 
 
@@ -388,8 +388,8 @@ def test_a_reused_gradient_is_that_of_the_old_alphas() -> None:
 
 
 def test_no_direction() -> None:
-    # The features of one image without affine BN are zero but for rounding: v is the gradient by
-    # the classifier's bias alone. With a classifier that is already right, even that vanishes.
+    # The features of one image without affine BN are zero but for rounding: v is the gradient with
+    # respect to the classifier's bias alone. With a classifier that is right, even that vanishes.
     net = pydarts.Supernet(2, 3, classes=2, in_channels=1, dtype="float64", threads=1)
     state = net.state_dict()
     state = {name: 0 * a if name.startswith("classifier") else a for name, a in state.items()}

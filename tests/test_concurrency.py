@@ -5,21 +5,16 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
+from nets import batch, flat, run_python, snapshot, supernet
 
 import pydarts
-from pydarts.methods.bilevel import BilevelStep, arch_gradient
-
-sys.path.append(str(Path(__file__).parent))
-
-from nets import batch, flat, run_python, snapshot, supernet
+from pydarts.bilevel import BilevelStep, arch_gradient
 
 
 def delay_of_interrupt(seconds: float, call: Callable[[], object]) -> float:

@@ -6,18 +6,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-import pydarts
-
-HERE = Path(__file__).parent
-sys.path.append(str(HERE / "reference"))
-
-from seeded import (  # noqa: E402
+from seeded import (
     GOLDEN_GRADIENTS,
     SEARCH_CLASSES,
     SEARCH_OPTIONS,
@@ -30,11 +23,15 @@ from seeded import (  # noqa: E402
     summary,
 )
 
+import pydarts
+
+TRACE = Path(__file__).parent / "data" / "golden_trajectory.npz"
+
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Array]:
     """Return the stored trace."""
-    with np.load(HERE / "data" / "golden_trajectory.npz") as trace:
+    with np.load(TRACE) as trace:
         return dict(trace)
 
 

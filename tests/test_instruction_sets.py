@@ -3,18 +3,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-from pydarts import _core
-
-sys.path.append(str(Path(__file__).parent))
-
 from nets import run_python
 from plain import Array
+
+from pydarts import _core
 
 every_isa = [name for name, supported in _core.instruction_sets() if supported]
 

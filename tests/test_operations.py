@@ -8,21 +8,16 @@ own outputs, which needs no plain version to be right, backs it up on a few shap
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import plain
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from plain import Array
 
 import pydarts
-
-sys.path.append(str(Path(__file__).parent))
-
-import plain
-from plain import Array
 
 WITH_OUTPUT = [name for name in plain.EVERY_OPERATION if name != "none"]
 
@@ -210,8 +205,8 @@ def test_float32(shape: Shape, stride: int) -> None:
     ("operations", "stride"), [(("max_pool_3x3", "avg_pool_3x3"), 1), (("skip_connect",), 2)]
 )
 def test_float32_far_from_zero(operations: tuple[str, ...], stride: int) -> None:
-    # The variance must not drown in the square of the mean. A hundred deviations away from zero the
-    # input itself has five digits of the deviation left.
+    # The variance must not drown in the square of the mean. A hundred standard deviations away
+    # from zero the input itself has five digits of its standard deviation left.
     x = np.random.default_rng(7).normal(100, 1, (8, 8, 16, 16)).astype(np.float32)
     single, double = (
         mixed_operation(operations, 8, stride, dtype=kind) for kind in ("float32", "float64")

@@ -60,8 +60,9 @@ def regularised(net: Any, batch: Any, hidden: Array, **options: Any) -> float:
 
 
 def check_gradients(net: Any, batch: Any, hidden: Array, **options: Any) -> None:
-    """Hold the directional derivatives by weights and alphas against differences of fourth order:
-    the normalisation of few sequences bends too much for those of second order.
+    """Compare derivatives along directions of weights and α with differences of fourth order.
+
+    The normalisation of few sequences bends too much for those of second order.
     """
     _, grads = net.loss_and_grads(*batch, hidden=hidden, **options)
     rng = np.random.default_rng(3)
@@ -210,7 +211,9 @@ def test_bilevel_step_is_its_parts() -> None:
     step = bilevel.BilevelStep(net, alpha_weight_decay=0.0)
     before = net.alphas["recurrent"]
     info = step(lr=2.0, **arguments)
-    np.testing.assert_allclose(step._engine.first, 0.1 * gradient.ravel(), rtol=1e-12, atol=1e-18)
+    np.testing.assert_allclose(
+        step.state()["first"], 0.1 * gradient.ravel(), rtol=1e-12, atol=1e-18
+    )
     assert not np.array_equal(before, net.alphas["recurrent"])
     assert info.hidden.shape == (3, 10)
     assert info.valid_hidden.shape == (2, 10)
@@ -226,7 +229,7 @@ def test_arch_gradient_changes_nothing() -> None:
     np.testing.assert_array_equal(net.alphas["recurrent"], alphas["recurrent"])
 
 
-def test_shared_masks_are_those_of_the_virtual_step() -> None:
+def test_shared_masks_are_those_of_the_unrolled_step() -> None:
     """Every network of one seed draws the same masks first; the validation pass draws the next."""
     rates = dict.fromkeys(NO_DROPOUT, 0.4)
     train, hidden = segment(7, 4, 3, 10)
@@ -341,8 +344,12 @@ def test_a_tied_decoder_may_come_along() -> None:
     [
         ({"x": np.zeros((3, 2))}, TypeError, "integers"),
         ({"x": np.full((3, 2), 5)}, ValueError, r"`x\[0, 0\]` \(=5\)"),
-        ({"y": np.full((3, 2), -1)}, ValueError, r"\(=-1\) must be at least 0 and below 5"),
-        ({"y": np.zeros((2, 2), int)}, ValueError, "followed by"),
+        (
+            {"y": np.full((3, 2), -1)},
+            ValueError,
+            r"`y\[0, 0\]` \(=-1\) must be at least 0 and below 5",
+        ),
+        ({"y": np.zeros((2, 2), int)}, ValueError, r"`y` has the shape \(2, 2\); `x` has \(3, 2\)"),
         ({"x": np.zeros(3, int)}, ValueError, "must have 2 axes"),
         ({"x": np.zeros((0, 2), int), "y": np.zeros((0, 2), int)}, ValueError, "empty"),
         ({"hidden": np.zeros((2, 3))}, ValueError, "hidden"),
@@ -363,7 +370,7 @@ def test_bad_input_is_named(change: dict[str, Any], error: type[Exception], matc
     ("arguments", "match"),
     [
         ({"vocab_size": 1}, "vocab_size"),
-        ({"hidden_size": 0}, "hidden"),
+        ({"hidden_size": 0}, "hidden_size"),
         ({"dropout": 1.0}, "dropout"),
         ({"dropout_input": -0.1}, "dropout_input"),
         ({"dtype": "float16"}, "dtype"),
