@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.cases import CLASSES, DARTS_V2, OPERATIONS, ImageCase
 from benchmarks.inputs import Array, Contender, flat, seeded_alphas, seeded_state
 
-LR, MOMENTUM, WEIGHT_DECAY, CLIP = 0.025, 0.9, 3e-4, 5.0
+LR, MOMENTUM, WEIGHT_DECAY, MAX_GRAD_NORM = 0.025, 0.9, 3e-4, 5.0
 
 
 def seeded_images(shape: tuple[int, ...], seed: int) -> tuple[Array, Array]:
@@ -40,7 +40,7 @@ def build_pydarts(
 ) -> Contender:
     """Build ours; ``options`` are those of `pydarts.bilevel.BilevelStep`."""
     import pydarts
-    from pydarts import _core
+    from pydarts.engine.sgd import SGD
 
     if case.kind == "mixture":
         mixture = pydarts.MixedOperation(
@@ -65,14 +65,13 @@ def build_pydarts(
         genotype = pydarts.Genotype(**DARTS_V2)
         net = pydarts.Network(genotype, **case.network, threads=threads, memory=memory)
         net.load_state_dict(seeded_state(net.state_dict()))
-        images, labels = train[0], train[1].astype(np.int32)
-        weights = _core.WeightStep32(net._engine, MOMENTUM, WEIGHT_DECAY, CLIP)
+        sgd = SGD(net, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, max_grad_norm=MAX_GRAD_NORM)
 
-        def check_derived(result: Any) -> dict[str, Array]:
-            gradient = net._split_weights(weights.buffer)
-            return {"losses": np.array(result[:1]), "weights": flat(gradient)}
+        def check_derived(info: Any) -> dict[str, Array]:
+            gradient = net.split_weights(sgd.state()["buffer"])
+            return {"losses": np.array([info.train_loss]), "weights": flat(gradient)}
 
-        return partial(weights, net._engine, images, labels, LR), check_derived
+        return partial(sgd, *train, LR), check_derived
 
     supernet = pydarts.Supernet(**case.network, threads=threads, memory=memory)
     supernet.load_state_dict(seeded_state(supernet.state_dict()))
@@ -84,7 +83,7 @@ def build_pydarts(
         return {
             "losses": np.array([info.train_loss, info.valid_loss]),
             "weights": flat(step.momentum_buffer),
-            "alphas": flat(supernet._split_alphas(step._engine.first)),
+            "alphas": flat(supernet.split_alphas(step.state()["first"])),
         }
 
     return partial(step, train=train, valid=valid, lr=LR), check
@@ -152,7 +151,7 @@ def build_torch(
             sgd.zero_grad()
             loss = net.loss(*train)
             loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+            nn.utils.clip_grad_norm_(net.parameters(), MAX_GRAD_NORM)
             sgd.step()
             return float(loss.item())
 

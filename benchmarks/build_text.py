@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.cases import RECURRENT_DARTS_V2, TextCase
 from benchmarks.inputs import Array, Contender, flat, seeded_alphas, seeded_state
 
-LR, CLIP, TAR = 20.0, 0.25, 1e-3
+LR, MAX_GRAD_NORM, TAR = 20.0, 0.25, 1e-3
 WEIGHT_DECAY = {"text_second_order": 5e-7, "text_first_order": 5e-7, "text_derived": 8e-7}
 #: Of the first matrices. In wider ones, as `seeded_state` draws them for images, a difference
 #: grows over 35 steps until some ReLUs fall otherwise, even between PyTorch's float32 and float64.
@@ -33,7 +33,7 @@ def seeded_text(case: TextCase, seed: int) -> tuple[Array, Array, Array]:
 def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
     """Build ours; ``options`` are those of `pydarts.bilevel.BilevelStep`."""
     import pydarts
-    from pydarts import _core
+    from pydarts.engine.sgd import SGD
 
     (x, y, h), (x_valid, y_valid, h_valid) = seeded_text(case, 3), seeded_text(case, 4)
     decay = WEIGHT_DECAY[case.kind]
@@ -41,13 +41,13 @@ def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
         genotype = pydarts.RecurrentGenotype(**RECURRENT_DARTS_V2)
         net = pydarts.RecurrentNetwork(genotype, **case.network, threads=threads)
         net.load_state_dict(seeded_state(net.state_dict(), BOUND))
-        weights = _core.RecurrentWeightStep32(net._engine, 0.0, decay, CLIP, 0.0, TAR)
+        sgd = SGD(net, momentum=0.0, weight_decay=decay, max_grad_norm=MAX_GRAD_NORM, tar=TAR)
 
-        def check_derived(result: Any) -> dict[str, Array]:
-            gradient = net._split_weights(weights.buffer)
-            return {"losses": np.array(result[:1]), "weights": flat(gradient)}
+        def check_derived(info: Any) -> dict[str, Array]:
+            gradient = net.split_weights(sgd.state()["buffer"])
+            return {"losses": np.array([info.train_loss]), "weights": flat(gradient)}
 
-        return partial(weights, net._engine, x, y, h, LR), check_derived
+        return partial(sgd, x, y, LR, hidden=h), check_derived
 
     supernet = pydarts.RecurrentSupernet(**case.network, threads=threads)
     supernet.load_state_dict(seeded_state(supernet.state_dict(), BOUND))
@@ -56,7 +56,7 @@ def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
         supernet,
         order=2 if case.kind == "text_second_order" else 1,
         weight_decay=decay,
-        max_grad_norm=CLIP,
+        max_grad_norm=MAX_GRAD_NORM,
         tar=TAR,
         **options,
     )
@@ -65,7 +65,7 @@ def build_pydarts(case: TextCase, threads: int, **options: Any) -> Contender:
         return {
             "losses": np.array([info.train_loss, info.valid_loss]),
             "weights": flat(step.momentum_buffer),  # without momentum: gradient and decay
-            "alphas": flat(supernet._split_alphas(step._engine.first)),
+            "alphas": flat(supernet.split_alphas(step.state()["first"])),
         }
 
     batches = {"train": (x, y), "valid": (x_valid, y_valid), "hidden": (h, h_valid)}
@@ -109,7 +109,7 @@ def build_torch(case: TextCase, threads: int, shortcuts: bool = False) -> Conten
             sgd.zero_grad()
             regularised, loss, _ = net.losses(*train, hidden, tar=TAR)
             regularised.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+            nn.utils.clip_grad_norm_(net.parameters(), MAX_GRAD_NORM)
             sgd.step()
             return float(loss.item())
 
@@ -126,7 +126,7 @@ def build_torch(case: TextCase, threads: int, shortcuts: bool = False) -> Conten
         supernet,
         order=2 if case.kind == "text_second_order" else 1,
         weight_decay=decay,
-        max_grad_norm=CLIP,
+        max_grad_norm=MAX_GRAD_NORM,
         tar=TAR,
         shortcuts=shortcuts,
     )

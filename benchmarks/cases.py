@@ -69,9 +69,9 @@ RECURRENT_DARTS_V2: dict[str, Any] = {
 }
 
 #: Cost of one repetition in units of the forward pass. Forward, gradient of the data and gradient
-#: of the weights do the same number of multiplications, so a pass costs 3, or 2 if only the alphas
-#: are derived by. Second order: virtual step 3, validation at w' 3, two perturbed passes 2 + 2, w
-#: step 3. First order: alpha step 2, w step 3. All else: 3.
+#: of the weights do the same number of multiplications, so a pass costs 3, or 2 if only the
+#: gradient with respect to α is wanted. Second order: unrolled step 3, validation at w' 3, two
+#: perturbed passes 2 + 2, w step 3. First order: alpha step 2, w step 3. All else: 3.
 FORWARD_EQUIVALENTS = {
     "second_order": 13,
     "first_order": 5,

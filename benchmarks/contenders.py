@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The contenders; run as a script, one of them in a process of its own.
+"""The contenders; run as a program, one of them in a process of its own.
 
-``python benchmarks/contenders.py SPEC`` builds what the JSON object SPEC names, at a tiny size and
-at its own, takes a step of each, saves what they computed for the comparison, and tells so in a
+``python -m benchmarks.contenders SPEC`` builds what the JSON object SPEC names, at a tiny size and
+at its own, takes a step of each, saves what they computed for the comparison, and reports that in a
 line of JSON. Then it answers every line of its input, a time in seconds, by repeating the step for
 that long.
 """
@@ -18,15 +18,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
-
-if __name__ == "__main__":
-    # The checkout goes to the end of the path: an installed pydarts wins over the sources.
-    sys.path[:1] = []
-    sys.path.append(str(Path(__file__).parents[1]))
 
 import numpy as np
 

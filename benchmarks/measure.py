@@ -71,8 +71,8 @@ class Spread:
     """Median and range of the rounds."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
@@ -171,9 +171,9 @@ class Process:
             "checks": self._checks,
         }
         limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        script = Path(__file__).with_name("contenders.py")
         self._process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(spec)],
+            [sys.executable, "-m", "benchmarks.contenders", json.dumps(spec)],
+            cwd=Path(__file__).parents[1],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -200,7 +200,7 @@ class Process:
     def run(self, seconds: float) -> dict[str, Any]:
         """Repeat the step for about so long, at least once."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it died while idle: `read` tells
+        with suppress(BrokenPipeError):  # it died while idle, which `read` reports
             self._process.stdin.write(f"{seconds}\n")
             self._process.stdin.flush()
         return self.read()
@@ -282,7 +282,7 @@ def measure(
     threads, rounds : int
         Threads of each, and turns of each.
     seconds : float
-        Least length of a turn, in which the median of the repetitions counts.
+        Minimum length of a turn, in which the median of the repetitions counts.
 
     Returns
     -------

@@ -126,14 +126,14 @@ class Report:
         figure = Figure(figsize=(7, 1.2 + 0.25 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for y, (_, name, ratio) in enumerate(rows):
-            axes.plot([ratio.least, ratio.most], [y, y], color=COLORS[name], linewidth=2)
+            axes.plot([ratio.minimum, ratio.maximum], [y, y], color=COLORS[name], linewidth=2)
             axes.plot(ratio.median, y, "o", color=COLORS[name])
             text = f"  {number(ratio.median)}×"
-            axes.text(ratio.most, y, text, va="center", fontsize=8)
+            axes.text(ratio.maximum, y, text, va="center", fontsize=8)
         axes.axvline(1, color="0.5", linewidth=1)
         axes.set_xscale("log")
-        low = min(0.8, *(ratio.least / 1.2 for *_, ratio in rows))
-        high = max(2.0, *(ratio.most * 1.5 for *_, ratio in rows))
+        low = min(0.8, *(ratio.minimum / 1.2 for *_, ratio in rows))
+        high = max(2.0, *(ratio.maximum * 1.5 for *_, ratio in rows))
         axes.set_xlim(low, high)
         ticks = [t * 10**e for e in range(-1, 3) for t in (1, 2, 5) if low <= t * 10**e <= high]
         axes.set_xticks(ticks, [f"{t:g}×" for t in ticks])
@@ -237,10 +237,10 @@ def _deviation(result: Result, name: str) -> str:
 def _spread(spread: Spread | None, scale: float, unit: str = "") -> str:
     if spread is None:
         return ""
-    median, least, most = (
-        number(scale * value) for value in (spread.median, spread.least, spread.most)
+    median, minimum, maximum = (
+        number(scale * value) for value in (spread.median, spread.minimum, spread.maximum)
     )
-    return f"{median}{unit} ({least}–{most})"
+    return f"{median}{unit} ({minimum}–{maximum})"
 
 
 def machine() -> dict[str, Any]:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydarts.data.text import Corpus, batchify, segments, unigram_perplexity
 
 from pydarts import RECURRENT_DARTS_V2, RecurrentGenotype, load_corpus
 from pydarts.api.searching_text import EVALUATION_BATCH, describe_recurrent
 from pydarts.api.training_text import fit
-from pydarts.data.text import Corpus, batchify, segments, unigram_perplexity
 from pydarts.engine.recurrent import TextNetwork
 from pydarts.models.language_model import LanguageModel, derived_network
 from pydarts.training.config import TextTrainConfig
@@ -64,7 +64,7 @@ def trained(network: TextNetwork, corpus: Corpus, config: TextTrainConfig) -> La
     return model
 
 
-def least_loss(model: LanguageModel) -> float:
+def best_loss(model: LanguageModel) -> float:
     """The validation loss of the epoch that the model's weights are of."""
     return min(float(entry["valid_loss"]) for entry in model.history)
 
@@ -166,7 +166,7 @@ def main() -> None:
         row(name, model.num_weights, config.lr, len(model.history), f"{perplexity:.3f}")
     rates = [dataclasses.replace(config, lr=lr) for lr in RATES]
     layers = [trained(tanh_layer(vocab_size, rate), corpus, rate) for rate in rates]
-    model = min(layers, key=least_loss)
+    model = min(layers, key=best_loss)
     perplexity = model.perplexity(corpus.test)
     lr, epochs = model.config.lr, len(model.history)
     row("gated tanh layer", model.num_weights, lr, epochs, f"{perplexity:.3f}")

@@ -14,13 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # at the end: the installed pydarts must win over the folder
-
-import pydarts  # noqa: E402
-from benchmarks import cases  # noqa: E402
-from benchmarks.__main__ import main  # noqa: E402
-from benchmarks.cases import (  # noqa: E402
+import pydarts
+from benchmarks import cases
+from benchmarks.__main__ import main
+from benchmarks.cases import (
     CASES,
     PAPER,
     SMALL,
@@ -33,9 +30,12 @@ from benchmarks.cases import (  # noqa: E402
     select,
     sweep,
 )
-from benchmarks.contenders import CONTENDERS  # noqa: E402
-from benchmarks.measure import Failed, Result, Spread, compare, measure, verify  # noqa: E402
-from benchmarks.report import Report, machine, number, table  # noqa: E402
+from benchmarks.contenders import CONTENDERS
+from benchmarks.measure import Failed, Result, Spread, compare, measure, verify
+from benchmarks.report import Report, machine, number, table
+from pydarts.spaces.darts import DARTS
+
+ROOT = Path(__file__).parents[1]
 
 RESULT = Result(
     SMALL,
@@ -150,7 +150,7 @@ def test_the_plain_data_is_that_of_pydarts() -> None:
     assert pydarts.Genotype(**cases.DARTS_V2) == pydarts.DARTS_V2
     recurrent = pydarts.RecurrentGenotype(**cases.RECURRENT_DARTS_V2)
     assert recurrent == pydarts.RECURRENT_DARTS_V2
-    assert pydarts.genotype.OPERATIONS == cases.OPERATIONS
+    assert DARTS.cells[0].operations == cases.OPERATIONS
 
 
 def test_the_parent_imports_neither_contender() -> None:

@@ -38,7 +38,7 @@ class _Derivatives(NamedTuple):
     """What a step of the alphas sees.
 
     ``valid_loss`` is the loss that is differentiated, at w or w', ``alphas`` its gradient by
-    them, ``train_loss`` and ``weights`` are loss and gradient of the virtual step (order 2).
+    them, ``train_loss`` and ``weights`` are loss and gradient of the unrolled step (order 2).
     """
 
     valid_loss: Tensor
@@ -70,7 +70,7 @@ def _differentiate(
     if order != 2:
         raise ValueError(f"`order` (={order}) must be 1 or 2")
 
-    # The virtual step w' = w - eta (momentum buffer + gradient + decay).
+    # The unrolled step w' = w - eta (momentum buffer + gradient + decay).
     train_loss = _loss(net, parameters, train)
     grads = _gradient(train_loss, (*parameters.values(), *(alphas if shortcuts else ())))
     at_w = grads[len(w) :]
@@ -78,11 +78,11 @@ def _differentiate(
     direction = {name: g + weight_decay * w[name] for name, g in train_gradient.items()}
     if momentum_buffer is not None:
         direction = _moved(direction, momentum, dict(momentum_buffer))
-    virtual = {name: p.requires_grad_() for name, p in _moved(w, -eta, direction).items()}
+    unrolled = {name: p.requires_grad_() for name, p in _moved(w, -eta, direction).items()}
 
     # v = dL_val/dw' and the first-order part, in one pass.
-    loss = _loss(net, virtual, valid)
-    grads = _gradient(loss, (*virtual.values(), *alphas))
+    loss = _loss(net, unrolled, valid)
+    grads = _gradient(loss, (*unrolled.values(), *alphas))
     v = dict(zip(w, grads, strict=False))
     explicit = grads[len(w) :]
 
@@ -128,7 +128,7 @@ def arch_gradient(
     order : int
         1 or 2.
     eta, momentum, weight_decay : float
-        The rate, momentum and decay of the virtual step: those of the optimizer of w.
+        The rate, momentum and decay of the unrolled step: those of the optimizer of w.
     momentum_buffer : mapping of name to Tensor, optional
         The momentum buffers of w; zero if not given.
     epsilon : float
@@ -169,7 +169,7 @@ class SearchStep:
         Adam's settings; the decay is added to the gradient.
     shortcuts : bool
         Of order 2: the difference is from w to w + eps v, and w steps by the gradient of the
-        virtual step, at the alphas before their step.
+        unrolled step, at the alphas before their step.
     """
 
     def __init__(

@@ -335,7 +335,7 @@ def _norm(gradient: Weights) -> float:
 
 
 def _clipped(gradient: Weights, max_grad_norm: float) -> tuple[Weights, float]:
-    """Return the gradient, of norm ``max_grad_norm`` at most, and the coefficient before its cap at 1."""
+    """Return the gradient, scaled down to the norm, and the coefficient before its cap at 1."""
     coefficient = max_grad_norm / (_norm(gradient) + 1e-6)
     return {name: min(1.0, coefficient) * g for name, g in gradient.items()}, coefficient
 
@@ -344,7 +344,7 @@ class _Derivatives(NamedTuple):
     """What a step of the alphas sees.
 
     Loss and last state of the validation pass, at w or w', and the gradient of that loss by the
-    alphas; of order 2 also loss, last state and gradient (not clipped) of the virtual step.
+    alphas; of order 2 also loss, last state and gradient (not clipped) of the unrolled step.
     """
 
     valid_loss: Tensor
@@ -388,7 +388,7 @@ def _differentiate(
     if order != 2:
         raise ValueError(f"`order` (={order}) must be 1 or 2")
 
-    # The virtual step w' = w - eta (momentum buffer + clipped gradient + decay).
+    # The unrolled step w' = w - eta (momentum buffer + clipped gradient + decay).
     train_loss, train_last = _loss(net, parameters, train, hidden[0], masks)
     grads = _gradient(train_loss, (*parameters.values(), *(alphas if shortcuts else ())))
     at_w = grads[len(w) :]
@@ -397,14 +397,14 @@ def _differentiate(
     direction = _moved(direction, weight_decay, w)
     if momentum_buffer is not None:
         direction = _moved(direction, momentum, dict(momentum_buffer))
-    virtual = _moved(w, -eta, direction)
+    unrolled = _moved(w, -eta, direction)
     if unrolled_embedding == "original":
-        virtual["encoder.weight"] = w["encoder.weight"].clone()
-    virtual = {name: p.requires_grad_() for name, p in virtual.items()}
+        unrolled["encoder.weight"] = w["encoder.weight"].clone()
+    unrolled = {name: p.requires_grad_() for name, p in unrolled.items()}
 
     # v = dL_val/dw', clipped, and the first-order part, in one pass.
-    loss, last = _loss(net, virtual, valid, hidden[1], masks)
-    grads = _gradient(loss, (*virtual.values(), *alphas))
+    loss, last = _loss(net, unrolled, valid, hidden[1], masks)
+    grads = _gradient(loss, (*unrolled.values(), *alphas))
     v, _ = _clipped(dict(zip(w, grads, strict=False)), max_grad_norm)
     explicit = grads[len(w) :]
 
@@ -463,7 +463,7 @@ def recurrent_arch_gradient(
     order : int
         1 or 2.
     eta, momentum, weight_decay : float
-        The rate, momentum and decay of the virtual step: those of the optimizer of w.
+        The rate, momentum and decay of the unrolled step: those of the optimizer of w.
     momentum_buffer : mapping of name to Tensor, optional
         The momentum buffers of w; zero if not given.
     max_grad_norm : float
@@ -529,7 +529,7 @@ class RecurrentSearchStep:
         Of `LanguageModel.regularised_loss`, in the w step only.
     shortcuts : bool
         Of order 2: the difference is from w to w + eps v, and w steps by the gradient of the
-        virtual step, which is not regularised and at the alphas before their step.
+        unrolled step, which is not regularised and at the alphas before their step.
     """
 
     def __init__(
