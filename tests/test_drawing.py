@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts.drawing.cells import cell_svg, genotype_svg, recurrent_svg
+from pydarts.drawing.cells import cell_svg, genotype_svg, notebook_svg
 from pydarts.spaces.darts import DARTS_V1, DARTS_V2, EXTRA_OPERATIONS, OPERATIONS, Genotype
 from pydarts.spaces.recurrent import (
     RECURRENT_DARTS_V1,
@@ -210,7 +210,7 @@ def test_one_cell() -> None:
     svg = cell_svg(DARTS_V1, "reduce")
     check(svg, [(DARTS_V1.reduce, DARTS_V1.reduce_concat)])
     assert "Reduction cell" in svg
-    assert svg != cell_svg(DARTS_V1, "normal")
+    assert svg != cell_svg(DARTS_V1, "normal") == cell_svg(DARTS_V1)
 
 
 def test_layout_goes_from_left_to_right() -> None:
@@ -324,10 +324,18 @@ def test_deterministic() -> None:
 
 def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match=r"`which` \(='both'\) must be 'normal' or 'reduce'"):
-        cell_svg(DARTS_V1, "both")  # type: ignore[arg-type]
+        cell_svg(DARTS_V1, "both")
+    with pytest.raises(ValueError, match=r"`which` \(='normal'\) must be 'recurrent'"):
+        cell_svg(RECURRENT_DARTS_V1, "normal")
     long = [("skip_connect", k // 2 + 1) for k in range(66)]
     with pytest.raises(ValueError, match="`normal` has 33 nodes; at most 32"):
         genotype_svg(Genotype(long, [2], long, [2]))
+
+
+def test_notebook() -> None:
+    assert notebook_svg(DARTS_V1) == genotype_svg(DARTS_V1)
+    long = [("skip_connect", k // 2 + 1) for k in range(66)]
+    assert notebook_svg(Genotype(DARTS_V1.normal, [2], long, [2])) is None
 
 
 def test_largest_cell() -> None:
@@ -347,7 +355,7 @@ def check_recurrent(genotype: RecurrentGenotype) -> None:
         *(f"{op}: {j} → {k + 1}" for k, (op, j) in enumerate(genotype.recurrent)),
         *(f"averaged: {j} → h_{{t}}" for j in genotype.concat),
     ]
-    drawing = read(recurrent_svg(genotype))
+    drawing = read(cell_svg(genotype))
     check_drawing(drawing, ["x_{t}", "h_{t−1}", *nodes, "h_{t}"], arrows)
     places = {state.text: state.left for state in drawing.states}
     assert places["xt"] == places["ht−1"] < places["0"] < places["1"]
@@ -382,22 +390,22 @@ def test_largest_recurrent_cell() -> None:
     entries = [("tanh", k // 2) for k in range(32)]
     check_recurrent(RecurrentGenotype(entries, range(1, 33)))
     with pytest.raises(ValueError, match="`recurrent` has 33 nodes; at most 32"):
-        recurrent_svg(RecurrentGenotype([("tanh", 0)] * 33, [1]))
+        cell_svg(RecurrentGenotype([("tanh", 0)] * 33, [1]))
 
 
 def test_recurrent_title_and_description() -> None:
-    root = ET.fromstring(recurrent_svg(RECURRENT_DARTS_V2))
+    root = ET.fromstring(cell_svg(RECURRENT_DARTS_V2))
     assert root.findtext(f"{SVG}title") == "Recurrent cell"
     description = root.findtext(f"{SVG}desc") or ""
     assert "Node 0 merges x_{t} and h_{t−1}. Node 1 = sigmoid(0). Node 2 = relu(1)." in description
     assert description.endswith("The output is the mean of 1, 2, 3, 4, 5, 6, 7, 8.")
     notes = [text for text in root.iter(f"{SVG}tspan") if text.get("class") == "note"]
     assert [note.text for note in notes] == ["mean"]
-    assert "<title>a &amp; b</title>" in recurrent_svg(RECURRENT_DARTS_V2, title="a & b")
+    assert "<title>a &amp; b</title>" in cell_svg(RECURRENT_DARTS_V2, title="a & b")
 
 
 def test_activations_have_their_family() -> None:
-    root = ET.fromstring(recurrent_svg(RECURRENT_DARTS_V2))
+    root = ET.fromstring(cell_svg(RECURRENT_DARTS_V2))
     found = {
         "".join(group.find(f"{SVG}text").itertext()): group.attrib["class"]  # type: ignore[union-attr]
         for group in root.iter(f"{SVG}g")

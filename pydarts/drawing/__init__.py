@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""Drawings of cells as SVG text."""
