@@ -32,7 +32,7 @@ from pydarts.cli.console import (
     split,
     uninterrupted,
 )
-from pydarts.common.environment import machine
+from pydarts.common.environment import environment
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
 from pydarts.models.image_classifier import Model
@@ -353,7 +353,7 @@ class Run(ABC):
             **self.record,
             **self.describe(),
             "threads": self.common["threads"],
-            **machine(),
+            **environment(),
         }
         text = json.dumps(summary, indent=2)
         (out / "summary.json").write_text(text + "\n", encoding="utf-8")

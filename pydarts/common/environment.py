@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a search ran on, for those who read its results."""
+"""The environment of a run, for those who read its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydarts import _core
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory and system, as far as they can be told."""
+    """Return processor, cores, memory and system, as far as they are known."""
     model = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as lines:
@@ -34,8 +34,8 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """The hardware, the instruction set that the engine chose, and versions."""
+def environment() -> dict[str, Any]:
+    """Return the hardware, the instruction set that the engine chose, and versions."""
     return {
         **hardware(),
         "instruction_set": _core.instruction_set(),
