@@ -22,27 +22,36 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts import SearchResult, TextSearchResult
-from pydarts.cli import main as cli
+from pydarts.common.environment import environment
 from pydarts.report.charts import PALETTE, Series, dot_chart, line_chart, looks
-from pydarts.report.page import page, summary
-from pydarts.report.report_data import GROUPS, Record
+from pydarts.report.page import (
+    notebook_html,
+    page_html,
+    result_html,
+    write_page,
+    write_report,
+)
+from pydarts.report.report_data import ReportData
 from pydarts.spaces.darts import OPERATIONS, Genotype
 from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
-from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.training.config import SEARCH_CONFIGS
+from pydarts.training.result import SearchResult
 
-TINY_IMAGES = ["--channels", "1", "--cells", "3"]
 KINDS = (Genotype, RecurrentGenotype)
 VOID = {"meta", "input"}
 
 
-def searched(kind: type[Any] = Genotype, epochs: int = 3, move: float = 0.3) -> Any:
-    """What a search would return, without one: alphas that wander, losses that fall."""
+def names_of(kind: type[Any]) -> list[str]:
+    return [cell.name for cell in kind.space.cells]
+
+
+def searched(kind: type[Any] = Genotype, epochs: int = 3, move: float = 0.3) -> SearchResult:
+    """What a search would return, without one: α that wanders, losses that fall."""
     rng = np.random.default_rng(0)
     shape = (epochs + 1, 14, 8) if kind is Genotype else (epochs + 1, 36, 5)
-    course = {
+    trajectory = {
         name: np.cumsum(rng.normal(0, move, shape), axis=0).astype(np.float32)
-        for name in GROUPS[kind]
+        for name in names_of(kind)
     }
     history = []
     for k in range(epochs):
@@ -52,19 +61,16 @@ def searched(kind: type[Any] = Genotype, epochs: int = 3, move: float = 0.3) -> 
         else:
             entry |= {"valid_loss": 2.5 / (k + 1), "valid_perplexity": math.exp(2.5 / (k + 1))}
         entry |= {"seconds": 2.0 * k + 2, "eigenvalue": None if k % 2 else 0.5}
-        entry["genotype"] = str(kind.derive({name: a[k + 1] for name, a in course.items()}))
+        entry["genotype"] = str(kind.derive({name: a[k + 1] for name, a in trajectory.items()}))
         history.append(entry)
-    alphas = {name: a[-1] for name, a in course.items()}
-    return SimpleNamespace(
-        genotype=kind.derive(alphas),
-        history=history,
-        alphas=alphas,
-        alpha_history=course,
-        config=(SearchConfig if kind is Genotype else TextSearchConfig).make("quick", {}),
-        interrupted=False,
-        stopped=None,
-        supernet=object(),
-    )
+    alphas = {name: a[-1] for name, a in trajectory.items()}
+    config = SEARCH_CONFIGS[kind.space.name].make("quick", {"epochs": max(1, epochs)})
+    supernet = SimpleNamespace(num_weights=1234)
+    return SearchResult(config, supernet, alphas, kind.derive(alphas), history, trajectory)
+
+
+def data_of(*arguments: Any, **options: Any) -> ReportData:
+    return ReportData.from_result(searched(*arguments, **options))
 
 
 class Page(HTMLParser):
@@ -107,7 +113,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("epochs", [0, 1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_page_is_sound(kind: type[Any], epochs: int) -> None:
-    found = Page(page(Record.of(searched(kind, epochs))))
+    found = Page(page_html(data_of(kind, epochs)))
     assert found.all("html") == [{"lang": "en"}]
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in found.all(
         "meta"
@@ -121,15 +127,15 @@ def test_the_page_is_sound(kind: type[Any], epochs: int) -> None:
     for drawing in found.all("svg"):
         assert drawing.get("role") == "img" or drawing["aria-hidden"] == "true"
     headings = found.texts["h2"]
-    assert headings[:2] == ["Cells", "Alphas"]
-    assert ("Course of the search" in headings) == (epochs > 0)
-    assert headings[-2:] == ["Configuration", "Machine and run"]
+    assert headings[:2] == ["Cells", "Architecture parameters (α)"]
+    assert ("Learning curves" in headings) == (epochs > 0)
+    assert headings[-2:] == ["Configuration", "Environment"]
     assert len(found.all("script")) == (epochs > 0), "nothing moves where there is one moment"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_comes_from_outside(kind: type[Any]) -> None:
-    text = page(Record.of(searched(kind)))
+    text = page_html(data_of(kind))
     assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "").replace(
         "http-equiv", ""
     )
@@ -146,15 +152,15 @@ def test_nothing_comes_from_outside(kind: type[Any]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_script_the_last_epoch_is_shown(kind: type[Any]) -> None:
-    record = Record.of(searched(kind, 4))
-    found = Page(page(record))
-    shown = [frame for frame in found.having("data-epochs") if "hidden" not in frame]
-    assert len(shown) == len(GROUPS[kind])
-    assert all(str(frame["data-epochs"]).split()[-1] == "4" for frame in shown)
+    data = data_of(kind, 4)
+    found = Page(page_html(data))
+    shown = [each for each in found.having("data-epochs") if "hidden" not in each]
+    assert len(shown) == len(names_of(kind))
+    assert all(str(each["data-epochs"]).split()[-1] == "4" for each in shown)
     (player,) = (attributes for attributes in found.all("div") if attributes.get("id") == "player")
     assert "hidden" in player
     cells = found.having("data-weights")
-    weights = np.concatenate([record.weights(name)[-1].ravel() for name in GROUPS[kind]])
+    weights = np.concatenate([data.weights(name)[-1].ravel() for name in names_of(kind)])
     assert len(cells) == len(weights)
     for cell, weight, text in zip(cells, weights, found.texts["td"], strict=False):
         assert str(cell["style"]) == f"--w:{round(1000 * weight)}"
@@ -165,28 +171,30 @@ def test_without_script_the_last_epoch_is_shown(kind: type[Any]) -> None:
 
 def test_the_same_cell_is_stored_once() -> None:
     still = searched(epochs=50, move=0.0)
-    frames = Page(page(Record.of(still))).having("data-epochs")
+    drawings = Page(page_html(ReportData.from_result(still))).having("data-epochs")
     every = " ".join(map(str, range(51)))
-    assert [frame["data-epochs"] for frame in frames] == [every, every]
+    assert [drawing["data-epochs"] for drawing in drawings] == [every, every]
 
-    moving = Record.of(searched(epochs=50))
-    text = page(moving)
-    frames = Page(text).having("data-epochs")
-    different = [{getattr(f.genotype, name) for f in moving.frames} for name in GROUPS[Genotype]]
-    assert len(frames) == sum(map(len, different)) > 80
+    moving = data_of(epochs=50)
+    text = page_html(moving)
+    drawings = Page(text).having("data-epochs")
+    different = [
+        {getattr(s.genotype, name) for s in moving.snapshots} for name in names_of(Genotype)
+    ]
+    assert len(drawings) == sum(map(len, different)) > 80
     assert len(text.encode()) < 1_000_000
 
 
-def test_changes_are_told() -> None:
+def test_changes_are_listed() -> None:
     result = searched(epochs=2, move=0.0)
     before = Genotype.parse(result.history[0]["genotype"])
     new = [("skip_connect", 0), *before.normal[1:]]
     after = Genotype(new, before.normal_concat, before.reduce, before.reduce_concat)
-    result.alpha_history, result.alphas = None, None
+    result.alpha_history, result.alphas = {}, {}
     result.history[1]["genotype"], result.genotype = str(after), before
     old, source = before.normal[0]
     name = ("c_k−2", "c_k−1")[source]
-    assert Page(page(Record.of(result))).texts["li"] == [
+    assert Page(page_html(ReportData.from_result(result))).texts["li"] == [
         f"epoch 2: normal cell − {old} ({name} → 0), + skip_connect (c_k−2 → 0)",
         f"the result: normal cell − skip_connect (c_k−2 → 0), + {old} ({name} → 0)",
     ]
@@ -196,11 +204,11 @@ NASTY = """<script>alert(1)</script><img src="x">'"&\x00"""
 
 
 def test_what_files_say_is_escaped() -> None:
-    record = replace(
-        Record.of(searched()),
+    data = replace(
+        data_of(),
         config={NASTY: NASTY, "epochs": NASTY},
         facts={"data": NASTY, NASTY: [NASTY], "state": NASTY},
-        machine={NASTY: NASTY},
+        environment={NASTY: NASTY},
         comparison={
             "cells": [{"name": NASTY, "scores": [0.5, NASTY], "num_weights": NASTY}],
             "measure": NASTY,
@@ -209,12 +217,12 @@ def test_what_files_say_is_escaped() -> None:
             "seeds": [NASTY],
         },
     )
-    record = replace(record, history=[{**entry, NASTY: NASTY} for entry in record.history])
-    found = Page(page(record))
+    data = replace(data, history=[{**entry, NASTY: NASTY} for entry in data.history])
+    found = Page(page_html(data))
     assert len(found.all("script")) == 1
     assert found.all("img") == []
     assert found.texts["h1"] == [f"Cells for {NASTY}".replace("\x00", "\ufffd")]
-    notebook = Page(summary(record, NASTY))
+    notebook = Page(notebook_html(data, NASTY))
     assert notebook.all("script") == notebook.all("img") == []
 
 
@@ -224,7 +232,7 @@ def test_missing_numbers_are_left_out() -> None:
     for entry, values in zip(result.history, [*nothing, {}], strict=True):
         entry |= values | {"eigenvalue": None, "train_accuracy": None, "valid_accuracy": 1e300}
         entry |= {"lr": 10**400, "seconds": math.nan, "alpha_gradient_norm": 10**400}
-    found = Page(page(Record.of(result)))
+    found = Page(page_html(ReportData.from_result(result)))
     titles = [text for text in found.texts["title"] if text in ("Loss", "Accuracy")]
     assert titles == ["Loss"]
     assert not any("eigenvalue" in text for text in found.texts["title"])
@@ -237,17 +245,17 @@ def test_a_search_that_was_cut_short() -> None:
     result.interrupted, result.stopped = True, "enough"
     result.alphas = {name: a + np.eye(*a.shape) for name, a in result.alphas.items()}
     result.genotype = Genotype.derive(result.alphas)
-    record = Record.of(result)
-    assert [frame.name for frame in record.frames] == [
+    data = ReportData.from_result(result)
+    assert [snapshot.name for snapshot in data.snapshots] == [
         "the start",
         "epoch 1",
         "epoch 2",
         "the result",
     ]
-    found = Page(page(record))
+    found = Page(page_html(data))
     assert {"interrupted", "enough"} <= set(found.texts["dd"])
-    shown = [frame for frame in found.having("data-epochs") if "hidden" not in frame]
-    assert [str(frame["data-epochs"]).split()[-1] for frame in shown] == ["3", "3"]
+    shown = [each for each in found.having("data-epochs") if "hidden" not in each]
+    assert [str(each["data-epochs"]).split()[-1] for each in shown] == ["3", "3"]
 
 
 def test_the_comparison() -> None:
@@ -261,7 +269,7 @@ def test_the_comparison() -> None:
         "seeds": [3, 4],
         "verdict": "The found cell is not better.",
     }
-    found = Page(page(replace(Record.of(searched()), comparison=comparison)))
+    found = Page(page_html(replace(data_of(), comparison=comparison)))
     assert "Comparison" in found.texts["h2"]
     assert "The found cell is not better." in found.texts["p"]
     assert "found: mean 85 % of 2. random 1: mean 85 % of 1." in found.texts["desc"]
@@ -287,7 +295,7 @@ def contrast(a: str, b: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1])
 def test_contrast(theme: int) -> None:
-    (text,) = Page(page(Record.of(searched()))).texts["style"]
+    (text,) = Page(page_html(data_of())).texts["style"]
     blocks = re.findall(r":root\s*{(.*?)}", text, re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#\w{6}|\d+ \d+ \d+);", blocks[theme]))
     assert len(colours) == 7
@@ -356,78 +364,71 @@ class TestCharts:
         assert labels == ["0", "10", "20", "30", "40", "50"]
 
 
-@pytest.fixture(scope="module", params=["images", "text"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a real search of the command line leaves."""
-    out = tmp_path_factory.mktemp(request.param) / "out"
-    if request.param == "images":
-        rng = np.random.default_rng(0)
-        data = out.parent / "data.npz"
-        X, y = rng.integers(0, 255, (64, 8, 8), dtype=np.uint8), np.resize(["a", "b"], 64)
-        np.savez(data, X=X, y=y, X_test=X, y_test=y)
-        command = ["search", str(data), "--channels", "1", "--cells", "3"]
-        command += ["--train-channels", "1", "--train-cells", "3", "--train-batch-size", "8"]
-    else:
-        data = out.parent / "text.txt"
-        data.write_text("the cat sat on the mat and the dog sat on the log\n" * 60)
-        command = ["search-text", str(data), "--hidden-size", "8", "--bptt", "8"]
-        command += ["--train-hidden-size", "8", "--train-batch-size", "4", "--train-bptt", "8"]
-    command += ["--epochs", "2", "--batch-size", "8", "--train-epochs", "1"]
-    assert cli.main([*command, "--threads", "1", "--no-progress", "--out", str(out)]) == 0
+@pytest.fixture(params=KINDS)
+def result(request: pytest.FixtureRequest) -> SearchResult:
+    return searched(request.param, epochs=2)
+
+
+@pytest.fixture
+def folder(result: SearchResult, tmp_path: Path) -> Path:
+    """What a search and the training after it leave."""
+    out = tmp_path / "out"
+    result.save(out)
+    shutil.copy(out / "history.csv", out / "train_history.csv")
+    facts = {**environment(), "state": "finished", "data": "digits", "search_seconds": 4.0}
+    (out / "summary.json").write_text(json.dumps(facts))
     return out
 
 
 class TestFolder:
-    def test_all_that_was_saved_is_shown(
-        self, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        path = tmp_path / "page.html"
-        assert cli.main(["report", str(folder), "--out", str(path)]) == 0
-        assert capsys.readouterr().out == f"Saved in {path}: open it in a browser\n"
+    def test_all_that_was_saved_is_shown(self, result: SearchResult, folder: Path) -> None:
+        path = folder / "page.html"
+        write_page(ReportData.from_folder(folder), path)
         found = Page(path.read_text("utf-8"))
-        headings = ["Cells", "Alphas", "Course of the search", "Training of the network"]
-        assert found.texts["h2"] == [*headings, "Configuration", "Machine and run"]
+        headings = ["Cells", "Architecture parameters (α)", "Learning curves"]
+        headings += ["Training of the network", "Configuration", "Environment"]
+        assert found.texts["h2"] == headings
         (slider,) = found.all("input")
         assert (slider["min"], slider["max"]) == ("0", "2")
-        summary = json.loads((folder / "summary.json").read_text())
         rows = " ".join(found.texts["td"])
-        assert summary["cpu"] in rows
-        assert summary["instruction_set"] in rows
-        assert any("2 of 2 epochs in " in text for text in found.texts["dd"])
+        assert environment()["cpu"] in rows
+        assert environment()["instruction_set"] in rows
+        assert all(option.metadata["help"] in rows for option in result.config.options())
+        assert "2 of 2 epochs in 4.0 s" in found.texts["dd"]
         (text,) = found.texts["pre"]
-        kind = RecurrentGenotype if "recurrent" in text else Genotype
-        assert kind.parse(text).to_json() + "\n" == (folder / "genotype.json").read_text()
+        assert type(result.genotype).parse(text) == result.genotype
 
-    def test_a_page_is_not_replaced_unasked(
-        self, folder: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        path = folder / "report.html"
-        path.write_text("mine")
-        assert cli.main(["report", str(folder)]) == 2
-        assert f"{path} exists; --force replaces it" in capsys.readouterr().err
-        assert path.read_text() == "mine"
-        assert cli.main(["report", str(folder), "--force"]) == 0
-        assert path.read_text("utf-8").startswith("<!DOCTYPE html>")
-        path.unlink()
+    def test_folder_and_result_show_the_same(self, result: SearchResult, folder: Path) -> None:
+        loaded = ReportData.from_result(SearchResult.load(folder))
+        found, other = Page(page_html(loaded)), Page(page_html(ReportData.from_folder(folder)))
+        for attribute in ("data-weights", "data-kept", "data-epochs"):
+            assert found.having(attribute) == other.having(attribute) != []
+        assert loaded.config == ReportData.from_folder(folder).config == result.config.to_dict()
+        assert "The environment of the search was not recorded." in found.texts["p"]
+        assert "The environment of the search was not recorded." not in other.texts["p"]
 
-    def test_a_page_does_not_outlive_its_search(self, folder: Path, tmp_path: Path) -> None:
-        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-        assert cli.main(["report", str(tmp_path)]) == 0
-        command = "train-text" if (tmp_path / "recurrent.svg").exists() else "train"
-        name = "text.txt" if command == "train-text" else "data.npz"
-        options = ["--hidden-size", "8", "--bptt", "8"] if command == "train-text" else TINY_IMAGES
-        options = [*options, "--epochs", "1", "--batch-size", "8", "--threads", "1", "--force"]
-        data = str(folder.parent / name)
-        genotype = str(folder / "genotype.json")
-        assert cli.main([command, genotype, data, "--out", str(tmp_path), *options]) == 0
-        assert not (tmp_path / "report.html").exists()
+    def test_how_it_ended(self, result: SearchResult, tmp_path: Path) -> None:
+        result.interrupted, result.stopped = True, "enough"
+        result.save(tmp_path)
+        facts = ReportData.from_folder(tmp_path).facts
+        assert facts == ReportData.from_result(result).facts
+        assert facts == {"state": "interrupted", "search_stopped": "enough"}
+
+    def test_version_1(self, folder: Path) -> None:
+        config = ReportData.from_folder(folder).config
+        older = {name: value for name, value in config.items() if name != "max_grad_norm"}
+        older["clip"] = config["max_grad_norm"]
+        (folder / "config.json").write_text(json.dumps(older))
+        (folder / "result.json").unlink()
+        assert ReportData.from_folder(folder).config == config
 
     def test_only_the_genotype_is_needed(self, folder: Path, tmp_path: Path) -> None:
         for name in ("genotype.json", "alphas.npz"):
             shutil.copy(folder / name, tmp_path)
-            found = Page(page(Record.read(tmp_path)))
-            headings = ["Cells", "Alphas"] if name == "alphas.npz" else ["Cells"]
-            assert found.texts["h2"] == [*headings, "Machine and run"]
+            found = Page(page_html(ReportData.from_folder(tmp_path)))
+            headings = ["Cells", "Architecture parameters (α)"]
+            headings = headings if name == "alphas.npz" else headings[:1]
+            assert found.texts["h2"] == [*headings, "Environment"]
             assert found.all("script") == []
 
     @pytest.mark.parametrize(
@@ -436,7 +437,13 @@ class TestFolder:
             ("genotype.json", b"{}"),
             ("genotype.json", b"\xff"),
             ("summary.json", b"{"),
+            ("summary.json", b"[" * 100_000),
+            ("result.json", b"[]"),
+            ("result.json", b'{"format": "pydarts-result", "version": 3}'),
+            ("result.json", b'{"format": "pydarts-result", "version": 2}'),
+            ("result.json", b'{"format": "pydarts-result", "version": 2, "space": "other"}'),
             ("config.json", b"[]"),
+            ("config.json", b'{"preset": "quick", "nonsense": 1}'),
             ("history.csv", b"epoch,genotype\n1,import os\n"),
             ("history.csv", b"epoch\n1,2\n"),
             ("alphas.npz", b"PK"),
@@ -445,66 +452,58 @@ class TestFolder:
             ("compare.json", b'{"cells": [{"name": "a"}]}'),
         ],
     )
-    def test_damage_is_told(
-        self,
-        folder: Path,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        name: str,
-        content: bytes,
-    ) -> None:
-        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-        assert cli.main(["report", str(tmp_path)]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"pydarts: error: {tmp_path / name}")
-        assert not (tmp_path / "report.html").exists()
+    def test_damage_is_reported(self, folder: Path, name: str, content: bytes) -> None:
+        if name == "config.json":
+            (folder / "result.json").unlink()
+        (folder / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"^{re.escape(str(folder / name))}"):
+            ReportData.from_folder(folder)
 
-    def test_alphas_that_do_not_fit(self, folder: Path, tmp_path: Path) -> None:
-        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-        with np.load(tmp_path / "alphas.npz") as alphas:
-            wrong = {name: a[:-1] for name, a in alphas.items()}
-        np.savez(tmp_path / "alphas.npz", **wrong)
+    def test_alphas_that_do_not_fit(self, folder: Path) -> None:
+        with np.load(folder / "alphas.npz") as file:
+            alphas = dict(file)
+        np.savez(folder / "alphas.npz", **{name: a[:-1] for name, a in alphas.items()})
         with pytest.raises(ValueError, match="do not fit a cell"):
-            Record.read(tmp_path)
-        with np.load(folder / "alpha_history.npz") as course:
-            np.savez(tmp_path / "alpha_history.npz", **{name: a[1:] for name, a in course.items()})
+            ReportData.from_folder(folder)
+        np.savez(
+            folder / "alphas.npz", **{name: np.full(a.shape, "x") for name, a in alphas.items()}
+        )
+        with pytest.raises(ValueError, match="could not convert"):
+            ReportData.from_folder(folder)
+        np.savez(folder / "alphas.npz", **alphas)
+        with np.load(folder / "alpha_history.npz") as file:
+            shorter = {name: a[1:] for name, a in file.items()}
+        np.savez(folder / "alpha_history.npz", **shorter)
         with pytest.raises(ValueError, match="history of 2 epochs"):
-            Record.read(tmp_path)
+            ReportData.from_folder(folder)
 
     def test_what_is_no_search(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="there is no folder"):
-            Record.read(tmp_path / "nowhere")
+            ReportData.from_folder(tmp_path / "nowhere")
         with pytest.raises(FileNotFoundError, match=r"no genotype\.json"):
-            Record.read(tmp_path)
+            ReportData.from_folder(tmp_path)
 
 
-class TestResult:
-    def result(self, folder: Path) -> Any:
-        return (TextSearchResult if folder.parent.name.startswith("text") else SearchResult).load(
-            folder
-        )
+def test_a_page_is_not_replaced_unasked(result: SearchResult, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="`overwrite=True` replaces it"):
+        write_report(result, path)
+    assert path.read_text() == "mine"
+    write_report(result, path, overwrite=True)
+    assert path.read_text("utf-8") == page_html(ReportData.from_result(result))
+    assert list(tmp_path.iterdir()) == [path]
 
-    def test_report(self, folder: Path, tmp_path: Path) -> None:
-        result = self.result(folder)
-        path = tmp_path / "page.html"
-        path.write_text("older")
-        result.report(path)
-        found, other = Page(path.read_text("utf-8")), Page(page(Record.read(folder)))
-        for attribute in ("data-weights", "data-kept", "data-epochs"):
-            assert found.having(attribute) == other.having(attribute) != []
-        assert "What it ran on was not written down." in found.texts["p"]
 
-    def test_notebook(self, folder: Path) -> None:
-        result = self.result(folder)
-        found = Page(result._repr_html_())
-        assert found.texts["pre"] == [repr(result)]
-        assert "Loss" in found.texts["title"]
-        assert "Normal cell" in found.texts["title"] or "Recurrent cell" in found.texts["title"]
-        assert found.having("src") == found.having("href") == found.all("script") == []
-        (style,) = found.texts["style"]
-        selectors = [line.split("{")[0] for line in style.splitlines() if "{" in line]
-        assert all(text.startswith((".pydarts-", "@media")) for text in selectors)
+def test_notebook(result: SearchResult) -> None:
+    found = Page(result_html(result))
+    assert found.texts["pre"] == [repr(result)]
+    assert "Loss" in found.texts["title"]
+    assert {cell.title for cell in result.space.cells} <= set(found.texts["title"])
+    assert found.having("src") == found.having("href") == found.all("script") == []
+    (style,) = found.texts["style"]
+    selectors = [line.split("{")[0] for line in style.splitlines() if "{" in line]
+    assert all(text.startswith((".pydarts-", "@media")) for text in selectors)
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -527,14 +526,14 @@ def browsed(path: Path, profile: Path, address: str = "", milliseconds: int = 10
 
 
 def shown(found: Page) -> tuple[str, list[str], list[int], int]:
-    """What the label says, the drawings that are there, the alphas, and how many are chosen."""
-    frames = [
-        str(frame["data-epochs"]) for frame in found.having("data-epochs") if "hidden" not in frame
+    """The label, the drawings that are shown, the mixing weights, and how many are outlined."""
+    drawings = [
+        str(each["data-epochs"]) for each in found.having("data-epochs") if "hidden" not in each
     ]
     cells = found.having("data-weights")
     weights = [round(10 * float(text)) for text in found.texts["td"][: len(cells)]]
     assert [f"--w:{w}" for w in weights] == [re.sub("[ ;]", "", str(c["style"])) for c in cells]
-    return found.texts["output"][0], frames, weights, sum(c.get("class") == "kept" for c in cells)
+    return found.texts["output"][0], drawings, weights, sum(c.get("class") == "kept" for c in cells)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -544,19 +543,19 @@ class TestChromium:
     def test_the_epoch_of_the_address(
         self, kind: type[Any], tmp_path: Path, address: str, epoch: int
     ) -> None:
-        record = Record.of(searched(kind))
+        data = data_of(kind)
         path = tmp_path / "page.html"
-        path.write_text(page(record), encoding="utf-8")
-        label, frames, weights, kept = shown(browsed(path, tmp_path / "profile", address))
+        path.write_text(page_html(data), encoding="utf-8")
+        label, drawings, weights, kept = shown(browsed(path, tmp_path / "profile", address))
         assert label == f"epoch {epoch}"
-        assert len(frames) == len(GROUPS[kind])
-        assert all(str(epoch) in frame.split() for frame in frames)
-        real = np.concatenate([record.weights(name)[epoch].ravel() for name in GROUPS[kind]])
+        assert len(drawings) == len(names_of(kind))
+        assert all(str(epoch) in drawing.split() for drawing in drawings)
+        real = np.concatenate([data.weights(name)[epoch].ravel() for name in names_of(kind)])
         assert weights == [round(1000 * weight) for weight in real]
         assert kept == (16 if kind is Genotype else 8)
 
     def test_it_plays(self, kind: type[Any], tmp_path: Path) -> None:
-        record = Record.of(searched(kind))
+        data = data_of(kind)
         # The policy forbids this script, and so it should.
         policy = re.compile('<meta http-equiv="Content-Security-Policy"[^>]*>')
         press = """<p id="log"></p><script>
@@ -565,7 +564,7 @@ class TestChromium:
                 .observe(label, {childList: true});
             document.getElementById("play").click();
         </script>"""
-        text, removed = policy.subn("", page(record))
+        text, removed = policy.subn("", page_html(data))
         assert removed == 1
         path = tmp_path / "page.html"
         path.write_text(text.replace("</body>", f"{press}</body>"), encoding="utf-8")
@@ -576,6 +575,6 @@ class TestChromium:
     def test_no_other_script_runs(self, kind: type[Any], tmp_path: Path) -> None:
         path = tmp_path / "page.html"
         other = "<script>document.title = 'taken over'</script></body>"
-        path.write_text(page(Record.of(searched(kind))).replace("</body>", other), "utf-8")
+        path.write_text(page_html(data_of(kind)).replace("</body>", other), "utf-8")
         with pytest.raises(AssertionError, match="Content Security Policy"):
             browsed(path, tmp_path / "profile")

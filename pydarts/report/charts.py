@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Charts as self-contained SVG text: lines over epochs, and scores side by side.
 
-They keep their size in text: a page lays out small charts in columns instead of scaling large
-ones, so that they can be read on a phone. `CHART_STYLE` is wanted once on a page.
+Their text keeps its size: a page lays out small charts in columns instead of scaling large ones, so
+that they can be read on a phone. A page needs `CHART_STYLE` once.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from pydarts.drawing.cells import escape, operation_colours
-
-__all__ = ["CHART_STYLE", "PALETTE", "Look", "Series", "dot_chart", "line_chart", "looks", "swatch"]
+from pydarts.drawing.svg import decimal, escape, operation_colours, svg_element
 
 
 class Look(NamedTuple):
@@ -49,8 +47,9 @@ CHART_STYLE: Final = """\
 .pydarts-chart .dot{fill:var(--dark)}
 }"""
 
+_TITLE: Final = '<text class="title" x="4" y="14">{}</text>'
 _CHAR: Final = 6.4  # width of a character of 11 px, generously
-_LARGEST: Final = 1e100  # beyond that, and below its inverse, axes would run out of numbers
+_LARGEST: Final = 1e100  # beyond that, and below its inverse, ticks would overflow
 
 
 @dataclass(frozen=True)
@@ -81,19 +80,19 @@ def line_chart(
 
     Parameters
     ----------
-    title
+    title : str
         What is drawn.
-    series
+    series : sequence of Series
         The lines.
-    span
+    span : tuple of int
         First and last epoch of the axis.
-    size
+    size : tuple of int
         Width and height in pixels.
-    bounds
-        Least and greatest value of the axis; by default those of the series.
-    percent
+    bounds : tuple of float, optional
+        Minimum and maximum of the axis; by default those of the series.
+    percent : bool
         Whether values are shares, to be shown in per cent.
-    legend, points
+    legend, points : bool
         Whether to name the lines, and to show every value to a pointer that rests on it.
 
     Returns
@@ -110,7 +109,7 @@ def line_chart(
     first, last = span
     low, high = bounds or (min(values), max(values))
     ticks, low, high = _axis(low, high, size[1], whole=bounds is None)
-    labels = [_text(tick, percent) for tick in ticks]
+    labels = [_format(tick, percent) for tick in ticks]
     left = 10 + _CHAR * max(map(len, labels))
     top = 42.0 if legend else 26.0
     right, bottom = size[0] - 10.0, size[1] - 22.0
@@ -121,21 +120,17 @@ def line_chart(
     def y(value: float) -> float:
         return bottom - (bottom - top) * (value - low) / (high - low)
 
-    drawn = [f'<text class="title" x="4" y="14">{escape(title)}</text>']
+    drawn = [_TITLE.format(escape(title))]
     if legend:
         drawn += _legend(series, chosen, left)
     for tick, label in zip(ticks, labels, strict=True):
-        drawn.append(f'<path class="grid" d="M{_n(left)} {_n(y(tick))}H{_n(right)}"/>')
-        drawn.append(
-            f'<text x="{_n(left - 5)}" y="{_n(y(tick) + 4)}" text-anchor="end">{label}</text>'
-        )
+        drawn.append(f'<path class="grid" d="{_point("M", left, y(tick))}H{decimal(right)}"/>')
+        drawn.append(_text(left - 5, y(tick) + 4, label, "end"))
     for epoch in _epochs(first, last, right - left):
-        drawn.append(
-            f'<text x="{_n(x(epoch))}" y="{_n(bottom + 16)}" text-anchor="middle">{epoch}</text>'
-        )
+        drawn.append(_text(x(epoch), bottom + 16, str(epoch), "middle"))
     drawn.append(
-        f'<path class="now" d="M{_n(left)} {_n(top)}V{_n(bottom)}" '
-        f'style="transform:translateX(calc(var(--at,1)*{_n(right - left)}px))"/>'
+        f'<path class="now" d="{_point("M", left, top)}V{decimal(bottom)}" '
+        f'style="transform:translateX(calc(var(--at,1)*{decimal(right - left)}px))"/>'
     )
     for s, look, line in zip(series, chosen, lines, strict=True):
         drawn.append(f'<g style="{_style(look)}"><title>{escape(s.name)}</title>')
@@ -143,23 +138,22 @@ def line_chart(
         for run in _runs(line):
             spots = [(x(s.start + k), y(line[k] or 0.0)) for k in run]
             if len(spots) == 1:
-                ((cx, cy),) = spots
-                alone += f'<circle class="dot" cx="{_n(cx)}" cy="{_n(cy)}" r="3"/>'
+                alone += _circle("dot", *spots[0], 'r="3"/>')
             else:
-                path += "M" + "L".join(f"{_n(cx)} {_n(cy)}" for cx, cy in spots)
+                path += "".join(_point("L" if k else "M", *at) for k, at in enumerate(spots))
         drawn.append((f'<path class="line" d="{path}"/>' if path else "") + alone)
         if points:
             drawn += [
-                f'<circle class="hit" cx="{_n(x(s.start + k))}" cy="{_n(y(v))}" r="6"><title>'
-                f"{escape(s.name)}, epoch {s.start + k}: {_text(v, percent)}</title></circle>"
-                for k, v in enumerate(line)
+                _circle("hit", x(epoch), y(v), 'r="6">')
+                + f"<title>{escape(s.name)}, epoch {epoch}: {_format(v, percent)}</title></circle>"
+                for epoch, v in enumerate(line, s.start)
                 if v is not None
             ]
         drawn.append("</g>")
     described = [
         _describe(s.name, line, s.start, percent) for s, line in zip(series, lines, strict=True)
     ]
-    return _svg(title, " ".join(described), size[0], size[1], drawn)
+    return svg_element("pydarts-chart", title, " ".join(described), size, drawn)
 
 
 def dot_chart(
@@ -173,13 +167,13 @@ def dot_chart(
 
     Parameters
     ----------
-    title
+    title : str
         What is drawn.
-    rows
-        Name, scores, and whether the row is the one that matters, for each.
-    percent
+    rows : sequence of (str, sequence of float or None, bool)
+        Name, scores, and whether the row is to stand out, for each.
+    percent : bool
         Whether scores are shares, to be shown in per cent.
-    width
+    width : int
         Width in pixels.
 
     Returns
@@ -201,31 +195,29 @@ def dot_chart(
     def x(value: float) -> float:
         return left + (right - left) * (value - low) / (high - low)
 
-    drawn = [f'<text class="title" x="4" y="14">{escape(title)}</text>']
+    drawn = [_TITLE.format(escape(title))]
     for tick in ticks:
-        drawn.append(f'<path class="grid" d="M{_n(x(tick))} {_n(top)}V{_n(bottom)}"/>')
-        drawn.append(
-            f'<text x="{_n(x(tick))}" y="{_n(bottom + 16)}" text-anchor="middle">'
-            f"{_text(tick, percent)}</text>"
-        )
+        drawn.append(f'<path class="grid" d="{_point("M", x(tick), top)}V{decimal(bottom)}"/>')
+        drawn.append(_text(x(tick), bottom + 16, _format(tick, percent), "middle"))
     described = []
     for k, (name, scores, found) in enumerate(kept):
         y = top + step * k + 26
         drawn.append(f'<g style="{_style(PALETTE[found]._replace(dash=""))}">')
-        drawn.append(f'<text x="4" y="{_n(y - 12)}">{escape(name)}</text>')
-        for v in scores:
-            drawn.append(
-                f'<circle class="dot" cx="{_n(x(v))}" cy="{_n(y)}" r="4" fill-opacity="0.7">'
-                f"<title>{escape(name)}: {_text(v, percent)}</title></circle>"
-            )
+        drawn.append(_text(4, y - 12, escape(name)))
+        drawn += [
+            _circle("dot", x(v), y, 'r="4" fill-opacity="0.7">')
+            + f"<title>{escape(name)}: {_format(v, percent)}</title></circle>"
+            for v in scores
+        ]
         if scores:
             mean = math.fsum(scores) / len(scores)
-            drawn.append(f'<path class="mean" d="M{_n(x(mean))} {_n(y - 9)}v18"/>')
-            described.append(f"{name}: mean {_text(mean, percent)} of {len(scores)}.")
+            drawn.append(f'<path class="mean" d="{_point("M", x(mean), y - 9)}v18"/>')
+            described.append(f"{name}: mean {_format(mean, percent)} of {len(scores)}.")
         else:
             described.append(f"{name}: no score.")
         drawn.append("</g>")
-    return _svg(title, " ".join(described), width, bottom + 24, drawn)
+    size = (width, bottom + 24)
+    return svg_element("pydarts-chart", title, " ".join(described), size, drawn)
 
 
 def looks(operations: Sequence[str]) -> dict[str, Look]:
@@ -250,6 +242,19 @@ def swatch(look: Look) -> str:
     )
 
 
+def _text(x: float, y: float, content: str, anchor: str = "") -> str:
+    place = f'x="{decimal(x)}" y="{decimal(y)}"' + (f' text-anchor="{anchor}"' if anchor else "")
+    return f"<text {place}>{content}</text>"
+
+
+def _circle(kind: str, x: float, y: float, rest: str) -> str:
+    return f'<circle class="{kind}" cx="{decimal(x)}" cy="{decimal(y)}" {rest}'
+
+
+def _point(command: str, x: float, y: float) -> str:
+    return f"{command}{decimal(x)} {decimal(y)}"
+
+
 def _style(look: Look) -> str:
     dash = f";stroke-dasharray:{look.dash}" if look.dash else ""
     return f"--light:{look.light};--dark:{look.dark}{dash}"
@@ -266,8 +271,8 @@ def _drawable(values: Sequence[float | None]) -> list[float | None]:
 def _legend(series: Sequence[Series], chosen: Sequence[Look], left: float) -> Iterator[str]:
     for s, look in zip(series, chosen, strict=True):
         yield (
-            f'<g style="{_style(look)}"><path class="line" d="M{_n(left)} 28h20"/>'
-            f'<text x="{_n(left + 25)}" y="32">{escape(s.name)}</text></g>'
+            f'<g style="{_style(look)}"><path class="line" d="{_point("M", left, 28)}h20"/>'
+            f"{_text(left + 25, 32, escape(s.name))}</g>"
         )
         left += 25 + _CHAR * len(s.name) + 12
 
@@ -296,44 +301,27 @@ def _epochs(first: int, last: int, width: float) -> list[int]:
 
 def _runs(line: Sequence[float | None]) -> Iterator[list[int]]:
     """Yield the places of each unbroken run of values."""
-    for there, run in groupby(range(len(line)), key=lambda k: line[k] is not None):
-        if there:
+    for known, run in groupby(range(len(line)), key=lambda k: line[k] is not None):
+        if known:
             yield list(run)
 
 
-def _text(value: float, percent: bool) -> str:
+def _format(value: float, percent: bool) -> str:
     # Rounded first: a tick such as 3 * 0.1 is not quite a round number.
-    text = f"{100 * value:.4g} %" if percent else f"{value:.5g}"
-    return text.replace("-", "\u2212")
+    shown = f"{100 * value:.4g} %" if percent else f"{value:.5g}"
+    return shown.replace("-", "\u2212")
 
 
 def _describe(name: str, line: Sequence[float | None], start: int, percent: bool) -> str:
-    there = [(start + k, v) for k, v in enumerate(line) if v is not None]
-    if not there:
-        return f"{name}: nothing."
-    least = min(there, key=lambda pair: pair[1])
-    most = max(there, key=lambda pair: pair[1])
+    found = [(start + k, v) for k, v in enumerate(line) if v is not None]
+    if not found:
+        return f"{name}: no value."
+    lowest = min(found, key=lambda pair: pair[1])
+    highest = max(found, key=lambda pair: pair[1])
     parts = [
-        f"{word}{_text(value, percent)} at epoch {epoch}"
+        f"{word}{_format(value, percent)} at epoch {epoch}"
         for word, (epoch, value) in zip(
-            ("", "", "lowest ", "highest "), (there[0], there[-1], least, most), strict=True
+            ("", "", "lowest ", "highest "), (found[0], found[-1], lowest, highest), strict=True
         )
     ]
     return f"{name}: {', '.join(parts)}."
-
-
-def _n(value: float) -> str:
-    return f"{round(value, 1) + 0.0:g}"  # + 0.0: no -0
-
-
-def _svg(title: str, text: str, width: float, height: float, drawn: Sequence[str]) -> str:
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="pydarts-chart" role="img" '
-            f'viewBox="0 0 {_n(width)} {_n(height)}" width="{_n(width)}" height="{_n(height)}">',
-            f"<title>{escape(title)}</title>",
-            f"<desc>{escape(text)}</desc>",
-            *drawn,
-            "</svg>",
-        ]
-    )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydarts.report.charts import PALETTE, looks
-from pydarts.report.report_data import GROUPS, Record, cell_edges, curves, operations
+from pydarts.report.charts import PALETTE, Look, looks
+from pydarts.report.report_data import Curve, ReportData, cell_edges, curves
+from pydarts.spaces.space import CellSpace
+from pydarts.training.result import SearchResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,30 +20,60 @@ _CURVES = 3  # side by side
 _EDGES = 7
 
 
-def plot(record: Record) -> Figure:
-    """Draw the curves of a search, and below them the mixing weights of each edge."""
+def result_figure(result: SearchResult) -> Figure:
+    """Draw a result: what `SearchResult.plot` does.
+
+    Parameters
+    ----------
+    result : SearchResult
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        See `search_figure`.
+    """
+    return search_figure(ReportData.from_result(result))
+
+
+def search_figure(data: ReportData) -> Figure:
+    """Draw the learning curves of a search, and below them the mixing weights of each edge.
+
+    Parameters
+    ----------
+    data : ReportData
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If no epoch was finished.
+    """
     try:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'pydarts-nas[plot]'") from error
-    drawn = list(curves(record.history))
-    weighted = [frame for frame in record.frames if frame.weights]
-    groups = list(GROUPS[type(record.genotype)]) if len(weighted) > 1 else []
-    if not drawn and not groups:
+    drawn = list(curves(data.history))
+    cells = data.space.cells if len(data.weighted) > 1 else ()
+    if not drawn and not cells:
         raise ValueError("there is nothing to plot: no epoch was finished")
-    edges = [len(cell_edges(record.genotype, group)) for group in groups]
+    edges = [len(cell_edges(data.genotype, cell.name)) for cell in cells]
     heights = [2.3 * math.ceil(len(drawn) / _CURVES)] if drawn else []
     heights += [1.4 * math.ceil(count / _EDGES) + 0.7 for count in edges]
     figure = pyplot.figure(figsize=(12, sum(heights)), layout="constrained")
     parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat)
     if drawn:
-        _curves(next(parts), drawn)
-    for group in groups:
-        _edges(next(parts), record, group)
+        _plot_curves(next(parts), drawn)
+    for cell in cells:
+        _plot_edges(next(parts), data, cell)
     return figure
 
 
-def _curves(part: Any, drawn: list[Any]) -> None:
+def _plot_curves(part: Any, drawn: list[Curve]) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     for axes, curve in zip(_grid(part, len(drawn), _CURVES), drawn, strict=True):
@@ -59,12 +91,12 @@ def _curves(part: Any, drawn: list[Any]) -> None:
             axes.legend(fontsize=8, frameon=False)
 
 
-def _edges(part: Any, record: Record, group: str) -> None:
+def _plot_edges(part: Any, data: ReportData, cell: CellSpace) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    names, weights = operations(record.genotype), record.weights(group)
-    epochs = range(record.first, record.first + len(weights))
-    edges = cell_edges(record.genotype, group)
+    names, weights = cell.operations, data.weights(cell.name)
+    epochs = range(data.span[0], data.span[0] + len(weights))
+    edges = cell_edges(data.genotype, cell.name)
     margin = 0.05 * np.ptp(weights) + 1e-6
     for edge, axes in enumerate(_grid(part, len(edges), _EDGES)):
         for k, (name, look) in enumerate(looks(names).items()):
@@ -75,12 +107,11 @@ def _edges(part: Any, record: Record, group: str) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.tick_params(labelsize=7)
     handles, labels = axes.get_legend_handles_labels()
-    title = f"{GROUPS[type(record.genotype)][group]}: softmax(α) of each edge"
-    part.suptitle(title, fontsize=10)
+    part.suptitle(f"{cell.title}: softmax(α) of each edge", fontsize=10)
     part.legend(handles, labels, loc="outside lower center", ncols=len(names), fontsize=8)
 
 
-def _dashes(look: Any) -> tuple[float, ...]:
+def _dashes(look: Look) -> tuple[float, ...]:
     """Lengths of line and gap; none for a whole line."""
     return tuple(map(float, look.dash.split()))
 

@@ -1,6 +1,7 @@
 "use strict";
-// Without this script the page shows the last epoch. Elements with data-epochs are there in those
-// epochs only; data-weights holds a cell's number in each epoch, data-kept when the cell was chosen.
+// Without this script the page shows the last epoch. Elements with data-epochs are shown in those
+// epochs only; data-weights holds the number of an entry in each epoch, data-kept the epochs in
+// which it was part of the cell.
 (() => {
   const player = document.getElementById("player");
   const slider = document.getElementById("epoch");
@@ -10,7 +11,7 @@
   const last = Number(slider.max);
   const names = JSON.parse(slider.dataset.names);
   const epochs = (text) => new Set((text || "").split(" ").map(Number));
-  const frames = Array.from(document.querySelectorAll("[data-epochs]"), (element) => ({
+  const snapshots = Array.from(document.querySelectorAll("[data-epochs]"), (element) => ({
     element,
     epochs: epochs(element.dataset.epochs),
   }));
@@ -25,7 +26,7 @@
     slider.value = epoch;
     shown.textContent = names[epoch - first];
     slider.setAttribute("aria-valuetext", names[epoch - first]);
-    for (const frame of frames) frame.element.hidden = !frame.epochs.has(epoch);
+    for (const each of snapshots) each.element.hidden = !each.epochs.has(epoch);
     for (const cell of cells) {
       const weight = cell.weights[epoch - first];
       cell.element.style.setProperty("--w", weight);

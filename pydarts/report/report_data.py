@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is known of a search, for those who show it: from a result, or from the folder of one."""
+"""What a report or a plot shows of a search: from a result, or from the folder of one."""
 
 from __future__ import annotations
 
@@ -14,33 +14,29 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.common.environment import machine
-from pydarts.data.datasets import naming, read_npz
-from pydarts.drawing.cells import state_names
-from pydarts.spaces.darts import OPERATIONS, Genotype
-from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
-from pydarts.spaces.space import edges
-from pydarts.training.result import History, read_history
+from pydarts.common.arrays import softmax
+from pydarts.common.environment import environment
+from pydarts.common.files import read_described
+from pydarts.data.npz import read_npz
+from pydarts.data.untrusted import naming
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.published import SPACES, parse_genotype
+from pydarts.spaces.space import Space
+from pydarts.training.config import SEARCH_CONFIGS
+from pydarts.training.result import FORMAT, History, SearchResult, read_history
 
-Cell = Genotype | RecurrentGenotype
 Weights = Mapping[str, NDArray[np.float64]]
-
-#: The cells of either kind of genotype, and their names.
-GROUPS: Final[Mapping[type[Any], Mapping[str, str]]] = {
-    Genotype: {"normal": "Normal cell", "reduce": "Reduction cell"},
-    RecurrentGenotype: {"recurrent": "Recurrent cell"},
-}
 
 _START: Final = "the start"
 _END: Final = "the result"
 
 
-class Frame(NamedTuple):
-    """The search at one moment: the start, the end of an epoch, or what was found after it."""
+class Snapshot(NamedTuple):
+    """The search at one moment: the start, the end of an epoch, or the result."""
 
     name: str
-    genotype: Cell
-    weights: Weights | None  # softmax of the alphas, a row an edge; None where it was not kept
+    genotype: BaseGenotype
+    weights: Weights | None  # softmax of α, a row for each edge; None where α was not kept
 
 
 class Curve(NamedTuple):
@@ -59,57 +55,80 @@ _CURVES: Final = (
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
     (
         "Entropy of the mixing weights",
-        {f"alpha_entropy_{name}": name for group in GROUPS.values() for name in group},
+        {f"alpha_entropy_{cell.name}": cell.name for space in SPACES for cell in space.cells},
         False,
     ),
-    ("Norm of the alphas' gradient", {"alpha_gradient_norm": "norm"}, False),
+    ("Norm of the gradient with respect to α", {"alpha_gradient_norm": "norm"}, False),
     ("Skip connections", {"skips": "skips"}, False),
 )
 
 
 @dataclass(frozen=True)
-class Record:
+class ReportData:
     """All that a report or a plot shows.
 
     Attributes
     ----------
-    genotype : what was found.
-    frames : how the cell came to be; the last one is what was found.
-    history, training : an entry an epoch of the search, and of the training of what was found.
-    config : the search's hyper-parameters.
-    facts : the rest that is known, by name.
-    machine : what the search ran on; None if that was not written down.
-    comparison : what `compare.json` holds.
+    genotype : Genotype or RecurrentGenotype
+        What the search found.
+    snapshots : sequence of Snapshot
+        How the cells came to be; the last one is what was found.
+    history, training_history : sequence of mapping
+        An entry for each epoch of the search, and of the training of the network.
+    config : mapping
+        The hyper-parameters of the search.
+    facts : mapping
+        The rest that is known, by name.
+    environment : mapping or None
+        What the search ran on; None if that was not recorded.
+    comparison : mapping or None
+        What `compare.json` holds.
     """
 
-    genotype: Cell
-    frames: Sequence[Frame]
+    genotype: BaseGenotype
+    snapshots: Sequence[Snapshot]
     history: Sequence[Mapping[str, Any]] = ()
-    training: Sequence[Mapping[str, Any]] = ()
+    training_history: Sequence[Mapping[str, Any]] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
-    machine: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] | None = None
     comparison: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, result: Any) -> Record:
-        """What a `SearchResult` or `TextSearchResult` tells; if it was loaded, not the machine."""
-        genotype: Cell = result.genotype
-        cells = _cells(genotype, result.history)
-        facts = {"state": "interrupted"} if result.interrupted else {}
-        facts |= {"search_stopped": result.stopped} if result.stopped else {}
+    def from_result(cls, result: SearchResult) -> ReportData:
+        """Take what a result holds; the environment is known unless it was loaded.
+
+        Parameters
+        ----------
+        result : SearchResult
+
+        Returns
+        -------
+        ReportData
+        """
+        genotype = result.genotype
+        cells = _epoch_genotypes(genotype.space, result.history)
         return cls(
             genotype=genotype,
-            frames=_frames(genotype, cells, result.alphas, result.alpha_history),
+            snapshots=_snapshots(genotype, cells, result.alphas, result.alpha_history),
             history=result.history,
             config=result.config.to_dict(),
-            facts=facts,
-            machine=None if result.supernet is None else machine(),
+            facts=_outcome(result.interrupted, result.stopped),
+            environment=None if result.supernet is None else environment(),
         )
 
     @classmethod
-    def read(cls, folder: str | os.PathLike[str]) -> Record:
-        """What the folder of a search holds; all but its genotype.json may be missing.
+    def from_folder(cls, folder: str | os.PathLike[str]) -> ReportData:
+        """Read the folder of a search, of which all but genotype.json may be missing.
+
+        Parameters
+        ----------
+        folder : path
+            What a result was saved to, or the ``--out`` of a search.
+
+        Returns
+        -------
+        ReportData
 
         Raises
         ------
@@ -121,53 +140,58 @@ class Record:
             raise FileNotFoundError(f"there is no folder {str(folder)!r}")
         if not (path / "genotype.json").is_file():
             raise FileNotFoundError(f"{folder} holds no search: it has no genotype.json")
-        genotype = _read_genotype(path / "genotype.json")
+        with naming(path / "genotype.json"):
+            genotype = parse_genotype((path / "genotype.json").read_text(encoding="utf-8"))
         history = _read_history(path / "history.csv")
         with naming(path / "history.csv"):
-            cells = _cells(genotype, history)
-        names = GROUPS[type(genotype)]
+            cells = _epoch_genotypes(genotype.space, history)
+        names = [cell.name for cell in genotype.space.cells]
         alphas, alpha_history = (
             read_npz(path / name, names) if (path / name).is_file() else None
             for name in ("alphas.npz", "alpha_history.npz")
         )
         with naming(path):
-            frames = _frames(genotype, cells, alphas, alpha_history)
-        facts = _read_object(path / "summary.json") or {}
-        known = [name for name in machine() if name in facts]
+            snapshots = _snapshots(genotype, cells, alphas, alpha_history)
+        config, outcome = _read_result(path, genotype.space)
+        facts = outcome | (_read_object(path / "summary.json") or {})
+        known = [name for name in environment() if name in facts]
         return cls(
             genotype=genotype,
-            frames=frames,
+            snapshots=snapshots,
             history=history,
-            training=_read_history(path / "train_history.csv"),
-            config=_read_object(path / "config.json") or {},
+            training_history=_read_history(path / "train_history.csv"),
+            config=config,
             facts={name: value for name, value in facts.items() if name not in known},
-            machine={name: facts[name] for name in known} or None,
+            environment={name: facts[name] for name in known} or None,
             comparison=_read_comparison(path / "compare.json"),
         )
 
     @property
-    def first(self) -> int:
-        """The epoch of the first frame; 0 is the start."""
-        return 0 if self.frames[0].name == _START else 1
+    def space(self) -> Space:
+        """The search space."""
+        return self.genotype.space
 
-    def weights(self, group: str) -> NDArray[np.float64]:
-        """The mixing weights of a cell, (frames, edges, operations), of the frames that have any.
+    @property
+    def span(self) -> tuple[int, int]:
+        """The epochs of the first and the last snapshot; 0 is the start."""
+        first = 0 if self.snapshots[0].name == _START else 1
+        return first, first + len(self.snapshots) - 1
 
-        Those are the last ones.
-        """
-        return np.array([frame.weights[group] for frame in self.frames if frame.weights])
+    @property
+    def weighted(self) -> list[Snapshot]:
+        """The snapshots that have mixing weights."""
+        return [snapshot for snapshot in self.snapshots if snapshot.weights]
+
+    def weights(self, cell: str) -> NDArray[np.float64]:
+        """The mixing weights of a cell, (snapshots, edges, operations), of those that have any."""
+        return np.array([each.weights[cell] for each in self.weighted if each.weights])
 
 
-def operations(genotype: Cell) -> tuple[str, ...]:
-    """The candidate operations, in the order of the weights' columns."""
-    return RECURRENT_OPERATIONS if isinstance(genotype, RecurrentGenotype) else OPERATIONS
-
-
-def cell_edges(genotype: Cell, group: str) -> list[tuple[int, int, str]]:
-    """Source, node and name of each edge of a searched cell, in the order of the weights' rows."""
-    names, inputs = state_names(genotype, group), _inputs(genotype)
-    pairs = edges(len(names) - inputs, inputs)
-    return [(source, node, f"{names[source]} → {names[node]}") for source, node in pairs]
+def cell_edges(genotype: BaseGenotype, cell: str) -> list[tuple[int, int, str]]:
+    """Source, node and name of each edge of a searched cell, in the order of α's rows."""
+    space, nodes = genotype.space.cell(cell), genotype.nodes(cell)
+    names = space.state_names(nodes)
+    return [(j, i, f"{names[j]} → {names[i]}") for j, i in space.edges(nodes)]
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
@@ -177,18 +201,11 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
             name: [number(entry.get(column)) for entry in history]
             for column, name in columns.items()
         }
-        there = {
+        found = {
             name: line for name, line in lines.items() if any(value is not None for value in line)
         }
-        if there:
-            yield Curve(title, there, percent)
-
-
-def kept(genotype: Cell, group: str) -> list[tuple[str, int, int]]:
-    """The operation, source and node of each edge that a cell keeps."""
-    cell, first = getattr(genotype, group), _inputs(genotype)
-    per_node = 1 if isinstance(genotype, RecurrentGenotype) else 2
-    return [(op, source, first + k // per_node) for k, (op, source) in enumerate(cell)]
+        if found:
+            yield Curve(title, found, percent)
 
 
 def number(value: object) -> float | None:
@@ -198,65 +215,65 @@ def number(value: object) -> float | None:
     return None
 
 
-def _inputs(genotype: Cell) -> int:
-    return 1 if isinstance(genotype, RecurrentGenotype) else 2
+def _outcome(interrupted: object, stopped: object) -> dict[str, Any]:
+    facts: dict[str, Any] = {"state": "interrupted"} if interrupted else {}
+    return facts | ({"search_stopped": stopped} if stopped else {})
 
 
-def _cells(final: Cell, history: Sequence[Mapping[str, Any]]) -> list[Cell]:
-    """The cell at the end of each epoch."""
-    return [type(final).parse(str(entry.get("genotype"))) for entry in history]
+def _epoch_genotypes(space: Space, history: Sequence[Mapping[str, Any]]) -> list[BaseGenotype]:
+    return [space.genotype.parse(str(entry.get("genotype"))) for entry in history]
 
 
-def _frames(
-    final: Cell,
-    cells: Sequence[Cell],
+def _snapshots(
+    final: BaseGenotype,
+    cells: Sequence[BaseGenotype],
     alphas: Mapping[str, NDArray[Any]] | None,
     alpha_history: Mapping[str, NDArray[Any]] | None,
-) -> list[Frame]:
-    """The start, where its alphas were kept; the epochs; the end, where it is none of these."""
-    frames = [Frame(f"epoch {k}", cell, None) for k, cell in enumerate(cells, 1)]
+) -> list[Snapshot]:
+    """The start, where its α was kept; the epochs; the result, where it is none of these."""
+    snapshots = [Snapshot(f"epoch {k}", cell, None) for k, cell in enumerate(cells, 1)]
     if alpha_history:
-        for name, course in alpha_history.items():
-            if course.ndim != 3 or len(course) != len(cells) + 1:
+        for name, trajectory in alpha_history.items():
+            if trajectory.ndim != 3 or len(trajectory) != len(cells) + 1:
                 raise ValueError(
-                    f"the alphas {name!r} of shape {course.shape} do not fit a history of"
+                    f"the alphas {name!r} of shape {trajectory.shape} do not fit a history of"
                     f" {len(cells)} epochs and the start"
                 )
         moments = [
-            {name: course[k] for name, course in alpha_history.items()}
+            {name: trajectory[k] for name, trajectory in alpha_history.items()}
             for k in range(len(cells) + 1)
         ]
-        frames.insert(0, Frame(_START, type(final).derive(moments[0]), None))
-        frames = [
-            frame._replace(weights=_mixing_weights(final, moment))
-            for frame, moment in zip(frames, moments, strict=True)
+        snapshots.insert(0, Snapshot(_START, final.space.derive(moments[0]), None))
+        snapshots = [
+            snapshot._replace(weights=_mixing_weights(final, moment))
+            for snapshot, moment in zip(snapshots, moments, strict=True)
         ]
     weights = _mixing_weights(final, alphas) if alphas else None
-    last = frames[-1] if frames else None
+    last = snapshots[-1] if snapshots else None
     if last is None or last.genotype != final or _differ(last.weights, weights):
-        frames.append(Frame(_END, final, weights))
+        snapshots.append(Snapshot(_END, final, weights))
     else:
-        frames[-1] = last._replace(weights=last.weights or weights)
-    return frames
+        snapshots[-1] = last._replace(weights=last.weights or weights)
+    return snapshots
 
 
-def _mixing_weights(genotype: Cell, alphas: Mapping[str, NDArray[Any]]) -> Weights:
-    """The softmax of each row."""
+def _mixing_weights(genotype: BaseGenotype, alphas: Mapping[str, NDArray[Any]]) -> Weights:
     weights = {}
     for name, alpha in alphas.items():
         rows = np.asarray(alpha, np.float64)
-        fitting = (len(cell_edges(genotype, name)), len(operations(genotype)))
-        if rows.shape != fitting:
-            raise ValueError(f"alphas of shape {rows.shape} do not fit a cell, which has {fitting}")
+        expected = (len(cell_edges(genotype, name)), len(genotype.space.cell(name).operations))
+        if rows.shape != expected:
+            raise ValueError(
+                f"alphas of shape {rows.shape} do not fit a cell, which has {expected}"
+            )
         if not np.isfinite(rows).all():
             raise ValueError("alphas must be finite")
-        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
-        weights[name] = powers / powers.sum(axis=1, keepdims=True)
+        weights[name] = softmax(rows)
     return weights
 
 
 def _differ(first: Weights | None, second: Weights | None) -> bool:
-    """Whether both are there and not the same."""
+    """Whether both are known and not the same."""
     if first is None or second is None:
         return False
     return any(not np.array_equal(first[name], second[name]) for name in second)
@@ -265,28 +282,33 @@ def _differ(first: Weights | None, second: Weights | None) -> bool:
 # Files
 
 
-def _read_text(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with naming(path):
-        return path.read_text(encoding="utf-8")
-
-
-def _read_genotype(path: Path) -> Cell:
-    text = _read_text(path) or ""
-    kind: Any = RecurrentGenotype if '"recurrent"' in text else Genotype
-    with naming(path):
-        cell: Cell = kind.from_json(text)
-        return cell
+def _read_result(folder: Path, space: Space) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration of a saved search, and how it ended."""
+    path, kind = folder / "result.json", SEARCH_CONFIGS[space.name]
+    if path.is_file():
+        with read_described(path, FORMAT, (2,)) as found:
+            if found["space"] != space.name:
+                raise ValueError(
+                    f"its space is {found['space']!r}, that of its cells {space.name!r}"
+                )
+            config = kind.from_dict(found["config"]).to_dict()
+            return config, _outcome(found["interrupted"], found["stopped"])
+    values = _read_object(folder / "config.json")  # of version 1
+    if values is None:
+        return {}, {}
+    with naming(folder / "config.json"):
+        try:
+            return kind.from_dict(values).to_dict(), {}
+        except TypeError as error:
+            raise ValueError(str(error)) from None
 
 
 def _read_object(path: Path) -> dict[str, Any] | None:
-    text = _read_text(path)
-    if text is None:
+    if not path.is_file():
         return None
     with naming(path):
         try:
-            found = json.loads(text)
+            found = json.loads(path.read_text(encoding="utf-8"))
         except RecursionError:
             raise ValueError("it nests too deeply") from None
         if not isinstance(found, dict):

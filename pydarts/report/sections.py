@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""The sections of the page on a search, each as lines of HTML; none where nothing is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from pydarts.drawing.cells import cell_svg
+from pydarts.drawing.svg import escape
+from pydarts.report.charts import Look, Series, dot_chart, line_chart, looks, swatch
+from pydarts.report.report_data import ReportData, cell_edges, curves, number
+from pydarts.report.tables import SHARES, fact_table, label, number_table, show_value
+from pydarts.spaces.space import CellSpace
+from pydarts.training.config import SEARCH_CONFIGS
+
+
+def cells_section(data: ReportData) -> Iterator[str]:
+    """The cells of each epoch, when they changed, and the genotype in the literature's notation."""
+    first, last = data.span
+    if last > first:
+        yield (
+            "<p>These are the cells that α stood for at the end of each epoch. The last ones are "
+            "the result of the search.</p>"
+        )
+    for cell in data.space.cells:
+        drawings: dict[str, list[int]] = {}  # by the epochs of each: most cells live long
+        for epoch, snapshot in enumerate(data.snapshots, first):
+            drawing = cell_svg(snapshot.genotype, cell.name, styled=False)
+            drawings.setdefault(drawing, []).append(epoch)
+        yield f'<div class="snapshots scroll" tabindex="0" role="region" aria-label="{cell.title}">'
+        for drawing, epochs in drawings.items():
+            hidden = "" if last in epochs else " hidden"
+            yield f'<div data-epochs="{_joined(epochs)}"{hidden}>{drawing}</div>'
+        yield "</div>"
+    changes = list(_changes(data))
+    if changes:
+        yield f"<details><summary>When the cells changed ({len(changes)} epochs)</summary><ul>"
+        yield from (f"<li>{escape(change)}</li>" for change in changes)
+        yield "</ul></details>"
+    yield (
+        "<p>This is the genotype in the notation of the literature, which the command line and "
+        f"<code>pydarts.{data.space.genotype.__name__}.parse</code> read:</p>"
+    )
+    yield f"<pre>{escape(str(data.genotype))}</pre>"
+
+
+def _changes(data: ReportData) -> Iterator[str]:
+    """A line for each epoch in which edges came or went."""
+    for before, after in pairwise(data.snapshots):
+        parts = []
+        for cell in data.space.cells:
+            old, new = (set(each.genotype.kept(cell.name)) for each in (before, after))
+            names = {(j, i): name for j, i, name in cell_edges(after.genotype, cell.name)}
+            changes = [
+                f"{sign} {operation} ({names[source, node]})"
+                for sign, edges in (("−", old - new), ("+", new - old))
+                for operation, source, node in sorted(edges, key=lambda edge: edge[::-1])
+            ]
+            if changes:
+                parts.append(f"{cell.title.lower()} {', '.join(changes)}")
+        if parts:
+            yield f"{after.name}: {'; '.join(parts)}"
+
+
+def alphas_section(data: ReportData) -> Iterator[str]:
+    """The mixing weights as heat maps, and over the epochs."""
+    if not data.weighted:
+        return
+    yield (
+        "<p>The tables show the share of each candidate operation in the sum on its edge, "
+        "softmax(α), in per cent. The outlined entries make up the discrete cell: the strongest "
+        "edges of each node, each with its strongest operation other than <code>none</code>.</p>"
+    )
+    yield '<div class="heats">'
+    for cell in data.space.cells:
+        name = f"Architecture parameters, {cell.title}"
+        yield f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+        yield from _heat_map(data, cell)
+        yield "</div>"
+    yield "</div>"
+    if len(data.weighted) == 1:
+        return
+    legend = looks(list(dict.fromkeys(op for cell in data.space.cells for op in cell.operations)))
+    yield '<ul class="legend">'
+    yield from (f"<li>{swatch(look)} {operation}</li>" for operation, look in legend.items())
+    yield "</ul>"
+    for cell in data.space.cells:
+        yield f"<h3>{cell.title}, edge by edge</h3>"
+        yield '<div class="charts small">'
+        yield from _edge_charts(data, cell, legend)
+        yield "</div>"
+
+
+def _edge_charts(data: ReportData, cell: CellSpace, legend: Mapping[str, Look]) -> Iterator[str]:
+    weights = data.weights(cell.name)
+    options: dict[str, Any] = {"size": (170, 120), "legend": False, "points": False}
+    options["bounds"] = float(weights.min()), float(weights.max())
+    for edge, (_, _, name) in enumerate(cell_edges(data.genotype, cell.name)):
+        lines = [
+            Series(operation, weights[:, edge, k].tolist(), data.span[0], legend[operation])
+            for k, operation in enumerate(cell.operations)
+        ]
+        yield line_chart(name, lines, data.span, percent=True, **options) or ""
+
+
+def _heat_map(data: ReportData, cell: CellSpace) -> Iterator[str]:
+    first, last = data.span
+    weights = data.weights(cell.name)
+    complete = len(weights) == len(data.snapshots)
+    chosen: dict[tuple[str, int, int], list[int]] = {}
+    for epoch, snapshot in enumerate(data.snapshots, first):
+        for edge in snapshot.genotype.kept(cell.name):
+            chosen.setdefault(edge, []).append(epoch)
+    lowest, highest = _permille(weights.min()), _permille(weights.max())
+    yield (
+        f'<table class="heat" style="--lowest:{lowest};--range:{max(1, highest - lowest)}">'
+        f"<caption>{cell.title}: from {lowest / 10} to {highest / 10}</caption>"
+    )
+    columns = "".join(f'<th scope="col"><span>{op}</span></th>' for op in cell.operations)
+    yield f'<thead><tr><th scope="col">edge</th>{columns}</tr></thead><tbody>'
+    for row, (source, node, name) in enumerate(cell_edges(data.genotype, cell.name)):
+        entries = ""
+        for column, operation in enumerate(cell.operations):
+            trajectory = [_permille(weight) for weight in weights[:, row, column]]
+            epochs = chosen.get((operation, source, node), [])
+            entries += "<td" + (' class="kept"' if last in epochs else "")
+            if complete:
+                entries += f' data-weights="{_joined(trajectory)}"'
+                entries += f' data-kept="{_joined(epochs)}"' if epochs else ""
+            entries += f' style="--w:{trajectory[-1]}">{trajectory[-1] / 10}</td>'
+        yield f'<tr><th scope="row">{name}</th>{entries}</tr>'
+    yield "</tbody></table>"
+
+
+def _permille(weight: float) -> int:
+    return round(1000 * weight)
+
+
+def _joined(numbers: Iterable[int]) -> str:
+    return " ".join(map(str, numbers))
+
+
+def curve_charts(history: Sequence[Mapping[str, Any]], span: tuple[int, int]) -> list[str]:
+    """The learning curves that a history holds numbers for."""
+    charts = []
+    for title, lines, percent in curves(history):
+        series = [Series(name, values) for name, values in lines.items()]
+        chart = line_chart(title, series, span, percent=percent, legend=len(series) > 1)
+        charts.append(chart or "")
+    return charts
+
+
+def history_section(history: Sequence[Mapping[str, Any]], span: tuple[int, int]) -> Iterator[str]:
+    """The learning curves of a history, and its numbers."""
+    charts = curve_charts(history, span)
+    if not charts:
+        return
+    yield '<div class="charts">'
+    yield from charts
+    yield "</div>"
+    names = [name for name in history[0] if name != "genotype"]
+    rows = [[show_value(name, entry.get(name)) for name in names] for entry in history]
+    yield "<details><summary>The numbers</summary>"
+    yield from number_table("The numbers", map(label, names), rows)
+    yield "</details>"
+
+
+def comparison_section(data: ReportData) -> Iterator[str]:
+    """The scores of the cells that were compared, and the verdict."""
+    found = data.comparison
+    if found is None:
+        return
+    measure, better = str(found.get("measure", "score")), found.get("better")
+    if found.get("verdict"):
+        yield f"<p>{escape(str(found['verdict']))}</p>"
+    title = measure.capitalize() + (f", {better} is better" if better else "")
+    rows = [
+        (str(cell.get("name")), list(map(number, cell["scores"])), cell.get("kind") == "found")
+        for cell in found["cells"]
+    ]
+    yield dot_chart(title, rows, percent=measure.endswith(SHARES)) or ""
+    seeds = range(max((len(scores) for _, scores, _ in rows), default=0))
+    columns = ["cell", "weights", "mean", *(f"seed {seed}" for seed in found.get("seeds", seeds))]
+    table = []
+    for cell, (name, scores, _) in zip(found["cells"], rows, strict=True):
+        finite = [score for score in scores if score is not None]
+        mean = math.fsum(finite) / len(finite) if finite else None
+        weights = show_value("weights", cell.get("num_weights"))
+        table.append([name, weights, *(show_value(measure, score) for score in [mean, *scores])])
+    yield from number_table("Scores", columns, table, headed=True)
+
+
+def configuration_section(data: ReportData) -> Iterator[str]:
+    """The hyper-parameters of the search, and what they mean."""
+    options = SEARCH_CONFIGS[data.space.name].options()
+    helps = {option.name: option.metadata["help"] for option in options}
+    yield from fact_table({name: (v, helps.get(name, "")) for name, v in data.config.items()})
+
+
+def environment_section(data: ReportData) -> Iterator[str]:
+    """What the search ran on, and the other facts about it."""
+    if data.environment is None:
+        yield "<p>The environment of the search was not recorded.</p>"
+    facts = {**(data.environment or {}), **data.facts}
+    yield from fact_table({name: (value, "") for name, value in facts.items()})
