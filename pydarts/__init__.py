@@ -4,27 +4,42 @@
 import os as _os
 
 # A waiting thread of GCC's OpenMP spins for milliseconds. On a busy machine that costs a time slice
-# at every barrier of the engine, of which there are thousands a second. Read when _core is loaded.
-_os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# at every barrier of the engine, of which there are thousands a second. The runtime reads the
+# variable when it is loaded; the environment is then left as it was.
+_unset = "GOMP_SPINCOUNT" not in _os.environ
+if _unset:
+    _os.environ["GOMP_SPINCOUNT"] = "10000"
+from pydarts import _core as _core
+
+if _unset:
+    del _os.environ["GOMP_SPINCOUNT"]
 
 from pydarts import bilevel
 from pydarts._core import __version__
-from pydarts.api.estimating import estimate, estimate_text
-from pydarts.api.many import SearchesFailed, search_many
-from pydarts.api.searching import SearchResult, search
-from pydarts.api.searching_text import TextSearchResult, search_text
-from pydarts.api.training import train
-from pydarts.api.training_text import train_text
-from pydarts.data.text import load_corpus
+from pydarts.api.evaluating import (
+    compare,
+    compare_text,
+    random_search,
+    random_search_text,
+)
+from pydarts.api.many import SearchesFailed, search_many, search_many_text
+from pydarts.api.searching import estimate, estimate_text, search, search_text
+from pydarts.api.training import train, train_text
+from pydarts.common import extensions as _extensions
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.corpus import Corpus, load_corpus
 from pydarts.engine.convolutional import MixedOperation, Network, Supernet
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
-from pydarts.evaluation.comparing import compare, compare_text
 from pydarts.evaluation.comparison import Comparison
-from pydarts.evaluation.random_cells import RandomSearchResult, random_search
-from pydarts.models.image_classifier import Model
+from pydarts.evaluation.random_cells import RandomSearchResult
+from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
-from pydarts.spaces.recurrent import RECURRENT_DARTS_V1, RECURRENT_DARTS_V2, RecurrentGenotype
+from pydarts.spaces.recurrent import (
+    RECURRENT_DARTS_V1,
+    RECURRENT_DARTS_V2,
+    RecurrentGenotype,
+)
 from pydarts.training.budget import Estimate
 from pydarts.training.callbacks import (
     Callback,
@@ -33,15 +48,44 @@ from pydarts.training.callbacks import (
     StopOnSkipCollapse,
     TensorBoard,
 )
+from pydarts.training.checkpoint import CheckpointError
+from pydarts.training.config import (
+    SearchConfig,
+    TextSearchConfig,
+    TextTrainConfig,
+    TrainConfig,
+)
 from pydarts.training.loop import Diverged
+from pydarts.training.result import SearchResult
+from pydarts.training.run_options import RunOptions
+
+# Methods whose implementation is further up the house than their class.
+_extensions.attach(
+    {
+        "Genotype.to_torch": "pydarts.export.pytorch:DerivedNetwork",
+        "LanguageModel.to_onnx": "pydarts.export.onnx_graph:write_text_model",
+        "LanguageModel.to_torch": "pydarts.export.pytorch:text_module",
+        "Model.to_onnx": "pydarts.export.onnx_graph:write_image_model",
+        "Model.to_torch": "pydarts.export.pytorch:image_module",
+        "RecurrentGenotype.to_torch": "pydarts.export.pytorch:RecurrentModel",
+        "SearchResult.html": "pydarts.report.page:result_html",
+        "SearchResult.plot": "pydarts.report.figure:figure",
+        "SearchResult.report": "pydarts.report.page:write_report",
+        "genotype.svg": "pydarts.drawing.cells:notebook_svg",
+    }
+)
 
 __all__ = [
     "DARTS_V1",
     "DARTS_V2",
     "RECURRENT_DARTS_V1",
     "RECURRENT_DARTS_V2",
+    "ArgumentError",
+    "ArgumentTypeError",
     "Callback",
+    "CheckpointError",
     "Comparison",
+    "Corpus",
     "Diverged",
     "EarlyStopping",
     "EigenvalueStopping",
@@ -55,12 +99,16 @@ __all__ = [
     "RecurrentGenotype",
     "RecurrentNetwork",
     "RecurrentSupernet",
+    "RunOptions",
+    "SearchConfig",
     "SearchResult",
     "SearchesFailed",
     "StopOnSkipCollapse",
     "Supernet",
     "TensorBoard",
-    "TextSearchResult",
+    "TextSearchConfig",
+    "TextTrainConfig",
+    "TrainConfig",
     "__version__",
     "bilevel",
     "compare",
@@ -69,8 +117,10 @@ __all__ = [
     "estimate_text",
     "load_corpus",
     "random_search",
+    "random_search_text",
     "search",
     "search_many",
+    "search_many_text",
     "search_text",
     "train",
     "train_text",

@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""The public fronts: they make a task of what the user gave, and run it."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import multiprocessing
 import os
@@ -12,16 +11,25 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from pydarts.api.searching import SearchResult, describe_cell, prepare, search
+from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.corpus import as_corpus
+from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
-from pydarts.training.config import SearchConfig
-from pydarts.training.loop import Diverged, progress_bar, tell
+from pydarts.tasks.images import ImageClassification
+from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.training.loop import Diverged
+from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
+from pydarts.training.progress import log_line, progress_bar
+from pydarts.training.result import SearchResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class SearchesFailed(RuntimeError):
@@ -42,39 +50,47 @@ class SearchesFailed(RuntimeError):
 
 
 def search_many(
-    seeds: Iterable[int],
     X: ArrayLike,
     y: Iterable[Any],
     *,
+    seeds: Iterable[int],
     executor: Executor | None = None,
-    folder: str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     preset: str = "quick",
+    config: SearchConfig | None = None,
     image_layout: str | None = None,
     threads: int = 1,
     progress: bool = True,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> list[SearchResult]:
     """Search with each of several seeds, several at a time.
 
     What a search finds depends on its seed; only several tell what it is worth.
 
-    Each job finds the same wherever and however often it runs. With ``folder`` it goes on from its
-    last checkpoint: an executor may run again what a lost worker left behind, and calling the
+    Each job finds the same wherever and however often it runs. With ``checkpoint`` it goes on from
+    its last checkpoint: an executor may run again what a lost worker left behind, and calling the
     function again does what is left.
 
     Parameters
     ----------
-    seeds : different ones.
-    X, y, preset, image_layout : as in `pydarts.search`.
-    executor : any `concurrent.futures.Executor` whose workers have pydarts, such as that of
-        ``dask.distributed``: ``Client(...).get_executor()``. It stays open. None: processes of this
-        machine, as many as fill its cores. They are spawned, for OpenMP's threads do not survive a
-        fork; so a script has to call this under ``if __name__ == "__main__":``.
-    folder : where each search has a folder, ``seed-0`` and so on, for its checkpoint and, at the
+    X, y, preset, config, image_layout
+        As in `search`.
+    seeds : iterable of int
+        Different ones.
+    executor : concurrent.futures.Executor, optional
+        Any whose workers have pydarts, such as that of ``dask.distributed``:
+        ``Client(...).get_executor()``. It stays open. By default processes of this machine, as many
+        as fill its cores. They are spawned, for OpenMP's threads do not survive a fork; so a script
+        has to call this under ``if __name__ == "__main__":``.
+    checkpoint : path, optional
+        Folder where each search has a folder, ``seed-0`` and so on, for its checkpoint and, at the
         end, what `SearchResult.save` writes. Workers on other machines must see it as well.
-    threads : of each search.
-    progress : whether to show a bar, and a line a search, on standard error.
-    **options : what else `pydarts.search` takes. Of callbacks each search has a copy.
+    threads : int
+        Of each search.
+    progress : bool
+        Whether to show a bar, and a line a search, on standard error.
+    **options
+        What else `search` takes. Of callbacks each search has a copy.
 
     Returns
     -------
@@ -89,45 +105,104 @@ def search_many(
         When all have ended and some failed; names their seeds, and holds what the others found.
     KeyboardInterrupt
         On Ctrl-C. What has not begun is cancelled then, and processes of this machine are ended:
-        with ``folder``, little is lost.
+        with ``checkpoint``, little is lost.
     """
+    runs = _checked(seeds, options)
+    SearchConfig.make(preset, _fields(options), config=config)
+    labels = list(y)
+    images = ImageClassification(X, labels, image_layout).images
+    given = {"preset": preset, "config": config, "image_layout": "NCHW", **options}
+    data = ("images", images, labels)
+    return _search_all(data, given, runs, executor, checkpoint, threads, progress)
+
+
+def search_many_text(
+    data: Text,
+    *,
+    seeds: Iterable[int],
+    level: Level | None = None,
+    max_vocab: int | None = None,
+    executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    preset: str = "quick",
+    config: TextSearchConfig | None = None,
+    threads: int = 1,
+    progress: bool = True,
+    **options: Unpack[TextSearchOptions],
+) -> list[SearchResult]:
+    """Search recurrent cells with each of several seeds, several at a time: `search_many` over text.
+
+    Parameters
+    ----------
+    data, level, max_vocab, preset, config
+        As in `search_text`.
+    seeds, executor, checkpoint, threads, progress, **options
+        As in `search_many`.
+
+    Returns
+    -------
+    list of SearchResult
+        As from `search_many`.
+
+    Raises
+    ------
+    ValueError, TypeError, SearchesFailed, KeyboardInterrupt
+        As from `search_many`.
+    """
+    runs = _checked(seeds, options)
+    TextSearchConfig.make(preset, _fields(options), config=config)
+    corpus = as_corpus(data, level, max_vocab)
+    given = {"preset": preset, "config": config, **options}
+    return _search_all(("text", corpus), given, runs, executor, checkpoint, threads, progress)
+
+
+def _checked(seeds: Iterable[int], options: Mapping[str, Any]) -> list[int]:
     if not isinstance(seeds, Iterable):
         raise ArgumentTypeError("seeds", f"(={seeds!r}) must be several integers")
     runs = [integer("seeds", seed, 0) for seed in seeds]
     if not runs or len(set(runs)) < len(runs):
         raise ArgumentError("seeds", f"(={runs}) must be different ones, and at least one")
-    for name, instead in (("seed", "seeds"), ("checkpoint", "folder")):
-        if name in options:
-            raise ArgumentTypeError(
-                name, f"(={options[name]!r}) is not an option here: `{instead}` is"
-            )
-    others = inspect.signature(search).parameters
-    SearchConfig.make(preset, {k: v for k, v in options.items() if k not in others})
-    threads = resolve_threads(threads)
-    labels = list(y)
-    images, _, _ = prepare(X, labels, image_layout)
-    base = None if folder is None else Path(folder).absolute()
-    given = {"preset": preset, "image_layout": "NCHW", "threads": threads, **options}
+    if "seed" in options:
+        raise ArgumentTypeError("seed", f"(={options['seed']!r}) is not an option here: `seeds` is")
+    return runs
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are fields of the configuration."""
+    return {k: v for k, v in options.items() if k not in SearchRun.__annotations__}
+
+
+def _search_all(
+    data: tuple[Any, ...],
+    options: dict[str, Any],
+    seeds: list[int],
+    executor: Executor | None,
+    checkpoint: str | os.PathLike[str] | None,
+    threads: int,
+    progress: bool,
+) -> list[SearchResult]:
+    options["threads"] = threads = resolve_threads(threads)
+    base = None if checkpoint is None else Path(checkpoint).absolute()
     results: dict[int, SearchResult] = {}
     errors: dict[int, Exception] = {}
     with ExitStack() as stack:
         own = None
         if executor is None:
-            executor = own = stack.enter_context(_processes(len(runs), threads))
-        bar = stack.enter_context(progress_bar("searches", len(runs), progress, "search"))
+            executor = own = stack.enter_context(_processes(len(seeds), threads))
+        bar = stack.enter_context(progress_bar("searches", len(seeds), progress, "search"))
         futures: dict[Future[SearchResult], int] = {}
         try:
-            for seed in runs:
+            for seed in seeds:
                 where = None if base is None else base / f"seed-{seed}"
-                futures[executor.submit(_search, images, labels, seed, where, given)] = seed
+                futures[executor.submit(_search, data, seed, where, options)] = seed
             for future in as_completed(futures):
                 seed = futures[future]
                 try:
                     found = results[seed] = future.result()
-                    tell(bar, f"seed {seed}: normal {describe_cell(found.genotype.normal)}")
+                    log_line(bar, f"seed {seed}: {found.genotype.describe()[0]}")
                 except Exception as error:
                     errors[seed] = error
-                    tell(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
+                    log_line(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
                 bar.update()
         except BaseException:
             if own is None:
@@ -138,9 +213,9 @@ def search_many(
                     process.terminate()
             raise
     if errors:
-        failed = {seed: errors[seed] for seed in runs if seed in errors}
+        failed = {seed: errors[seed] for seed in seeds if seed in errors}
         raise SearchesFailed(results, failed) from next(iter(failed.values()))
-    return [results[seed] for seed in runs]
+    return [results[seed] for seed in seeds]
 
 
 def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
@@ -151,16 +226,20 @@ def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
 
 
 def _search(
-    images: Any, labels: list[Any], seed: int, folder: Path | None, options: dict[str, Any]
+    data: tuple[Any, ...], seed: int, folder: Path | None, options: dict[str, Any]
 ) -> SearchResult:
     """One job: plain data goes in and, or as an error, comes out."""
+    kind, *arguments = data
+    front: Any = search if kind == "images" else search_text
     try:
-        result = search(images, labels, seed=seed, checkpoint=folder, progress=False, **options)
+        result: SearchResult = front(
+            *arguments, seed=seed, checkpoint=folder, progress=False, **options
+        )
     except Diverged as error:  # it holds the supernet
         raise ArithmeticError(str(error)) from None
     if result.interrupted:
         raise KeyboardInterrupt
     result.supernet = None
     if folder is not None:
-        result.save(folder)
+        result.save(folder, overwrite=True)
     return result

@@ -1,26 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Training of the network that a genotype stands for."""
+"""`train` and `train_text`: the network of a genotype."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from pydarts import _core
-from pydarts.api.searching import Batches, cosine, epoch_line, evaluate, prepare, require_batch
-from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.data.augmentation import Augmentation
-from pydarts.data.images import Normalization, check_consistent
-from pydarts.engine.convolutional import Network
-from pydarts.engine.sgd import Descent
-from pydarts.models.image_classifier import Model
+from pydarts.api.searching import Text
+from pydarts.common.errors import ArgumentError
+from pydarts.data.corpus import as_corpus
+from pydarts.data.vocabulary import Level
+from pydarts.models.image_model import Model
+from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
-from pydarts.training.config import TrainConfig
-from pydarts.training.loop import Course, training_control
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.tasks.images import ImageClassification
+from pydarts.tasks.text import LanguageModelling
+from pydarts.training.config import TextTrainConfig, TrainConfig
+from pydarts.training.options import TextTrainOptions, TrainOptions, TrainRun
+from pydarts.training.run import run_training
+from pydarts.training.run_options import RunOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def train(
@@ -31,13 +35,10 @@ def train(
     X_valid: ArrayLike | None = None,
     y_valid: Iterable[Any] | None = None,
     preset: str = "quick",
+    config: TrainConfig | None = None,
     image_layout: str | None = None,
     threads: int | None = None,
-    progress: bool = True,
-    checkpoint: str | os.PathLike[str] | None = None,
-    checkpoint_seconds: float = 60.0,
-    resume: str = "auto",
-    **options: Any,
+    **options: Unpack[TrainOptions],
 ) -> Model:
     """Train the network derived from ``genotype`` on the images ``X`` with labels ``y``.
 
@@ -46,19 +47,29 @@ def train(
 
     Parameters
     ----------
-    genotype : the cells, as from `search` or one of the published ones.
-    X, y, image_layout, threads, progress : as in `search`.
-    X_valid, y_valid : images to report loss and accuracy on after each epoch; nothing is chosen by
-        them.
-    preset : ``"quick"`` (minutes on two cores), ``"standard"``, ``"paper"`` (the original's).
-    checkpoint, checkpoint_seconds, resume : as in `search`, with the file
-        train_checkpoint.safetensors.
-    **options : any field of `TrainConfig`, in place of the preset's value.
+    genotype : Genotype
+        The cells, as from `search` or one of the published ones.
+    X, y
+        As in `search`.
+    X_valid, y_valid : array-like, iterable, optional
+        Images and labels to report loss and accuracy on after each epoch. They choose nothing,
+        unless a callback (`EarlyStopping`) or ``restore_best_weights`` does.
+    preset : {"quick", "standard", "paper"}
+        All hyper-parameters at once.
+    config : TrainConfig, optional
+        All hyper-parameters, in place of a preset's.
+    image_layout, threads
+        As in `search`.
+    **options
+        Any field of `TrainConfig`, in place of the preset's value, and how the training runs:
+        ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
+        ``time_budget``, which `RunOptions` describes.
 
     Returns
     -------
     Model
-        Ctrl-C returns the model as it is then, with ``interrupted`` set.
+        Ctrl-C returns the model as it is then, with ``interrupted`` set; a budget or callback
+        likewise, with ``stopped``.
 
     Raises
     ------
@@ -67,78 +78,63 @@ def train(
     Diverged
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
-    if not isinstance(genotype, Genotype):
-        raise ArgumentTypeError(
-            "genotype", f"(={genotype!r}) must be a Genotype; see Genotype.parse"
-        )
-    control = training_control(progress, checkpoint, checkpoint_seconds, resume)
-    config = TrainConfig.make(preset, options)
-    images, codes, labels = prepare(X, y, image_layout)
-    require_batch(len(images), config.batch_size, "`X`")
-    config = config.fit_epochs(len(images))
-    epochs = config.epochs
-    assert epochs is not None
-    normalization = Normalization.fit(images)
-    x = normalization.apply(images)
-    augment = Augmentation(config.crop_padding, config.flip, config.cutout)
-    rng = np.random.default_rng(config.seed)
-    net = Network(
-        genotype,
-        config.channels,
-        config.cells,
-        len(labels),
-        images.shape[1],
-        auxiliary=config.auxiliary,
-        auxiliary_weight=config.auxiliary_weight,
-        seed=config.seed,
-        threads=threads,
-        memory=config.memory,
-    )
-    model = Model(net, normalization, labels, images.shape[2:], config, image_layout=image_layout)
+    run, fields = RunOptions.take(options, TrainRun.__annotations__)
+    config = TrainConfig.make(preset, fields, config=config, others=TrainRun.__annotations__)
     if (X_valid is None) != (y_valid is None):
         raise ArgumentError("X_valid", "and `y_valid` must come together")
-    valid = None
-    if X_valid is not None and y_valid is not None:
-        valid = model.normalized(X_valid), labels.encode(y_valid)
-        check_consistent(*valid)
-    engine_step = _core.WeightStep32(
-        net._engine, config.momentum, config.weight_decay, config.max_grad_norm
-    )
-    step = Descent(net, engine_step)
-    batches = Batches(len(x), config.batch_size, rng)
-    course = Course(
-        "train",
-        model,
-        net,
-        rng,
-        {"step": step, "batches": batches},
-        control,
-        data=(images, codes, *(valid or ())),
-        cell=str(genotype),
-        total=epochs * (len(x) // config.batch_size),
-        lines=lambda entry: [epoch_line(entry, epochs)],
-    )
-    with course:
-        for epoch in course.epochs():
-            lr = cosine(config.lr, 0.0, epoch, epochs)
-            keep = 1 - config.drop_path * epoch / epochs
-            for batch in course.steps(batches):
-                drop = None
-                if keep < 1:
-                    # A stream of its own: cells differ in paths, and are to have the same batches.
-                    paths = np.random.default_rng((config.seed, 1, step.steps))
-                    kept = paths.random((net.num_droppable, len(batch))) < keep
-                    drop = kept.astype(np.float32) / np.float32(keep)
-                pixels = augment(x[batch], rng)
-                info = step(pixels, codes[batch].astype(np.int32), lr, drop)
-                course.took(info, size=len(batch))
-            entry = {
-                "lr": lr,
-                "train_loss": course.train_loss,
-                "train_accuracy": course.train_accuracy,
-            }
-            if valid is not None:
-                loss, accuracy = evaluate(net, *valid, config.batch_size)
-                entry.update(valid_loss=loss, valid_accuracy=accuracy)
-            course.end_epoch(**entry)
+    valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
+    if config.restore_best_weights and valid is None:
+        raise ArgumentError("restore_best_weights", "(=True) needs `X_valid` and `y_valid`")
+    task = ImageClassification(X, y, image_layout, valid=valid, threads=threads)
+    model: Model = run_training(task, genotype, config, run)
+    return model
+
+
+def train_text(
+    genotype: RecurrentGenotype,
+    data: Text,
+    *,
+    level: Level | None = None,
+    max_vocab: int | None = None,
+    preset: str = "quick",
+    config: TextTrainConfig | None = None,
+    threads: int | None = None,
+    **options: Unpack[TextTrainOptions],
+) -> LanguageModel:
+    """Train the language model with the cell ``genotype`` on a text.
+
+    SGD with clipped gradients; once the validation loss has not improved for ``patience`` epochs,
+    averaged SGD: what is validated and returned is then the mean of the weights of all steps since
+    (non-monotonically triggered, Merity et al., arXiv:1708.02182). Appendix B of arXiv:1806.09055.
+
+    Parameters
+    ----------
+    genotype : RecurrentGenotype
+        The cell, as from `search_text` or one of the published ones.
+    data, level, max_vocab
+        As in `search_text`.
+    preset, config, threads
+        As in `train`, with `TextTrainConfig`.
+    **options
+        Any field of `TextTrainConfig`, and how the training runs, as in `train`.
+
+    Returns
+    -------
+    LanguageModel
+        Of the epoch of the lowest validation loss, also after Ctrl-C, which sets ``interrupted``,
+        and after a budget or callback, which set ``stopped``; before the end of the first epoch
+        there is none yet, and the weights are those of the step.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unusable text or option; names the argument and its value.
+    Diverged
+        When a loss or gradient is not finite; names the step. Its ``result`` holds the best model
+        before, chosen likewise.
+    """
+    run, fields = RunOptions.take(options, TrainRun.__annotations__)
+    config = TextTrainConfig.make(preset, fields, config=config, others=TrainRun.__annotations__)
+    task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
+    model: LanguageModel = run_training(task, genotype, config, run)
     return model

@@ -10,24 +10,22 @@ stand out as much among the others? Its unit is a cell, with its mean over the s
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
-from pydarts.common.errors import ArgumentError
-from pydarts.models.files import described
-from pydarts.spaces.darts import Genotype
-from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.training.checkpoint import replace_file
+from pydarts.common.checks import choice
+from pydarts.common.files import check_free, read_described, write_json
+from pydarts.evaluation.statistics import relabelling, sign_flip
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.published import parse_genotype
+from pydarts.training.metrics import METRICS, Metric
 
 _FORMAT, _VERSION = "pydarts-comparison", 1
 
@@ -37,31 +35,6 @@ COMPARISON: Final = "compare.json"
 LEVEL: Final = 0.05
 """The p-value up to which a difference counts as more than chance."""
 
-MOST: Final = 2**20
-"""Arrangements that an exact test goes through."""
-
-
-class _Measure(NamedTuple):
-    better: str
-    sign: int  # of a difference that is good
-    cell: type[Genotype] | type[RecurrentGenotype]
-    scale: float  # for people
-    form: str
-    percent: str
-    unit: str  # of a difference
-
-
-_MEASURES: Final[Mapping[str, _Measure]] = {
-    "accuracy": _Measure("higher", 1, Genotype, 100.0, ".2f", " %", " points"),
-    "perplexity": _Measure("lower", -1, RecurrentGenotype, 1.0, ".3f", "", ""),
-}
-
-
-def _measure(name: str) -> _Measure:
-    if name not in _MEASURES:
-        raise ArgumentError("measure", f"(={name!r}) must be one of {', '.join(_MEASURES)}")
-    return _MEASURES[name]
-
 
 @dataclass
 class Contender:
@@ -70,7 +43,8 @@ class Contender:
     Attributes
     ----------
     name : str
-    kind : ``"found"``, ``"random"``, or ``"published"``: shown, but in no test.
+    kind : {"found", "random", "published"}
+        A published cell is shown, but takes part in no test.
     genotype : Genotype or RecurrentGenotype
     num_weights : int or None
         Of its network, once one was trained.
@@ -82,7 +56,7 @@ class Contender:
 
     name: str
     kind: str
-    genotype: Genotype | RecurrentGenotype
+    genotype: BaseGenotype
     num_weights: int | None = None
     scores: dict[int, float] = field(default_factory=dict)
     diverged: list[int] = field(default_factory=list)
@@ -94,7 +68,8 @@ class Comparison:
 
     Attributes
     ----------
-    measure : ``"accuracy"`` or ``"perplexity"`` on what nothing was learned from.
+    metric : {"accuracy", "perplexity"}
+        On data that nothing was learned from.
     seeds : tuple of int
         With each, all cells get the same batches and augmentation.
     cells : list of Contender
@@ -104,19 +79,23 @@ class Comparison:
         A fingerprint of all that was learned from and tested on.
     """
 
-    measure: str
+    metric: str
     seeds: tuple[int, ...]
     cells: list[Contender]
     config: dict[str, Any]
     data: str
 
     def __post_init__(self) -> None:
-        _measure(self.measure)
+        choice("metric", self.metric, METRICS)
+
+    @property
+    def _metric(self) -> Metric:
+        return METRICS[self.metric]
 
     @property
     def better(self) -> str:
         """``"higher"`` or ``"lower"``."""
-        return _MEASURES[self.measure].better
+        return self._metric.better
 
     @property
     def complete(self) -> list[int]:
@@ -157,7 +136,7 @@ class Comparison:
         """``"better"``, ``"not better"``, ``"cannot tell"``; of the found cells, by `p_seeds`."""
         if self.mean_difference is None or self.p_seeds is None:
             return "cannot tell"
-        if _MEASURES[self.measure].sign * self.mean_difference <= 0:
+        if self._metric.sign * self.mean_difference <= 0:
             return "not better"
         return "better" if self.p_seeds <= LEVEL else "cannot tell"
 
@@ -176,26 +155,24 @@ class Comparison:
             "not better": f"{subject} not better than {others}",
             "cannot tell": f"the numbers cannot tell whether {subject} better than {others}",
         }[self.outcome]
-        measure = _MEASURES[self.measure]
-        side = "ahead" if measure.sign * difference > 0 else "behind"
-        place = (
-            f"{side} by {self._number(abs(difference))}{measure.unit}" if difference else "level"
-        )
+        metric = self._metric
+        side = "ahead" if metric.sign * difference > 0 else "behind"
+        place = f"{side} by {self._number(abs(difference))}{metric.unit}" if difference else "level"
         text = f"{claim[0].upper()}{claim[1:]}: {place} on average, p = {p:.2g} over {seeds} seed"
         text += "s" if seeds > 1 else ""
-        least = 2.0 ** (1 - seeds)
-        if least > LEVEL:
-            text += f" (so few cannot give less than {least:.2g}; 6 can)"
+        minimum = 2.0 ** (1 - seeds)
+        if minimum > LEVEL:
+            text += f" (so few cannot give less than {minimum:.2g}; 6 can)"
         itself = "themselves random ones" if many else "itself a random one"
         return f"{text}. Were {they} {itself}, {they} would stand out as much in {q:.0%} of cases."
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, as JSON can hold it."""
+        """Return all of it, as JSON can hold it."""
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "state": "interrupted" if self.interrupted else "finished",
-            "measure": self.measure,
+            "measure": self.metric,
             "better": self.better,
             "seeds": list(self.seeds),
             "cells": [
@@ -231,18 +208,30 @@ class Comparison:
         """What must be the same for scores to be comparable."""
         return {"config": self.config, "data": self.data, "pydarts": _core.__version__}
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a JSON file, in the place of one before, which stays whole if that fails."""
-        text = json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
-        replace_file(Path(path), text.encode())
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a JSON file; one that is replaced stays whole if that fails.
 
-    def shown(self, value: float) -> str:
-        """A score as people read it."""
-        return self._number(value) + _MEASURES[self.measure].percent
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        """
+        check_free(overwrite, Path(path))
+        write_json(Path(path), self.to_dict())
+
+    def show(self, value: float) -> str:
+        """Return a score for people."""
+        return self._metric.show(value)
 
     def __repr__(self) -> str:
-        head = f"{self.measure}{_MEASURES[self.measure].percent}, {self.better} is better"
-        lines = [f"{head:29}{'weights':>12} seeds{_row(['mean', 'spread', 'least', 'most'])}"]
+        head = f"{self.metric}{self._metric.suffix}, {self.better} is better"
+        lines = [f"{head:29}{'weights':>12} seeds{_row(['mean', 'std', 'min', 'max'])}"]
         for cell in self.cells:
             weights = "-" if cell.num_weights is None else f"{cell.num_weights:,}"
             scores = [cell.scores[seed] for seed in self.seeds if seed in cell.scores]
@@ -253,14 +242,12 @@ class Comparison:
         return "\n".join([*lines, "", self.verdict])
 
     def _summary(self, scores: Sequence[float]) -> list[str]:
-        spread = self._number(float(np.std(scores, ddof=1))) if len(scores) > 1 else "-"
-        mean, least, most = map(self._number, (float(np.mean(scores)), min(scores), max(scores)))
-        return [mean, spread, least, most]
+        std = self._number(float(np.std(scores, ddof=1))) if len(scores) > 1 else "-"
+        mean, lowest, highest = map(self._number, (np.mean(scores), min(scores), max(scores)))
+        return [mean, std, lowest, highest]
 
     def _number(self, value: float) -> str:
-        measure = _MEASURES[self.measure]
-        number = measure.scale * value
-        return format(number, measure.form) if number < 1e4 else f"{number:.1e}"
+        return self._metric.number(value)
 
     def _scores(self, kind: str) -> NDArray[np.float64]:
         rows = [cell.scores for cell in self.cells if cell.kind == kind]
@@ -272,17 +259,17 @@ def _row(columns: Sequence[str]) -> str:
 
 
 def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
-    """What `Comparison.save` wrote, and the identity in it.
+    """Read what `Comparison.save` wrote, and the identity in it.
 
     Raises
     ------
     ValueError
         If the file is damaged or something else; names it.
     """
-    with described(path, _FORMAT, _VERSION) as d:
+    with read_described(path, _FORMAT, (_VERSION,)) as d:
         identity = dict(d["identity"])
         seeds = tuple(int(seed) for seed in d["seeds"])
-        kind = _measure(d["measure"]).cell
+        choice("measure", d["measure"], METRICS)
         cells = []
         for entry in d["cells"]:
             scores = zip(seeds, entry["scores"], strict=True)
@@ -290,7 +277,7 @@ def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
                 Contender(
                     entry["name"],
                     entry["kind"],
-                    kind.parse(entry["genotype"]),
+                    parse_genotype(entry["genotype"]),
                     entry["num_weights"],
                     {seed: float(score) for seed, score in scores if score is not None},
                     [int(seed) for seed in entry["diverged"]],
@@ -299,34 +286,3 @@ def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
         config, data = dict(identity["config"]), str(identity["data"])
         comparison = Comparison(d["measure"], seeds, cells, config, data)
     return comparison, identity
-
-
-def sign_flip(differences: Iterable[float]) -> float:
-    """Two-sided p-value of paired differences under the hypothesis that either sign is as likely:
-    the share of the 2^n choices of signs whose sum is as far from zero. Exact.
-    """
-    given = np.asarray(differences, np.float64)
-    sums = np.zeros(1)
-    for difference in given:
-        sums = np.concatenate([sums + difference, sums - difference])
-    return _share(sums, given.sum(), np.abs(given).sum())
-
-
-def relabelling(found: Iterable[float], others: Iterable[float]) -> float:
-    """Two-sided p-value of a difference of means under the hypothesis that any of the values could
-    have been the found ones: the share of the choices that set their means as far apart. Exact.
-    """
-    chosen, rest = list(found), list(others)
-    size, values = len(chosen), [*chosen, *rest]
-    total = math.fsum(values)
-
-    def gap(sums: Any) -> Any:
-        return sums / size - (total - sums) / len(rest)
-
-    sums = np.array([sum(choice) for choice in itertools.combinations(values, size)])
-    return _share(gap(sums), gap(sum(chosen)), math.fsum(map(abs, values)))
-
-
-def _share(statistics: NDArray[np.float64], observed: float, scale: float) -> float:
-    """Share of the statistics that are as far from zero, but for rounding."""
-    return float((np.abs(statistics) >= abs(observed) - 1e-12 * scale).mean())

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
+from pydarts.common.files import check_free, replace_file, write_json
 from pydarts.engine.network import EngineNetwork
 
 _WEIGHTS, _DESCRIPTION = "model.safetensors", "model.json"
@@ -24,36 +26,26 @@ def write_model(
     network: EngineNetwork,
     overwrite: bool,
 ) -> None:
-    """Write both files into ``folder``, which is made if need be.
-
-    Raises
-    ------
-    FileExistsError
-        If one of them is there and ``overwrite`` is not set.
-    """
-    from safetensors.numpy import save_file
-
+    """Write both files into ``folder``, which is made if need be."""
     to = Path(folder)
-    text = json.dumps(description, indent=2)
-    for path in (to / _DESCRIPTION, to / _WEIGHTS):
-        if not overwrite and path.exists():
-            raise FileExistsError(f"{path} exists; `overwrite=True` replaces it")
+    check_free(overwrite, to / _DESCRIPTION, to / _WEIGHTS)
+    json.dumps(description)  # raises before anything is written
     to.mkdir(parents=True, exist_ok=True)
-    save_file(network.state_dict(), to / _WEIGHTS)
-    (to / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+    replace_file(to / _WEIGHTS, save(network.state_dict()))
+    write_json(to / _DESCRIPTION, description)
 
 
-def model_folder(text: str) -> Path:
-    """The folder of a model, given itself or as the folder `model` of what a run saved."""
-    folder = Path(text)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {text!r}")
-    for place in (folder / "model", folder):
-        if (place / "model.json").is_file():
+def model_folder(folder: str | os.PathLike[str]) -> Path:
+    """The folder of a model, given itself or as the folder of a run that holds one in ``model``."""
+    path = Path(folder)
+    if not path.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
+    for place in (path / "model", path):
+        if (place / _DESCRIPTION).is_file():
             return place
     raise FileNotFoundError(
-        f"{text} holds no model, neither itself nor in a folder model: searching and training save"
-        " one in --out"
+        f"{folder} holds no model, neither itself nor in a folder model: searching and training"
+        " save one in --out"
     )
 
 
@@ -76,32 +68,19 @@ def declared_format(folder: str | os.PathLike[str]) -> object:
     return d.get("format") if isinstance(d, dict) else None
 
 
-@contextmanager
-def described(path: Path, kind: str, version: int) -> Iterator[dict[str, Any]]:
-    """The description, of this kind and version; errors in reading it name the file."""
-    try:
-        d = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(d, dict) or d.get("format") != kind:
-            raise ValueError(f"it is not the description of a {kind.replace('-', ' ')}")
-        if d.get("version") != version:
-            raise ValueError(f"its version is {d.get('version')!r}, not {version}")
-        yield d
-    except KeyError as error:
-        raise ValueError(f"{path} cannot be read: {error} is missing") from error
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+def read_weights(path: Path, minimum: int) -> dict[str, NDArray[Any]]:
+    """Read the float32 arrays of a file of at least so many bytes.
 
+    The size is checked first: before memory is spent on what a description only claims.
 
-def read_weights(path: Path, least: int) -> dict[str, NDArray[Any]]:
-    """The float32 arrays of a file that has at least so many bytes; ValueError if it is anything
-    else. The size comes first: before memory is spent on what a description only claims.
+    Raises
+    ------
+    ValueError
+        If it is anything else; names the file.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if path.stat().st_size < least:
+    if path.stat().st_size < minimum:
         raise ValueError(
-            f"{path} has {path.stat().st_size} bytes; the network needs at least {least}"
+            f"{path} has {path.stat().st_size} bytes; the network needs at least {minimum}"
         )
     try:
         state = dict(load_file(path))

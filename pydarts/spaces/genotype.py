@@ -115,6 +115,18 @@ class BaseGenotype:
             )
         return cls(**fields)
 
+    def describe(self) -> list[str]:
+        """Each cell on one line, ``normal sep3(1) sep3(0) | skip(0) ...``: operation and input of
+        every edge, node by node.
+        """
+        lines = []
+        for cell in self.space.cells:
+            parts = [f"{_short(op)}({source})" for op, source in getattr(self, cell.name)]
+            step = cell.kept_edges
+            nodes = [" ".join(parts[i : i + step]) for i in range(0, len(parts), step)]
+            lines.append(f"{cell.name} {(' | ' if step > 1 else ' ').join(nodes)}")
+        return lines
+
     def nodes(self, cell: str) -> int:
         """Number of intermediate nodes of a cell."""
         return len(getattr(self, cell)) // self.space.cell(cell).kept_edges
@@ -142,3 +154,11 @@ class BaseGenotype:
             concat = check_concat(cell.output_field, fields[cell.output_field], nodes)
             object.__setattr__(self, cell.name, entries)
             object.__setattr__(self, cell.output_field, concat)
+
+
+_SHORT = {"max_pool_3x3": "max", "avg_pool_3x3": "avg", "skip_connect": "skip"}
+
+
+def _short(operation: str) -> str:
+    kind, _, size = operation.replace("_conv", "").partition("_")
+    return _SHORT.get(operation, kind + size[:1])

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
-from pydarts.training.loop import Control
+from pydarts.methods.method import Method
+from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
+from pydarts.training.task import SearchData, Task
 
 _TIMED_STEPS, _TIMED_SECONDS = 3, 1.0
 
@@ -46,94 +47,83 @@ class Estimate:
         )
 
 
-class Workload(ABC):
+def estimate_search(task: Task, method: Method, config: Any, data: SearchData) -> Estimate:
+    """Measure some steps and a part of a validation on a throw-away network."""
+    epochs = config.epochs
+    seconds = epochs * _Trial(task, method, config, data).epoch_seconds()
+    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, data))
+
+
+def check_budgets(
+    task: Task, method: Method, config: Any, data: SearchData, run: RunOptions
+) -> None:
+    """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
+    if run.memory_budget is not None:
+        _check_memory(float(run.memory_budget), task, config, data)
+    if run.time_budget is not None and not run.resumable_file(SEARCH_CHECKPOINT):
+        _check_time(float(run.time_budget), run, _Trial(task, method, config, data))
+
+
+class _Trial:
     """A search to be, with a network of its own to try it on."""
 
-    config: Any
-    net: Any
-    steps: int  # of an epoch
-    validations: float  # how many of `validate` an epoch takes
-    amount: tuple[str, int]  # the option that bounds the data, and how much data there is
-
-    @abstractmethod
-    def take(self) -> None:
-        """One step, of length zero: with any other a search that diverges could not be tried."""
-
-    @abstractmethod
-    def validate(self) -> None:
-        """A part of the validation at an epoch's end."""
-
-    @abstractmethod
-    def bytes(self, config: Any) -> int:
-        """What a search with such a configuration needs."""
-
-    @abstractmethod
-    def savings(self) -> Iterator[dict[str, Any]]:
-        """Changes of the configuration that save memory, the mildest first."""
-
-    def estimate(self) -> Estimate:
-        """Measure."""
-        epochs = self.config.epochs
-        seconds = epochs * self.epoch_seconds()
-        return Estimate(epochs, epochs * self.steps, seconds, self.bytes(self.config))
+    def __init__(self, task: Task, method: Method, config: Any, data: SearchData):
+        self.config, self.data = config, data
+        self.network = task.supernet(config)
+        self._step = method.step(self.network, **task.step_options(config))
 
     def epoch_seconds(self) -> float:
         """Measure some steps and a validation, each after one that does not count."""
-        self.take()
-        step = [_timed(self.take)]
-        while len(step) < _TIMED_STEPS and sum(step) < _TIMED_SECONDS:
-            step.append(_timed(self.take))
-        self.validate()
-        return median(step) * self.steps + _timed(self.validate) * self.validations
+        inputs = self.data.trial_inputs()
+        self._step(**inputs)
+        steps = [_timed(lambda: self._step(**inputs))]
+        while len(steps) < _TIMED_STEPS and sum(steps) < _TIMED_SECONDS:
+            steps.append(_timed(lambda: self._step(**inputs)))
+        self.data.validate_part(self.network)
+        validation = _timed(lambda: self.data.validate_part(self.network))
+        return median(steps) * self.data.steps + validation * self.data.validations
 
 
-def check_budgets(control: Control, workload: Workload) -> None:
-    """Raise ValueError if a search cannot meet its budgets; say what would fit."""
-    if control.memory_budget is not None:
-        _check_memory(float(control.memory_budget), workload)
-    if control.time_budget is not None and not control.goes_on:
-        _check_time(control, workload)
-
-
-def _check_memory(budget: float, workload: Workload) -> None:
-    needed = workload.bytes(workload.config)
+def _check_memory(budget: float, task: Task, config: Any, data: SearchData) -> None:
+    needed = task.search_bytes(config, data)
     if needed <= budget:
         return
     hint = ""
-    for change in workload.savings():
-        less = workload.bytes(dataclasses.replace(workload.config, **change))
+    for change in task.savings(config):
+        less = task.search_bytes(dataclasses.replace(config, **change), data)
         options = ", ".join(f"{name}={value!r}" for name, value in change.items())
         hint = f", and {'' if less <= budget else 'even '}with {options} {size(less)}"
         if less <= budget:
             break
     raise ArgumentError(
-        "memory_budget", f"(={size(budget)}) is too small: the search needs {size(needed)}{hint}"
+        "memory_budget",
+        f"(={size(budget)}) is too small: the search needs {size(needed)}{hint}",
     )
 
 
-def _check_time(control: Control, workload: Workload) -> None:
-    workload.net._engine.set_deadline(control.seconds_left)
-    budget = f"`time_budget` (={duration(float(control.time_budget or 0))}) is too short"
+def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
+    trial.network.set_deadline(run.seconds_left)
+    short = f"(={duration(budget)}) is too short"
     try:
-        epoch = workload.epoch_seconds()
+        epoch = trial.epoch_seconds()
     except _core.OutOfTime:
-        raise ValueError(f"{budget}: not even a few steps fit") from None
-    left = control.seconds_left or 0.0
+        raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
+    left = run.seconds_left or 0.0
     if left >= epoch:
         return
-    taken = float(control.time_budget or 0) - left
-    option, amount = workload.amount
+    option, amount = trial.data.amount
     share = 0.9 * max(left, 0.0) / epoch
-    fits = share * workload.steps >= 2
+    fits = share * trial.data.steps >= 2
     hint = f"; about {option}={int(share * amount)} would fit" if fits else ""
-    raise ValueError(
-        f"{budget} for one epoch, which takes about {duration(epoch)} after {duration(taken)} of"
-        f" preparation{hint}; all {workload.config.epochs} epochs take"
-        f" {duration(epoch * workload.config.epochs)}"
+    raise ArgumentError(
+        "time_budget",
+        f"{short} for one epoch, which takes about {duration(epoch)} after"
+        f" {duration(budget - left)} of preparation{hint}; all {trial.config.epochs} epochs take"
+        f" {duration(epoch * trial.config.epochs)}",
     )
 
 
-def _timed(call: Any) -> float:
+def _timed(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can look at a search while it runs, and stop it."""
+"""What can look at a search or a training while it runs, and stop it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydarts.common.checks import integer
+from pydarts.common.checks import integer, number
 from pydarts.common.errors import ArgumentError
-from pydarts.spaces.darts import Genotype
 
 if TYPE_CHECKING:
-    from pydarts.methods.bilevel import StepInfo
-    from pydarts.training.loop import SearchCourse
-    from pydarts.training.result import Result
+    from pydarts.training.loop import TrainingLoop
 
 
 class Callback:
-    """Hooks of a search, for subclasses.
+    """Hooks of a search or a training, for subclasses.
 
-    ``search`` has ``config``, ``supernet``, ``history``, ``alpha_history``, ``epoch`` and ``step``
-    (how many are done), and ``stop(reason)``, which ends the search once the hooks have run.
+    ``loop`` has ``config``, ``network``, ``history``, ``epoch`` and ``step`` (how many are done)
+    and ``stop(reason)``, which ends the run once the hooks have run; that of a search has
+    ``alpha_history`` as well, and its ``network`` is the supernet.
 
-    A search that goes on from a checkpoint begins with ``on_start``, and ``search.history`` holds
-    the epochs before: a callback that derives what it knows from there goes on as well. After a
-    kill, steps and an epoch since the checkpoint may be seen a second time.
+    A run that goes on from a checkpoint begins with ``on_start``, and ``loop.history`` holds the
+    epochs before: a callback that derives what it knows from there goes on as well. After a kill,
+    steps and an epoch since the checkpoint may be seen a second time.
     """
 
     needs_eigenvalue = False
-    """Whether the history is to hold the dominant eigenvalue."""
+    """Whether the history of the search is to hold the dominant eigenvalue."""
+    search_only = False
+    """Whether it makes sense in a search alone: a training refuses it."""
 
-    def on_start(self, search: SearchCourse) -> None:
-        """Before the first step."""
+    def on_start(self, loop: TrainingLoop) -> None:
+        """Run before the first step."""
 
-    def on_step(self, search: SearchCourse, info: StepInfo) -> None:
-        """After each step."""
+    def on_step_end(self, loop: TrainingLoop, info: Any) -> None:
+        """Run after each step, with what it saw: `StepInfo`, in a training `SGDInfo`."""
 
-    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
-        """After each epoch, with what the history holds of it."""
+    def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
+        """Run after each epoch, with its entry of the history."""
 
-    def on_end(self, search: SearchCourse, result: Result) -> None:
-        """After the last step, however the search ended, but for an error."""
+    def on_end(self, loop: TrainingLoop, result: Any) -> None:
+        """Run after the last step, however the run ended, but for an error."""
 
 
 class EarlyStopping(Callback):
@@ -52,56 +52,62 @@ class EarlyStopping(Callback):
 
     Parameters
     ----------
-    monitor : its key. Larger is better if it ends in ``accuracy``, else smaller.
-    patience : epochs without an improvement after which to stop.
-    min_delta : what counts as one.
+    monitor : str
+        Its key in the history. Larger is better if it ends in ``accuracy``, else smaller.
+    patience : int
+        Epochs without an improvement after which to stop.
+    min_delta : float
+        What counts as an improvement.
     """
 
     def __init__(self, monitor: str = "valid_loss", patience: int = 5, min_delta: float = 0.0):
-        if not 0 <= min_delta < math.inf:
-            raise ArgumentError("min_delta", f"(={min_delta!r}) must be at least 0")
-        self.monitor, self.min_delta = monitor, min_delta
+        self.monitor, self.min_delta = monitor, number("min_delta", min_delta)
         self.patience = integer("patience", patience, 1)
 
-    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
+    def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
         if not isinstance(entry.get(self.monitor), (int, float)):
             numbers = ", ".join(k for k, v in entry.items() if isinstance(v, (int, float)))
             raise ArgumentError("monitor", f"(={self.monitor!r}) must be one of {numbers}")
         sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
         best, since = math.inf, 0
-        for each in search.history:
+        for each in loop.history:
             value = sign * each[self.monitor]
             best, since = (value, 0) if value < best - self.min_delta else (best, since + 1)
         if since >= self.patience:
-            search.stop(f"{self.monitor} has not improved for {since} epochs")
+            loop.stop(f"{self.monitor} has not improved for {since} epochs")
 
 
 class StopOnSkipCollapse(Callback):
-    """Stop when the normal cell has more than ``limit`` skip connections, and return the last cell
-    that had not; of recurrent cells, more than so many identities.
+    """Stop a search when the normal cell has more than ``limit`` skip connections, and return the
+    last cell that had not; of recurrent cells, more than so many identities.
 
     A known way for differentiable search to fail; Liang et al., *DARTS+*, arXiv:1909.06035, stop it
-    so. If the first epoch's cell has too many, the result has the initial alphas, whose cell is
-    chance.
+    so. If the first epoch's cell has too many, the result has the initial α, whose cell is chance.
+
+    Parameters
+    ----------
+    limit : int
+        Skip connections that are allowed.
     """
+
+    search_only = True
 
     def __init__(self, limit: int = 2):
         self.limit = integer("limit", limit, 0)
 
-    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
+    def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
         if entry["skips"] > self.limit:
-            where = "normal" if isinstance(search.supernet.genotype(), Genotype) else "recurrent"
-            search.stop(
-                f"the {where} cell has {entry['skips']} skips after epoch {search.epoch}, more"
-                f" than {self.limit}: the cell is that of the epoch before",
-                epoch=search.epoch - 1,
+            loop.stop(
+                f"the {loop.space.skip_cell} cell has {entry['skips']} skips after epoch"
+                f" {loop.epoch}, more than {self.limit}: the cell is that of the epoch before",
+                epoch=loop.epoch - 1,
             )
 
 
 class EigenvalueStopping(Callback):
-    """Stop before the validation loss becomes sharp in the alphas, as RobustDARTS does.
+    """Stop a search before the validation loss becomes sharp in α, as RobustDARTS does.
 
-    With l(t) the dominant eigenvalue of the Hessian of the validation loss by the alphas after
+    With l(t) the dominant eigenvalue of the Hessian of the validation loss with respect to α after
     epoch t, and m(t) the mean of l(t - window + 1), ..., l(t): stop after epoch t if
     ``m(t) > factor * m(t - window)``, and return the cell of epoch t - window. It needs two windows
     of epochs. Zela et al., *Understanding and Robustifying Differentiable Architecture Search*,
@@ -110,30 +116,31 @@ class EigenvalueStopping(Callback):
 
     Parameters
     ----------
-    window : epochs of a mean, and how far apart the means are that are compared.
-    factor : by which it may grow.
-    from_epoch : before which the search is not stopped.
+    window : int
+        Epochs of a mean, and how far apart the means are that are compared.
+    factor : float
+        By which the mean may grow.
+    from_epoch : int
+        Before which the search is not stopped.
     """
 
-    needs_eigenvalue = True
+    needs_eigenvalue = search_only = True
 
     def __init__(self, window: int = 5, factor: float = 1.3, from_epoch: int = 10):
-        if not 1 <= factor < math.inf:
-            raise ArgumentError("factor", f"(={factor!r}) must be at least 1")
-        self.window, self.factor = integer("window", window, 1), factor
+        self.window, self.factor = integer("window", window, 1), number("factor", factor, 1)
         self.from_epoch = integer("from_epoch", from_epoch, 1)
 
-    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
-        values = [each["eigenvalue"] for each in search.history]
+    def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
+        values = [each["eigenvalue"] for each in loop.history]
         before, now = values[-2 * self.window : -self.window], values[-self.window :]
-        if search.epoch < self.from_epoch or len(before) < self.window or None in before + now:
+        if loop.epoch < self.from_epoch or len(before) < self.window or None in before + now:
             return
         if np.mean(now) > self.factor * np.mean(before) > 0:
-            search.stop(
+            loop.stop(
                 f"the dominant eigenvalue rose from {np.mean(before):.3g} to {np.mean(now):.3g}"
                 f" within {self.window} epochs: the cell is that of epoch"
-                f" {search.epoch - self.window}",
-                epoch=search.epoch - self.window,
+                f" {loop.epoch - self.window}",
+                epoch=loop.epoch - self.window,
             )
 
 
@@ -142,8 +149,9 @@ class TensorBoard(Callback):
 
     Parameters
     ----------
-    log_dir : folder to write to. A search that goes on from a checkpoint goes on there, too: what
-        was written after the checkpoint is superseded.
+    log_dir : path
+        Folder to write to. A run that goes on from a checkpoint goes on there, too: what was
+        written after the checkpoint is superseded.
 
     Raises
     ------
@@ -160,24 +168,26 @@ class TensorBoard(Callback):
             ) from error
         self._open, self.log_dir = module.SummaryWriter, os.fspath(log_dir)
 
-    def on_start(self, search: SearchCourse) -> None:
-        done = search.steps_done
+    def on_start(self, loop: TrainingLoop) -> None:
+        done = loop.steps_done
         self._file = self._open(
             self.log_dir,
             purge_step=done + 1 if done else None,
             filename_suffix=f".{done:09}",  # or a second file of the same second replaces the first
         )
 
-    def on_step(self, search: SearchCourse, info: StepInfo) -> None:
+    def on_step_end(self, loop: TrainingLoop, info: Any) -> None:
         for name in ("train_loss", "valid_loss", "gradient_norm", "alpha_gradient_norm"):
-            self._file.add_scalar(f"step/{name}", getattr(info, name), search.steps_done)
+            if hasattr(info, name):
+                self._file.add_scalar(f"step/{name}", getattr(info, name), loop.steps_done)
 
-    def on_epoch(self, search: SearchCourse, entry: dict[str, Any]) -> None:
+    def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
         for name, value in entry.items():
             if isinstance(value, (int, float)) and name != "epoch":
-                self._file.add_scalar(f"epoch/{name}", value, search.steps_done)
-        self._file.add_text("genotype", entry["genotype"], search.steps_done)
+                self._file.add_scalar(f"epoch/{name}", value, loop.steps_done)
+        if "genotype" in entry:
+            self._file.add_text("genotype", entry["genotype"], loop.steps_done)
         self._file.flush()
 
-    def on_end(self, search: SearchCourse, result: Result) -> None:
+    def on_end(self, loop: TrainingLoop, result: Any) -> None:
         self._file.close()

@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from pydarts import _core
+from pydarts.common.files import replace_file
 
-State = dict[str, Any]  # of numbers, texts, lists, arrays and further ones
+State = dict[str, Any]  # of numbers, strings, lists, arrays and further ones
 
-_FORMAT, _VERSION = "pydarts-checkpoint", "1"
+_FORMAT, _VERSION = "pydarts-checkpoint", "2"
 
 
 class CheckpointError(ValueError):
@@ -27,7 +28,6 @@ class CheckpointError(ValueError):
 
 def write_checkpoint(path: Path, identity: Mapping[str, Any], state: State) -> None:
     """Put a checkpoint in the place of the one before: `replace_file`."""
-    from safetensors.numpy import save
 
     arrays: dict[str, NDArray[Any]] = {}
     values: dict[str, Any] = {}
@@ -43,35 +43,22 @@ def write_checkpoint(path: Path, identity: Mapping[str, Any], state: State) -> N
     replace_file(path, save(arrays, {**metadata, "digest": _digest(arrays, metadata)}))
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put a file in the place of the one before, which stays whole if anything fails."""
-    temporary = path.with_name(_temporary(path) + secrets.token_hex(4))
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the new name is safe, too, once the folder is
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds."""
+
+    identity: dict[str, Any]
+    state: State
+    instruction_set: str
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Any], State, str]:
-    """Identity of the run, its state, and the instruction set that it ran on.
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read what `write_checkpoint` of this or an earlier version wrote.
 
     Raises
     ------
     CheckpointError
         If the file is no checkpoint, of another version, or damaged.
     """
-    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
@@ -81,9 +68,11 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], State, str]:
         raise CheckpointError(f"{path} is damaged: {error}") from error
     if metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of pydarts")
-    if metadata.get("version") != _VERSION:
-        version = metadata.get("version")
-        raise CheckpointError(f"{path} has the version {version!r}; this pydarts reads {_VERSION}")
+    version = metadata.get("version")
+    if version not in ("1", _VERSION):
+        raise CheckpointError(
+            f"{path} has the version {version!r}; this pydarts reads 1 and {_VERSION}"
+        )
     if metadata.pop("digest", None) != _digest(arrays, metadata):
         raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
     state: State = {}
@@ -93,13 +82,22 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], State, str]:
         for group in groups:
             inner = inner.setdefault(group, {})
         inner[last] = value
-    return json.loads(metadata["identity"]), state, metadata["instruction_set"]
+    identity = json.loads(metadata["identity"])
+    if version == "1":
+        _upgrade(identity, state)
+    return Checkpoint(identity, state, metadata["instruction_set"])
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of runs that were killed while they wrote."""
-    for left in path.parent.glob(_temporary(path) + "*"):
-        left.unlink(missing_ok=True)
+def _upgrade(identity: dict[str, Any], state: State) -> None:
+    """Bring a checkpoint of version 1 into the form of version 2."""
+    loop = state["loop"] = state.pop("course")
+    hidden, valid_hidden = loop.pop("hidden"), loop.pop("hidden_valid")
+    state["data"] = {"hidden": hidden, "valid_hidden": valid_hidden}
+    if "valid" in state:  # a search
+        identity["method"] = "darts"
+    else:
+        state["batches"] = state.pop("batches", None) or state.pop("train")
+        state["tracker"] = state.pop("best", {})
 
 
 def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
@@ -126,10 +124,6 @@ def fingerprint(*arrays: NDArray[Any]) -> str:
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _temporary(path: Path) -> str:
-    return f".{path.name}."
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:

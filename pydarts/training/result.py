@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a search found, over images or over text: history, alphas and the files that hold them."""
+"""What a search found: genotype, α, history, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -7,48 +7,96 @@ import csv
 import importlib
 import json
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pydarts.data.datasets import read_npz
+from pydarts.common import extensions
+from pydarts.common.files import check_free, read_described, write_json
+from pydarts.data.npz import read_npz
+from pydarts.drawing.cells import cell_svg
 from pydarts.engine.network import Alphas
-from pydarts.spaces.darts import Genotype
-from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.training.config import Config
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.published import parse_genotype
+from pydarts.spaces.space import Space
+from pydarts.training.config import SEARCH_CONFIGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Self = TypeVar("Self", bound="Result")
+FORMAT, VERSION = "pydarts-result", 2
+
 History = list[dict[str, Any]]
 
 
-@dataclass(eq=False)
-class Result:
-    """What both kinds of results share; `SearchResult` and `TextSearchResult` tell the rest."""
+@dataclass(eq=False, repr=False)
+class SearchResult:
+    """What a search found, and how.
+
+    Attributes
+    ----------
+    config : SearchConfig or TextSearchConfig
+        All hyper-parameters.
+    supernet : Supernet, RecurrentSupernet or None
+        The trained supernet; None in a result that was loaded.
+    alphas : dict of ndarray
+        Architecture parameters α by kind of cell, such as ``{"normal": (14, 8), "reduce": (14,
+        8)}`` or ``{"recurrent": (36, 5)}``. Those of the supernet, unless a callback chose an
+        earlier epoch's.
+    genotype : Genotype or RecurrentGenotype
+        The cell that was found.
+    history : list of dict
+        One entry an epoch: ``epoch``; over images ``lr``, ``train_loss`` and ``train_accuracy``
+        (means of the epoch's steps, of the training half), ``valid_loss`` and ``valid_accuracy``
+        (at the epoch's end, of the validation half, with running statistics); over text
+        ``train_loss``, ``valid_loss`` (per token, in nats, with batch statistics) and
+        ``valid_perplexity``; ``alpha_entropy_normal`` and so on (mean over the edges of the entropy
+        of their mixing weights, in nats), ``alpha_gradient_norm`` (mean of the epoch's steps),
+        ``eigenvalue`` (of the Hessian of the validation loss with respect to α, if it was asked
+        for), ``skips`` (skip connections of the normal cell, identities of the recurrent one),
+        ``seconds`` since the start, ``genotype``.
+    alpha_history : dict of ndarray
+        α at the start and after each epoch, such as ``{"normal": (epochs + 1, 14, 8), ...}``.
+    interrupted : bool
+        Whether Ctrl-C ended the search early.
+    stopped : str or None
+        Why a callback or the time budget ended the search early, if one did.
+    seconds : float
+        That the search took, in all its runs.
+    """
 
     config: Any
     supernet: Any
     alphas: Alphas
+    genotype: BaseGenotype
     history: History = field(default_factory=list)
     alpha_history: Alphas = field(default_factory=dict)
     interrupted: bool = False
     stopped: str | None = None
     seconds: float = 0.0
 
-    _config: ClassVar[type[Config]]
-    _cell: ClassVar[type[Genotype] | type[RecurrentGenotype]]
-
     def __post_init__(self) -> None:
         if not self.alpha_history:
             self.alpha_history = {name: a[np.newaxis] for name, a in self.alphas.items()}
 
+    @property
+    def space(self) -> Space:
+        """What was searched."""
+        return self.genotype.space
+
     def to_frame(self) -> Any:
-        """The history as a pandas DataFrame, a row an epoch."""
+        """Return the history as a pandas DataFrame, a row an epoch.
+
+        Raises
+        ------
+        ImportError
+            Without pandas.
+        """
         try:
             pandas = importlib.import_module("pandas")
         except ImportError as error:
@@ -56,46 +104,87 @@ class Result:
         return pandas.DataFrame(self.history)
 
     def plot(self) -> Figure:
-        """Draw the search: the curves of its history, and the alphas of each edge over the epochs.
+        """Draw the search: its learning curves, and the mixing weights of each edge over the epochs.
 
         Returns
         -------
         matplotlib.figure.Figure
-            Of each edge the softmax of the alphas, which is what mixes the operations.
+            Of each edge the softmax of α, which is what mixes the operations.
 
         Raises
         ------
         ImportError
             Without matplotlib, which ``pip install 'pydarts-nas[plot]'`` brings.
         """
-        from pydarts.report.figure import plot
-        from pydarts.report.report_data import Record
+        figure: Figure = extensions.call("SearchResult.plot", self)
+        return figure
 
-        return plot(Record.of(self))
-
-    def report(self, path: str | os.PathLike[str]) -> None:
-        """Write a page that shows the search: cells, alphas, curves, configuration, machine.
+    def report(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a page that shows the search: cells, α, learning curves, configuration, environment.
 
         Parameters
         ----------
-        path
-            The HTML file; one that exists is replaced. It needs no other file and no network.
-        """
-        from pydarts.report.page import page
-        from pydarts.report.report_data import Record
+        path : path
+            The HTML file. It needs no other file and no network.
+        overwrite : bool
+            Whether to replace a file that exists.
 
-        Path(path).write_text(page(Record.of(self)), encoding="utf-8")
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        """
+        extensions.call("SearchResult.report", self, path, overwrite=overwrite)
 
     def _repr_html_(self) -> str:
-        from pydarts.report.page import summary
-        from pydarts.report.report_data import Record
+        html: str = extensions.call("SearchResult.html", self)
+        return html
 
-        return summary(Record.of(self), repr(self))
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write result.json, genotype.json, history.csv, alphas.npz, alpha_history.npz and a drawing
+        of each cell (normal.svg, ...) into ``folder``, which is made if need be.
+
+        Parameters
+        ----------
+        folder : path
+        overwrite : bool
+            Whether to replace a result that is there.
+
+        Raises
+        ------
+        FileExistsError
+            If there is a result already and ``overwrite`` is not set.
+        """
+        to = Path(folder)
+        check_free(overwrite, to / "result.json", to / "genotype.json")
+        to.mkdir(parents=True, exist_ok=True)
+        (to / "genotype.json").write_text(self.genotype.to_json() + "\n", encoding="utf-8")
+        write_history(to / "history.csv", self.history)
+        np.savez(to / "alphas.npz", **self.alphas)
+        np.savez(to / "alpha_history.npz", **self.alpha_history)
+        for cell in self.space.cells:
+            svg = cell_svg(self.genotype, cell.name)
+            (to / f"{cell.name}.svg").write_text(svg, encoding="utf-8")
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "space": self.space.name,
+            "config": self.config.to_dict(),
+            "interrupted": self.interrupted,
+            "stopped": self.stopped,
+            "seconds": self.seconds,
+        }
+        write_json(to / "result.json", content)
 
     @classmethod
-    def load(cls: type[Self], folder: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote: configuration, alphas and histories. ``supernet`` is None then,
-        and whether the search was interrupted or stopped is not known.
+    def load(cls, folder: str | os.PathLike[str]) -> SearchResult:
+        """Read what `save` wrote; ``supernet`` is None then.
+
+        Parameters
+        ----------
+        folder : path
+            Also one that version 0.1 wrote, with config.json in the place of result.json: it does
+            not tell whether the search was interrupted or stopped.
 
         Raises
         ------
@@ -104,64 +193,70 @@ class Result:
         ValueError
             If one is damaged; names it.
         """
-        from pydarts.report.report_data import GROUPS
-
-        to, groups = Path(folder), GROUPS[cls._cell]
-        with _reading(to / "config.json") as path:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            config = cls._config(values.pop("preset"), **values)
+        to = Path(folder)
+        with _reading(to / "genotype.json") as path:
+            genotype = parse_genotype(path.read_text(encoding="utf-8"))
+        groups = [cell.name for cell in genotype.space.cells]
+        kind = SEARCH_CONFIGS[genotype.space.name]
+        ended: dict[str, Any] = {}
+        if not (to / "result.json").is_file() and (to / "config.json").is_file():
+            with _reading(to / "config.json") as path:
+                config = kind.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        else:
+            with _reading(to / "result.json") as path, read_described(path, FORMAT, (2,)) as d:
+                if d["space"] != genotype.space.name:
+                    raise ValueError(f"its space is {d['space']!r}, not {genotype.space.name!r}")
+                config = kind.from_dict(d["config"])
+                ended = {
+                    "interrupted": bool(d["interrupted"]),
+                    "stopped": None if d["stopped"] is None else str(d["stopped"]),
+                    "seconds": float(d["seconds"]),
+                }
         with _reading(to / "history.csv") as path:
             history = read_history(path)
         with _reading(to / "alphas.npz") as path:
             alphas = read_npz(path, groups)
-            cls._cell.derive(alphas)
+            genotype.space.derive(alphas)  # raises where they are none
         with _reading(to / "alpha_history.npz") as path:
             alpha_history = read_npz(path, groups)
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
-        found = cls(config, None, alphas, history, alpha_history)
-        found.seconds = history[-1]["seconds"] if history else 0.0
-        return found
+        ended.setdefault("seconds", history[-1]["seconds"] if history else 0.0)
+        return cls(config, None, alphas, genotype, history, alpha_history, **ended)
 
-    def _save(self, folder: str | os.PathLike[str], genotype: Any, svgs: Mapping[str, str]) -> None:
-        to = Path(folder)
-        to.mkdir(parents=True, exist_ok=True)
-        (to / "genotype.json").write_text(genotype.to_json() + "\n", encoding="utf-8")
-        config = json.dumps(self.config.to_dict(), indent=2)
-        (to / "config.json").write_text(config + "\n", encoding="utf-8")
-        arrays: dict[str, Any] = {"alphas": self.alphas, "alpha_history": self.alpha_history}
-        for name, groups in arrays.items():
-            np.savez(to / f"{name}.npz", **groups)
-        for name, svg in svgs.items():
-            (to / f"{name}.svg").write_text(svg, encoding="utf-8")
-        write_history(to / "history.csv", self.history)
-
-    def _how_far(self) -> str:
-        text = f"{type(self).__name__} after {len(self.history)} of {self.config.epochs} epochs"
+    def __repr__(self) -> str:
+        text = f"SearchResult after {len(self.history)} of {self.config.epochs} epochs"
         text += " (interrupted)" if self.interrupted else ""
-        return text + (f" (stopped: {self.stopped})" if self.stopped else "")
+        text += f" (stopped: {self.stopped})" if self.stopped else ""
+        text += f"\n  supernet: {self.config.describe_size()}"
+        text += f", {self.supernet.num_weights:,} weights" if self.supernet is not None else ""
+        text += f", order {self.config.order}, seed {self.config.seed}"
+        if self.history:
+            last = self.history[-1]
+            text += "\n  validation: "
+            if "valid_perplexity" in last:
+                text += f"perplexity {last['valid_perplexity']:.2f}"
+            else:
+                text += f"loss {last['valid_loss']:.4f}, accuracy {last['valid_accuracy']:.2%}"
+        return "\n  ".join([text, *self.genotype.describe()])
 
 
-class _reading:
+@contextmanager
+def _reading(path: Path) -> Iterator[Path]:
     """Errors in reading a file name it."""
-
-    def __init__(self, path: Path):
-        self._path = path
-
-    def __enter__(self) -> Path:
-        if not self._path.is_file():
-            raise FileNotFoundError(f"{self._path} is missing")
-        return self._path
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        # zipfile.BadZipFile is an Exception only
-        if isinstance(error, Exception) and not isinstance(error, MemoryError):
-            raise ValueError(f"{self._path} cannot be read: {error}") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing")
+    try:
+        yield path
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError, zipfile.BadZipFile) as e:
+        if str(path) in str(e):
+            raise
+        raise ValueError(f"{path} cannot be read: {e}") from e
 
 
 def write_history(path: Path, history: History) -> None:
-    """A CSV file with a row an epoch. Numbers are written so that they are read back exactly."""
+    """Write a CSV file with a row an epoch. Numbers are written so that they are read back exactly."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(history[0]) if history else ["epoch"])
         writer.writeheader()
@@ -169,7 +264,7 @@ def write_history(path: Path, history: History) -> None:
 
 
 def read_history(path: Path) -> History:
-    """What `write_history` wrote."""
+    """Read what `write_history` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if any(None in row for row in rows):

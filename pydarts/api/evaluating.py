@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""`compare` and `random_search`, over images and over text: what a found cell is worth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pydarts.api.searching import Text
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.corpus import as_corpus
+from pydarts.data.vocabulary import Level
+from pydarts.evaluation.compare_cells import run_comparison
+from pydarts.evaluation.comparison import Comparison
+from pydarts.evaluation.random_cells import RandomSearchResult, run_random_search
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.tasks.images import ImageClassification
+from pydarts.tasks.text import LanguageModelling
+from pydarts.training.config import TextTrainConfig, TrainConfig
+from pydarts.training.options import TextTrainFields, TrainFields
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+AnyGenotype = TypeVar("AnyGenotype", Genotype, RecurrentGenotype)
+Genotypes = AnyGenotype | Sequence[AnyGenotype] | Mapping[str, AnyGenotype]
+
+
+def compare(
+    genotypes: Genotypes[Genotype],
+    X: ArrayLike,
+    y: Iterable[Any],
+    *,
+    X_test: ArrayLike | None = None,
+    y_test: Iterable[Any] | None = None,
+    seeds: Iterable[int] = (0, 1, 2),
+    random_cells: int = 3,
+    published: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: str = "auto",
+    progress: bool = True,
+    preset: str = "quick",
+    config: TrainConfig | None = None,
+    image_layout: str | None = None,
+    threads: int | None = None,
+    **options: Unpack[TrainFields],
+) -> Comparison:
+    """Train found cells and random ones alike, and tell whether the found ones are better.
+
+    Each cell is trained with each seed: the same options, images, batches and augmentation, and so
+    many epochs. The score is the accuracy on the test images. For each seed the mean of the random
+    cells is taken from that of the found ones; an exact paired permutation test asks whether the
+    sign of these differences is more than chance. Its p-value cannot be less than
+    ``2 ** (1 - len(seeds))``: 0.25 with three seeds, 0.031 with six. `Comparison` tells of a second
+    test, over cells. Both are of these test images and this budget only. How hard random cells are
+    to beat: Li, Talwalkar, arXiv:1902.07638; Yang, Esperanca, Carlucci, arXiv:1912.12522.
+
+    Parameters
+    ----------
+    genotypes : Genotype, sequence or mapping
+        A genotype, several, or several by name. Several, as of `search_many`, are compared as a
+        group: that tells of the search rather than of one cell.
+    X, y, preset, config, image_layout, threads
+        As in `train`.
+    X_test, y_test : array-like, iterable, optional
+        Images that neither the search nor a choice among cells saw; by default a fifth of each
+        class in ``X`` is held out. If the search saw those, that favours the found cells.
+    seeds : iterable of int
+        Of weights, batches and augmentation; at most 20.
+    random_cells : int
+        How many. They are ``Genotype.random(0)``, ``Genotype.random(1)`` and so on, with as many
+        nodes as the found one.
+    published : bool
+        Whether to show `DARTS_V2` as well. It takes no part in the tests.
+    checkpoint : path, optional
+        Folder in which compare.json is written after each training. What an earlier call with the
+        same data, options and version left there is taken over, so that one can go on, or add seeds
+        and cells.
+    resume : {"auto", "never"}
+        ``"never"``: begin anew and replace compare.json.
+    progress : bool
+        Whether to show a bar and a line a training on standard error.
+    **options
+        Any field of `TrainConfig` but ``seed``.
+
+    Returns
+    -------
+    Comparison
+        Ctrl-C returns what has been trained so far, with ``interrupted`` set.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unusable images, labels or options; names the argument and its value. For a compare.json
+        of another comparison; says what differs.
+    """
+    config = TrainConfig.make(preset, _without_seed(options), config=config)
+    if (X_test is None) != (y_test is None):
+        raise ArgumentError("X_test", "and `y_test` must come together")
+    test = None if X_test is None or y_test is None else (X_test, y_test)
+    task = ImageClassification(X, y, image_layout, test=test, threads=threads)
+    if test is None:
+        task = task.hold_out(0.2, np.random.default_rng(0))
+    return run_comparison(
+        task,
+        genotypes,
+        config,
+        seeds=seeds,
+        random_cells=random_cells,
+        published=published,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def compare_text(
+    genotypes: Genotypes[RecurrentGenotype],
+    data: Text,
+    *,
+    level: Level | None = None,
+    max_vocab: int | None = None,
+    seeds: Iterable[int] = (0, 1, 2),
+    random_cells: int = 3,
+    published: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: str = "auto",
+    progress: bool = True,
+    preset: str = "quick",
+    config: TextTrainConfig | None = None,
+    threads: int | None = None,
+    **options: Unpack[TextTrainFields],
+) -> Comparison:
+    """Train found recurrent cells and random ones alike, and tell whether the found ones are
+    better: `compare` over text.
+
+    The score is the perplexity on the test text, or a million where it is more, or not a number, as
+    can be of a training that diverged.
+
+    Parameters
+    ----------
+    genotypes, seeds, random_cells, published, checkpoint, resume, progress
+        As in `compare`, with `RecurrentGenotype.random` and `RECURRENT_DARTS_V2`.
+    data, level, max_vocab, preset, config, threads
+        As in `train_text`.
+    **options
+        Any field of `TextTrainConfig` but ``seed``.
+
+    Returns
+    -------
+    Comparison
+        As from `compare`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As from `compare`.
+    """
+    config = TextTrainConfig.make(preset, _without_seed(options), config=config)
+    task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
+    return run_comparison(
+        task,
+        genotypes,
+        config,
+        seeds=seeds,
+        random_cells=random_cells,
+        published=published,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+    )
+
+
+def random_search(
+    X: ArrayLike,
+    y: Iterable[Any],
+    *,
+    k: int = 5,
+    train_fraction: float = 0.8,
+    progress: bool = True,
+    preset: str = "quick",
+    config: TrainConfig | None = None,
+    image_layout: str | None = None,
+    threads: int | None = None,
+    **options: Unpack[TrainFields],
+) -> RandomSearchResult:
+    """Train ``k`` random cells alike, and choose the best.
+
+    All see the same batches of the same part of the images; the rest of them chooses. So to have an
+    accuracy that may be quoted, train the chosen cell and try it on other images. Random search
+    with early stopping left out: Li, Talwalkar, arXiv:1902.07638.
+
+    Parameters
+    ----------
+    X, y, preset, config, image_layout, threads
+        As in `train`.
+    k : int
+        How many cells to draw.
+    train_fraction : float
+        Share of each class that is trained on.
+    progress : bool
+        Whether to show a bar and a line a training on standard error.
+    **options
+        Any field of `TrainConfig`. ``seed`` also draws the cells, which are others than those of
+        `compare`, and splits the images.
+
+    Returns
+    -------
+    RandomSearchResult
+        Ctrl-C returns the best of the cells whose training ended, with ``interrupted`` set.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unusable images, labels or options; names the argument and its value.
+    KeyboardInterrupt
+        On Ctrl-C before the first training ended.
+    """
+    config = TrainConfig.make(preset, options, config=config)
+    task = ImageClassification(X, y, image_layout, threads=threads)
+    return run_random_search(task, config, k, train_fraction, progress)
+
+
+def random_search_text(
+    data: Text,
+    *,
+    k: int = 5,
+    level: Level | None = None,
+    max_vocab: int | None = None,
+    progress: bool = True,
+    preset: str = "quick",
+    config: TextTrainConfig | None = None,
+    threads: int | None = None,
+    **options: Unpack[TextTrainFields],
+) -> RandomSearchResult:
+    """Train ``k`` random recurrent cells alike, and choose the best by the validation text:
+    `random_search` over text.
+
+    Parameters
+    ----------
+    data, level, max_vocab, preset, config, threads
+        As in `train_text`.
+    k, progress
+        As in `random_search`.
+    **options
+        Any field of `TextTrainConfig`.
+
+    Returns
+    -------
+    RandomSearchResult
+        As from `random_search`, with perplexities.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyboardInterrupt
+        As from `random_search`.
+    """
+    config = TextTrainConfig.make(preset, options, config=config)
+    task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
+    return run_random_search(task, config, k, 0.8, progress)
+
+
+def _without_seed(options: Any) -> dict[str, Any]:
+    if "seed" in options:
+        raise ArgumentTypeError("seed", f"(={options['seed']!r}) is not taken: give `seeds`")
+    return dict(options)

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Files that are replaced as a whole, and JSON files that state their format and version."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file in the place of the one before, which stays whole if anything fails."""
+    temporary = path.with_name(_temporary(path) + secrets.token_hex(4))
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # the new name is safe, too, once the folder is
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote."""
+    for left in path.parent.glob(_temporary(path) + "*"):
+        left.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> str:
+    return f".{path.name}."
+
+
+def check_free(overwrite: bool, *paths: Path) -> None:
+    """Raise FileExistsError if one of the files is there and ``overwrite`` is not set."""
+    for path in paths:
+        if not overwrite and path.exists():
+            raise FileExistsError(f"{path} exists; `overwrite=True` replaces it")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, in the place of one before."""
+    replace_file(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
+
+
+@contextmanager
+def read_described(path: Path, kind: str, versions: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Read a JSON file that states its format and version; errors in reading it name the file."""
+    try:
+        d = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(d, dict) or d.get("format") != kind:
+            raise ValueError(f"it is not the description of a {kind.replace('-', ' ')}")
+        if d.get("version") not in versions or isinstance(d["version"], bool):
+            expected = " or ".join(map(str, versions))
+            raise ValueError(f"its version is {d.get('version')!r}, not {expected}")
+        yield d
+    except KeyError as error:
+        raise ValueError(f"{path} cannot be read: {error} is missing") from error
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error

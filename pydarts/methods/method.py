@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""What a search method is: what one step does to α and w, and which cell is chosen at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pydarts.engine.network import Alphas
+from pydarts.methods.bilevel import StepInfo
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.space import Space
+
+
+class SearchStep(Protocol):
+    """A step of a search on one supernet; its state is all that steps change."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        ...
+
+    def __call__(self, *, train: Any, valid: Any, lr: float, hidden: Any = None) -> StepInfo: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
+
+class Method(Protocol):
+    """How α is learned and a cell chosen; a value without state of its own."""
+
+    @property
+    def name(self) -> str:
+        """For people and checkpoints."""
+        ...
+
+    def step(self, supernet: Any, **weight_options: Any) -> SearchStep:
+        """Make the step on a supernet; ``weight_options`` are those of the weights' SGD and of the
+        loss, which the task knows.
+        """
+        ...
+
+    def select(self, alphas: Alphas, space: Space) -> BaseGenotype:
+        """Choose the cell that α stands for."""
+        ...

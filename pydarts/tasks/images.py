@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""Image classification: halves and batches of images, networks, accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.augmentation import Augmentation
+from pydarts.data.batches import Batches, require_batch
+from pydarts.data.images import as_images, check_consistent
+from pydarts.data.labels import Labels
+from pydarts.data.normalization import Normalization
+from pydarts.data.splits import sample, split_half
+from pydarts.engine.convolutional import Network, Supernet
+from pydarts.models.image_model import Model
+from pydarts.models.scores import image_loss
+from pydarts.spaces.darts import DARTS, Genotype
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.training.metrics import ACCURACY
+from pydarts.training.task import Metrics, SearchData, Task, TrainData
+
+Images = NDArray[Any]
+Codes = NDArray[np.int64]
+Pair = tuple[Images, Codes]
+
+
+def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
+    """Learning rate of an epoch t of T, from 0: ``last + (first - last) (1 + cos(pi t/T)) / 2``."""
+    return last + (first - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+class ImageClassification(Task):
+    """Images and their labels.
+
+    Parameters
+    ----------
+    X : array-like
+        Images (N, H, W), (N, H, W, C) or (N, C, H, W), of at least 4x4 pixels.
+    y : iterable
+        (N,) labels of any hashable kind.
+    image_layout : {"NCHW", "NHWC"}, optional
+        Where the shape does not tell.
+    valid, test : tuple of (array-like, iterable), optional
+        Images and labels to validate a training on, and to score a model on.
+    threads : int, optional
+        Of all networks; by default all.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unusable images or labels; names the argument.
+    """
+
+    space = DARTS
+    search_config = SearchConfig
+    train_config = TrainConfig
+    metric = ACCURACY
+    unit = "step"
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        y: Iterable[Any],
+        image_layout: str | None = None,
+        *,
+        valid: tuple[ArrayLike, Iterable[Any]] | None = None,
+        test: tuple[ArrayLike, Iterable[Any]] | None = None,
+        threads: int | None = None,
+    ):
+        self.images: Images = as_images(X, image_layout=image_layout)
+        labels = y if hasattr(y, "__len__") else list(y)
+        check_consistent(self.images, labels)
+        self.labels = Labels.fit(labels)
+        self.codes: Codes = self.labels.encode(labels)
+        self.image_layout, self.threads = image_layout, threads
+        self.valid = None if valid is None else self._pair("valid", *valid)
+        self.test = None if test is None else self._pair("test", *test)
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        return (self.images, self.codes, *(self.test or ()))
+
+    def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
+        return ImageSearchData(self, config, rng)
+
+    def supernet(self, config: SearchConfig) -> Supernet:
+        return Supernet(
+            config.channels,
+            config.cells,
+            len(self.labels),
+            self.images.shape[1],
+            seed=config.seed,
+            threads=self.threads,
+            memory=config.memory,
+        )
+
+    def step_options(self, config: SearchConfig) -> Mapping[str, Any]:
+        return _options(config, "momentum", "weight_decay", "max_grad_norm")
+
+    def search_bytes(self, config: SearchConfig, data: SearchData) -> int:
+        plan = self.supernet(config).memory_plan(config.batch_size, self.images.shape[2:])
+        count = min(config.max_images or len(self.images), len(self.images))
+        return plan["total"] + 4 * count * math.prod(self.images.shape[1:])
+
+    def savings(self, config: SearchConfig) -> Iterator[dict[str, Any]]:
+        yield {"memory": "recompute"}
+        batch = config.batch_size // 2
+        while batch >= 2:
+            yield {"batch_size": batch, "memory": "recompute"}
+            batch //= 2
+
+    def train_data(self, config: TrainConfig, rng: np.random.Generator) -> ImageTrainData:
+        return ImageTrainData(self, config, rng)
+
+    def check_train(self, config: TrainConfig) -> None:
+        require_batch(len(self.images), config.batch_size, "`X`")
+
+    def complete(self, config: TrainConfig) -> TrainConfig:
+        return config.fit_epochs(len(self.images))
+
+    def model(self, genotype: BaseGenotype, config: TrainConfig) -> Model:
+        net = Network(
+            require_genotype(genotype),
+            config.channels,
+            config.cells,
+            len(self.labels),
+            self.images.shape[1],
+            auxiliary=config.auxiliary,
+            auxiliary_weight=config.auxiliary_weight,
+            seed=config.seed,
+            threads=self.threads,
+            memory=config.memory,
+        )
+        normalization = Normalization.fit(self.images)
+        size, layout = self.images.shape[2:], self.image_layout
+        return Model(net, normalization, self.labels, size, config, image_layout=layout)
+
+    def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
+        return _options(config, "momentum", "weight_decay", "max_grad_norm")
+
+    def score(self, model: Model) -> float:
+        assert self.test is not None
+        x, codes = self.test
+        logits = model.network.logits
+        batches = [x[start : start + 256] for start in range(0, len(x), 256)]
+        apply = model.normalization.apply
+        found = [logits(apply(batch), training=False).argmax(axis=1) for batch in batches]
+        return float((np.concatenate(found) == codes).mean())
+
+    def hold_out(self, fraction: float, rng: np.random.Generator) -> ImageClassification:
+        test, kept = split_half(self.codes, rng, fraction, labels=self.labels)
+        part = copy(self)
+        part.images, part.codes = self.images[kept], self.codes[kept]
+        part.test = self.images[test], self.codes[test]
+        return part
+
+    def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
+        text = f"epoch {entry['epoch']:3d}/{epochs}"
+        text += f"  train loss {entry['train_loss']:.3f} acc {entry['train_accuracy']:7.2%}"
+        if "valid_loss" in entry:
+            text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:7.2%}"
+        return text
+
+    def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
+        """Images and codes of labels that are validated or tested on."""
+        try:
+            images = as_images(X, image_layout=self.image_layout)
+            codes = self.labels.encode(y)
+            check_consistent(images, codes)
+        except ArgumentError as error:
+            raise ArgumentError(f"{error.argument}_{name}", error.problem) from error
+        if images.shape[1] != self.images.shape[1]:
+            channels = f"{images.shape[1]} channel(s), those of `X` {self.images.shape[1]}"
+            raise ArgumentError(f"X_{name}", f"holds images of {channels}")
+        return images, codes
+
+
+class ImageSearchData(SearchData):
+    """The halves of the images, normalised by the training half."""
+
+    batches: Batches
+    valid: Batches
+
+    def __init__(self, task: ImageClassification, config: SearchConfig, rng: np.random.Generator):
+        self._config, self._rng = config, rng
+        images, codes = sample(task.images, task.codes, config.max_images, rng)
+        try:
+            train, valid = split_half(codes, rng, config.train_fraction, labels=task.labels)
+        except ValueError as error:
+            if len(codes) == len(task.codes):
+                raise
+            problem = f"(={config.max_images}) is too small: {error}"
+            raise ArgumentError("max_images", problem) from None
+        require_batch(min(len(train), len(valid)), config.batch_size, "either half of `X`")
+        normalization = Normalization.fit(images[train])
+        self._train: Pair = normalization.apply(images[train]), codes[train]
+        self._valid: Pair = normalization.apply(images[valid]), codes[valid]
+        self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+        self.batches = Batches(len(train), config.batch_size, rng)
+        self.valid = Batches(len(valid), config.batch_size, rng)
+        self.arrays = task.images, task.codes
+        self.units = self.steps = len(train) // config.batch_size
+        self.validations = len(valid) / config.batch_size
+        self.amount = "max_images", len(codes)
+
+    def valid_batches(self) -> Iterator[NDArray[np.int64]]:
+        return self.valid.endless()
+
+    def size(self, item: NDArray[np.int64]) -> tuple[int, int]:
+        return len(item), 1
+
+    def inputs(
+        self, item: NDArray[np.int64], valid_item: NDArray[np.int64], epoch: int
+    ) -> dict[str, Any]:
+        (x, y), (x_valid, y_valid), c = self._train, self._valid, self._config
+        return {
+            "train": (self._augment(x[item], self._rng), y[item]),
+            "valid": (self._augment(x_valid[valid_item], self._rng), y_valid[valid_item]),
+            "lr": cosine(c.lr, c.lr_min, epoch, c.epochs),
+        }
+
+    def trial_inputs(self) -> dict[str, Any]:
+        size = self._config.batch_size
+        (x, y), (x_valid, y_valid) = self._train, self._valid
+        return {"train": (x[:size], y[:size]), "valid": (x_valid[:size], y_valid[:size]), "lr": 0.0}
+
+    def metrics(self, loop: Any, network: Supernet, epoch: int) -> Metrics:
+        c = self._config
+        loss, accuracy = image_loss(network, *self._valid, c.batch_size)
+        return {
+            "lr": cosine(c.lr, c.lr_min, epoch, c.epochs),
+            "train_loss": loop.train_loss,
+            "train_accuracy": loop.train_accuracy,
+            "valid_loss": loss,
+            "valid_accuracy": accuracy,
+        }
+
+    def validate_part(self, network: Supernet) -> None:
+        size = self._config.batch_size
+        x, y = self._valid
+        image_loss(network, x[:size], y[:size], size)
+
+    def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
+        x, y = self._valid
+        # An order that the classes do not follow.
+        order = np.random.default_rng(self._config.seed).permutation(len(x))
+        chosen = order[: self._config.batch_size]
+        return network.loss_and_grads(x[chosen], y[chosen], wrt="alphas")
+
+
+class ImageTrainData(TrainData):
+    """All images, normalised, and those to validate on."""
+
+    batches: Batches
+
+    def __init__(self, task: ImageClassification, config: TrainConfig, rng: np.random.Generator):
+        task.check_train(config)
+        self._config, self._rng = config, rng
+        normalization = Normalization.fit(task.images)
+        self._x, self._y = normalization.apply(task.images), task.codes
+        self._valid: Pair | None = None
+        if task.valid is not None:
+            self._valid = normalization.apply(task.valid[0]), task.valid[1]
+        self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+        self.batches = Batches(len(self._x), config.batch_size, rng)
+        self.arrays = (task.images, task.codes, *(self._valid or ()))
+        self.units = len(self._x) // config.batch_size
+
+    def size(self, item: NDArray[np.int64]) -> tuple[int, int]:
+        return len(item), 1
+
+    def inputs(
+        self, item: NDArray[np.int64], network: Network, epoch: int, step: int
+    ) -> dict[str, Any]:
+        c, drop = self._config, None
+        keep = 1 - c.drop_path * epoch / self._epochs
+        if keep < 1:
+            # A stream of its own: cells differ in paths, and are to have the same batches.
+            paths = np.random.default_rng((c.seed, 1, step))
+            kept = paths.random((network.num_droppable, len(item))) < keep
+            drop = kept.astype(np.float32) / np.float32(keep)
+        pixels = self._augment(self._x[item], self._rng)
+        return {"x": pixels, "y": self._y[item], "lr": self._lr(epoch), "drop_masks": drop}
+
+    def metrics(self, loop: Any, epoch: int) -> Metrics:
+        return {
+            "lr": self._lr(epoch),
+            "train_loss": loop.train_loss,
+            "train_accuracy": loop.train_accuracy,
+        }
+
+    def validate(self, network: Network) -> Metrics | None:
+        if self._valid is None:
+            return None
+        loss, accuracy = image_loss(network, *self._valid, self._config.batch_size)
+        return {"valid_loss": loss, "valid_accuracy": accuracy}
+
+    @property
+    def _epochs(self) -> int:
+        assert self._config.epochs is not None  # `complete` filled it in
+        return self._config.epochs
+
+    def _lr(self, epoch: int) -> float:
+        return cosine(self._config.lr, 0.0, epoch, self._epochs)
+
+
+def require_genotype(genotype: object) -> Genotype:
+    """Raise ArgumentTypeError unless it is a convolutional genotype."""
+    if not isinstance(genotype, Genotype):
+        raise ArgumentTypeError(
+            "genotype", f"(={genotype!r}) must be a Genotype; see Genotype.parse"
+        )
+    return genotype
+
+
+def _options(config: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names}

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""Language modelling: columns and segments of a text, networks, perplexity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.corpus import Corpus
+from pydarts.data.segments import Segments, batchify, segments
+from pydarts.data.vocabulary import UNITS
+from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
+from pydarts.models.language_model import LanguageModel, derived_network
+from pydarts.models.scores import perplexity_of, text_loss
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.recurrent import RECURRENT, RecurrentGenotype
+from pydarts.training.checkpoint import State
+from pydarts.training.config import TextSearchConfig, TextTrainConfig
+from pydarts.training.metrics import PERPLEXITY
+from pydarts.training.task import Metrics, SearchData, Task, TrainData
+
+Columns = NDArray[np.int32]
+Segment = tuple[Columns, Columns]
+
+MAX_PERPLEXITY = 1e6
+"""The score of a model that is worse, or of which it is not a number."""
+
+
+class LanguageModelling(Task):
+    """A text to learn from, one to validate on and one to test on.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    threads : int, optional
+        Of all networks; by default all.
+    """
+
+    space = RECURRENT
+    search_config = TextSearchConfig
+    train_config = TextTrainConfig
+    metric = PERPLEXITY
+    unit = "token"
+
+    def __init__(self, corpus: Corpus, *, threads: int | None = None):
+        self.corpus, self.threads = corpus, threads
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        return self.corpus.train, self.corpus.valid, self.corpus.test
+
+    def search_data(self, config: TextSearchConfig, rng: np.random.Generator) -> TextSearchData:
+        return TextSearchData(self, config, rng)
+
+    def supernet(self, config: TextSearchConfig) -> RecurrentSupernet:
+        return RecurrentSupernet(
+            len(self.corpus.vocabulary),
+            config.hidden_size,
+            seed=config.seed,
+            threads=self.threads,
+            dropout=config.dropout,
+            dropout_hidden=config.dropout_hidden,
+            dropout_input=config.dropout_input,
+            dropout_embedding=config.dropout_embedding,
+        )
+
+    def step_options(self, config: TextSearchConfig) -> Mapping[str, Any]:
+        names = ("weight_decay", "max_grad_norm", "clip_coef", "unrolled_embedding")
+        names += ("dropout_masks", "ar", "tar")
+        return {name: getattr(config, name) for name in names}
+
+    def search_bytes(self, config: TextSearchConfig, data: SearchData) -> int:
+        plan = self.supernet(config).memory_plan(config.batch_size, config.bptt)
+        used = min(config.max_tokens or len(self.corpus.train), len(self.corpus.train))
+        return plan["total"] + 4 * (used + len(self.corpus.valid))
+
+    def savings(self, config: TextSearchConfig) -> Iterator[dict[str, Any]]:
+        batch = config.batch_size // 2
+        while batch >= 1:
+            yield {"batch_size": batch}
+            batch //= 2
+
+    def train_data(self, config: TextTrainConfig, rng: np.random.Generator) -> TextTrainData:
+        return TextTrainData(self, config, rng)
+
+    def check_train(self, config: TextTrainConfig) -> None:
+        self.columns(config, None)
+
+    def model(self, genotype: BaseGenotype, config: TextTrainConfig) -> LanguageModel:
+        if not isinstance(genotype, RecurrentGenotype):
+            raise ArgumentTypeError(
+                "genotype",
+                f"(={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse",
+            )
+        vocabulary = self.corpus.vocabulary
+        net = derived_network(genotype, len(vocabulary), config, self.threads)
+        return LanguageModel(net, vocabulary, config)
+
+    def sgd_options(self, config: TextTrainConfig) -> Mapping[str, Any]:
+        names = ("weight_decay", "max_grad_norm", "ar", "tar")
+        return {"momentum": 0.0, **{name: getattr(config, name) for name in names}}
+
+    def score(self, model: LanguageModel) -> float:
+        perplexity = model.perplexity(self.corpus.test)
+        return min(perplexity, MAX_PERPLEXITY) if math.isfinite(perplexity) else MAX_PERPLEXITY
+
+    def hold_out(self, fraction: float, rng: np.random.Generator) -> LanguageModelling:
+        """The same task: the validation text chooses among cells, as it does among epochs."""
+        c = self.corpus
+        held_out = Corpus(c.name, c.vocabulary, c.train, c.valid, c.valid)
+        return LanguageModelling(held_out, threads=self.threads)
+
+    def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
+        text = f"epoch {entry['epoch']:3d}/{epochs}  train perplexity"
+        text += f" {perplexity_of(entry['train_loss']):8.2f}"
+        return text + f"  valid {entry['valid_perplexity']:8.2f}"
+
+    def columns(
+        self, config: TextSearchConfig | TextTrainConfig, max_tokens: int | None
+    ) -> Columns:
+        """The training text, or its first so many tokens, in ``batch_size`` columns."""
+        corpus = self.corpus
+        tokens, minimum = corpus.train[:max_tokens], config.batch_size * (config.bptt + 1)
+        if len(tokens) < minimum:
+            cut = len(tokens) < len(corpus.train)
+            raise ArgumentError(
+                "batch_size",
+                f"(={config.batch_size}) sequences of `bptt` (={config.bptt}) + 1"
+                f" {UNITS[corpus.level]} take {minimum:,} of them, but"
+                f" {'`max_tokens`' if cut else 'the text to learn from'} has {len(tokens):,}",
+            )
+        return batchify(tokens, config.batch_size, bptt=config.bptt)
+
+
+class TextSearchData(SearchData):
+    """The columns that the weights learn on, and those that α learns on."""
+
+    batches: Segments
+    valid: Segments
+
+    def __init__(self, task: LanguageModelling, config: TextSearchConfig, rng: np.random.Generator):
+        self._config, corpus = config, task.corpus
+        self._train = task.columns(config, config.max_tokens)
+        # The validation text is a tenth of the other: it may be read in fewer columns.
+        fewer = max(1, min(config.batch_size, len(corpus.valid) // (config.bptt + 1)))
+        self._valid = batchify(corpus.valid, fewer, bptt=min(config.bptt, 2))
+        self.batches = Segments(self._train, config.bptt, rng)
+        self.valid = Segments(self._valid, config.bptt, rng)
+        self._hidden: tuple[Any, Any] = (None, None)  # of training and validation text
+        self.arrays = corpus.train, corpus.valid
+        self.units = self._train[1:].size
+        # One segment in twenty has half the length.
+        self.steps = max(1, round((len(self._train) - 1) / config.bptt / 0.975))
+        self._part = self._valid[: 4 * config.bptt + 1]
+        self.validations = (len(self._valid) - 1) / (len(self._part) - 1)
+        self.amount = "max_tokens", self._train.size
+
+    def valid_batches(self) -> Iterator[tuple[bool, Segment]]:
+        return self.valid.endless()
+
+    def size(self, item: Segment) -> tuple[int, int]:
+        return len(item[0]), item[0].size
+
+    def inputs(self, item: Segment, valid_item: tuple[bool, Segment], epoch: int) -> dict[str, Any]:
+        first, segment = valid_item
+        hidden, valid_hidden = self._hidden
+        return {
+            "train": item,
+            "valid": segment,
+            "hidden": (hidden, None if first else valid_hidden),
+            "lr": self._config.lr * len(item[0]) / self._config.bptt,
+        }
+
+    def trial_inputs(self) -> dict[str, Any]:
+        bptt = self._config.bptt
+        train, valid = (next(segments(part, bptt)) for part in (self._train, self._valid))
+        return {"train": train, "valid": valid, "lr": 0.0}
+
+    def carry(self, info: Any) -> None:
+        self._hidden = info.hidden, info.valid_hidden
+
+    def end_epoch(self) -> None:
+        self._hidden = None, None
+
+    def metrics(self, loop: Any, network: RecurrentSupernet, epoch: int) -> Metrics:
+        loss = _supernet_loss(network, self._valid, self._config.bptt)
+        return {
+            "train_loss": loop.train_loss,
+            "valid_loss": loss,
+            "valid_perplexity": perplexity_of(loss),
+        }
+
+    def validate_part(self, network: RecurrentSupernet) -> None:
+        _supernet_loss(network, self._part, self._config.bptt)
+
+    def probe(self, network: RecurrentSupernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
+        x, y = next(segments(self._valid, self._config.bptt))
+        return network.loss_and_grads(x, y, wrt="alphas", masks={})
+
+    def state(self) -> State:
+        return {"hidden": self._hidden[0], "valid_hidden": self._hidden[1]}
+
+    def restore(self, state: State) -> None:
+        self._hidden = state["hidden"], state["valid_hidden"]
+
+
+class TextTrainData(TrainData):
+    """The training text in columns, and the validation text."""
+
+    batches: Segments
+
+    def __init__(self, task: LanguageModelling, config: TextTrainConfig, rng: np.random.Generator):
+        self._config, corpus = config, task.corpus
+        columns = task.columns(config, None)
+        self.batches = Segments(columns, config.bptt, rng)
+        self._valid, self._hidden = corpus.valid, None
+        self.arrays = corpus.train, corpus.valid
+        self.units = columns[1:].size
+
+    def size(self, item: Segment) -> tuple[int, int]:
+        return len(item[0]), item[0].size
+
+    def inputs(
+        self, item: Segment, network: RecurrentNetwork, epoch: int, step: int
+    ) -> dict[str, Any]:
+        x, y = item
+        lr = self._config.lr * len(x) / self._config.bptt
+        return {"x": x, "y": y, "lr": lr, "hidden": self._hidden}
+
+    def carry(self, info: Any) -> None:
+        self._hidden = info.hidden
+
+    def end_epoch(self) -> None:
+        self._hidden = None
+
+    def metrics(self, loop: Any, epoch: int) -> Metrics:
+        return {"train_loss": loop.train_loss}
+
+    def validate(self, network: RecurrentNetwork) -> Metrics | None:
+        loss = text_loss(network, self._valid)
+        return {"valid_loss": loss, "valid_perplexity": perplexity_of(loss)}
+
+    def state(self) -> State:
+        return {"hidden": self._hidden}
+
+    def restore(self, state: State) -> None:
+        self._hidden = state["hidden"]
+
+
+def _supernet_loss(net: RecurrentSupernet, columns: Columns, bptt: int) -> float:
+    """Mean cross-entropy a token without dropout. With batch statistics: the running ones, shared
+    by all states and steps, fit none of them.
+    """
+    total, hidden = 0.0, None
+    for x, y in segments(columns, bptt):
+        loss, _ = net.loss_and_grads(x, y, hidden=hidden, wrt=(), masks={})
+        hidden = net.last_hidden
+        total += loss * len(x)
+    return total / (len(columns) - 1)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""The options of the fronts as types, so that an editor completes and checks them.
+
+A test holds the fields against those of the configurations and of `RunOptions`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypedDict
+
+from pydarts.training.callbacks import Callback
+
+
+class TrainRun(TypedDict, total=False):
+    """How a training runs: see `RunOptions`."""
+
+    progress: bool
+    callbacks: Sequence[Callback]
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_seconds: float
+    resume: str
+    time_budget: float | str | None
+
+
+class SearchRun(TrainRun, total=False):
+    """How a search runs: see `RunOptions`."""
+
+    eigenvalue: bool
+    memory_budget: int | str | None
+
+
+class SearchFields(TypedDict, total=False):
+    """The fields of `SearchConfig`."""
+
+    channels: int
+    cells: int
+    epochs: int
+    batch_size: int
+    order: int
+    lr: float
+    lr_min: float
+    momentum: float
+    weight_decay: float
+    max_grad_norm: float
+    alpha_lr: float
+    alpha_betas: tuple[float, float]
+    alpha_weight_decay: float
+    epsilon: float
+    hvp: str
+    reuse_gradient: bool
+    memory: str
+    train_fraction: float
+    max_images: int | None
+    crop_padding: int
+    flip: bool
+    cutout: int
+    seed: int
+
+
+class SearchOptions(SearchFields, SearchRun, total=False):
+    """All options of `pydarts.search`."""
+
+
+class TrainFields(TypedDict, total=False):
+    """The fields of `TrainConfig`."""
+
+    channels: int
+    cells: int
+    epochs: int | None
+    batch_size: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    max_grad_norm: float
+    drop_path: float
+    auxiliary: bool
+    auxiliary_weight: float
+    crop_padding: int
+    flip: bool
+    cutout: int
+    memory: str
+    restore_best_weights: bool
+    seed: int
+
+
+class TrainOptions(TrainFields, TrainRun, total=False):
+    """All options of `pydarts.train`."""
+
+
+class TextSearchFields(TypedDict, total=False):
+    """The fields of `TextSearchConfig`."""
+
+    hidden_size: int
+    epochs: int
+    batch_size: int
+    bptt: int
+    order: int
+    lr: float
+    weight_decay: float
+    max_grad_norm: float
+    clip_coef: str
+    unrolled_embedding: str
+    dropout_masks: str
+    alpha_lr: float
+    alpha_betas: tuple[float, float]
+    alpha_weight_decay: float
+    epsilon: float
+    hvp: str
+    reuse_gradient: bool
+    dropout: float
+    dropout_hidden: float
+    dropout_input: float
+    dropout_embedding: float
+    ar: float
+    tar: float
+    max_tokens: int | None
+    seed: int
+
+
+class TextSearchOptions(TextSearchFields, SearchRun, total=False):
+    """All options of `pydarts.search_text`."""
+
+
+class TextTrainFields(TypedDict, total=False):
+    """The fields of `TextTrainConfig`."""
+
+    hidden_size: int
+    epochs: int
+    batch_size: int
+    bptt: int
+    lr: float
+    weight_decay: float
+    max_grad_norm: float
+    patience: int
+    dropout: float
+    dropout_hidden: float
+    dropout_input: float
+    dropout_embedding: float
+    ar: float
+    tar: float
+    restore_best_weights: bool
+    seed: int
+
+
+class TextTrainOptions(TextTrainFields, TrainRun, total=False):
+    """All options of `pydarts.train_text`."""

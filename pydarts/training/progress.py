@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""The progress bar, and lines above it or in the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from tqdm import tqdm
+
+log = logging.getLogger("pydarts")
+
+
+def progress_bar(
+    name: str, steps: int, shown: bool, unit: str = "step", done: int = 0
+) -> tqdm[Any]:
+    """A bar on standard error, as wide as the terminal."""
+    return tqdm(
+        total=steps, desc=name, unit=unit, dynamic_ncols=True, disable=not shown, initial=done
+    )
+
+
+def log_line(bar: tqdm[Any], line: str, *details: str, level: int = logging.INFO) -> None:
+    """Show lines above the bar; without one, send the first to the logger ``pydarts``."""
+    if bar.disable:
+        log.log(level, line)
+    else:
+        bar.write("\n".join([line, *details]), file=bar.fp)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""How a run is watched, kept and bounded: what does not change its result."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydarts.common.checks import choice, number, show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.training.callbacks import Callback
+
+SEARCH_CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
+
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a search or a training is watched, kept and bounded.
+
+    Attributes
+    ----------
+    progress : bool
+        Whether to show a progress bar, and a line an epoch, on standard error. Without it the
+        lines go to the logger ``pydarts``.
+    callbacks : sequence of Callback
+        What looks at the run and may stop it.
+    checkpoint : path or None
+        Folder in which checkpoint.safetensors (of a training train_checkpoint.safetensors) holds
+        all that is needed to go on: at the end of each epoch, every ``checkpoint_seconds`` seconds,
+        and at the end. If it cannot be written (a full disk), the one before stays, and the run
+        goes on with a warning.
+    checkpoint_seconds : float
+    resume : {"auto", "never"}
+        ``"auto"``: go on from a checkpoint if there is one, to the same bits as a run that was
+        never interrupted (of a finished one the result is returned at once); ``"never"``: begin
+        anew, and replace it.
+    time_budget : float, str or None
+        Seconds, or a string such as ``"10min"`` or ``"2h"``: the run stops by then, and
+        ``stopped`` says so. What earlier runs took does not count. A search that cannot finish an
+        epoch by then is refused.
+    memory_budget : int, str or None
+        Bytes, or a string such as ``"2GB"``: a search that needs more, as `estimate` counts it, is
+        refused.
+    eigenvalue : bool
+        Whether the history of a search holds the dominant eigenvalue of the Hessian of the
+        validation loss with respect to α; it takes some thirty passes over a batch an epoch.
+    """
+
+    progress: bool = True
+    callbacks: Sequence[Callback] = ()
+    checkpoint: str | os.PathLike[str] | None = None
+    checkpoint_seconds: float = 60.0
+    resume: str = "auto"
+    time_budget: float | str | None = None
+    memory_budget: int | str | None = None
+    eigenvalue: bool = False
+    # What the fronts set, not their users:
+    log_epochs: bool = True
+    started: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.callbacks, (list, tuple)) or not all(
+            isinstance(callback, Callback) for callback in self.callbacks
+        ):
+            raise ArgumentTypeError(
+                "callbacks", f"(={show(self.callbacks)}) must be a list of pydarts.Callback"
+            )
+        choice("resume", self.resume, ("auto", "never"))
+        number("checkpoint_seconds", self.checkpoint_seconds)
+        for name, units in (("time_budget", _SECONDS), ("memory_budget", _BYTES)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _quantity(name, value, units))
+
+    @classmethod
+    def take(
+        cls, options: Mapping[str, Any], names: Collection[str]
+    ) -> tuple[RunOptions, dict[str, Any]]:
+        """Split the options of a front into those of the run, of these names, and the rest."""
+        own = {name: options[name] for name in names if name in options}
+        return cls(**own), {name: v for name, v in options.items() if name not in own}
+
+    def resumable_file(self, name: str) -> Path | None:
+        """The checkpoint of that name to begin from, if there is one."""
+        if self.checkpoint is None or self.resume != "auto":
+            return None
+        path = Path(self.checkpoint) / name
+        return path if path.exists() else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What is left of the time budget."""
+        if self.time_budget is None:
+            return None
+        return float(self.time_budget) - (time.perf_counter() - self.started)
+
+
+def _quantity(name: str, value: object, units: Mapping[str, int]) -> float:
+    factor = 1
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]+)\s*", value)
+        known = {unit.lower(): factor for unit, factor in units.items()}
+        if not match or match[1].count(".") > 1 or match[2].lower() not in known:
+            some = ", ".join(units)
+            raise ArgumentError(name, f"(={value!r}) must be a number with one of the units {some}")
+        value, factor = float(match[1].strip(".") or 0), known[match[2].lower()]
+    return number(name, value, positive=True, below=math.inf) * factor

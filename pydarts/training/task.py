@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""What a loop learns, as the loop sees it: a task, and the data of one of its runs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.space import Space
+from pydarts.training.checkpoint import State
+from pydarts.training.config_base import Config
+from pydarts.training.metrics import Metric
+
+Item_co = TypeVar("Item_co", covariant=True)
+
+Metrics = dict[str, Any]
+
+
+class BatchSource(Protocol[Item_co]):
+    """What gives batches, and can be taken up in the middle of an epoch."""
+
+    def epoch(self) -> Iterator[Item_co]:
+        """What is left of the present epoch."""
+        ...
+
+    def state(self) -> State: ...
+
+    def restore(self, state: State) -> None: ...
+
+
+class RunData(ABC):
+    """The data of one run, search or training.
+
+    Attributes
+    ----------
+    arrays : tuple of ndarray
+        All that is learned from, for the fingerprint of a checkpoint.
+    units : int
+        Units of the progress bar in an epoch.
+    batches : BatchSource
+        What the weights learn on.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    units: int
+    batches: BatchSource[Any]
+
+    @abstractmethod
+    def size(self, item: Any) -> tuple[int, int]:
+        """Weight of a batch in the means of an epoch, and its units of the progress bar."""
+
+    def carry(self, info: Any) -> None:  # noqa: B027  # images carry nothing
+        """Take from a step what the next one begins with."""
+
+    def end_epoch(self) -> None:  # noqa: B027
+        """Forget it."""
+
+    def state(self) -> State:
+        """What is carried from step to step."""
+        return {}
+
+    def restore(self, state: State) -> None:  # noqa: B027
+        """Go on from what ``state`` gave."""
+
+
+class SearchData(RunData):
+    """The data of a search: what the weights learn on, and what α learns on.
+
+    Attributes
+    ----------
+    valid : BatchSource
+        What α learns on.
+    amount : tuple of (str, int)
+        The option that bounds the data, and how much data there is.
+    steps : int
+        Of an epoch.
+    validations : float
+        How many of `validate_part` the validation of an epoch takes.
+    """
+
+    valid: BatchSource[Any]
+    amount: tuple[str, int]
+    steps: int
+    validations: float
+
+    @abstractmethod
+    def valid_batches(self) -> Iterator[Any]:
+        """Batches for α, epoch after epoch without end."""
+
+    @abstractmethod
+    def inputs(self, item: Any, valid_item: Any, epoch: int) -> dict[str, Any]:
+        """The arguments of a search step."""
+
+    @abstractmethod
+    def trial_inputs(self) -> dict[str, Any]:
+        """The arguments of a step of length zero: with any other, a search that diverges could not
+        be tried.
+        """
+
+    @abstractmethod
+    def metrics(self, loop: Any, network: Any, epoch: int) -> Metrics:
+        """What the history holds of an epoch's losses."""
+
+    @abstractmethod
+    def validate_part(self, network: Any) -> None:
+        """Do a part of an epoch's validation."""
+
+    @abstractmethod
+    def probe(self, network: Any) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
+        """The validation loss and its gradients with respect to α, always on the same batch."""
+
+
+class TrainData(RunData):
+    """The data of a training."""
+
+    @abstractmethod
+    def inputs(self, item: Any, network: Any, epoch: int, step: int) -> dict[str, Any]:
+        """The arguments of a step of SGD."""
+
+    @abstractmethod
+    def metrics(self, loop: Any, epoch: int) -> Metrics:
+        """What the history holds of an epoch's training."""
+
+    @abstractmethod
+    def validate(self, network: Any) -> Metrics | None:
+        """``valid_loss`` and other metrics of the validation data; None where there is none."""
+
+
+class Task(ABC):
+    """What is learned from which data, with which networks, loss and metrics.
+
+    Attributes
+    ----------
+    space : Space
+        What is searched, and what a genotype must be of.
+    search_config, train_config : type
+        Classes of the configurations.
+    metric : Metric
+        By which trained networks are compared.
+    unit : str
+        Of the progress bar.
+    threads : int or None
+        Of all networks.
+    """
+
+    space: ClassVar[Space]
+    search_config: ClassVar[type[Config]]
+    train_config: ClassVar[type[Config]]
+    metric: ClassVar[Metric]
+    unit: ClassVar[str]
+    threads: int | None
+
+    @property
+    @abstractmethod
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """All that is learned from and tested on, for the fingerprint of a comparison."""
+
+    @abstractmethod
+    def search_data(self, config: Any, rng: np.random.Generator) -> SearchData:
+        """Split the data for a search.
+
+        Raises
+        ------
+        ValueError
+            Where there is too little data; names the option that asks for more.
+        """
+
+    @abstractmethod
+    def supernet(self, config: Any) -> Any:
+        """Build the supernet that a configuration describes."""
+
+    @abstractmethod
+    def step_options(self, config: Any) -> Mapping[str, Any]:
+        """The options of a search step that are about the weights and the loss."""
+
+    @abstractmethod
+    def search_bytes(self, config: Any, data: SearchData) -> int:
+        """What a search needs, known before anything runs."""
+
+    @abstractmethod
+    def savings(self, config: Any) -> Iterator[dict[str, Any]]:
+        """Changes of the configuration that save memory, the mildest first."""
+
+    @abstractmethod
+    def train_data(self, config: Any, rng: np.random.Generator) -> TrainData:
+        """Prepare the data of a training; raises as `search_data` does."""
+
+    @abstractmethod
+    def check_train(self, config: Any) -> None:
+        """Raise ValueError where there is too little data for a training."""
+
+    def complete(self, config: Any) -> Any:
+        """Return a training's configuration with what depends on the data filled in."""
+        return config
+
+    @abstractmethod
+    def model(self, genotype: BaseGenotype, config: Any) -> Any:
+        """Build the untrained model of a genotype."""
+
+    @abstractmethod
+    def sgd_options(self, config: Any) -> Mapping[str, Any]:
+        """The options of a training step."""
+
+    @abstractmethod
+    def score(self, model: Any) -> float:
+        """The metric of a model on the test data."""
+
+    @abstractmethod
+    def hold_out(self, fraction: float, rng: np.random.Generator) -> Task:
+        """Return the task with another test set, which is not that of the user: a fraction of each
+        class of the training data; of a text the validation part.
+        """
+
+    @abstractmethod
+    def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
+        """One line of progress."""
