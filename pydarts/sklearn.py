@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError
-
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
@@ -29,15 +27,18 @@ except ImportError as error:
 from pydarts.api.searching import search
 from pydarts.api.training import train
 from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError
+from pydarts.common.files import read_described
 from pydarts.data.images import MIN_SIZE, as_images
-from pydarts.models.files import described
-from pydarts.models.image_classifier import Model
+from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
-from pydarts.training.config import Config, SearchConfig, TrainConfig
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.training.config_base import Config, current_names
 
 Self = TypeVar("Self", bound="DartsClassifier")
 
-_FORMAT, _VERSION, _FILE = "pydarts-classifier", 1, "classifier.json"
+_FORMAT, _VERSION, _FILE = "pydarts-classifier", 2, "classifier.json"
 # Defaults for rows that may be no images. What stands beside what says little in them: shifting it
 # would harm, and a long search find nothing.
 _ROWS_TRAIN = {"crop_padding": 0, "flip": False, "cutout": 0}
@@ -170,7 +171,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
             )
             result = search(images, labels, seed=seeds[0], **common, **options)
-            self.genotype_ = genotype = result.genotype
+            genotype = self.genotype_ = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt
         options = self._options(TrainConfig, "", _ROWS_TRAIN if known is None else {})
@@ -227,9 +228,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If a file is damaged or does not fit the others; names the file.
         """
         path = Path(folder) / _FILE
-        with described(path, _FORMAT, _VERSION) as d:
+        with read_described(path, _FORMAT, (1, _VERSION)) as d:
             parameters: dict[str, Any] = {
-                k: tuple(v) if isinstance(v, list) else v for k, v in dict(d["parameters"]).items()
+                k: tuple(v) if isinstance(v, list) else v
+                for k, v in current_names(current_names(d["parameters"]), "search_").items()
             }
             if parameters["genotype"] is not None:
                 parameters["genotype"] = Genotype.parse(parameters["genotype"])
@@ -251,7 +253,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _keep(self, model: Model) -> None:
         self.model_ = model
-        self.genotype_ = model.genotype
+        self.genotype_: Genotype = model.genotype
         self.classes_ = model.labels.decode(range(len(model.labels)))
 
     def _options(
@@ -319,7 +321,7 @@ def _at_most(batch_size: int, images: int) -> int:
 
 def _plain(name: str, value: Any) -> Any:
     """A parameter as JSON can hold it."""
-    if isinstance(value, Genotype):
+    if isinstance(value, BaseGenotype):
         return str(value)
     if isinstance(value, (tuple, list)):
         return [_plain(name, v) for v in value]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,12 +27,14 @@ from pydarts.training.options import TextTrainFields, TrainFields
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-AnyGenotype = TypeVar("AnyGenotype", Genotype, RecurrentGenotype)
-Genotypes = AnyGenotype | Sequence[AnyGenotype] | Mapping[str, AnyGenotype]
+Genotypes = Genotype | Sequence[Genotype] | Mapping[str, Genotype]
+RecurrentGenotypes = (
+    RecurrentGenotype | Sequence[RecurrentGenotype] | Mapping[str, RecurrentGenotype]
+)
 
 
 def compare(
-    genotypes: Genotypes[Genotype],
+    genotypes: Genotypes,
     X: ArrayLike,
     y: Iterable[Any],
     *,
@@ -120,7 +122,7 @@ def compare(
 
 
 def compare_text(
-    genotypes: Genotypes[RecurrentGenotype],
+    genotypes: RecurrentGenotypes,
     data: Text,
     *,
     level: Level | None = None,

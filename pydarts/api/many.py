@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -21,6 +20,8 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.config import SearchConfig, TextSearchConfig
 from pydarts.training.loop import Diverged
@@ -43,7 +44,7 @@ class SearchesFailed(RuntimeError):
         Why these failed, by seed.
     """
 
-    def __init__(self, results: Mapping[int, SearchResult], errors: Mapping[int, Exception]):
+    def __init__(self, results: Mapping[int, SearchResult[Any]], errors: Mapping[int, Exception]):
         self.results, self.errors = dict(results), dict(errors)
         reasons = [f"seed {seed}: {type(e).__name__}: {e}" for seed, e in errors.items()]
         super().__init__("; ".join(reasons))
@@ -55,14 +56,12 @@ def search_many(
     *,
     seeds: Iterable[int],
     executor: Executor | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
     preset: str = "quick",
     config: SearchConfig | None = None,
     image_layout: str | None = None,
     threads: int = 1,
-    progress: bool = True,
     **options: Unpack[SearchOptions],
-) -> list[SearchResult]:
+) -> list[SearchResult[Genotype]]:
     """Search with each of several seeds, several at a time.
 
     What a search finds depends on its seed; only several tell what it is worth.
@@ -82,15 +81,13 @@ def search_many(
         ``Client(...).get_executor()``. It stays open. By default processes of this machine, as many
         as fill its cores. They are spawned, for OpenMP's threads do not survive a fork; so a script
         has to call this under ``if __name__ == "__main__":``.
-    checkpoint : path, optional
-        Folder where each search has a folder, ``seed-0`` and so on, for its checkpoint and, at the
-        end, what `SearchResult.save` writes. Workers on other machines must see it as well.
     threads : int
         Of each search.
-    progress : bool
-        Whether to show a bar, and a line a search, on standard error.
     **options
-        What else `search` takes. Of callbacks each search has a copy.
+        What else `search` takes. ``checkpoint`` is a folder where each search has a folder,
+        ``seed-0`` and so on, for its checkpoint and, at the end, what `SearchResult.save` writes;
+        workers on other machines must see it as well. ``progress`` shows a bar, and a line a
+        search. Of callbacks each search has a copy.
 
     Returns
     -------
@@ -113,7 +110,7 @@ def search_many(
     images = ImageClassification(X, labels, image_layout).images
     given = {"preset": preset, "config": config, "image_layout": "NCHW", **options}
     data = ("images", images, labels)
-    return _search_all(data, given, runs, executor, checkpoint, threads, progress)
+    return _search_all(data, given, runs, executor, threads)
 
 
 def search_many_text(
@@ -123,20 +120,18 @@ def search_many_text(
     level: Level | None = None,
     max_vocab: int | None = None,
     executor: Executor | None = None,
-    checkpoint: str | os.PathLike[str] | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     threads: int = 1,
-    progress: bool = True,
     **options: Unpack[TextSearchOptions],
-) -> list[SearchResult]:
-    """Search recurrent cells with each of several seeds, several at a time: `search_many` over text.
+) -> list[SearchResult[RecurrentGenotype]]:
+    """Search recurrent cells with each of several seeds: `search_many` over text.
 
     Parameters
     ----------
     data, level, max_vocab, preset, config
         As in `search_text`.
-    seeds, executor, checkpoint, threads, progress, **options
+    seeds, executor, threads, **options
         As in `search_many`.
 
     Returns
@@ -153,7 +148,7 @@ def search_many_text(
     TextSearchConfig.make(preset, _fields(options), config=config)
     corpus = as_corpus(data, level, max_vocab)
     given = {"preset": preset, "config": config, **options}
-    return _search_all(("text", corpus), given, runs, executor, checkpoint, threads, progress)
+    return _search_all(("text", corpus), given, runs, executor, threads)
 
 
 def _checked(seeds: Iterable[int], options: Mapping[str, Any]) -> list[int]:
@@ -177,20 +172,19 @@ def _search_all(
     options: dict[str, Any],
     seeds: list[int],
     executor: Executor | None,
-    checkpoint: str | os.PathLike[str] | None,
     threads: int,
-    progress: bool,
-) -> list[SearchResult]:
+) -> list[SearchResult[Any]]:
+    checkpoint, progress = options.pop("checkpoint", None), options.pop("progress", True)
     options["threads"] = threads = resolve_threads(threads)
     base = None if checkpoint is None else Path(checkpoint).absolute()
-    results: dict[int, SearchResult] = {}
+    results: dict[int, SearchResult[Any]] = {}
     errors: dict[int, Exception] = {}
     with ExitStack() as stack:
         own = None
         if executor is None:
             executor = own = stack.enter_context(_processes(len(seeds), threads))
         bar = stack.enter_context(progress_bar("searches", len(seeds), progress, "search"))
-        futures: dict[Future[SearchResult], int] = {}
+        futures: dict[Future[SearchResult[Any]], int] = {}
         try:
             for seed in seeds:
                 where = None if base is None else base / f"seed-{seed}"
@@ -227,12 +221,12 @@ def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
 
 def _search(
     data: tuple[Any, ...], seed: int, folder: Path | None, options: dict[str, Any]
-) -> SearchResult:
+) -> SearchResult[Any]:
     """One job: plain data goes in and, or as an error, comes out."""
     kind, *arguments = data
     front: Any = search if kind == "images" else search_text
     try:
-        result: SearchResult = front(
+        result: SearchResult[Any] = front(
             *arguments, seed=seed, checkpoint=folder, progress=False, **options
         )
     except Diverged as error:  # it holds the supernet

@@ -14,6 +14,8 @@ from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.vocabulary import Level
 from pydarts.methods.darts import Darts
 from pydarts.methods.method import Method
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_budgets, estimate_search
@@ -40,7 +42,7 @@ def search(
     image_layout: str | None = None,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
-) -> SearchResult:
+) -> SearchResult[Genotype]:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
 
     Half of the images train the weights w, the other half the architecture parameters α:
@@ -104,7 +106,7 @@ def search_text(
     method: Method | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
-) -> SearchResult:
+) -> SearchResult[RecurrentGenotype]:
     """Find a recurrent cell for a text by differentiable architecture search.
 
     The weights w learn to predict the training text, the architecture parameters α learn on the

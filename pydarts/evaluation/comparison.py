@@ -243,7 +243,8 @@ class Comparison:
 
     def _summary(self, scores: Sequence[float]) -> list[str]:
         std = self._number(float(np.std(scores, ddof=1))) if len(scores) > 1 else "-"
-        mean, lowest, highest = map(self._number, (np.mean(scores), min(scores), max(scores)))
+        numbers = (float(np.mean(scores)), min(scores), max(scores))
+        mean, lowest, highest = (self._number(value) for value in numbers)
         return [mean, std, lowest, highest]
 
     def _number(self, value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,11 @@ class Model(TrainedModel):
         self.image_layout = image_layout
 
     @property
+    def genotype(self) -> Genotype:
+        """The cells of the network."""
+        return self.network.genotype
+
+    @property
     def classes(self) -> tuple[Any, ...]:
         """The labels, in the order of the columns of `predict_proba`."""
         return self.labels.classes
@@ -71,7 +76,7 @@ class Model(TrainedModel):
         return self.normalization.apply(as_images(X, image_layout=self.image_layout))
 
     def logits(self, X: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float32]:
-        """Return the logits (N, classes) of images in any of the forms that `pydarts.train` takes."""
+        """Return the logits (N, classes) of images, in any form that `pydarts.train` takes."""
         x = self.normalized(X)
         parts = [
             self.network.logits(x[start : start + batch_size], training=False)
@@ -114,7 +119,7 @@ class Model(TrainedModel):
         ValueError
             If images or labels are unusable, or a label is unknown to the model.
         """
-        labels = y if hasattr(y, "__len__") else list(y)
+        labels = y if isinstance(y, Sized) else list(y)
         predicted = self.logits(X).argmax(axis=1)
         check_consistent(predicted, labels)
         size = len(self.labels)

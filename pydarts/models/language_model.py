@@ -45,6 +45,13 @@ class LanguageModel(TrainedModel):
         super().__init__(network, config)
         self.vocabulary = vocabulary
 
+    @property
+    def genotype(self) -> RecurrentGenotype:
+        """The cell of the network."""
+        if not isinstance(self.network, RecurrentNetwork):
+            raise AttributeError("`network` was not derived from a genotype")
+        return self.network.genotype
+
     def evaluate(self, text: str | NDArray[np.int32]) -> TextScores:
         """Predict a text, token by token.
 

@@ -44,10 +44,9 @@ class TrainedModel(ABC):
         self.seconds = 0.0
 
     @property
+    @abstractmethod
     def genotype(self) -> BaseGenotype:
         """The cells of the network."""
-        genotype: BaseGenotype = self.network.genotype
-        return genotype
 
     @property
     def space(self) -> Space:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from copy import copy
 from typing import Any
 
@@ -76,7 +76,7 @@ class ImageClassification(Task):
         threads: int | None = None,
     ):
         self.images: Images = as_images(X, image_layout=image_layout)
-        labels = y if hasattr(y, "__len__") else list(y)
+        labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
         self.labels = Labels.fit(labels)
         self.codes: Codes = self.labels.encode(labels)

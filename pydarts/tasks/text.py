@@ -70,8 +70,8 @@ class LanguageModelling(Task):
         )
 
     def step_options(self, config: TextSearchConfig) -> Mapping[str, Any]:
-        names = ("weight_decay", "max_grad_norm", "clip_coef", "unrolled_embedding")
-        names += ("dropout_masks", "ar", "tar")
+        loss = ("unrolled_embedding", "dropout_masks", "ar", "tar")
+        names = ("weight_decay", "max_grad_norm", "clip_coef", *loss)
         return {name: getattr(config, name) for name in names}
 
     def search_bytes(self, config: TextSearchConfig, data: SearchData) -> int:

@@ -102,7 +102,7 @@ def _upgrade(identity: dict[str, Any], state: State) -> None:
 
 def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """What differs between two identities, a configuration's options one by one; empty: nothing."""
-    here = json.loads(json.dumps(here))  # a pair is a list there
+    there, here = json.loads(json.dumps([there, here]))  # a pair is a list in a file
     parts = []
     for name in dict.fromkeys([*there, *here]):
         old, new = there.get(name), here.get(name)

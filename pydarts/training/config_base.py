@@ -19,7 +19,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 Self = TypeVar("Self", bound="Config")
 
 # What fields were called in files of version 1; None: there is no such field any more.
-_RENAMED = {
+_RENAMED: Mapping[str, str | None] = {
     "clip": "max_grad_norm",
     "hidden": "hidden_size",
     "virtual_embedding": "unrolled_embedding",
@@ -115,9 +115,25 @@ class Config:
     @classmethod
     def from_dict(cls: type[Self], values: Mapping[str, Any]) -> Self:
         """Return what `to_dict` of this or an earlier version gave."""
-        known = {_RENAMED.get(name, name): value for name, value in values.items()}
-        known.pop(None, None)
-        return cls(**known)
+        return cls(**current_names(values))
+
+
+def current_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return values by the names that their fields have now; what is no field any more is left out.
+
+    Parameters
+    ----------
+    values : mapping
+        As of a file of this or an earlier version.
+    prefix : str
+        What stands before the names of fields; other names stay as they are.
+    """
+    known = {}
+    for old, value in values.items():
+        name = _RENAMED.get(old.removeprefix(prefix), old)
+        if name is not None:
+            known[name if name == old else prefix + name] = value
+    return known
 
 
 def _checked(each: dataclasses.Field[Any], value: Any) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "pydarts-result", 2
 
+AnyGenotype = TypeVar("AnyGenotype", bound=BaseGenotype)
 History = list[dict[str, Any]]
 
 
 @dataclass(eq=False, repr=False)
-class SearchResult:
+class SearchResult(Generic[AnyGenotype]):
     """What a search found, and how.
 
     Attributes
@@ -73,7 +74,7 @@ class SearchResult:
     config: Any
     supernet: Any
     alphas: Alphas
-    genotype: BaseGenotype
+    genotype: AnyGenotype
     history: History = field(default_factory=list)
     alpha_history: Alphas = field(default_factory=dict)
     interrupted: bool = False
@@ -104,7 +105,7 @@ class SearchResult:
         return pandas.DataFrame(self.history)
 
     def plot(self) -> Figure:
-        """Draw the search: its learning curves, and the mixing weights of each edge over the epochs.
+        """Draw the search: its learning curves, and the mixing weights of each edge by epoch.
 
         Returns
         -------
@@ -120,7 +121,7 @@ class SearchResult:
         return figure
 
     def report(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write a page that shows the search: cells, α, learning curves, configuration, environment.
+        """Write a page that shows the search: cells, α, learning curves, configuration.
 
         Parameters
         ----------
@@ -141,8 +142,8 @@ class SearchResult:
         return html
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write result.json, genotype.json, history.csv, alphas.npz, alpha_history.npz and a drawing
-        of each cell (normal.svg, ...) into ``folder``, which is made if need be.
+        """Write result.json, genotype.json, history.csv, alphas.npz, alpha_history.npz and a
+        drawing of each cell (normal.svg, ...) into ``folder``, which is made if need be.
 
         Parameters
         ----------
@@ -160,8 +161,9 @@ class SearchResult:
         to.mkdir(parents=True, exist_ok=True)
         (to / "genotype.json").write_text(self.genotype.to_json() + "\n", encoding="utf-8")
         write_history(to / "history.csv", self.history)
-        np.savez(to / "alphas.npz", **self.alphas)
-        np.savez(to / "alpha_history.npz", **self.alpha_history)
+        arrays: dict[str, Any] = {"alphas": self.alphas, "alpha_history": self.alpha_history}
+        for name, groups in arrays.items():
+            np.savez(to / f"{name}.npz", **groups)
         for cell in self.space.cells:
             svg = cell_svg(self.genotype, cell.name)
             (to / f"{cell.name}.svg").write_text(svg, encoding="utf-8")
@@ -177,7 +179,7 @@ class SearchResult:
         write_json(to / "result.json", content)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> SearchResult:
+    def load(cls, folder: str | os.PathLike[str]) -> SearchResult[Any]:
         """Read what `save` wrote; ``supernet`` is None then.
 
         Parameters
@@ -195,7 +197,7 @@ class SearchResult:
         """
         to = Path(folder)
         with _reading(to / "genotype.json") as path:
-            genotype = parse_genotype(path.read_text(encoding="utf-8"))
+            genotype: Any = parse_genotype(path.read_text(encoding="utf-8"))
         groups = [cell.name for cell in genotype.space.cells]
         kind = SEARCH_CONFIGS[genotype.space.name]
         ended: dict[str, Any] = {}
@@ -256,7 +258,7 @@ def _reading(path: Path) -> Iterator[Path]:
 
 
 def write_history(path: Path, history: History) -> None:
-    """Write a CSV file with a row an epoch. Numbers are written so that they are read back exactly."""
+    """Write a CSV file with a row an epoch, whose numbers are read back exactly."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(history[0]) if history else ["epoch"])
         writer.writeheader()

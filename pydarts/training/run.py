@@ -24,7 +24,7 @@ from pydarts.training.task import Task
 from pydarts.training.weights import WeightTracker
 
 
-def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> SearchResult:
+def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> SearchResult[Any]:
     """Search a cell for a task by a method."""
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
