@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Trained models as ONNX graphs, which `Model.to_onnx` and `LanguageModel.to_onnx` write."""
+"""Trained models as ONNX graphs: what `Model.to_onnx` and `LanguageModel.to_onnx` write."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +19,20 @@ except ImportError as error:
     raise ImportError("`to_onnx` needs onnx: pip install 'pydarts-nas[onnx]'") from error
 
 from pydarts import _core
+from pydarts.common.files import check_free, replace_file
 from pydarts.export import layers
+from pydarts.models.image_model import Model
+from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.recurrent import RecurrentGenotype
 
-if TYPE_CHECKING:
-    from pydarts.models.image_classifier import Model
-    from pydarts.models.language_model import LanguageModel
-
 OPSET = 17
-_IR = 8  # the file format that came with the opset: any later runtime reads it
+_IR_VERSION = 8  # the file format that came with the opset: any later runtime reads it
+
+_Trained = TypeVar("_Trained", Model, LanguageModel)
 
 
 class _Graph:
-    """Nodes and constants as they are added; a value is known by its name.
+    """Nodes and constants as they are added; a value is referred to by its name.
 
     Weights become constants under the names of the network's state.
     """
@@ -67,7 +69,7 @@ class _Graph:
         outputs: dict[str, list[Any]],
         properties: dict[str, str],
     ) -> onnx.ModelProto:
-        """The whole, checked; inputs are (type, shape), outputs are float32."""
+        """The whole model, checked; inputs are (type, shape), outputs are float32."""
         graph = helper.make_graph(
             self.nodes,
             "pydarts",
@@ -81,7 +83,7 @@ class _Graph:
         proto = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=_IR,
+            ir_version=_IR_VERSION,
             producer_name="pydarts",
             producer_version=_core.__version__,
         )
@@ -90,21 +92,60 @@ class _Graph:
         return proto
 
 
-def write(path: str | os.PathLike[str], proto: onnx.ModelProto, overwrite: bool) -> None:
-    """Write a model; FileExistsError if the file is there and ``overwrite`` is not set."""
-    data = proto.SerializeToString()
-    try:
-        with open(path, "wb" if overwrite else "xb") as file:
-            file.write(data)
-    except FileExistsError:
-        raise FileExistsError(f"{path} exists; `overwrite=True` replaces it") from None
+def write_image_model(model: Model, path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Write a trained network over images: what `Model.to_onnx` does.
+
+    Parameters
+    ----------
+    model : Model
+    path : path
+    overwrite : bool
+        Whether a file that exists is replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and `overwrite` is not set.
+    """
+    _write(image_graph, model, Path(path), overwrite)
+
+
+def write_text_model(
+    model: LanguageModel, path: str | os.PathLike[str], overwrite: bool = False
+) -> None:
+    """Write a trained language model: what `LanguageModel.to_onnx` does.
+
+    Parameters
+    ----------
+    model : LanguageModel
+    path, overwrite
+        See `write_image_model`.
+    """
+    _write(text_graph, model, Path(path), overwrite)
+
+
+def _write(
+    graph: Callable[[_Trained], onnx.ModelProto], model: _Trained, path: Path, overwrite: bool
+) -> None:
+    check_free(overwrite, path)
+    replace_file(path, graph(model).SerializeToString())
 
 
 # Images
 
 
 def image_graph(model: Model) -> onnx.ModelProto:
-    """From ``images`` (N, C, H, W), as `predict` takes them but float32, to ``logits``."""
+    """Return the graph from ``images`` to ``logits``.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    onnx.ModelProto
+        Its input ``images`` (N, C, H, W), float32, takes images as `Model.predict` does.
+    """
     c, net = model.config, model.network
     g = _Graph(net.state_dict())
     mean, std = (
@@ -113,7 +154,7 @@ def image_graph(model: Model) -> onnx.ModelProto:
     )
     x = g.add("Div", g.add("Sub", "images", mean), std)
     s0 = s1 = _layer(g, layers.stem(net.in_channels, c.channels), "stem", x)
-    for i, cell in enumerate(layers.cells(model.genotype, c.channels, c.cells)):
+    for i, cell in enumerate(layers.cells(net.genotype, c.channels, c.cells)):
         s0, s1 = s1, _cell(g, cell, f"cells.{i}", (s0, s1))
     features = g.add("Flatten", g.add("GlobalAveragePool", s1))
     weight, bias = g.weight("classifier.weight"), g.weight("classifier.bias")
@@ -187,8 +228,17 @@ _ACTIVATIONS = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid"}
 
 
 def text_graph(model: LanguageModel) -> onnx.ModelProto:
-    """From ``tokens`` (T, B) and the state before them, ``hidden`` (B, H), to ``logits`` (T, B, V)
-    of what follows each, and the state after, ``last_hidden``.
+    """Return the graph from tokens and state to logits and state.
+
+    Parameters
+    ----------
+    model : LanguageModel
+
+    Returns
+    -------
+    onnx.ModelProto
+        Its inputs are ``tokens`` (T, B), int64, and ``hidden`` (B, H), the state before them; its
+        outputs are ``logits`` (T, B, V) of what follows each, and the state after, ``last_hidden``.
     """
     vocab_size, size = len(model.vocabulary), model.config.hidden_size
     g = _Graph(model.network.state_dict())
@@ -212,7 +262,7 @@ def text_graph(model: LanguageModel) -> onnx.ModelProto:
 
 
 def _step(outer: _Graph, genotype: RecurrentGenotype, size: int) -> onnx.GraphProto:
-    """The cell: state and input to state, once to go on from and once to keep."""
+    """The body of the Scan: from state and input to state, once to carry on and once to output."""
     g = _Graph(outer.state, "step_")
 
     def highway(carried: str, read: str, weight: str, activation: str) -> str:

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Derived networks as PyTorch modules, with the names and shapes of the engine's states.
+"""Derived networks as PyTorch modules; importing this file needs PyTorch.
 
-`Genotype.to_torch`, `RecurrentGenotype.to_torch` and the models' `to_torch` import this file; it
-needs PyTorch. Names and shapes are those of the original's modules, so states pass both ways.
+The names and shapes of their states are those of the original's modules and of the engine's
+networks, so states pass both ways.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from math import floor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 try:
     import torch
@@ -22,12 +22,10 @@ from pydarts.common.checks import integer
 from pydarts.engine.convolutional import checked_sizes
 from pydarts.engine.network import EngineNetwork
 from pydarts.export import layers
+from pydarts.models.image_model import Model
+from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.recurrent import RecurrentGenotype
-
-if TYPE_CHECKING:
-    from pydarts.models.image_classifier import Model
-    from pydarts.models.language_model import LanguageModel
 
 
 def _stage(stage: layers.Stage) -> nn.Module:
@@ -57,9 +55,9 @@ def _layer(layer: layers.Layer) -> nn.Module:
 
 
 class FactorizedReduce(nn.Module):
-    """Halves the map: two 1x1 convolutions of stride 2, the second a pixel down and right.
+    """Halves height and width: two 1x1 convolutions of stride 2, the second a pixel down and right.
 
-    Where that leaves the map, at the end of an odd side, it sees zero.
+    The second is padded with zeros at the end of an odd side.
     """
 
     def __init__(self, layer: layers.FactorizedReduce):
@@ -86,8 +84,9 @@ class Cell(nn.Module):
         self._concat = cell.concat
 
     def forward(self, s0: Tensor, s1: Tensor, drop_path: float) -> Tensor:
-        """The output for those of the two cells before; each operand but an identity is dropped
-        from a sample with the probability ``drop_path``.
+        """The output from those of the two cells before.
+
+        Each operand other than an identity is dropped, for a sample, with probability `drop_path`.
         """
         states = [self.preprocess0(s0), self.preprocess1(s1)]
         operands: list[Tensor] = []
@@ -125,7 +124,7 @@ class AuxiliaryHead(nn.Module):
 
 
 class _TwoWindows(nn.Module):
-    """Means of two windows at an axis's ends: of 8 pixels 5 long, 3 apart, as in the original."""
+    """Average pooling to 2x2, by windows at the ends: of 8 pixels 5 long, as in the original."""
 
     def forward(self, x: Tensor) -> Tensor:
         for axis in (2, 3):
@@ -137,7 +136,15 @@ class _TwoWindows(nn.Module):
 
 
 class DerivedNetwork(nn.Module):
-    """The network derived from a genotype; made by `Genotype.to_torch` and `Model.to_torch`.
+    """The network derived from a genotype: what `Genotype.to_torch` and `Model.to_torch` return.
+
+    Parameters
+    ----------
+    genotype : Genotype
+    channels, cells, classes, in_channels : int
+        See `pydarts.Network`.
+    auxiliary : bool
+        Whether it has an auxiliary head, for training.
 
     Attributes
     ----------
@@ -174,8 +181,17 @@ class DerivedNetwork(nn.Module):
         self.drop_path = 0.0
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits (N, classes) of images (N, C, H, W); in training mode, with an auxiliary head, a
-        pair: the logits and those of the head.
+        """Return the logits of images.
+
+        Parameters
+        ----------
+        x : Tensor
+            Images (N, C, H, W).
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            Logits (N, classes); in training mode with an auxiliary head a pair, its logits second.
         """
         if self.mean is not None and self.std is not None:
             x = (x - self.mean) / self.std
@@ -220,10 +236,18 @@ class RecurrentCell(nn.Module):
 
 
 class RecurrentModel(nn.Module):
-    """Embedding, cell, and decoder tied to the embedding; made by `RecurrentGenotype.to_torch` and
-    `LanguageModel.to_torch`.
+    """A language model: what `RecurrentGenotype.to_torch` and `LanguageModel.to_torch` return.
 
-    In training mode dropout masks are drawn for each call and are the same at all its steps.
+    It consists of embedding, cell, and a decoder tied to the embedding. In training mode dropout
+    masks are drawn for each call and are the same at all its steps (variational dropout).
+
+    Parameters
+    ----------
+    genotype : RecurrentGenotype
+    vocab_size, hidden_size : int
+        See `pydarts.RecurrentNetwork`.
+    dropout, dropout_hidden, dropout_input, dropout_embedding : float
+        Probabilities, as in `pydarts.RecurrentNetwork`.
     """
 
     def __init__(
@@ -247,8 +271,19 @@ class RecurrentModel(nn.Module):
         self.decoder = nn.ParameterDict({"bias": nn.Parameter(torch.zeros(vocab_size))})
 
     def forward(self, tokens: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits (T, B, V) of what follows each of the ``tokens`` (T, B), and the state (B, H)
-        after them; ``hidden`` is the state before, None: zero.
+        """Return the logits of what follows each token, and the state after them.
+
+        Parameters
+        ----------
+        tokens : Tensor
+            Token numbers (T, B).
+        hidden : Tensor, optional
+            The state (B, H) before them; by default zero.
+
+        Returns
+        -------
+        tuple of Tensor
+            Logits (T, B, V) and state (B, H).
         """
         embedded = self.encoder(tokens)
         ones = embedded.new_ones(embedded.shape[1:])
@@ -272,36 +307,43 @@ def _uniform(*shape: int) -> nn.Parameter:
 
 
 def image_module(model: Model) -> DerivedNetwork:
-    """The trained network of a model, in evaluation mode, its normalisation with it."""
-    c = model.config
-    net = model.genotype.to_torch(
-        channels=c.channels,
-        cells=c.cells,
-        classes=len(model.labels),
-        in_channels=model.network.in_channels,
-        auxiliary=c.auxiliary,
-    )
-    net.mean, net.std = (
-        torch.tensor(values)[:, None, None]
-        for values in (model.normalization.mean, model.normalization.std)
-    )
-    return _with_state(net, model.network)
+    """Return the trained network of a model: what `Model.to_torch` does.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    DerivedNetwork
+        In evaluation mode, with the model's normalisation.
+    """
+    c, n = model.config, model.normalization
+    sizes = (c.channels, c.cells, len(model.labels), model.network.in_channels)
+    module = DerivedNetwork(model.network.genotype, *sizes, c.auxiliary)
+    module.mean, module.std = (torch.tensor(values)[:, None, None] for values in (n.mean, n.std))
+    return _with_state(module, model.network)
 
 
 def text_module(model: LanguageModel) -> RecurrentModel:
-    """The trained network of a language model, in evaluation mode."""
+    """Return the trained network of a language model: what `LanguageModel.to_torch` does.
+
+    Parameters
+    ----------
+    model : LanguageModel
+
+    Returns
+    -------
+    RecurrentModel
+        In evaluation mode.
+    """
     c = model.config
-    net = model.genotype.to_torch(
-        vocab_size=len(model.vocabulary),
-        hidden_size=c.hidden_size,
-        dropout=c.dropout,
-        dropout_hidden=c.dropout_hidden,
-        dropout_input=c.dropout_input,
-        dropout_embedding=c.dropout_embedding,
-    )
-    return _with_state(net, model.network)
+    dropouts = {name: getattr(c, name) for name in _DROPOUTS}
+    sizes = (len(model.vocabulary), c.hidden_size)
+    return _with_state(RecurrentModel(model.genotype, *sizes, **dropouts), model.network)
 
 
+_DROPOUTS = ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
 _Module = TypeVar("_Module", bound=nn.Module)
 
 

@@ -20,7 +20,7 @@ _CURVES = 3  # side by side
 _EDGES = 7
 
 
-def result_figure(result: SearchResult) -> Figure:
+def figure(result: SearchResult[Any]) -> Figure:
     """Draw a result: what `SearchResult.plot` does.
 
     Parameters
@@ -64,13 +64,13 @@ def search_figure(data: ReportData) -> Figure:
     edges = [len(cell_edges(data.genotype, cell.name)) for cell in cells]
     heights = [2.3 * math.ceil(len(drawn) / _CURVES)] if drawn else []
     heights += [1.4 * math.ceil(count / _EDGES) + 0.7 for count in edges]
-    figure = pyplot.figure(figsize=(12, sum(heights)), layout="constrained")
-    parts = iter(figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat)
+    canvas = pyplot.figure(figsize=(12, sum(heights)), layout="constrained")
+    parts = iter(canvas.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat)
     if drawn:
         _plot_curves(next(parts), drawn)
     for cell in cells:
         _plot_edges(next(parts), data, cell)
-    return figure
+    return canvas
 
 
 def _plot_curves(part: Any, drawn: list[Curve]) -> None:

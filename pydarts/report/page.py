@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydarts.common.files import check_free, replace_file
 from pydarts.drawing.cells import cell_svg
@@ -27,7 +28,7 @@ from pydarts.training.result import SearchResult
 
 
 def write_report(
-    result: SearchResult, path: str | os.PathLike[str], *, overwrite: bool = False
+    result: SearchResult[Any], path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:
     """Write the page of a result: what `SearchResult.report` does.
 
@@ -117,7 +118,7 @@ def page_html(data: ReportData) -> str:
     return "\n".join(parts) + "\n"
 
 
-def result_html(result: SearchResult) -> str:
+def result_html(result: SearchResult[Any]) -> str:
     """Return what a notebook shows of a result: its text, the cells, and the learning curves.
 
     Parameters

@@ -95,7 +95,7 @@ class ReportData:
     comparison: Mapping[str, Any] | None = None
 
     @classmethod
-    def from_result(cls, result: SearchResult) -> ReportData:
+    def from_result(cls, result: SearchResult[Any]) -> ReportData:
         """Take what a result holds; the environment is known unless it was loaded.
 
         Parameters

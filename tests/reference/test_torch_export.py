@@ -110,7 +110,7 @@ def test_drop_path(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn.append(torch.dropout(ones, p, True))
         return drawn[-1]
 
-    monkeypatch.setattr("pydarts.torch_modules.F.dropout", dropout)
+    monkeypatch.setattr("pydarts.export.pytorch.F.dropout", dropout)
     torch.manual_seed(0)
     logits = module.train()(torch.tensor(x)).detach().numpy()
     masks = torch.stack(drawn).flatten(1)
@@ -191,7 +191,7 @@ def test_recurrent_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
         drawn[p] = torch.dropout(ones, p, True)
         return drawn[p]
 
-    monkeypatch.setattr("pydarts.torch_modules.F.dropout", dropout)
+    monkeypatch.setattr("pydarts.export.pytorch.F.dropout", dropout)
     torch.manual_seed(0)
     tokens, hidden = texts()
     logits, last = module.train()(tokens, hidden)
@@ -233,7 +233,7 @@ def test_trained_model_of_text() -> None:
         (lambda: pydarts.DARTS_V2.to_torch(cells=0), r"`cells` \(=0\)"),
         (lambda: pydarts.DARTS_V2.to_torch(classes=1), r"`classes` \(=1\)"),
         (lambda: CELL.to_torch(vocab_size=1), r"`vocab_size` \(=1\)"),
-        (lambda: CELL.to_torch(vocab_size=9, hidden_size=0), r"`hidden` \(=0\)"),
+        (lambda: CELL.to_torch(vocab_size=9, hidden_size=0), r"`hidden_size` \(=0\)"),
     ],
 )
 def test_wrong_sizes_are_named(make: Callable[[], object], match: str) -> None:
