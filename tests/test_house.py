@@ -55,6 +55,8 @@ KINDS = {
 }
 #: Rooms that know kinds, and so may ask.
 KNOWS_KINDS = ("spaces", "tasks")
+#: The compiled engine, which every room may import.
+CORE = "pydarts._core"
 #: Files directly in the package.
 MAX_FILES = 8
 #: Seconds that `import pydarts` may take once numpy is imported.
@@ -102,7 +104,7 @@ def imports(name: str) -> Iterator[tuple[str, bool]]:
             parents = parents[: len(parents) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
             full = [f"{base}.{alias.name}" for alias in node.names]
-            targets = [each if each in modules() else base for each in full]
+            targets = [each if each in modules() else base for each in full if each != CORE]
         for target in targets:
             if target.split(".")[0] == "pydarts" and target in modules():
                 yield target, inside
@@ -112,20 +114,8 @@ def imports(name: str) -> Iterator[tuple[str, bool]]:
 
 @cache
 def graph() -> dict[str, set[str]]:
-    """Return the modules that each module imports, but the package itself for its `_core`."""
-    return {name: {target for target, _ in imports(name)} - core(name) for name in modules()}
-
-
-def core(name: str) -> set[str]:
-    """Return the package if a module imports nothing of it but `_core`, the compiled engine."""
-    names = {
-        alias.name
-        for node in ast.walk(tree(name))
-        if isinstance(node, ast.ImportFrom) and node.module == "pydarts" and not node.level
-        for alias in node.names
-        if f"pydarts.{alias.name}" not in modules()
-    }
-    return {"pydarts"} if names <= {"_core"} else set()
+    """Return the modules that each module imports."""
+    return {name: {target for target, _ in imports(name)} for name in modules()}
 
 
 def test_rooms_import_only_what_they_may() -> None:
