@@ -21,9 +21,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydarts.spaces.darts import DARTS_V1, DARTS_V2, EXTRA_OPERATIONS, OPERATIONS, Genotype
-from pydarts.spaces.genotype import derive
-from pydarts.spaces.published import PUBLISHED
+from pydarts.spaces.darts import (
+    DARTS,
+    DARTS_V1,
+    DARTS_V2,
+    EXTRA_OPERATIONS,
+    OPERATIONS,
+    Genotype,
+)
+from pydarts.spaces.published import PUBLISHED, published
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import edges
 
@@ -86,7 +92,8 @@ def test_published_cells() -> None:
     )
     for genotype in (DARTS_V1, DARTS_V2):
         assert genotype.normal_concat == genotype.reduce_concat == (2, 3, 4, 5)
-    assert dict(PUBLISHED) == {"DARTS_V1": DARTS_V1, "DARTS_V2": DARTS_V2}
+    assert published(DARTS) == {"DARTS_V1": DARTS_V1, "DARTS_V2": DARTS_V2}
+    assert published(DARTS).items() <= PUBLISHED.items()
 
 
 def test_operations_are_alpha_columns() -> None:
@@ -409,7 +416,7 @@ def matrices(draw: st.DrawFn) -> list[list[Fraction]]:
 @given(matrices(), matrices())
 @settings(max_examples=60, deadline=None)
 def test_derive_against_slow_reference(a: list[list[Fraction]], b: list[list[Fraction]]) -> None:
-    genotype = derive({"normal": np.array(a, float), "reduce": np.array(b, float)})
+    genotype = Genotype.derive({"normal": np.array(a, float), "reduce": np.array(b, float)})
     assert list(genotype.normal) == slow_derive(a)
     assert list(genotype.reduce) == slow_derive(b)
     assert genotype.normal_concat == tuple(range(2, 2 + len(genotype.normal) // 2))
@@ -426,7 +433,7 @@ def test_derive_random(dtype: str) -> None:
 
 
 def test_ties_go_to_the_first() -> None:
-    genotype = derive(both(np.zeros((14, 8))))
+    genotype = Genotype.derive(both(np.zeros((14, 8))))
     assert genotype.normal == (("max_pool_3x3", 0), ("max_pool_3x3", 1)) * 4
 
 
@@ -436,7 +443,7 @@ def test_none_takes_weight_but_is_never_chosen() -> None:
     # Of node 3's edges the first has the largest α of an operation, yet the least weight.
     alpha[2, 4] = 2.0
     alpha[2, 0] = 5.0
-    genotype = derive(both(alpha))
+    genotype = Genotype.derive(both(alpha))
     assert genotype.normal[2:] == (("sep_conv_3x3", 1), ("sep_conv_3x3", 2))
 
 
@@ -444,7 +451,7 @@ def test_strongest_edge_comes_first() -> None:
     alpha = np.zeros((14, 8))
     for edge, op, a in ((13, 7, 3.0), (10, 3, 2.0), (9, 5, 1.0), (1, 2, 1.0)):
         alpha[edge, op] = a
-    genotype = derive(both(alpha))
+    genotype = Genotype.derive(both(alpha))
     assert genotype.reduce[-2:] == (("dil_conv_5x5", 4), ("skip_connect", 1))
     assert genotype.reduce[:2] == (("avg_pool_3x3", 1), ("max_pool_3x3", 0))
 
@@ -453,30 +460,30 @@ def test_strongest_edge_comes_first() -> None:
 def test_weights_that_round_to_one_or_zero_keep_their_order() -> None:
     alpha = np.zeros((5, 8))
     alpha[2:, 6] = (50.0, 70.0, 60.0)
-    assert derive(both(alpha)).normal[2:] == (("dil_conv_3x3", 1), ("dil_conv_3x3", 2))
+    assert Genotype.derive(both(alpha)).normal[2:] == (("dil_conv_3x3", 1), ("dil_conv_3x3", 2))
     alpha[2:] = 0.0
     alpha[2:, 0] = 2000.0
     alpha[2:, 6] = (5.0, 7.0, 6.0)
-    assert derive(both(alpha)).normal[2:] == (("dil_conv_3x3", 1), ("dil_conv_3x3", 2))
-    derive(both([[1e308, -1e308] * 4] * 14))
+    assert Genotype.derive(both(alpha)).normal[2:] == (("dil_conv_3x3", 1), ("dil_conv_3x3", 2))
+    Genotype.derive(both([[1e308, -1e308] * 4] * 14))
 
 
 @given(st.permutations(range(1, 8)), st.permutations(range(1, 8)))
 @settings(max_examples=50)
 def test_permuted_rows_tie_exactly(p: list[int], q: list[int]) -> None:
     row = np.array([0.1, 0.7, -0.3, 1.1, 0.9, 1e-3, 0.33, -2.7])
-    genotype = derive(both([row[[0, *p]], row[[0, *q]]]))
+    genotype = Genotype.derive(both([row[[0, *p]], row[[0, *q]]]))
     assert [source for _, source in genotype.normal] == [0, 1]
 
 
 def test_concat_of_derived_cells() -> None:
     alpha = np.zeros((14, 8))
-    genotype = derive(both(alpha), concat=[4, 5])
+    genotype = Genotype.derive(both(alpha), concat=[4, 5])
     assert genotype.normal_concat == genotype.reduce_concat == (4, 5)
-    uneven = derive({"normal": alpha, "reduce": alpha[:5]})
+    uneven = Genotype.derive({"normal": alpha, "reduce": alpha[:5]})
     assert (uneven.normal_concat, uneven.reduce_concat) == ((2, 3, 4, 5), (2, 3))
     with pytest.raises(ValueError, match=r"`concat\[0\]` \(=6\) must be one of the nodes 2 to 5"):
-        derive(both(alpha), concat=[6])
+        Genotype.derive(both(alpha), concat=[6])
 
 
 @pytest.mark.parametrize(
@@ -504,14 +511,14 @@ def test_concat_of_derived_cells() -> None:
 )
 def test_bad_alphas(alphas: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        derive(alphas)
+        Genotype.derive(alphas)
 
 
 def test_not_finite_names_edge_and_operation() -> None:
     alpha = np.zeros((14, 8))
     alpha[4, 3] = np.nan
     with pytest.raises(ValueError, match=r"\[4, 3\]` \(=nan\) must be finite \(edge 2→3, skip_con"):
-        derive(both(alpha))
+        Genotype.derive(both(alpha))
 
 
 # Notebooks

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 import pydarts
 from pydarts.spaces.darts import DARTS_V1, Genotype
-from pydarts.spaces.published import PUBLISHED_RECURRENT
+from pydarts.spaces.published import PUBLISHED, published
 from pydarts.spaces.recurrent import (
+    RECURRENT,
     RECURRENT_DARTS_V1,
     RECURRENT_DARTS_V2,
     RECURRENT_OPERATIONS,
@@ -62,10 +63,11 @@ def test_published_cells() -> None:
     assert RECURRENT_DARTS_V2.recurrent == shorthand(
         "sigmoid 0, relu 1, relu 1, identity 1, tanh 2, sigmoid 5, tanh 3, relu 5"
     )
-    for name, genotype in PUBLISHED_RECURRENT.items():
+    for name, genotype in published(RECURRENT).items():
         assert genotype.concat == (1, 2, 3, 4, 5, 6, 7, 8)
         assert getattr(pydarts, name) is genotype
-    assert list(PUBLISHED_RECURRENT) == ["RECURRENT_DARTS_V1", "RECURRENT_DARTS_V2"]
+    assert published(RECURRENT).items() <= PUBLISHED.items()
+    assert list(published(RECURRENT)) == ["RECURRENT_DARTS_V1", "RECURRENT_DARTS_V2"]
 
 
 def test_operations_are_alpha_columns() -> None:

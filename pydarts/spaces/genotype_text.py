@@ -173,8 +173,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def load_json(text: str, kind: str) -> dict[str, Any]:
     """Read a genotype's JSON into its fields; their values are not checked yet."""
+    text = _check_text(text)
     try:
-        members = json.loads(_check_text(text), object_pairs_hook=_unique_members)
+        members = json.loads(text, object_pairs_hook=_unique_members)
     except ValueError as error:
         raise ValueError(f"malformed genotype JSON: {error}") from None
     except RecursionError:
