@@ -253,7 +253,9 @@ def test_public_names_exist() -> None:
 def run(code: str) -> str:
     """Return what code prints in a process that finds `pydarts` where this one found it."""
     found = str(Path(pydarts.__file__).parents[1])
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    # Not what importing the package may have set here, nor that nothing is to be compiled.
+    kept = ("HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "SYSTEMROOT")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {found!r})\n{code}"],
         capture_output=True,
