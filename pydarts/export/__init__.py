@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""Networks and trained models for PyTorch and ONNX."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The layers of a derived network as data, of which each exporter makes its own.
 
-Channels, strides and names are said here once; the engine has its own account of them.
+Channels, strides and names are defined here once; the engine has its own definition of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Stage = Conv | Norm | Relu
 
 
 class Chain(NamedTuple):
-    """Stages in turn; their number is their name, below ``op`` where `named`."""
+    """A sequence of stages, named by their numbers, below ``op`` where `named`."""
 
     stages: tuple[Stage, ...]
     named: bool = True
@@ -52,7 +52,7 @@ class Chain(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """3x3 pooling that does not see its padding."""
+    """3x3 pooling that leaves its padding out."""
 
     kind: str  # "max" or "avg"
     stride: int
@@ -91,12 +91,25 @@ class Cell(NamedTuple):
 
 
 def stem(in_channels: int, channels: int) -> Chain:
-    """What the first two cells read."""
+    """Return the layer whose output the first two cells read."""
     return Chain((Conv(in_channels, 3 * channels, (3, 3)), Norm(3 * channels)), named=False)
 
 
 def cells(genotype: Genotype, channels: int, count: int) -> list[Cell]:
-    """The cells of a network of so many; two of them, or the only one, are reductions."""
+    """Return the cells of a network, of which those at a third and two thirds are reductions.
+
+    Parameters
+    ----------
+    genotype : Genotype
+    channels : int
+        Channels of the nodes of the first cells; a reduction doubles them.
+    count : int
+        Number of cells.
+
+    Returns
+    -------
+    list of Cell
+    """
     found: list[Cell] = []
     before_last = last = 3 * channels
     halved = False
@@ -119,7 +132,21 @@ def cells(genotype: Genotype, channels: int, count: int) -> list[Cell]:
 
 
 def operation(name: str, channels: int, stride: int) -> Layer:
-    """The operation of an edge."""
+    """Return the layer of an edge.
+
+    Parameters
+    ----------
+    name : str
+        Name of the operation, such as ``"sep_conv_3x3"``.
+    channels : int
+        Channels of its input and output.
+    stride : int
+        1 or 2.
+
+    Returns
+    -------
+    Layer
+    """
     c, s = channels, stride
     if name == "skip_connect":
         return Identity() if s == 1 else FactorizedReduce(c, c)

@@ -188,14 +188,26 @@ class ReportData:
 
 
 def cell_edges(genotype: BaseGenotype, cell: str) -> list[tuple[int, int, str]]:
-    """Source, node and name of each edge of a searched cell, in the order of α's rows."""
+    """Return the edges of a searched cell.
+
+    Parameters
+    ----------
+    genotype : Genotype or RecurrentGenotype
+    cell : str
+        Name of the cell.
+
+    Returns
+    -------
+    list of (int, int, str)
+        Source, node and name of each, in the order of α's rows.
+    """
     space, nodes = genotype.space.cell(cell), genotype.nodes(cell)
     names = space.state_names(nodes)
     return [(j, i, f"{names[j]} → {names[i]}") for j, i in space.edges(nodes)]
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
-    """The curves that a history holds numbers for."""
+    """Yield the curves that a history holds numbers for."""
     for title, columns, percent in _CURVES:
         lines = {
             name: [number(entry.get(column)) for entry in history]
@@ -209,7 +221,7 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
 
 
 def number(value: object) -> float | None:
-    """A finite number as such, and anything else as None."""
+    """Return a finite number as a float, and None for anything else."""
     if isinstance(value, (int, float, np.number)) and abs(value) <= sys.float_info.max:
         return float(value)
     return None
