@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-import pytest
-
 import pydarts
 
 HOUSE = Path(__file__).parents[1] / "pydarts"
@@ -59,7 +57,7 @@ KNOWS_KINDS = ("spaces", "tasks")
 CORE = "pydarts._core"
 #: Files directly in the package.
 MAX_FILES = 8
-#: Seconds that `import pydarts` may take once numpy is imported.
+#: Seconds that `import pydarts` may take when numpy is imported.
 MAX_IMPORT_SECONDS = 0.15
 
 
@@ -289,16 +287,14 @@ print(sorted(optional & sys.modules.keys()))
 
 
 def test_an_import_is_quick() -> None:
+    # Seconds of the processor: others may be using it, too.
     code = """
 import time
 import numpy
-start = time.perf_counter()
+start = time.process_time()
 import pydarts
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 """
     run(code)  # compiles
-    for _ in range(3):  # the machine may be doing something else
-        seconds = median(float(run(code)) for _ in range(5))
-        if seconds <= MAX_IMPORT_SECONDS:
-            return
-    pytest.fail(f"import pydarts takes {1e3 * seconds:.0f} ms more than numpy")
+    seconds = median(float(run(code)) for _ in range(7))
+    assert seconds <= MAX_IMPORT_SECONDS, f"{1e3 * seconds:.0f} ms more than numpy"
