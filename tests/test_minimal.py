@@ -19,7 +19,7 @@ def test_a_search_in_small() -> None:
     losses = [step(train=(x, y), valid=(x, y), lr=0.1).train_loss for _ in range(5)]
     assert losses[-1] < 0.5 * losses[0]
     assert not np.array_equal(net.alphas["normal"], alphas["normal"])
-    genotype = net.genotype()
+    genotype = net.genotype
     assert pydarts.Genotype.parse(str(genotype)) == genotype
     logits = pydarts.Network(genotype, 4, 3, classes=2, in_channels=1).logits(x, training=False)
     assert logits.shape == (16, 2)
