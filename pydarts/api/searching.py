@@ -18,7 +18,7 @@ from pydarts.spaces.darts import Genotype
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
-from pydarts.training.budget import Estimate, check_budgets, estimate_search
+from pydarts.training.budget import Estimate, check_memory, estimate_search
 from pydarts.training.config import SearchConfig, TextSearchConfig
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.result import SearchResult
@@ -202,7 +202,6 @@ def estimate_text(
 
 
 def _estimate(task: Task, config: Any, run: RunOptions) -> Estimate:
-    data, method = task.search_data(config, np.random.default_rng(config.seed)), Darts
-    memory_only = RunOptions(memory_budget=run.memory_budget)
-    check_budgets(task, method.from_config(config), config, data, memory_only)
-    return estimate_search(task, method.from_config(config), config, data)
+    data = task.search_data(config, np.random.default_rng(config.seed))
+    check_memory(run, config, "search", task.search_bytes, task)
+    return estimate_search(task, Darts.from_config(config), config, data)

@@ -63,7 +63,7 @@ def train(
     **options
         Any field of `TrainConfig`, in place of the preset's value, and how the training runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
-        ``time_budget``, which `RunOptions` describes.
+        ``time_budget``, ``memory_budget``, which `RunOptions` describes.
 
     Returns
     -------

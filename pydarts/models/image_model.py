@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
+from pydarts.common.arrays import softmax
 from pydarts.common.files import read_described
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels
@@ -86,10 +87,7 @@ class Model(TrainedModel):
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probabilities (N, classes) of images."""
-        logits = self.logits(X).astype(np.float64)
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float64] = odds / odds.sum(axis=1, keepdims=True)
-        return probabilities
+        return softmax(self.logits(X))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most likely label of each image."""

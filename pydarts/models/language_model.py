@@ -39,7 +39,7 @@ class LanguageModel(TrainedModel):
 
     FORMAT = "pydarts-language-model"
 
-    network: TextNetwork
+    network: Any
 
     def __init__(self, network: TextNetwork, vocabulary: Vocabulary, config: TextTrainConfig):
         super().__init__(network, config)
@@ -48,9 +48,8 @@ class LanguageModel(TrainedModel):
     @property
     def genotype(self) -> RecurrentGenotype:
         """The cell of the network."""
-        if not isinstance(self.network, RecurrentNetwork):
-            raise AttributeError("`network` was not derived from a genotype")
-        return self.network.genotype
+        genotype: RecurrentGenotype = self.network.genotype
+        return genotype
 
     def evaluate(self, text: str | NDArray[np.int32]) -> TextScores:
         """Predict a text, token by token.

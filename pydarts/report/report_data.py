@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from pydarts.common.arrays import softmax
 from pydarts.common.environment import environment
-from pydarts.common.files import read_described
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import SPACES, parse_genotype
 from pydarts.spaces.space import Space
-from pydarts.training.config import SEARCH_CONFIGS
-from pydarts.training.result import FORMAT, History, SearchResult, read_history
+from pydarts.training.history import History, read_history
+from pydarts.training.result import SearchResult, read_configuration
 
 Weights = Mapping[str, NDArray[np.float64]]
 
@@ -152,7 +151,12 @@ class ReportData:
         )
         with naming(path):
             snapshots = _snapshots(genotype, cells, alphas, alpha_history)
-        config, outcome = _read_result(path, genotype.space)
+        try:
+            options, ended = read_configuration(path, genotype.space)
+            config = options.to_dict()
+        except FileNotFoundError:
+            config, ended = {}, {}
+        outcome = _outcome(ended.get("interrupted"), ended.get("stopped"))
         facts = outcome | (_read_object(path / "summary.json") or {})
         known = [name for name in environment() if name in facts]
         return cls(
@@ -292,27 +296,6 @@ def _differ(first: Weights | None, second: Weights | None) -> bool:
 
 
 # Files
-
-
-def _read_result(folder: Path, space: Space) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration of a saved search, and how it ended."""
-    path, kind = folder / "result.json", SEARCH_CONFIGS[space.name]
-    if path.is_file():
-        with read_described(path, FORMAT, (2,)) as found:
-            if found["space"] != space.name:
-                raise ValueError(
-                    f"its space is {found['space']!r}, that of its cells {space.name!r}"
-                )
-            config = kind.from_dict(found["config"]).to_dict()
-            return config, _outcome(found["interrupted"], found["stopped"])
-    values = _read_object(folder / "config.json")  # of version 1
-    if values is None:
-        return {}, {}
-    with naming(folder / "config.json"):
-        try:
-            return kind.from_dict(values).to_dict(), {}
-        except TypeError as error:
-            raise ValueError(str(error)) from None
 
 
 def _read_object(path: Path) -> dict[str, Any] | None:

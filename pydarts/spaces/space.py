@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pydarts.common.checks import show
+from pydarts.common.errors import ArgumentTypeError
+
 if TYPE_CHECKING:
     from pydarts.spaces.genotype import BaseGenotype
 
@@ -127,6 +130,14 @@ class Space:
     def cell(self, name: str) -> CellSpace:
         """The kind of cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
+
+    def require(self, argument: str, genotype: object) -> None:
+        """Raise ArgumentTypeError unless it is a genotype of this space."""
+        if not isinstance(genotype, self.genotype):
+            name = self.genotype.__name__
+            raise ArgumentTypeError(
+                argument, f"(={show(genotype)}) must be a {name}; see {name}.parse"
+            )
 
     def derive(self, alphas: Mapping[str, Any]) -> BaseGenotype:
         """The genotype that architecture parameters stand for."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.errors import ArgumentError
 from pydarts.data.augmentation import Augmentation
 from pydarts.data.batches import Batches, require_batch
 from pydarts.data.images import as_images, check_consistent
@@ -21,8 +21,7 @@ from pydarts.data.splits import sample, split_half
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.models.image_model import Model
 from pydarts.models.scores import image_loss
-from pydarts.spaces.darts import DARTS, Genotype
-from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.darts import DARTS
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.metrics import ACCURACY
 from pydarts.training.task import Metrics, SearchData, Task, TrainData
@@ -105,12 +104,13 @@ class ImageClassification(Task):
     def step_options(self, config: SearchConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
 
-    def search_bytes(self, config: SearchConfig, data: SearchData) -> int:
-        plan = self.supernet(config).memory_plan(config.batch_size, self.images.shape[2:])
-        count = min(config.max_images or len(self.images), len(self.images))
-        return plan["total"] + 4 * count * math.prod(self.images.shape[1:])
+    def search_bytes(self, config: SearchConfig) -> int:
+        return self._bytes(self.supernet(config), config.batch_size, config.max_images)
 
-    def savings(self, config: SearchConfig) -> Iterator[dict[str, Any]]:
+    def train_bytes(self, genotype: Any, config: TrainConfig) -> int:
+        return self._bytes(self.model(genotype, config).network, config.batch_size, None)
+
+    def savings(self, config: SearchConfig | TrainConfig) -> Iterator[dict[str, Any]]:
         yield {"memory": "recompute"}
         batch = config.batch_size // 2
         while batch >= 2:
@@ -126,9 +126,9 @@ class ImageClassification(Task):
     def complete(self, config: TrainConfig) -> TrainConfig:
         return config.fit_epochs(len(self.images))
 
-    def model(self, genotype: BaseGenotype, config: TrainConfig) -> Model:
+    def model(self, genotype: Any, config: TrainConfig) -> Model:
         net = Network(
-            require_genotype(genotype),
+            genotype,
             config.channels,
             config.cells,
             len(self.labels),
@@ -168,6 +168,11 @@ class ImageClassification(Task):
         if "valid_loss" in entry:
             text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:7.2%}"
         return text
+
+    def _bytes(self, net: Any, batch_size: int, max_images: int | None) -> int:
+        plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
+        count = min(max_images or len(self.images), len(self.images))
+        return plan["total"] + 4 * count * math.prod(self.images.shape[1:])
 
     def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
         """Images and codes of labels that are validated or tested on."""
@@ -310,15 +315,6 @@ class ImageTrainData(TrainData):
 
     def _lr(self, epoch: int) -> float:
         return cosine(self._config.lr, 0.0, epoch, self._epochs)
-
-
-def require_genotype(genotype: object) -> Genotype:
-    """Raise ArgumentTypeError unless it is a convolutional genotype."""
-    if not isinstance(genotype, Genotype):
-        raise ArgumentTypeError(
-            "genotype", f"(={genotype!r}) must be a Genotype; see Genotype.parse"
-        )
-    return genotype
 
 
 def _options(config: Any, *names: str) -> dict[str, Any]:

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.errors import ArgumentError
 from pydarts.data.corpus import Corpus
 from pydarts.data.segments import Segments, batchify, segments
 from pydarts.data.vocabulary import UNITS
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.models.language_model import LanguageModel, derived_network
 from pydarts.models.scores import perplexity_of, text_loss
-from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.recurrent import RECURRENT, RecurrentGenotype
+from pydarts.spaces.recurrent import RECURRENT
 from pydarts.training.checkpoint import State
 from pydarts.training.config import TextSearchConfig, TextTrainConfig
 from pydarts.training.metrics import PERPLEXITY
@@ -74,12 +73,13 @@ class LanguageModelling(Task):
         names = ("weight_decay", "max_grad_norm", "clip_coef", *loss)
         return {name: getattr(config, name) for name in names}
 
-    def search_bytes(self, config: TextSearchConfig, data: SearchData) -> int:
-        plan = self.supernet(config).memory_plan(config.batch_size, config.bptt)
-        used = min(config.max_tokens or len(self.corpus.train), len(self.corpus.train))
-        return plan["total"] + 4 * (used + len(self.corpus.valid))
+    def search_bytes(self, config: TextSearchConfig) -> int:
+        return self._bytes(self.supernet(config), config, config.max_tokens)
 
-    def savings(self, config: TextSearchConfig) -> Iterator[dict[str, Any]]:
+    def train_bytes(self, genotype: Any, config: TextTrainConfig) -> int:
+        return self._bytes(self.model(genotype, config).network, config, None)
+
+    def savings(self, config: TextSearchConfig | TextTrainConfig) -> Iterator[dict[str, Any]]:
         batch = config.batch_size // 2
         while batch >= 1:
             yield {"batch_size": batch}
@@ -91,12 +91,7 @@ class LanguageModelling(Task):
     def check_train(self, config: TextTrainConfig) -> None:
         self.columns(config, None)
 
-    def model(self, genotype: BaseGenotype, config: TextTrainConfig) -> LanguageModel:
-        if not isinstance(genotype, RecurrentGenotype):
-            raise ArgumentTypeError(
-                "genotype",
-                f"(={genotype!r}) must be a RecurrentGenotype; see RecurrentGenotype.parse",
-            )
+    def model(self, genotype: Any, config: TextTrainConfig) -> LanguageModel:
         vocabulary = self.corpus.vocabulary
         net = derived_network(genotype, len(vocabulary), config, self.threads)
         return LanguageModel(net, vocabulary, config)
@@ -104,6 +99,9 @@ class LanguageModelling(Task):
     def sgd_options(self, config: TextTrainConfig) -> Mapping[str, Any]:
         names = ("weight_decay", "max_grad_norm", "ar", "tar")
         return {"momentum": 0.0, **{name: getattr(config, name) for name in names}}
+
+    def averaging_patience(self, config: TextTrainConfig) -> int | None:
+        return config.patience
 
     def score(self, model: LanguageModel) -> float:
         perplexity = model.perplexity(self.corpus.test)
@@ -119,6 +117,11 @@ class LanguageModelling(Task):
         text = f"epoch {entry['epoch']:3d}/{epochs}  train perplexity"
         text += f" {perplexity_of(entry['train_loss']):8.2f}"
         return text + f"  valid {entry['valid_perplexity']:8.2f}"
+
+    def _bytes(self, net: Any, config: Any, max_tokens: int | None) -> int:
+        plan: dict[str, int] = net.memory_plan(config.batch_size, config.bptt)
+        used = len(self.corpus.train[:max_tokens])
+        return plan["total"] + 4 * (used + len(self.corpus.valid))
 
     def columns(
         self, config: TextSearchConfig | TextTrainConfig, max_tokens: int | None

@@ -51,15 +51,14 @@ def estimate_search(task: Task, method: Method, config: Any, data: SearchData) -
     """Measure some steps and a part of a validation on a throw-away network."""
     epochs = config.epochs
     seconds = epochs * _Trial(task, method, config, data).epoch_seconds()
-    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, data))
+    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config))
 
 
 def check_budgets(
     task: Task, method: Method, config: Any, data: SearchData, run: RunOptions
 ) -> None:
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
-    if run.memory_budget is not None:
-        _check_memory(float(run.memory_budget), task, config, data)
+    check_memory(run, config, "search", task.search_bytes, task)
     if run.time_budget is not None and not run.resumable_file(SEARCH_CHECKPOINT):
         _check_time(float(run.time_budget), run, _Trial(task, method, config, data))
 
@@ -84,21 +83,21 @@ class _Trial:
         return median(steps) * self.data.steps + validation * self.data.validations
 
 
-def _check_memory(budget: float, task: Task, config: Any, data: SearchData) -> None:
-    needed = task.search_bytes(config, data)
-    if needed <= budget:
+def check_memory(
+    run: RunOptions, config: Any, what: str, needs: Callable[[Any], int], task: Task
+) -> None:
+    """Raise ArgumentError if a run needs more than its memory budget; say what would fit."""
+    if run.memory_budget is None or needs(config) <= (budget := float(run.memory_budget)):
         return
     hint = ""
     for change in task.savings(config):
-        less = task.search_bytes(dataclasses.replace(config, **change), data)
+        less = needs(dataclasses.replace(config, **change))
         options = ", ".join(f"{name}={value!r}" for name, value in change.items())
         hint = f", and {'' if less <= budget else 'even '}with {options} {size(less)}"
         if less <= budget:
             break
-    raise ArgumentError(
-        "memory_budget",
-        f"(={size(budget)}) is too small: the search needs {size(needed)}{hint}",
-    )
+    problem = f"(={size(budget)}) is too small: the {what} needs {size(needs(config))}{hint}"
+    raise ArgumentError("memory_budget", problem)
 
 
 def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:

@@ -93,10 +93,10 @@ def _upgrade(identity: dict[str, Any], state: State) -> None:
     loop = state["loop"] = state.pop("course")
     hidden, valid_hidden = loop.pop("hidden"), loop.pop("hidden_valid")
     state["data"] = {"hidden": hidden, "valid_hidden": valid_hidden}
+    state["batches"] = state.pop("batches", None) or state.pop("train")
     if "valid" in state:  # a search
         identity["method"] = "darts"
     else:
-        state["batches"] = state.pop("batches", None) or state.pop("train")
         state["tracker"] = state.pop("best", {})
 
 

@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, TypeVar
@@ -27,14 +27,13 @@ from pydarts.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from pydarts.training.history import History
 from pydarts.training.progress import log, log_line, progress_bar
-from pydarts.training.run_options import RunOptions
-from pydarts.training.task import BatchSource
+from pydarts.training.run_options import TRAIN_CHECKPOINT, RunOptions
+from pydarts.training.task import BatchSource, RunData, Task
 
 Self = TypeVar("Self", bound="TrainingLoop")
 Item = TypeVar("Item")
-
-History = list[dict[str, Any]]
 
 
 class Diverged(ArithmeticError):
@@ -68,27 +67,22 @@ class TrainingLoop:
 
     Parameters
     ----------
-    name : str
-        What the progress bar says.
+    task : Task
+    data : RunData
+        Of this run.
     result : object
         What comes of the run: it has a configuration, and gets history and outcome.
     network : EngineNetwork
         What learns.
+    step : SearchStep or SGD
+    parts : mapping of str to Resumable
+        What else changes in a step, beside step, batches and data.
     rng : numpy.random.Generator
         Draws the order of the data.
-    parts : mapping of str to Resumable
-        What else changes in a step.
     run : RunOptions
-    checkpoint_name : str
     identity : mapping
-        What must be the same in a run that goes on from a checkpoint, beside the configuration.
-    data : tuple of ndarray
-        What is learned from, for the checkpoint's fingerprint.
-    units : int
-        Units of the progress bar in an epoch.
-    unit : str
-    lines : callable
-        The lines to show of an entry of the history.
+        What must be the same in a run that goes on from a checkpoint, beside configuration and
+        data.
 
     Attributes
     ----------
@@ -106,29 +100,33 @@ class TrainingLoop:
         Why it was stopped, if it was.
     """
 
+    name = "train"
+    checkpoint_name = TRAIN_CHECKPOINT
+
     def __init__(
         self,
-        name: str,
+        task: Task,
+        data: RunData,
         result: Any,
         network: Any,
-        rng: np.random.Generator,
+        step: Any,
         parts: Mapping[str, Resumable],
+        rng: np.random.Generator,
         run: RunOptions,
-        *,
-        checkpoint_name: str,
         identity: Mapping[str, Any],
-        data: tuple[np.ndarray[Any, Any], ...],
-        units: int,
-        unit: str,
-        lines: Callable[[dict[str, Any]], list[str]],
     ):
-        self._name, self._result, self._rng = name, result, rng
-        self._parts, self._run = dict(parts), run
-        self._path = None if run.checkpoint is None else Path(run.checkpoint) / checkpoint_name
+        self._task, self._data, self._result = task, data, result
+        self._step, self._rng, self._run = step, rng, run
+        self._parts: dict[str, Resumable] = {
+            "step": step,
+            "batches": data.batches,
+            "data": data,
+            **parts,
+        }
+        self._path = None if run.checkpoint is None else Path(run.checkpoint) / self.checkpoint_name
         self._identity: dict[str, Any] = {"config": result.config.to_dict(), **identity}
         if run.checkpoint is not None:
-            self._identity["data"] = fingerprint(*data)
-        self._unit, self._units, self._lines = unit, units, lines
+            self._identity["data"] = fingerprint(*data.arrays)
         self.config, self.network, self.space = result.config, network, result.space
         self.epoch = 0
         self.stopped: str | None = None
@@ -149,7 +147,7 @@ class TrainingLoop:
     @property
     def steps_done(self) -> int:
         """Steps of all epochs."""
-        return int(self._parts["step"].steps)  # type: ignore[attr-defined]
+        return int(self._step.steps)
 
     @property
     def seconds(self) -> float:
@@ -183,9 +181,12 @@ class TrainingLoop:
         for callback in self._run.callbacks:
             callback.on_start(self)
         self._take_snapshot()
-        total = self.config.epochs * self._units
         self._bar = progress_bar(
-            self._name, total, self._run.progress, self._unit, self._units_done
+            self.name,
+            self.config.epochs * self._data.units,
+            self._run.progress,
+            self._task.unit,
+            self._units_done,
         )
         left = self._run.seconds_left
         self.network.set_deadline(None if left is None else max(left, 0.0))
@@ -210,8 +211,10 @@ class TrainingLoop:
                 self._save_checkpoint()
             yield item
 
-    def on_step_end(self, info: Any, *, size: int, units: int = 1) -> None:
-        """Note a step, which has this weight in the epoch's means."""
+    def on_step_end(self, batch: Any, info: Any) -> None:
+        """Note a step on a batch."""
+        self._data.carry(info)
+        size, units = self._data.size(batch)
         self._rows = [*self._rows, [info.train_loss, info.train_correct, size]]
         self._units_done += units
         self._bar.update(units)
@@ -236,6 +239,7 @@ class TrainingLoop:
 
     def on_epoch_end(self, metrics: Mapping[str, Any]) -> None:
         """Complete the epoch's entry of the history, keep and show it."""
+        self._data.end_epoch()
         entry = {"epoch": self.epoch + 1, **metrics, **self.measure_epoch()}
         self._result.history = [*self.history, entry]
         self.epoch, self._rows = self.epoch + 1, []
@@ -245,7 +249,7 @@ class TrainingLoop:
         self._take_snapshot()
         self._save_checkpoint()
         if self._run.log_epochs:
-            log_line(self._bar, *self._lines(entry))
+            log_line(self._bar, *self.lines(entry))
 
     def __exit__(
         self,
@@ -290,6 +294,10 @@ class TrainingLoop:
     def measure_epoch(self) -> dict[str, Any]:
         """What the loop itself adds to an epoch's entry."""
         return {"seconds": self.seconds}
+
+    def lines(self, entry: Mapping[str, Any]) -> list[str]:
+        """The lines to show of an epoch."""
+        return [self._task.epoch_line(entry, self.config.epochs)]
 
     def note_epoch(self) -> None:
         """Keep what the result needs of an epoch."""

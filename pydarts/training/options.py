@@ -22,13 +22,13 @@ class TrainRun(TypedDict, total=False):
     checkpoint_seconds: float
     resume: str
     time_budget: float | str | None
+    memory_budget: int | str | None
 
 
 class SearchRun(TrainRun, total=False):
     """How a search runs: see `RunOptions`."""
 
     eigenvalue: bool
-    memory_budget: int | str | None
 
 
 class SearchFields(TypedDict, total=False):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 import os
@@ -25,6 +24,7 @@ from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import Space
 from pydarts.training.config import SEARCH_CONFIGS
+from pydarts.training.history import History, read_history, write_history
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "pydarts-result", 2
 
 AnyGenotype = TypeVar("AnyGenotype", bound=BaseGenotype)
-History = list[dict[str, Any]]
 
 
 @dataclass(eq=False, repr=False)
@@ -199,21 +198,7 @@ class SearchResult(Generic[AnyGenotype]):
         with _reading(to / "genotype.json") as path:
             genotype: Any = parse_genotype(path.read_text(encoding="utf-8"))
         groups = [cell.name for cell in genotype.space.cells]
-        kind = SEARCH_CONFIGS[genotype.space.name]
-        ended: dict[str, Any] = {}
-        if not (to / "result.json").is_file() and (to / "config.json").is_file():
-            with _reading(to / "config.json") as path:
-                config = kind.from_dict(json.loads(path.read_text(encoding="utf-8")))
-        else:
-            with _reading(to / "result.json") as path, read_described(path, FORMAT, (2,)) as d:
-                if d["space"] != genotype.space.name:
-                    raise ValueError(f"its space is {d['space']!r}, not {genotype.space.name!r}")
-                config = kind.from_dict(d["config"])
-                ended = {
-                    "interrupted": bool(d["interrupted"]),
-                    "stopped": None if d["stopped"] is None else str(d["stopped"]),
-                    "seconds": float(d["seconds"]),
-                }
+        config, outcome = read_configuration(to, genotype.space)
         with _reading(to / "history.csv") as path:
             history = read_history(path)
         with _reading(to / "alphas.npz") as path:
@@ -224,8 +209,8 @@ class SearchResult(Generic[AnyGenotype]):
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
-        ended.setdefault("seconds", history[-1]["seconds"] if history else 0.0)
-        return cls(config, None, alphas, genotype, history, alpha_history, **ended)
+        outcome.setdefault("seconds", history[-1]["seconds"] if history else 0.0)
+        return cls(config, None, alphas, genotype, history, alpha_history, **outcome)
 
     def __repr__(self) -> str:
         text = f"SearchResult after {len(self.history)} of {self.config.epochs} epochs"
@@ -244,6 +229,22 @@ class SearchResult(Generic[AnyGenotype]):
         return "\n  ".join([text, *self.genotype.describe()])
 
 
+def read_configuration(folder: Path, space: Space) -> tuple[Any, dict[str, Any]]:
+    """Read the configuration of a search in a folder, and how it ended: ``interrupted``,
+    ``stopped`` and ``seconds``, of which config.json of version 1 knows nothing.
+    """
+    kind, old = SEARCH_CONFIGS[space.name], folder / "config.json"
+    if old.is_file() and not (folder / "result.json").is_file():
+        with _reading(old) as path:
+            return kind.from_dict(json.loads(path.read_text(encoding="utf-8"))), {}
+    with _reading(folder / "result.json") as path, read_described(path, FORMAT, (VERSION,)) as d:
+        if d["space"] != space.name:
+            raise ValueError(f"its space is {d['space']!r}, that of its cells {space.name!r}")
+        stopped = None if d["stopped"] is None else str(d["stopped"])
+        outcome = {"interrupted": bool(d["interrupted"]), "stopped": stopped}
+        return kind.from_dict(d["config"]), {**outcome, "seconds": float(d["seconds"])}
+
+
 @contextmanager
 def _reading(path: Path) -> Iterator[Path]:
     """Errors in reading a file name it."""
@@ -255,31 +256,3 @@ def _reading(path: Path) -> Iterator[Path]:
         if str(path) in str(e):
             raise
         raise ValueError(f"{path} cannot be read: {e}") from e
-
-
-def write_history(path: Path, history: History) -> None:
-    """Write a CSV file with a row an epoch, whose numbers are read back exactly."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]) if history else ["epoch"])
-        writer.writeheader()
-        writer.writerows(history)
-
-
-def read_history(path: Path) -> History:
-    """Read what `write_history` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if any(None in row for row in rows):
-        raise ValueError("a row has more values than there are columns")
-    return [{k: _value(v) for k, v in row.items()} for row in rows]
-
-
-def _value(text: str) -> Any:
-    if not text:
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text

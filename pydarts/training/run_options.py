@@ -48,7 +48,7 @@ class RunOptions:
         ``stopped`` says so. What earlier runs took does not count. A search that cannot finish an
         epoch by then is refused.
     memory_budget : int, str or None
-        Bytes, or a string such as ``"2GB"``: a search that needs more, as `estimate` counts it, is
+        Bytes, or a string such as ``"2GB"``: a run that needs more, as `estimate` counts it, is
         refused.
     eigenvalue : bool
         Whether the history of a search holds the dominant eigenvalue of the Hessian of the

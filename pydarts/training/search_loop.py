@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.network import Alphas, Array
 from pydarts.methods.diagnostics import dominant_eigenvalue, entropies
-from pydarts.spaces.genotype import BaseGenotype
+from pydarts.methods.method import Method
 from pydarts.training.checkpoint import State
 from pydarts.training.loop import TrainingLoop
+from pydarts.training.run_options import SEARCH_CHECKPOINT
+from pydarts.training.task import SearchData
 
 
 class SearchLoop(TrainingLoop):
@@ -21,13 +23,9 @@ class SearchLoop(TrainingLoop):
 
     Parameters
     ----------
-    select : callable
-        The genotype that α stands for.
-    probe : callable
-        Gives the validation loss and its gradients, always on the same batch.
-    eigenvalue : bool
-        Whether the history is to hold the dominant eigenvalue.
-    *arguments, **options
+    method : Method
+        Chooses the genotype that α stands for.
+    *arguments
         As of `TrainingLoop`.
 
     Attributes
@@ -36,16 +34,16 @@ class SearchLoop(TrainingLoop):
         As in the result; until now.
     """
 
-    def __init__(
-        self,
-        *arguments: Any,
-        select: Callable[[Alphas], BaseGenotype],
-        probe: Callable[[], tuple[float, dict[str, Alphas]]],
-        eigenvalue: bool,
-        **options: Any,
-    ):
-        super().__init__(*arguments, **options)
-        self._select, self._probe, self._wants_eigenvalue = select, probe, eigenvalue
+    name = "search"
+    checkpoint_name = SEARCH_CHECKPOINT
+    _data: SearchData
+
+    def __init__(self, method: Method, *arguments: Any):
+        super().__init__(*arguments)
+        self._method = method
+        self._wants_eigenvalue = self._run.eigenvalue or any(
+            callback.needs_eigenvalue for callback in self._run.callbacks
+        )
         self._norms: list[float] = []  # of the gradients with respect to α in the epoch's steps
         self._chosen: int | None = None  # the epoch whose α counts, if not the last
 
@@ -64,7 +62,7 @@ class SearchLoop(TrainingLoop):
 
     def measure_epoch(self) -> dict[str, Any]:
         alphas = self.network.alphas
-        genotype = self._select(alphas)
+        genotype = self._method.select(alphas, self.space)
         return {
             **{f"alpha_entropy_{name}": value for name, value in entropies(alphas).items()},
             "alpha_gradient_norm": float(np.mean(self._norms)),
@@ -73,6 +71,10 @@ class SearchLoop(TrainingLoop):
             **super().measure_epoch(),
             "genotype": str(genotype),
         }
+
+    def lines(self, entry: Mapping[str, Any]) -> list[str]:
+        cell = self._method.select(self.network.alphas, self.space)
+        return [*super().lines(entry), *(f"  {line}" for line in cell.describe())]
 
     def note_epoch(self) -> None:
         self._norms = []
@@ -85,7 +87,7 @@ class SearchLoop(TrainingLoop):
         alphas = self.network.alphas
         if self._chosen is not None:
             alphas = {name: a[self._chosen] for name, a in self.alpha_history.items()}
-        self._result.alphas, self._result.genotype = alphas, self._select(alphas)
+        self._result.alphas, self._result.genotype = alphas, self._method.select(alphas, self.space)
 
     def state(self) -> State:
         return {
@@ -106,7 +108,7 @@ class SearchLoop(TrainingLoop):
 
         def gradient(at: Array) -> Array:
             flat[:] = at
-            _, gradients = self._probe()
+            _, gradients = self._data.probe(self.network)
             return np.concatenate([part.ravel() for part in gradients["alphas"].values()])
 
         try:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.checkpoint import State
 from pydarts.training.config_base import Config
@@ -179,8 +178,12 @@ class Task(ABC):
         """The options of a search step that are about the weights and the loss."""
 
     @abstractmethod
-    def search_bytes(self, config: Any, data: SearchData) -> int:
+    def search_bytes(self, config: Any) -> int:
         """What a search needs, known before anything runs."""
+
+    @abstractmethod
+    def train_bytes(self, genotype: Any, config: Any) -> int:
+        """What a training needs, likewise."""
 
     @abstractmethod
     def savings(self, config: Any) -> Iterator[dict[str, Any]]:
@@ -199,12 +202,16 @@ class Task(ABC):
         return config
 
     @abstractmethod
-    def model(self, genotype: BaseGenotype, config: Any) -> Any:
+    def model(self, genotype: Any, config: Any) -> Any:
         """Build the untrained model of a genotype."""
 
     @abstractmethod
     def sgd_options(self, config: Any) -> Mapping[str, Any]:
         """The options of a training step."""
+
+    def averaging_patience(self, config: Any) -> int | None:
+        """After how many epochs without improvement SGD becomes averaged SGD; None: never."""
+        return None
 
     @abstractmethod
     def score(self, model: Any) -> float:
