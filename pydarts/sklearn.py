@@ -253,7 +253,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _keep(self, model: Model) -> None:
         self.model_ = model
-        self.genotype_: Genotype = model.genotype
+        self.genotype_ = model.genotype
         self.classes_ = model.labels.decode(range(len(model.labels)))
 
     def _options(

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "engine": "spaces common",
     "data": "common",
     "methods": "engine spaces common",
-    "training": "data engine drawing spaces common",
+    "training": "methods data engine drawing spaces common",
     "models": "training data engine spaces common",
     "tasks": "models training methods data engine spaces common",
     "evaluation": "tasks models training methods data engine drawing spaces common",

@@ -115,6 +115,8 @@ class Config:
     @classmethod
     def from_dict(cls: type[Self], values: Mapping[str, Any]) -> Self:
         """Return what `to_dict` of this or an earlier version gave."""
+        if not isinstance(values, Mapping):
+            raise ValueError("a configuration must be an object")
         return cls(**current_names(values))
 
 
