@@ -43,6 +43,8 @@ _FORMAT, _VERSION, _FILE = "pydarts-classifier", 2, "classifier.json"
 # would harm, and a long search find nothing.
 _ROWS_TRAIN = {"crop_padding": 0, "flip": False, "cutout": 0}
 _ROWS_SEARCH = {**_ROWS_TRAIN, "epochs": 5}
+# Said by `random_state`, and of no use without validation data.
+_NOT_PARAMETERS = ("seed", "restore_best_weights")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -231,7 +233,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with read_described(path, _FORMAT, (1, _VERSION)) as d:
             parameters: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v
-                for k, v in current_names(current_names(d["parameters"]), "search_").items()
+                for k, v in current_names(current_names(dict(d["parameters"])), "search_").items()
             }
             if parameters["genotype"] is not None:
                 parameters["genotype"] = Genotype.parse(parameters["genotype"])
@@ -260,7 +262,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, config: type[Config], prefix: str, defaults: Mapping[str, Any]
     ) -> dict[str, Any]:
         """The options that were given, beside defaults that go before the preset's."""
-        names = [option.name for option in config.options() if option.name != "seed"]
+        names = [each.name for each in config.options() if each.name not in _NOT_PARAMETERS]
         given = {name: getattr(self, prefix + name) for name in names}
         return {**defaults, **{name: value for name, value in given.items() if value is not None}}
 
