@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -12,21 +13,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydarts.cli.console import DONE, INTERRUPTED, log, named_as_options, say, split
-from pydarts.cli.images import ImageRun
-from pydarts.cli.run import add_running
-from pydarts.cli.text import TextRun
-from pydarts.data.text import BUILT_IN
+from pydarts.cli.arguments import (
+    add_debug,
+    add_force,
+    add_image_layout,
+    add_progress,
+    add_threads,
+    named,
+)
+from pydarts.cli.base import Kind
+from pydarts.cli.console import DONE, INTERRUPTED, log, say
+from pydarts.cli.kinds import GENOTYPE, KINDS, SUMMARY, read_genotype_file
 from pydarts.engine.network import resolve_threads
-from pydarts.evaluation.comparing import OtherComparison, compare, compare_text
-from pydarts.evaluation.comparison import COMPARISON, MOST
-from pydarts.models.image_classifier import Model
-from pydarts.models.language_model import LanguageModel
-from pydarts.spaces.darts import Genotype
-from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.training.config import TextTrainConfig, TrainConfig
+from pydarts.evaluation.compare_cells import OtherComparison, run_comparison
+from pydarts.evaluation.comparison import COMPARISON
+from pydarts.evaluation.statistics import MAX_ARRANGEMENTS
+from pydarts.training.config import TrainConfig
 
-_SEEDS = int(math.log2(MOST))
+_MAX_SEEDS = int(math.log2(MAX_ARRANGEMENTS))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seeds",
-        type=_count(1, _SEEDS),
+        type=_count(1, _MAX_SEEDS),
         default=3,
         metavar="N",
         help="train every cell with the seeds 0 to N-1; fewer than 6 cannot show a difference"
@@ -67,116 +71,89 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=int, metavar="N", help="passes of a training (default: of the preset)"
     )
+    add_image_layout(parser)
     parser.add_argument(
-        "--image-layout", choices=("NCHW", "NHWC"), help="of images whose shape does not tell it"
+        "--level", choices=("word", "char"), help="of text (default: that of the search)"
     )
-    parser.add_argument(
-        "--level", choices=("word", "char"), help="of texts (default: that of the search)"
-    )
-    parser.add_argument("--max-vocab", type=int, metavar="N", help="of texts, as for search-text")
-    parser.add_argument(
-        "--force", action="store_true", help=f"begin anew, and replace DIR/{COMPARISON}"
-    )
-    add_running(parser, "a line a training")
+    parser.add_argument("--max-vocab", type=int, metavar="N", help="of text, as for search-text")
+    add_force(parser, f"begin anew, and replace DIR/{COMPARISON}")
+    add_threads(parser)
+    add_progress(parser, "a line a training")
+    add_debug(parser)
 
 
-def compare_cells(args: argparse.Namespace) -> int:
+def compare(args: argparse.Namespace) -> int:
     """Compare the cell of a folder with random ones."""
     folder = Path(args.folder)
-    genotype = _read_genotype(folder)
-    recurrent = isinstance(genotype, RecurrentGenotype)
-    _complete(args, folder, recurrent)
-    with named_as_options():
+    if not (folder / GENOTYPE).is_file():
+        raise FileNotFoundError(f"{folder} holds no cell: it has no {GENOTYPE}")
+    genotype = read_genotype_file(folder / GENOTYPE)
+    kind = KINDS[genotype.space.name]
+    if args.data is None:
+        _read_data(kind, args, folder)
+    with named(args, kind.task_type.train_config):
         threads = resolve_threads(args.threads)
-        options, source = _options(args, folder, recurrent)
-    data: Any = (TextRun if recurrent else ImageRun).load(args)
+        config, source = _config(kind, args, folder)
+    task = kind.load(args, threads).task
     cells = 1 + args.random + args.published
     seeds = "1 seed" if args.seeds == 1 else f"{args.seeds} seeds each"
     say(f"Training {cells} cells with {seeds}, {source}.")
     log.info("comparing")
-    common: dict[str, Any] = {
-        "seeds": range(args.seeds),
-        "random_cells": args.random,
-        "published": args.published,
-        "file": folder / COMPARISON,
-        "resume": "never" if args.force else "auto",
-        "threads": threads,
-        "progress": sys.stderr.isatty() if args.progress is None else args.progress,
-        **options,
-    }
-    with named_as_options():
+    with named(args, kind.task_type.train_config):
         try:
-            if isinstance(genotype, RecurrentGenotype):
-                comparison = compare_text(genotype, data, **common)
-            else:
-                test = {"X_test": data.X_test, "y_test": data.y_test, **ImageRun.data_options(args)}
-                comparison = compare(genotype, data.X_train, data.y_train, **test, **common)
+            comparison = run_comparison(
+                task,
+                genotype,
+                config,
+                seeds=range(args.seeds),
+                random_cells=args.random,
+                published=args.published,
+                checkpoint=folder,
+                resume="never" if args.force else "auto",
+                progress=sys.stderr.isatty() if args.progress is None else args.progress,
+            )
         except OtherComparison as error:
-            raise ValueError(f"{error.reason}: --force replaces it") from error
+            raise ValueError(f"{error.reason}: --force begins anew") from error
     *table, verdict = repr(comparison).split("\n")
     say("\n".join(["", *table, textwrap.fill(verdict, 79), ""]))
     if comparison.interrupted:
         done = sum(len(cell.scores) for cell in comparison.cells)
-        every = cells * args.seeds
         again = "The same command without --force" if args.force else "The same command"
-        say(f"Interrupted after {done} of {every} trainings. {again} goes on.")
+        say(f"Interrupted after {done} of {cells * args.seeds} trainings. {again} goes on.")
     say(f"Saved in {folder / COMPARISON}")
     return INTERRUPTED if comparison.interrupted else DONE
 
 
-def _read_genotype(folder: Path) -> Genotype | RecurrentGenotype:
-    path = folder / "genotype.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no cell: it has no genotype.json")
+def _read_data(kind: type[Kind], args: argparse.Namespace, folder: Path) -> None:
+    """Fill in what the data of a folder's search was."""
+    path = folder / SUMMARY
     try:
-        text = path.read_text(encoding="utf-8")
-        try:
-            return RecurrentGenotype.from_json(text)
-        except ValueError:
-            return Genotype.from_json(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _complete(args: argparse.Namespace, folder: Path, recurrent: bool) -> None:
-    """Fill in what the data is, and what the loaders of the other commands look at."""
-    args.out = None
-    if args.data is not None:
-        return
-    path = folder / "summary.json"
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        args.data = str(summary["data"])
-        if recurrent:
-            args.level = args.level or str(summary["level"])
+        kind.saved_data(json.loads(path.read_text(encoding="utf-8")), args)
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"{path} does not tell what the cell came from: give DATA") from None
-    if recurrent and args.data.startswith(BUILT_IN):
-        args.data = None
 
 
-def _options(args: argparse.Namespace, folder: Path, recurrent: bool) -> tuple[dict[str, Any], str]:
+def _config(kind: type[Kind], args: argparse.Namespace, folder: Path) -> tuple[Any, str]:
     """Options of the trainings, and where they are from."""
-    options, source = {"preset": args.preset or "quick"}, f"preset {args.preset or 'quick'}"
     if args.preset is None and (folder / "model" / "model.json").is_file():
-        model = (LanguageModel if recurrent else Model).load(folder / "model")
-        options, source = model.config.to_dict(), f"with the options of {folder / 'model'}"
-        del options["seed"]
+        config = kind.model_type.load(folder / "model").config
+        source = f"with the options of {folder / 'model'}"
+    else:
+        preset = args.preset or "quick"
+        config, source = kind.task_type.train_config.make(preset), f"preset {preset}"
     if args.epochs is not None:
-        options["epochs"] = args.epochs
-    config = TextTrainConfig if recurrent else TrainConfig
-    config.make(**split(options))
-    return options, source
+        config = dataclasses.replace(config, epochs=args.epochs)
+    return config, source
 
 
-def _count(least: int, most: int) -> Callable[[str], int]:
+def _count(minimum: int, maximum: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{number} is not one of {least} to {most}")
+        if not minimum <= number <= maximum:
+            raise argparse.ArgumentTypeError(f"{number} is not one of {minimum} to {maximum}")
         return number
 
     return convert

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command ``pydarts``: search a cell, train a network from one, show a search, tell what it
-runs on.
+"""The command ``pydarts``: its parser and its exit codes.
 
 Exit codes: 0 done, 1 failed, 2 unusable arguments or data, 130 interrupted. Results go to standard
 output, progress and errors to standard error.
@@ -10,29 +9,28 @@ from __future__ import annotations
 
 import argparse
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NoReturn
 
 import numpy as np
 
 from pydarts import _core
-from pydarts.cli import compare as cli_compare
-from pydarts.cli import export as cli_export
-from pydarts.cli import report as cli_report
+from pydarts.cli import compare, export, predict, report, run, sample
 from pydarts.cli.console import (
     DONE,
     FAILED,
     INTERRUPTED,
     UNUSABLE,
-    Parser,
-    complain,
-    formatter,
     plain_lines,
+    report_error,
     say,
     write,
 )
-from pydarts.cli.images import ImageRun
-from pydarts.cli.text import TextRun, add_sample_arguments, sample
+from pydarts.cli.images import ImageKind
+from pydarts.cli.text import TextKind
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,17 +44,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # of argparse, which has said why
         return int(stop.code or DONE)
     except KeyboardInterrupt:
-        complain("interrupted")
+        report_error("interrupted")
         return INTERRUPTED
     except (ValueError, TypeError, ImportError, FileNotFoundError, PermissionError) as error:
-        complain(error, debug)
+        report_error(error, debug)
         return UNUSABLE
     except (OSError, ArithmeticError, MemoryError, RuntimeError) as error:
-        complain(error, debug)
+        report_error(error, debug)
         return FAILED
     finally:
         for stream in (sys.stdout, sys.stderr):
             write(stream, "")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UNUSABLE, f"pydarts: error: {message} (see {self.prog} --help)\n")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Help of at most 80 columns."""
+    width = min(80, shutil.get_terminal_size().columns) - 2
+    return argparse.HelpFormatter(prog, max_help_position=28, width=width)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -85,11 +96,11 @@ def _info(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def _parser() -> _Parser:
+    parser = _Parser(
         prog="pydarts",
         description="Differentiable architecture search (DARTS) on multicore CPUs.",
-        formatter_class=formatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
     version = f"pydarts {_core.__version__}"
@@ -98,85 +109,109 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     def command(
-        name: str, run: Callable[[argparse.Namespace], int], usage: str, help: str, more: str = ""
-    ) -> Parser:
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        add_arguments: Callable[[argparse.ArgumentParser], None],
+        usage: str,
+        help: str,
+        more: str = "",
+    ) -> None:
         sub = commands.add_parser(
             name,
             usage=f"pydarts {name}{usage}",
             help=help,
             description=f"{help[0].upper()}{help[1:]}. {more}",
-            formatter_class=formatter,
+            formatter_class=_formatter,
             allow_abbrev=False,
         )
         sub.set_defaults(run=run, parser=sub)
-        return sub
+        add_arguments(sub)
 
-    options = "[--out DIR] [--preset NAME] [option ...]"
-    sub = command(
+    again = "Given again, it goes on with what it left in --out."
+    command(
         "search",
-        ImageRun.search_and_train,
-        f" DATA {options}",
+        partial(run.search, ImageKind),
+        partial(run.add_search_arguments, ImageKind),
+        " DATA [--out DIR] [--preset NAME] [option ...]",
         "find a cell for a set of images and train a network from it",
-        "The network is then tried on images that neither search nor training saw.",
+        f"The network is then tried on images that neither search nor training saw. {again}",
     )
-    ImageRun.add_search_arguments(sub)
-    sub = command(
+    command(
         "train",
-        ImageRun.train_only,
-        f" GENOTYPE DATA {options}",
+        partial(run.train, ImageKind),
+        partial(run.add_train_arguments, ImageKind),
+        " GENOTYPE DATA [--out DIR] [--preset NAME] [option ...]",
         "train the network that a genotype stands for",
-        "It is then tried on images that it was not trained on.",
+        f"It is then tried on images that it was not trained on. {again}",
     )
-    ImageRun.add_train_arguments(sub)
-    sub = command(
+    command(
         "search-text",
-        TextRun.search_and_train,
-        f" [DATA] {options}",
+        partial(run.search, TextKind),
+        partial(run.add_search_arguments, TextKind),
+        " [DATA] [--out DIR] [--preset NAME] [option ...]",
         "find a recurrent cell for a text and train a language model from it",
-        "The model is then tried on text that neither search nor training saw, and writes some.",
+        "The model is then tried on text that neither search nor training saw, and writes some."
+        f" {again}",
     )
-    TextRun.add_search_arguments(sub)
-    sub = command(
+    command(
         "train-text",
-        TextRun.train_only,
+        partial(run.train, TextKind),
+        partial(run.add_train_arguments, TextKind),
         " GENOTYPE [DATA] [--out DIR] [option ...]",
         "train the language model that a recurrent genotype stands for",
-        "It is then tried on text that it was not trained on, and writes some.",
+        f"It is then tried on text that it was not trained on, and writes some. {again}",
     )
-    TextRun.add_train_arguments(sub)
-    sub = command(
+    command(
+        "predict",
+        predict.predict,
+        predict.add_predict_arguments,
+        " MODEL DATA --out FILE [option ...]",
+        "label images with a trained model",
+        "The CSV file has the columns index, label (where there are labels), predicted and"
+        " probability.",
+    )
+    command(
+        "evaluate",
+        predict.evaluate,
+        predict.add_evaluate_arguments,
+        " MODEL DATA [--json FILE] [option ...]",
+        "show how well a trained model does on data",
+        "Of images: accuracy, precision and recall of each class, and the confusion matrix. Of"
+        " text: perplexity.",
+    )
+    command(
         "sample",
-        sample,
-        " DIR [--prompt TEXT] [--length N] [option ...]",
+        sample.sample,
+        sample.add_arguments,
+        " MODEL [--prompt TEXT] [--length N] [option ...]",
         "let a trained language model write",
     )
-    add_sample_arguments(sub)
-    sub = command(
+    command(
         "report",
-        cli_report.report,
+        report.report,
+        report.add_arguments,
         " DIR [--out FILE] [--force]",
         "write a page that shows a search",
         "It needs neither network nor other files, and shows the cells epoch by epoch, the alphas,"
-        " the curves, the configuration and the machine.",
+        " the learning curves, the configuration and the environment.",
     )
-    cli_report.add_arguments(sub)
-    sub = command(
+    command(
         "compare",
-        cli_compare.compare_cells,
+        compare.compare,
+        compare.add_arguments,
         " DIR [DATA] [--random K] [--seeds N] [option ...]",
         "tell whether a found cell is better than random ones",
         "All are trained alike, seed by seed, and tried on what nothing was learned from."
-        " DIR/compare.json is written after each training, and taken up when the command is given"
-        " again, also with more seeds or cells; Ctrl-C loses the training that runs.",
+        " DIR/compare.json is written after each training. Given again, also with more seeds or"
+        " cells, the command goes on with it; Ctrl-C loses the training that runs.",
     )
-    cli_compare.add_arguments(sub)
-    sub = command(
+    command(
         "export",
-        cli_export.export,
-        " DIR --onnx FILE [--force]",
+        export.export,
+        export.add_arguments,
+        " MODEL --onnx FILE [--force]",
         "write a trained model as an ONNX file",
         "It takes images as the model does: the normalisation is in it.",
     )
-    cli_export.add_arguments(sub)
-    command("info", _info, "", "show version, instruction set and threads")
+    command("info", _info, lambda _: None, "", "show version, instruction set and threads")
     return parser

@@ -1,56 +1,38 @@
 # SPDX-License-Identifier: MIT
-"""The commands ``pydarts search-text``, ``train-text`` and ``sample``: cells for text."""
+"""Text on the command line: DATA, and what is said of models of its language."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 import textwrap
-import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, NoReturn
 
-from pydarts.api.estimating import estimate_text
-from pydarts.api.searching_text import TextSearchResult, search_text, training_columns
-from pydarts.api.training_text import train_text
-from pydarts.cli.console import DONE, named_as_options, note, say
-from pydarts.cli.run import Run
-from pydarts.common.checks import integer
-from pydarts.data.text import (
-    UNITS,
-    Corpus,
-    Level,
-    default_level,
-    load_corpus,
-    unigram_perplexity,
-)
-from pydarts.models.files import model_folder
+from pydarts.cli.arguments import named
+from pydarts.cli.base import Kind
+from pydarts.cli.console import printable, say
+from pydarts.data.corpus import PYTHON_DOCS, is_python_docs, load_corpus, unigram_perplexity
+from pydarts.data.python_docs import read_python_docs
+from pydarts.data.text_files import PARTS, read_text
+from pydarts.data.vocabulary import UNITS
 from pydarts.models.language_model import LanguageModel
-from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.training.budget import Estimate
-from pydarts.training.config import Config, TextSearchConfig, TextTrainConfig
+from pydarts.tasks.text import LanguageModelling
 
-_PARTS = ("train", "valid", "test")
-_SAMPLE = {"char": 300, "word": 60}  # tokens
+SAMPLE_LENGTH = {"char": 300, "word": 60}
+"""Tokens of a sample."""
 
 
-@dataclass
-class TextRun(Run):
-    """The work on a text."""
+class TextKind(Kind):
+    """A text to model."""
 
-    data: Corpus
+    task_type = LanguageModelling
+    model_type = LanguageModel
+    search_command, train_command = "search-text", "train-text"
+    measures = ("valid_perplexity", "test_perplexity", "unigram_perplexity")
+    onnx_inputs = "tokens and state"
 
-    search_config: ClassVar[type[Config]] = TextSearchConfig
-    train_config: ClassVar[type[Config]] = TextTrainConfig
-    cell: ClassVar[type[RecurrentGenotype]] = RecurrentGenotype
-    drawings: ClassVar[tuple[str, ...]] = ("recurrent.svg",)
-    measures: ClassVar[tuple[str, ...]] = (
-        "valid_perplexity",
-        "test_perplexity",
-        "unigram_perplexity",
-    )
+    task: LanguageModelling
 
     @classmethod
     def add_data(cls, parser: argparse.ArgumentParser) -> None:
@@ -60,8 +42,8 @@ class TextRun(Run):
             nargs="?",
             help="a text file (UTF-8), of which the last fifth is to validate and test on, or a"
             " folder with texts to train, validate and test on: ptb.train.txt ..., wiki.train"
-            ".tokens ..., wiki.train.raw ... or train.txt ... (default: Python's language"
-            " reference)",
+            ".tokens ..., wiki.train.raw ... or train.txt ... (default: python-docs, the language"
+            " reference of Python)",
         )
         parser.add_argument(
             "--level",
@@ -78,19 +60,16 @@ class TextRun(Run):
         )
 
     @classmethod
-    def load(cls, args: argparse.Namespace) -> Corpus:
-        path = None if args.data is None else Path(args.data).expanduser()
-        if path is not None and not path.is_file() and not path.is_dir():
-            raise FileNotFoundError(f"{args.data!r} is neither a file nor a folder")
-        level: Level = args.level or default_level(path)
-        with named_as_options():
-            corpus = load_corpus(path, level=level, max_vocab=args.max_vocab)
+    def load(cls, args: argparse.Namespace, threads: int | None) -> TextKind:
+        with named(args):
+            corpus = load_corpus(_source(args), level=args.level, max_vocab=args.max_vocab)
         sizes = {"learn from": corpus.train, "validate on": corpus.valid, "test on": corpus.test}
+        units = UNITS[corpus.level]
         for use, tokens in sizes.items():
             if len(tokens) < 3:
-                least = f"at least 3 {UNITS[level]}, not {len(tokens)}"
-                raise ValueError(f"{corpus.name}: the text to {use} must have {least}")
-        units, (first, *rest) = UNITS[level], sizes
+                minimum = f"at least 3 {units}, not {len(tokens)}"
+                raise ValueError(f"{corpus.name}: the text to {use} must have {minimum}")
+        first, *rest = sizes
         text = f"{corpus.name}: {len(sizes[first]):,} {units} to {first}, "
         text += ", ".join(f"{len(sizes[use]):,} to {use}" for use in rest)
         say(textwrap.fill(f"{text}; vocabulary: {len(corpus.vocabulary):,}", 79))
@@ -99,55 +78,44 @@ class TextRun(Run):
                 f"{corpus.unknown_test:,} of {len(corpus.test):,} {units} of the test text are"
                 " unknown and count as <unk>."
             )
-        return corpus
+        return cls(args, corpus.name, LanguageModelling(corpus, threads=threads))
 
-    def check(self, config: Any) -> None:
-        training_columns(self.data, config)
-
-    def call_estimate(self, **options: Any) -> Estimate:
-        return estimate_text(self.data, **options)
-
-    def call_search(self, **options: Any) -> TextSearchResult:
-        return search_text(self.data, **options)
-
-    def call_train(self, genotype: RecurrentGenotype, **options: Any) -> LanguageModel:
-        return train_text(genotype, self.data, **options)
-
-    def trained(self, model: LanguageModel) -> None:
-        if model.history:
-            best = min(model.history, key=lambda entry: float(entry["valid_loss"]))
-            self.record["valid_perplexity"] = perplexity = best["valid_perplexity"]
-            epoch = f"epoch {best['epoch']}, from which the weights are"
-            say(f"Perplexity on the validation text: {_shown(perplexity)} ({epoch})")
-
-    def test(self, model: LanguageModel) -> None:
-        corpus, level = self.data, self.data.level
-        perplexity = model.perplexity(corpus.test)
-        plain = unigram_perplexity(corpus.train, corpus.test, len(corpus.vocabulary))
-        self.record["test_perplexity"], self.record["unigram_perplexity"] = perplexity, plain
-        unseen = f"{len(corpus.test):,} test {UNITS[level]}, which nothing was learned from"
-        say(f"Perplexity on {unseen}: {_shown(perplexity)}")
-        say(f"That of a unigram model, which knows only how frequent each is: {_shown(plain)}\n")
-        text = model.sample(length=_SAMPLE[level], seed=model.config.seed)
-        say("A sample, drawn at temperature 1:\n")
-        say(_indented(_printable(text)) + "\n")
+    def data_arguments(self) -> list[str]:
+        args = self.args
+        command = [args.data] if args.data is not None else []
+        command += ["--level", args.level] if args.level is not None else []
+        return command + (["--max-vocab", str(args.max_vocab)] if args.max_vocab else [])
 
     def describe(self) -> dict[str, Any]:
-        corpus = self.data
+        corpus = self.task.corpus
         return {
             "data": corpus.name,
             "level": corpus.level,
             "vocabulary": len(corpus.vocabulary),
-            **{f"{part}_tokens": len(getattr(corpus, part)) for part in _PARTS},
-            **{f"unknown_{part}": getattr(corpus, f"unknown_{part}") for part in _PARTS},
+            **{f"{part}_tokens": len(getattr(corpus, part)) for part in PARTS},
+            **{f"unknown_{part}": getattr(corpus, f"unknown_{part}") for part in PARTS},
         }
 
-    def train_command(self, out: Path) -> list[str]:
-        args = self.args
-        command = ["pydarts", "train-text", str(out)]
-        command += [args.data] if args.data is not None else []
-        command += ["--level", args.level] if args.level is not None else []
-        return command + (["--max-vocab", str(args.max_vocab)] if args.max_vocab else [])
+    def report_training(self, model: LanguageModel) -> dict[str, Any]:
+        if not model.history:
+            return {}
+        best = min(model.history, key=lambda entry: float(entry["valid_loss"]))
+        perplexity, of = best["valid_perplexity"], f"epoch {best['epoch']}"
+        of += ", from which the weights are" if model.config.restore_best_weights else ", the best"
+        say(f"Perplexity on the validation text: {_shown(perplexity)} ({of})")
+        return {"valid_perplexity": perplexity}
+
+    def test(self, model: LanguageModel) -> dict[str, Any]:
+        corpus = self.task.corpus
+        perplexity = model.perplexity(corpus.test)
+        unigram = unigram_perplexity(corpus.train, corpus.test, len(corpus.vocabulary))
+        tokens = f"{len(corpus.test):,} test {UNITS[corpus.level]}"
+        say(f"Perplexity on {tokens}, which nothing was learned from: {_shown(perplexity)}")
+        say(f"That of a unigram model, which knows only how frequent each is: {_shown(unigram)}\n")
+        text = model.sample(length=SAMPLE_LENGTH[corpus.level], seed=model.config.seed)
+        say("A sample, drawn at temperature 1:\n")
+        say(_indented(printable(text)) + "\n")
+        return {"test_perplexity": perplexity, "unigram_perplexity": unigram}
 
     def uses(self, out: Path) -> list[str]:
         return [
@@ -155,73 +123,47 @@ class TextRun(Run):
             f"To use it in Python: pydarts.LanguageModel.load({str(out / 'model')!r})",
         ]
 
+    @classmethod
+    def evaluate(cls, args: argparse.Namespace, model: LanguageModel) -> tuple[Any, dict[str, Any]]:
+        source = _source(args)
+        if source == PYTHON_DOCS:
+            name, parts = PYTHON_DOCS, read_python_docs()
+        else:
+            name, parts = read_text(source)
+        text, level = parts[PARTS.index("test")], model.vocabulary.level
+        if level == "word" and not text.endswith("\n"):
+            text += "\n"
+        with named(args, about=name):
+            scores = model.evaluate(text)
+        say(f"The test text of {name}, in {UNITS[level]} of the model's vocabulary:\n")
+        return scores, {"data": name, "part": "test"}
 
-# Samples
+    @classmethod
+    def predict(cls, args: argparse.Namespace, model: LanguageModel) -> NoReturn:
+        raise ValueError(
+            f"{args.model} holds a language model, which predicts no labels: `pydarts sample` lets"
+            " it write, `pydarts evaluate` tells its perplexity"
+        )
 
-
-def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `sample`."""
-    parser.add_argument(
-        "folder",
-        metavar="DIR",
-        help="the --out of search-text or train-text, or the folder model in it",
-    )
-    parser.add_argument(
-        "--prompt", metavar="TEXT", help="what the text begins with (default: a new line)"
-    )
-    parser.add_argument(
-        "--length",
-        type=int,
-        metavar="N",
-        help="characters or words to draw (default: "
-        + " or ".join(f"{_SAMPLE[level]} {UNITS[level]}" for level in _SAMPLE)
-        + ")",
-    )
-    parser.add_argument(
-        "--temperature",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="near 0 the likeliest is drawn, above 1 more that is surprising (default: 1)",
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="of the draws (default: a different one each time)"
-    )
-    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    @classmethod
+    def saved_data(cls, summary: dict[str, Any], args: argparse.Namespace) -> None:
+        name = str(summary["data"])
+        args.data = PYTHON_DOCS if is_python_docs(name) else name
+        args.level = args.level or str(summary["level"])
 
 
-def sample(args: argparse.Namespace) -> int:
-    """Let a saved model write."""
-    with named_as_options():
-        seed = None if args.seed is None else integer("seed", args.seed, 0)
-    model = LanguageModel.load(model_folder(args.folder))
-    level = model.vocabulary.level
-    prompt = "\n" if args.prompt is None else args.prompt
-    length = _SAMPLE[level] if args.length is None else args.length
-    with named_as_options():
-        text = model.sample(prompt, length, temperature=args.temperature, seed=seed)
-    if args.prompt is not None:
-        unknown = model.vocabulary.encode(prompt)[1]
-        if unknown:
-            note(f"the model does not know {unknown} of the prompt's {UNITS[level]}")
-        spaced = level == "word" and not prompt[-1].isspace() and not text.startswith("\n")
-        text = prompt + " " * spaced + text
-    say(_printable(text) if sys.stdout.isatty() else text)
-    return DONE
+def _source(args: argparse.Namespace) -> Path | str:
+    """What to load: not a text itself, which Python takes."""
+    if args.data in (None, PYTHON_DOCS):
+        return PYTHON_DOCS
+    path = Path(args.data).expanduser()
+    if not path.is_file() and not path.is_dir():
+        raise FileNotFoundError(f"{args.data!r} is neither a file nor a folder")
+    return path
 
 
 def _shown(perplexity: float) -> str:
     return f"{perplexity:,.2f}" if perplexity < 1e6 else f"{perplexity:.2e}"
-
-
-def _printable(text: str) -> str:
-    """Control characters as escapes: a text may hold what upsets a terminal."""
-    return "".join(
-        character.encode("unicode_escape").decode()
-        if unicodedata.category(character) == "Cc" and character not in "\n\t"
-        else character
-        for character in text
-    )
 
 
 def _indented(text: str) -> str:

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""Arguments that commands share: those of configurations and runs, and how errors name them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pydarts.common.errors import ArgumentError
+from pydarts.training.config_base import Config
+
+
+@contextmanager
+def named(
+    args: argparse.Namespace, config: type[Config] | None = None, prefix: str = "", about: str = ""
+) -> Iterator[None]:
+    """Let errors name arguments as the command line does, and files where it is about them.
+
+    Options of ``config`` have the prefix. What is no option of the command is of ``about``.
+    """
+    try:
+        yield
+    except ArgumentError as error:
+        name = _flag(error.argument, args, config, prefix)
+        if name is None:
+            name = f"{about}: {error.argument}" if about else f"`{error.argument}`"
+        raise ValueError(f"{name} {error.problem}") from error
+    except ValueError as error:
+        if not about or about in str(error):
+            raise
+        raise ValueError(f"{about}: {error}") from error
+
+
+def _flag(
+    name: str, args: argparse.Namespace, config: type[Config] | None, prefix: str
+) -> str | None:
+    """The flag of an argument; None: the command has no such option."""
+    if name in ("data", "genotype", "model"):  # what has no flag
+        return name.upper()
+    dashed, given = name.replace("_", "-"), vars(args)
+    known = {option.name for option in config.options()} if config is not None else set()
+    if name in known or prefix.replace("-", "_") + name in given:
+        return f"--{prefix}{dashed}"
+    return f"--{dashed}" if name in given else None
+
+
+def add_preset(
+    group: Any,
+    config: type[Config],
+    flag: str = "--preset",
+    default: str | None = "quick",
+    shown: str = "quick",
+) -> None:
+    """The argument that chooses one of the presets of ``config``."""
+    group.add_argument(
+        flag,
+        choices=tuple(config.presets),
+        default=default,
+        help=f"quick (minutes on two cores), standard, or the paper's own (default: {shown})",
+    )
+
+
+def add_options(
+    group: Any,
+    config: type[Config],
+    dest: str,
+    prefix: str = "",
+    defaults: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
+) -> None:
+    """An argument for each option of ``config``; those that are given end up in `given`."""
+    for option in config.options():
+        if option.name in without:
+            continue
+        kind, none = str(option.type), option.metadata["none"]
+        number: Callable[[str], Any] = int if kind.startswith("int") else float
+        settings: dict[str, Any] = {"type": number, "metavar": "N" if number is int else "X"}
+        if kind == "bool":
+            settings = {"action": argparse.BooleanOptionalAction}
+        elif option.metadata["choices"]:
+            choices = option.metadata["choices"]
+            settings = {"type": type(choices[0]), "choices": choices}
+        elif kind.startswith("tuple"):
+            settings = {"type": float, "nargs": 2, "metavar": ("X", "Y")}
+        elif none:
+            settings["type"] = _number_or(number, none)
+            settings["metavar"] += f"|{none}"
+        default = (defaults or {}).get(option.name) or _default(config, option)
+        text = option.metadata["help"].replace("None", str(none))
+        group.add_argument(
+            f"--{prefix}{option.name.replace('_', '-')}",
+            dest=f"{dest}.{option.name}",
+            default=argparse.SUPPRESS,
+            help=f"{text} ({default})".replace("%", "%%"),
+            **settings,
+        )
+
+
+def given(args: argparse.Namespace, dest: str) -> dict[str, Any]:
+    """The options of one configuration that the user gave, by name."""
+    start = f"{dest}."
+    return {k.removeprefix(start): v for k, v in vars(args).items() if k.startswith(start)}
+
+
+def _number_or(number: Callable[[str], Any], none: str) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        try:
+            return None if text == none else number(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {none}") from None
+
+    return convert
+
+
+def _default(config: type[Config], option: dataclasses.Field[Any]) -> str:
+    def shown(value: Any) -> str:
+        if value is None or isinstance(value, bool):
+            return str({None: option.metadata["none"], True: "on", False: "off"}[value])
+        if isinstance(value, str):
+            return value
+        return " ".join(f"{v:g}" for v in (value if isinstance(value, tuple) else (value,)))
+
+    values = {p: shown(getattr(config.make(p), option.name)) for p in config.presets}
+    if len(set(values.values())) == 1:
+        return f"default: {values['paper']}"
+    return ", ".join(f"{preset} {value}" for preset, value in values.items())
+
+
+def add_model(parser: argparse.ArgumentParser, name: str = "model", metavar: str = "MODEL") -> None:
+    """The argument that says where a trained model is."""
+    parser.add_argument(
+        name,
+        metavar=metavar,
+        help="the --out of a search or training, or the folder model in it",
+    )
+
+
+def add_image_layout(parser: argparse.ArgumentParser, otherwise: str = "") -> None:
+    """The option that tells where the channels of images are."""
+    parser.add_argument(
+        "--image-layout",
+        choices=("NCHW", "NHWC"),
+        help=f"where the channels are, of images whose shape does not tell{otherwise}",
+    )
+
+
+def add_force(parser: argparse.ArgumentParser, what: str = "replace the file if it exists") -> None:
+    """The option that replaces what exists."""
+    parser.add_argument("--force", action="store_true", help=what)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """The number of threads."""
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads to use; results do not depend on it (default: all)",
+    )
+
+
+def add_progress(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Whether to show a bar; ``otherwise`` is what is shown without one."""
+    parser.add_argument(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help="show a bar on standard error, or nothing at all (default: a bar in a terminal, else"
+        f" {otherwise})",
+    )
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Whether to show where an error comes from."""
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")

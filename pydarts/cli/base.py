@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""A kind of data as the commands see it: what differs between images and text."""
+
+from __future__ import annotations
+
+import argparse
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydarts.training.task import Task
+
+
+class Kind(ABC):
+    """Data that was loaded, with the words of the commands that work on it.
+
+    Attributes
+    ----------
+    args : argparse.Namespace
+        Of the command.
+    name : str
+        Of the data.
+    task : Task
+        What is learned from it.
+    task_type : type
+        The class of the task.
+    model_type : type
+        The class of its models.
+    search_command, train_command : str
+    measures : tuple of str
+        What summary.json holds of a model, null where it is not known.
+    onnx_inputs : str
+        What an exported model takes.
+    unavailable : tuple of str
+        Options of a training that a command has no data for.
+    """
+
+    task_type: ClassVar[type[Task]]
+    model_type: ClassVar[Any]
+    search_command: ClassVar[str]
+    train_command: ClassVar[str]
+    measures: ClassVar[tuple[str, ...]]
+    onnx_inputs: ClassVar[str]
+    unavailable: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, args: argparse.Namespace, name: str, task: Any):
+        self.args, self.name, self.task = args, name, task
+
+    @classmethod
+    @abstractmethod
+    def add_data(cls, parser: argparse.ArgumentParser) -> None:
+        """Add DATA and the options that tell how it is read."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, args: argparse.Namespace, threads: int | None) -> Kind:
+        """Load the data, check all that could surprise later, and say what it is."""
+
+    @abstractmethod
+    def data_arguments(self) -> list[str]:
+        """DATA and its options, as they were given."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What summary.json says of the data."""
+
+    def report_training(self, model: Any) -> dict[str, Any]:
+        """Say and return what is known of a model however its training ended."""
+        return {}
+
+    @abstractmethod
+    def test(self, model: Any) -> dict[str, Any]:
+        """Say and return how well a model does on what it has not seen."""
+
+    @abstractmethod
+    def uses(self, out: Path) -> list[str]:
+        """Lines on what can be done with a model."""
+
+    @classmethod
+    @abstractmethod
+    def evaluate(cls, args: argparse.Namespace, model: Any) -> tuple[Any, dict[str, Any]]:
+        """Say what a model is evaluated on; return the scores, and the data for a JSON file."""
+
+    @classmethod
+    @abstractmethod
+    def predict(cls, args: argparse.Namespace, model: Any) -> list[list[Any]]:
+        """Say what a model predicts; return the rows of a table, the first with their names."""
+
+    @classmethod
+    @abstractmethod
+    def saved_data(cls, summary: dict[str, Any], args: argparse.Namespace) -> None:
+        """Set DATA and its options in ``args`` to what a summary.json tells."""
