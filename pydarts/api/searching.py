@@ -23,7 +23,7 @@ from pydarts.training.config import SearchConfig, TextSearchConfig
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search
-from pydarts.training.run_options import RunOptions
+from pydarts.training.run_options import RunOptions, split_options
 from pydarts.training.task import Task
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def search(
     Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*,
     https://arxiv.org/abs/1806.09055
     """
-    run, fields = RunOptions.take(options, SearchRun.__annotations__)
-    config = SearchConfig.make(preset, fields, config=config, others=SearchRun.__annotations__)
+    config, run = split_options(SearchConfig, SearchRun, preset, config, options)
     task = ImageClassification(X, y, image_layout, threads=threads)
     return run_search(task, method or Darts.from_config(config), config, run)
 
@@ -139,8 +138,7 @@ def search_text(
         When a loss or gradient is not finite; names the step. Its ``result`` holds the state before
         that step.
     """
-    run, fields = RunOptions.take(options, SearchRun.__annotations__)
-    config = TextSearchConfig.make(preset, fields, config=config, others=SearchRun.__annotations__)
+    config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     return run_search(task, method or Darts.from_config(config), config, run)
 
@@ -169,8 +167,7 @@ def estimate(
     -------
     Estimate
     """
-    run, fields = RunOptions.take(options, SearchRun.__annotations__)
-    config = SearchConfig.make(preset, fields, config=config, others=SearchRun.__annotations__)
+    config, run = split_options(SearchConfig, SearchRun, preset, config, options)
     return _estimate(ImageClassification(X, y, image_layout, threads=threads), config, run)
 
 
@@ -195,8 +192,7 @@ def estimate_text(
     -------
     Estimate
     """
-    run, fields = RunOptions.take(options, SearchRun.__annotations__)
-    config = TextSearchConfig.make(preset, fields, config=config, others=SearchRun.__annotations__)
+    config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     return _estimate(task, config, run)
 

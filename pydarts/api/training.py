@@ -21,7 +21,7 @@ from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig, TrainConfig
 from pydarts.training.options import TextTrainOptions, TrainOptions, TrainRun
 from pydarts.training.run import run_training
-from pydarts.training.run_options import RunOptions
+from pydarts.training.run_options import split_options
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -78,8 +78,7 @@ def train(
     Diverged
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
-    run, fields = RunOptions.take(options, TrainRun.__annotations__)
-    config = TrainConfig.make(preset, fields, config=config, others=TrainRun.__annotations__)
+    config, run = split_options(TrainConfig, TrainRun, preset, config, options)
     if (X_valid is None) != (y_valid is None):
         raise ArgumentError("X_valid", "and `y_valid` must come together")
     valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
@@ -133,8 +132,7 @@ def train_text(
         When a loss or gradient is not finite; names the step. Its ``result`` holds the best model
         before, chosen likewise.
     """
-    run, fields = RunOptions.take(options, TrainRun.__annotations__)
-    config = TextTrainConfig.make(preset, fields, config=config, others=TrainRun.__annotations__)
+    config, run = split_options(TextTrainConfig, TrainRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     model: LanguageModel = run_training(task, genotype, config, run)
     return model

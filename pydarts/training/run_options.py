@@ -7,14 +7,17 @@ import math
 import os
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydarts.common.checks import choice, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.training.callbacks import Callback
+from pydarts.training.config_base import Config
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 SEARCH_CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
 
@@ -81,14 +84,6 @@ class RunOptions:
             if value is not None:
                 object.__setattr__(self, name, _quantity(name, value, units))
 
-    @classmethod
-    def take(
-        cls, options: Mapping[str, Any], names: Collection[str]
-    ) -> tuple[RunOptions, dict[str, Any]]:
-        """Split the options of a front into those of the run, of these names, and the rest."""
-        own = {name: options[name] for name in names if name in options}
-        return cls(**own), {name: v for name, v in options.items() if name not in own}
-
     def resumable_file(self, name: str) -> Path | None:
         """The checkpoint of that name to begin from, if there is one."""
         if self.checkpoint is None or self.resume != "auto":
@@ -102,6 +97,30 @@ class RunOptions:
         if self.time_budget is None:
             return None
         return float(self.time_budget) - (time.perf_counter() - self.started)
+
+
+def split_options(
+    kind: type[ConfigT],
+    run_kind: type[Any],
+    preset: str,
+    config: ConfigT | None,
+    options: Mapping[str, Any],
+) -> tuple[ConfigT, RunOptions]:
+    """Make a configuration and run options of what a front was given.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the configuration.
+    run_kind : type
+        The TypedDict of the options that are about the run; others are the configuration's.
+    preset, config, options
+        As the fronts take them.
+    """
+    run_names = run_kind.__annotations__
+    run = {name: value for name, value in options.items() if name in run_names}
+    fields = {name: value for name, value in options.items() if name not in run_names}
+    return kind.make(preset, fields, config=config, others=run_names), RunOptions(**run)
 
 
 def _quantity(name: str, value: object, units: Mapping[str, int]) -> float:
