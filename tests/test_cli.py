@@ -5,33 +5,37 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pydarts
 from pydarts import (
     DARTS_V1,
     DARTS_V2,
     Genotype,
     Model,
+    SearchConfig,
     SearchResult,
+    TrainConfig,
     __version__,
-    cli,
-    cli_images,
-    console,
-    course,
 )
-from pydarts.cli.run import read_genotype
-from pydarts.data.datasets import hold_out
-from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.cli import main as cli
+from pydarts.cli.console import uninterrupted
+from pydarts.data.splits import hold_out
 
 SEARCH_FILES = {
     *(
@@ -40,7 +44,7 @@ SEARCH_FILES = {
         "alphas.npz",
         "alpha_history.npz",
         "checkpoint.safetensors",
-        "config.json",
+        "result.json",
         "normal.svg",
         "reduce.svg",
     ),
@@ -52,6 +56,9 @@ NET = ["--channels", "1", "--cells", "3", "--batch-size", "8"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
 TINY = [*NET, "--epochs", "1", *TRAIN_NET, "--train-epochs", "2", "--threads", "1"]
 TINY_TRAIN = [*NET, "--epochs", "1", "--threads", "1"]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
 
 def images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,13 +99,24 @@ def error(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
-def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def called(*_: object, **__: object) -> None:
-        pytest.fail("work began")
+@contextmanager
+def ctrl_c_at(start: str) -> Iterator[None]:
+    """Press Ctrl-C once, when a line that begins so is logged."""
+    pressed = []
 
-    for name in ("search", "train"):
-        monkeypatch.setattr(cli_images, name, called)
-    monkeypatch.setattr(cli_images.datasets, "load", called)
+    class Press(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage().startswith(start) and not pressed:
+                pressed.append(start)
+                signal.raise_signal(signal.SIGINT)
+
+    press = Press()
+    logging.getLogger("pydarts").addHandler(press)
+    try:
+        yield
+    finally:
+        logging.getLogger("pydarts").removeHandler(press)
+    assert pressed
 
 
 class TestSearch:
@@ -118,6 +136,7 @@ class TestSearch:
         assert model.classes == ("a", "b")
 
         summary = json.loads((out / "summary.json").read_text())
+        assert (summary["format"], summary["version"]) == ("pydarts-summary", 1)
         assert summary["state"] == "finished"
         assert summary["accuracy"] == model.score(*images(20, 1))
         assert f"20 test images, which nothing was learned from: {summary['accuracy']:.2%}" in (
@@ -127,10 +146,12 @@ class TestSearch:
         assert summary["num_weights"] == model.num_weights
         assert summary["pydarts"] == __version__
 
-        config = json.loads((out / "config.json").read_text())
-        given = {"preset": "quick", "channels": 1, "cells": 3, "epochs": 1, "batch_size": 8}
-        assert given.items() <= config.items()
-        assert (config["max_images"], config["flip"], config["seed"]) == (None, False, 3)
+        config = SearchResult.load(out).config
+        assert config == SearchConfig.make(
+            "quick",
+            {"channels": 1, "cells": 3, "epochs": 1, "batch_size": 8}
+            | {"max_images": None, "flip": False, "seed": 3},
+        )
         assert (model.config.seed, model.config.epochs) == (3, 2)
         for name, epochs in (("history.csv", 1), ("train_history.csv", 2)):
             with (out / name).open(newline="") as file:
@@ -160,27 +181,18 @@ class TestSearch:
         assert "48 to learn from and 12 to test on" in shown.out
         assert shown.err == ""
 
-    def test_held_out_images_are_not_learned_from(
-        self, untested: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        seen = []
-        for name in ("search", "train"):
-            real = getattr(cli_images, name)
-
-            def spy(*arguments: object, real: object = real, **options: object) -> object:
-                seen.append(arguments[-2:])
-                return real(*arguments, **options)  # type: ignore[operator]
-
-            monkeypatch.setattr(cli_images, name, spy)
+    def test_held_out_images_are_not_learned_from(self, untested: str, tmp_path: Path) -> None:
         out = tmp_path / "out"
-        assert cli.main(["search", untested, "--out", str(out), *TINY]) == 0
+        options = [*NET, "--epochs", "2", "--threads", "1"]
+        assert cli.main(["train", "DARTS_V1", untested, "--out", str(out), *options]) == 0
         X, y, X_test, y_test = hold_out(*images(60, 0))
-        for learned in seen:
-            np.testing.assert_array_equal(learned[0], X)
-            np.testing.assert_array_equal(learned[1], y)
-        assert len(seen) == 2
+        saved = Model.load(out / "model")
+        tiny = {"channels": 1, "cells": 3, "batch_size": 8, "epochs": 2, "threads": 1}
+        model = pydarts.train(DARTS_V1, X, y, progress=False, **tiny)  # type: ignore[arg-type]
+        for name, value in model.network.state_dict().items():
+            np.testing.assert_array_equal(saved.network.state_dict()[name], value)
         accuracy = json.loads((out / "summary.json").read_text())["accuracy"]
-        assert accuracy == Model.load(out / "model").score(X_test, y_test)
+        assert accuracy == model.score(X_test, y_test)
 
     def test_no_train(self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         out = tmp_path / "out"
@@ -191,78 +203,69 @@ class TestSearch:
         command = capsys.readouterr().out.splitlines()[-1]
         assert command == f"To train it: pydarts train {out} {data}"
 
-    def test_every_option_arrives(self, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        values = {
-            "alpha_betas": (["0.1", "0.2"], [0.1, 0.2]),
-            "max_images": (["all"], None),
-            "epochs": (["7"], 7),
-            "order": (["1"], 1),
-            "train_fraction": (["0.25"], 0.25),
-            "momentum": (["0.25"], 0.25),
-            "drop_path": (["0.25"], 0.25),
-            "hvp": (["forward"], "forward"),
-            "memory": (["recompute"], "recompute"),
+    @pytest.mark.parametrize(("order", "reuse"), [(1, False), (2, True)])
+    def test_every_option_arrives(self, order: int, reuse: bool, tmp_path: Path) -> None:
+        out = str(tmp_path / "out")
+        search = tmp_path / "search.npz"
+        X, y = images(40, 0)
+        np.savez(search, X=X, y=y)
+        own = {
+            **{"channels": 2, "cells": 4, "epochs": 2, "batch_size": 4, "seed": 5},
+            **{
+                "order": order,
+                "reuse_gradient": reuse,
+                "hvp": "forward",
+                "memory": "recompute",
+                "alpha_betas": (0.1, 0.2),
+            },
+            **{"max_images": 30, "train_fraction": 0.25, "crop_padding": 3, "cutout": 2},
         }
         arguments: list[str] = []
         wanted: list[dict[str, object]] = []
         for config, prefix in ((SearchConfig, "--"), (TrainConfig, "--train-")):
             wanted.append({})
             for option in config.options():
-                text, value = values.get(option.name, (["3"], 3))
-                if option.type == "bool":
-                    text, value = [], True
-                arguments += [prefix + option.name.replace("_", "-"), *text]
+                if option.name == "restore_best_weights":  # has no images to choose by
+                    continue
+                value = own.get(option.name)
+                if value is None:  # another one than that of the preset
+                    usual = getattr(config.make("quick"), option.name)
+                    value = not usual if option.type == "bool" else (usual or 0.4) / 2
+                arguments += option_of(prefix + option.name.replace("_", "-"), value)
                 wanted[-1][option.name] = value
-        got: list[dict[str, object]] = []
-        real = cli_images.search
+        assert cli.main(["search", str(search), "--out", out, *arguments, "--no-progress"]) == 0
+        found = [SearchResult.load(out).config, Model.load(f"{out}/model").config]
+        for config, expected in zip(found, wanted, strict=True):
+            assert expected.items() <= vars(config).items()
 
-        def search(*arguments: object, **options: object) -> object:
-            got.append(options)
-            tiny = {"channels": 1, "cells": 1, "epochs": 1, "batch_size": 2, "progress": False}
-            return real(*images(8, 0), **tiny)  # type: ignore[arg-type]
+    def test_training_takes_preset_and_seed_of_the_search(self, data: str, tmp_path: Path) -> None:
+        common = ["search", data, *TINY, "--preset", "standard", "--seed", "5", "--no-progress"]
+        other = ["--train-preset", "paper", "--train-seed", "6", "--no-train-auxiliary"]
+        for options, chosen in (([], ("standard", 5)), (other, ("paper", 6))):
+            out = tmp_path / str(len(options))
+            assert cli.main([*common, *options, "--out", str(out)]) == 0
+            config = Model.load(out / "model").config
+            assert (config.preset, config.seed) == chosen
 
-        def train(*_: object, **options: object) -> None:
-            got.append(options)
-            raise MemoryError
 
-        monkeypatch.setattr(cli_images, "estimate", lambda *_, **__: "cheap")
-        monkeypatch.setattr(cli_images, "search", search)
-        monkeypatch.setattr(cli_images, "train", train)
-        assert cli.main(["search", data, *arguments]) == 1
-        for options, expected in zip(got, wanted, strict=True):
-            assert expected.items() <= options.items()
-
-    def test_training_takes_preset_and_seed_of_the_search(
-        self, data: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        got: list[dict[str, object]] = []
-
-        def train(*_: object, **options: object) -> None:
-            got.append(options)
-            raise MemoryError
-
-        monkeypatch.setattr(cli_images, "train", train)
-        common = ["search", data, *TINY, "--preset", "standard", "--seed", "5"]
-        assert cli.main(common) == 1
-        assert cli.main([*common, "--train-preset", "paper", "--train-seed", "6"]) == 1
-        chosen = [(options["preset"], options["seed"]) for options in got]
-        assert chosen == [("standard", 5), ("paper", 6)]
+def option_of(flag: str, value: object) -> list[str]:
+    """An option as a command line gives it."""
+    if isinstance(value, bool):
+        return [flag if value else flag.replace("--", "--no-", 1)]
+    values = value if isinstance(value, tuple) else [value]
+    return [flag, *map(str, values)]
 
 
 class TestOut:
     def test_what_exists_is_not_overwritten(
-        self,
-        data: str,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        no_work(monkeypatch)
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "notes").write_text("mine")
         for command in (["search", data], ["train", "DARTS_V1", data]):
             assert cli.main([*command, "--out", str(tmp_path / "out")]) == 2
-            assert "--force" in error(capsys)
+            what = "search" if command[0] == "search" else "training"
+            assert f"holds no {what} to go on with; --force replaces what is" in error(capsys)
         assert (tmp_path / "out" / "notes").read_text() == "mine"
 
     def test_force_leaves_no_stale_model(self, data: str, tmp_path: Path) -> None:
@@ -283,9 +286,7 @@ class TestOut:
         data: str,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
         (tmp_path / "file").touch()
         assert cli.main(["search", data, "--force", "--out", str(tmp_path / "file" / inside)]) == 2
         assert "cannot be written to" in error(capsys)
@@ -300,8 +301,7 @@ class TestOut:
         def refuse(**_: object) -> None:  # as root, no folder refuses by itself
             raise PermissionError(13, "Permission denied")
 
-        no_work(monkeypatch)
-        monkeypatch.setattr(console.tempfile, "TemporaryFile", refuse)
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
         assert cli.main(["search", data, "--out", str(tmp_path / "out")]) == 2
         assert "cannot be written to: Permission denied" in error(capsys)
 
@@ -319,21 +319,22 @@ class TestTrain:
         assert names(out) == {"genotype.json", "summary.json", *TRAIN_FILES}
         assert f"{model.score(*images(20, 1)):.2%}" in capsys.readouterr().out
 
-    def test_forms_of_a_genotype(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("form", ["{folder}", "{folder}/genotype.json", "{folder}/text", "*"])
+    def test_forms_of_a_genotype(self, form: str, data: str, tmp_path: Path) -> None:
         (tmp_path / "genotype.json").write_text(DARTS_V2.to_json())
         (tmp_path / "text").write_text(f"# found\nDARTS = {DARTS_V2}\n")
-        for form in (tmp_path, tmp_path / "genotype.json", tmp_path / "text", DARTS_V2):
-            assert read_genotype(str(form), Genotype) == DARTS_V2
-        assert read_genotype("DARTS_V1", Genotype) == DARTS_V1
-        assert read_genotype("DARTS_V2", Genotype) == DARTS_V2
+        text = form.replace("{folder}", str(tmp_path)).replace("*", str(DARTS_V2))
+        out = tmp_path / "out"
+        assert cli.main(["train", text, data, "--out", str(out), *TINY_TRAIN]) == 0
+        assert Model.load(out / "model").genotype == DARTS_V2
 
     @pytest.mark.parametrize(
         ("text", "words"),
         [
             ("DARTS_V3", "no genotype 'DARTS_V3': give DARTS_V1, DARTS_V2"),
             ("{file}", "{file}: malformed genotype JSON"),
-            ("Genotype(normal=[", "malformed genotype"),
-            (str(DARTS_V1).replace("skip_connect", "hop"), "hop"),
+            ("Genotype(normal=[", "GENOTYPE: malformed genotype"),
+            (str(DARTS_V1).replace("skip_connect", "hop"), "GENOTYPE: normal[2][0] (='hop') is"),
         ],
     )
     def test_no_genotype(
@@ -343,9 +344,7 @@ class TestTrain:
         data: str,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
         file = tmp_path / "bad.json"
         file.write_text('{"format": "pyda')
         assert cli.main(["train", text.replace("{file}", str(file)), data]) == 2
@@ -366,6 +365,10 @@ class TestBadInput:
             (["--max-images", "some"], "argument --max-images: 'some' is neither a number nor all"),
             (["--epoch", "3"], "unrecognized arguments: --epoch 3 (see pydarts search --help)"),
             (["--preset", "slow"], "argument --preset: invalid choice: 'slow'"),
+            (["--resume"], "unrecognized arguments: --resume (see pydarts search --help)"),
+            (["--time-budget", "never"], "--time-budget (='never') must be a number with one of"),
+            (["--memory-budget", "2 MP"], "--memory-budget (='2 MP') must be a number with one"),
+            (["--checkpoint-seconds", "-1"], "--checkpoint-seconds (=-1.0) must be at least 0"),
         ],
     )
     def test_option(
@@ -373,33 +376,42 @@ class TestBadInput:
         options: list[str],
         words: str,
         data: str,
+        tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
-        assert cli.main(["search", data, *options]) == 2
+        out = tmp_path / "out"
+        assert cli.main(["search", data, "--out", str(out), *options]) == 2
         assert words in error(capsys)
+        assert capsys.readouterr().out == ""  # before anything is loaded
+        assert not out.exists()
 
     def test_batches_larger_than_the_data(
-        self, data: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self, data: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        options = ["--batch-size", "25", "--train-batch-size", "48", "--no-progress"]
+        options = ["--batch-size", "25", "--train-batch-size", "48"]
         assert cli.main(["search", data, *options]) == 2
         assert "--batch-size (=25) is larger than either half" in error(capsys)
-        monkeypatch.setattr(cli_images, "search", lambda *_, **__: pytest.fail("work began"))
         assert cli.main(["search", data, "--batch-size", "8", "--train-batch-size", "49"]) == 2
-        assert "--train-batch-size (=49) is larger than the training set: 48" in error(capsys)
+        assert "--train-batch-size (=49) is larger than `X`: 48 images" in error(capsys)
+        assert cli.main(["search", data, "--train-time-budget", "x"]) == 2
+        assert "--train-time-budget (='x') must be" in error(capsys)
 
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
-            ({"X": np.full((48, 8, 8), np.nan)}, "data.npz: `X` holds 3072 pixel(s) that are NaN"),
-            ({"y": np.zeros(48)}, "data.npz: `y` holds one class only"),
-            ({"y": np.zeros(47)}, "47 labels"),
-            ({"y_test": np.resize(["a", "c"], 20)}, "'c'"),
-            ({"X_test": np.full((20, 8, 8), np.inf)}, "data.npz (test): `X` holds"),
-            ({"y": np.resize([b"a", b"b"], 48), "y_test": np.full(20, b"a")}, "cannot be saved"),
-            ({"X": np.zeros((48, 5, 8, 8)), "X_test": np.zeros((20, 5, 8, 8))}, "--image-layout"),
+            ({"X": np.full((48, 8, 8), np.nan)}, "data.npz: X holds 3072 pixel(s) that are NaN"),
+            ({"y": np.zeros(48)}, "data.npz: y holds one class only"),
+            ({"y": np.zeros(47)}, "data.npz: `X` holds 48 images but `y` holds 47 labels"),
+            ({"y_test": np.resize(["a", "c"], 20)}, "data.npz: y_test holds the unknown label 'c'"),
+            ({"X_test": np.full((20, 8, 8), np.inf)}, "data.npz: X_test holds 1280 pixel(s)"),
+            (
+                {"y": np.resize([b"a", b"b"], 48), "y_test": np.full(20, b"a")},
+                "data.npz: the label b'a' (bytes) cannot be saved",
+            ),
+            (
+                {"X": np.zeros((48, 5, 8, 8)), "X_test": np.zeros((20, 5, 8, 8))},
+                "data.npz: X has shape (48, 5, 8, 8), which does not say where the channels are",
+            ),
         ],
     )
     def test_data(
@@ -454,43 +466,37 @@ class TestCutShort:
         assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
         assert names(out) == SEARCH_FILES | TRAIN_FILES
 
+    @posix
     def test_failed_training(
-        self,
-        data: str,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        def train(*_: object, **__: object) -> None:
-            raise MemoryError
-
-        monkeypatch.setattr(cli_images, "train", train)
         out = tmp_path / "out"
-        assert cli.main(["search", data, "--out", str(out), *TINY, "--no-progress"]) == 1
-        assert "MemoryError" in error(capsys)
-        assert names(out) == SEARCH_FILES - {"summary.json"}
+        out.mkdir()
+        (out / "model").symlink_to("nowhere")
+        command = ["search", data, "--out", str(out), *TINY, "--no-progress", "--force"]
+        assert cli.main(command) == 1
+        assert "model" in error(capsys)
+        assert names(out) == (SEARCH_FILES | TRAIN_FILES) - {"summary.json", "train_history.csv"}
+        (out / "model").unlink()
+        assert cli.main(command[:-1]) == 0  # goes on with what was trained
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
 
     def test_interrupt_between_search_and_training(
-        self,
-        data: str,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        def train(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(cli_images, "train", train)
         out = tmp_path / "out"
-        assert cli.main(["search", data, "--out", str(out), *TINY]) == 130
+        with ctrl_c_at("training"):
+            assert cli.main(["search", data, "--out", str(out), *TINY]) == 130
         assert names(out) == SEARCH_FILES
-        assert "pydarts train" in capsys.readouterr().out
+        shown = capsys.readouterr().out.splitlines()
+        assert f"To train it: pydarts train {out} {data}" in shown
+        assert shown[-1].startswith(f"To go on: pydarts search {data} --out {out} ")
 
     def test_interrupt_waits_for_files(self) -> None:
         done = []
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            with pytest.raises(KeyboardInterrupt), console.uninterrupted():
+            with pytest.raises(KeyboardInterrupt), uninterrupted():
                 signal.raise_signal(signal.SIGINT)
                 done.append("whole")
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -499,48 +505,36 @@ class TestCutShort:
         assert done
 
 
-class TestResume:
-    """A command that was interrupted goes on, and ends as if it had not been."""
-
-    @staticmethod
-    def press_at(calls: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
-        """Press Ctrl-C while the checkpoints of these numbers are written, one an epoch."""
-        real, count = course.write_checkpoint, 0
-
-        def write(*arguments: object) -> None:
-            nonlocal count
-            count += 1
-            if count in calls:
-                signal.raise_signal(signal.SIGINT)
-            real(*arguments)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(course, "write_checkpoint", write)
+class TestGoingOn:
+    """A command goes on with what it left in --out, and ends as if it had not been interrupted."""
 
     def test_in_search_and_in_training(
-        self,
-        data: str,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         whole, out = tmp_path / "whole", tmp_path / "out"
         options = [*NET, "--epochs", "3", *TRAIN_NET, "--train-epochs", "3", "--eigenvalue"]
         assert cli.main(["search", data, "--out", str(whole), *options]) == 0
-        self.press_at({2, 5}, monkeypatch)
         capsys.readouterr()
         command = ["search", data, "--out", str(out), *options]
-        assert cli.main(command) == 130
+        with ctrl_c_at("epoch   2/3"):
+            assert cli.main([*command, "--force"]) == 130
         assert names(out) == SEARCH_FILES
-        to_go_on = f"To go on: {shlex.join(['pydarts', *command, '--resume'])}"
+        to_go_on = f"To go on: {shlex.join(['pydarts', *command])}"
         assert capsys.readouterr().out.splitlines()[-1] == to_go_on
-        assert cli.main([*command, "--resume"]) == 130  # in the training
+        with ctrl_c_at("epoch   2/3"):
+            assert cli.main(command) == 130  # in the training
         assert names(out) == SEARCH_FILES | TRAIN_FILES
         assert json.loads((out / "summary.json").read_text())["state"] == "interrupted"
         shown = capsys.readouterr().out
         assert f"Going on with the search in {out}." in shown
         assert shown.splitlines()[-1] == to_go_on
-        assert cli.main([*command, "--resume"]) == 0
+        assert cli.main(command) == 0
+        assert f"Going on with the training in {out}." in capsys.readouterr().out
         assert names(out) == names(whole) == SEARCH_FILES | TRAIN_FILES
+        self.assert_same(out, whole)
+
+    @staticmethod
+    def assert_same(out: Path, whole: Path) -> None:
         for name in ("genotype.json", "alphas.npz", "alpha_history.npz"):
             assert (out / name).read_bytes() == (whole / name).read_bytes()
         found, expected = (Model.load(folder / "model") for folder in (out, whole))
@@ -550,31 +544,99 @@ class TestResume:
         for entry, other in zip(ours.history, theirs.history, strict=True):
             assert entry.pop("seconds") != other.pop("seconds")
             assert entry == other
-        assert cli.main([*command, "--resume"]) == 0  # nothing is left to do
 
-    def test_what_is_refused(
+    def test_what_is_finished_is_written_again(
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        out = str(tmp_path / "out")
-        command = ["search", data, *TINY, "--no-train", "--no-progress", "--resume"]
-        assert cli.main(command) == 2
-        assert "--resume needs --out" in error(capsys)
-        assert cli.main([*command, "--out", str(tmp_path)]) == 2
-        assert "holds no checkpoint.safetensors to --resume from" in error(capsys)
-        assert cli.main([*command, "--out", out]) == 0  # there is nothing yet: it begins
+        out, whole = tmp_path / "out", tmp_path / "whole"
+        command = ["search", data, "--out", str(out), *TINY]
+        assert cli.main(command) == 0
+        shutil.copytree(out, whole)
+        for path in out.iterdir():
+            if "checkpoint" not in path.name:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         capsys.readouterr()
-        assert cli.main([*command, "--out", out, "--lr", "0.5"]) == 2
-        assert "of another run (--lr was 0.025, is 0.5)" in error(capsys)
-        assert cli.main([*command[:-1], "--out", out, "--lr", "0.5"]) == 2
-        assert "--force" in error(capsys)
-        assert cli.main([*command[:-1], "--out", out, "--lr", "0.5", "--force"]) == 0
+        assert cli.main(command) == 0
+        assert "epoch " not in capsys.readouterr().err
+        assert names(out) == names(whole)
+        for name in ("alphas.npz", "history.csv", "train_history.csv", "model/model.safetensors"):
+            assert (out / name).read_bytes() == (whole / name).read_bytes()
+        first, second = (json.loads((f / "summary.json").read_text()) for f in (whole, out))
+        assert first.keys() == second.keys()
+        assert {k for k in first if first[k] != second[k]} <= {"search_seconds", "train_seconds"}
 
-    def test_budgets(self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_training(self, data: str, tmp_path: Path) -> None:
+        whole, out = tmp_path / "whole", tmp_path / "out"
+        command = ["train", "DARTS_V1", data, *NET, "--epochs", "3", "--out"]
+        assert cli.main([*command, str(whole)]) == 0
+        with ctrl_c_at("epoch   1/3"):
+            assert cli.main([*command, str(out)]) == 130
+        assert cli.main([*command, str(out)]) == 0
+        found, expected = (Model.load(folder / "model") for folder in (out, whole))
+        assert len(found.history) == 3
+        for name, value in expected.network.state_dict().items():
+            np.testing.assert_array_equal(value, found.network.state_dict()[name])
+
+    def test_only_with_the_same_work(
+        self, data: str, untested: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        options = [*TINY, "--no-progress", "--out", str(out)]
+        assert cli.main(["search", data, *options]) == 0
+        kept = [out / name for name in ("genotype.json", "alphas.npz", "summary.json")]
+        kept += [out / "train_history.csv", *(out / "model").iterdir()]
+        before = [path.read_bytes() for path in kept]
+        capsys.readouterr()
+        for data_and_options, words in (
+            ([data, "--lr", "0.5"], "`lr` was 0.025, is 0.5"),
+            ([data, "--train-lr", "0.5"], "`lr` was 0.1, is 0.5"),
+            ([untested], "other data"),
+        ):
+            assert cli.main(["search", *data_and_options, *options]) == 2
+            line = error(capsys)
+            assert f"checkpoint.safetensors is of another run ({words})" in line
+            assert line.endswith("; --force begins anew")
+        assert before == [path.read_bytes() for path in kept]
+        assert cli.main(["train", "DARTS_V1", data, *TINY_TRAIN, "--out", str(out)]) == 2
+        assert "train_checkpoint.safetensors is of another run" in capsys.readouterr().err
+        assert cli.main(["search", untested, *options, "--lr", "0.5", "--force"]) == 0
+        assert SearchResult.load(out).config.lr == 0.5
+        assert json.loads((out / "summary.json").read_text())["data"] == untested
+
+    def test_a_search_that_goes_on_to_another_cell_trains_that(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out, other = tmp_path / "out", tmp_path / "other"
+        command = ["search", data, *TINY, "--epochs", "2", "--out", str(out)]
+        with ctrl_c_at("epoch   1/2"):
+            assert cli.main(command) == 130
+        # As if a training had followed what a budget ended.
+        train = ["train", "DARTS_V1", data, *TINY_TRAIN, "--out", str(other)]
+        assert cli.main(train) == 0
+        shutil.copytree(other, out, dirs_exist_ok=True)
+        assert cli.main(command) == 0
+        genotype = Genotype.from_json((out / "genotype.json").read_text())
+        assert Model.load(out / "model").genotype == genotype != DARTS_V1
+
+    def test_force_in_the_folder_of_a_search(self, data: str, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        search = ["search", data, *TINY, "--no-train", "--no-progress", "--out", str(out)]
+        assert cli.main(search) == 0
+        train = ["train", "{cell}", data, *TINY_TRAIN, "--out", str(out), "--no-progress"]
+        own = [str(out) if argument == "{cell}" else argument for argument in train]
+        assert cli.main(own) == 2
+        assert cli.main([*own, "--force"]) == 0
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
+        other = ["DARTS_V1" if argument == "{cell}" else argument for argument in train]
+        assert cli.main([*other, "--force"]) == 0
+        assert names(out) == {"genotype.json", "summary.json", *TRAIN_FILES}
+
+
+class TestBudgets:
+    def test_search(self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         command = ["search", data, *TINY, "--no-train", "--no-progress"]
         assert cli.main([*command, "--memory-budget", "1kB"]) == 2
         assert "--memory-budget (=1 kB) is too small" in error(capsys)
-        assert cli.main([*command, "--time-budget", "never"]) == 2
-        assert "--time-budget (='never') must be" in error(capsys)
         out = tmp_path / "out"
         options = ["--epochs", "100000", "--time-budget", "2s", "--out", str(out)]
         assert cli.main([*command, *options]) == 0
@@ -585,12 +647,33 @@ class TestResume:
         assert summary["search_stopped"] == "the time budget of 2 s is spent"
         assert summary["search_seconds"] < 3
 
+    @pytest.mark.parametrize("command", ["search", "train"])
+    def test_training(
+        self, command: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        if command == "search":
+            options = [*TINY, "--train-epochs", "100000", "--train-time-budget", "1s"]
+        else:
+            options = ["DARTS_V1", *TINY_TRAIN, "--epochs", "100000", "--time-budget", "1s"]
+        assert cli.main([command, *options, data, "--no-progress", "--out", str(out)]) == 0
+        assert "It stopped early: the time budget of 1 s is spent." in capsys.readouterr().out
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["train_stopped"] == "the time budget of 1 s is spent"
+        assert summary["train_seconds"] < 2
+        assert summary["accuracy"] == Model.load(out / "model").score(*images(20, 1))
+
+    def test_memory_of_a_training(self, data: str, capsys: pytest.CaptureFixture[str]) -> None:
+        command = ["train", "DARTS_V1", data, *TINY_TRAIN, "--no-progress"]
+        assert cli.main([*command, "--memory-budget", "1kB"]) == 2
+        assert "--memory-budget (=1 kB) is too small: the training needs" in error(capsys)
+
 
 def start(*arguments: str, python: tuple[str, ...] = ("-m", "pydarts")) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     return subprocess.Popen(
         [sys.executable, *python, *arguments],
-        cwd=Path(cli.__file__).parents[1],  # not the checkout, whose package has no engine
+        cwd=Path(pydarts.__file__).parents[1],  # not the checkout, whose package has no engine
         stdout=pipe,
         stderr=pipe,
         text=True,
@@ -604,9 +687,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from pydarts.cli.main import main
 sys.exit(main())
 """
-
-
-posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
 
 @posix
@@ -682,6 +762,8 @@ def test_help(
         (TrainConfig, "train", ""),
     ):
         for option in config.options():
+            if option.name == "restore_best_weights":  # has no images to choose by
+                continue
             name = option.name.replace("_", "-")
             assert re.search(rf"^  --{prefix}{name}\b", helps[command], re.MULTILINE)
 

@@ -53,7 +53,7 @@ from pydarts.methods.darts import Darts
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import SPACES
 from pydarts.training.budget import check_memory, duration, estimate_search
-from pydarts.training.checkpoint import CheckpointError
+from pydarts.training.checkpoint import CheckpointError, read_checkpoint
 from pydarts.training.history import write_history
 from pydarts.training.loop import Diverged
 from pydarts.training.run import run_search, run_training
@@ -225,8 +225,8 @@ class Run:
         say("\n" + pretty(result.genotype) + "\n")
         if self.out is not None:
             with uninterrupted():
-                if not self._holds(result.genotype):
-                    self._remove(*_TRAINING_FILES)  # it would pass for this cell's
+                if not self._has_trained(result.genotype):
+                    self._remove(*_TRAINING_FILES)  # they would pass for this cell's
                 result.save(self.out, overwrite=True)
             drawings = [f"{cell.name}.svg" for cell in result.space.cells]
             self.saved += [GENOTYPE, *drawings, *_TABLES]
@@ -331,11 +331,18 @@ class Run:
         write_json(out / SUMMARY, summary)
 
     def _holds(self, genotype: BaseGenotype) -> bool:
-        """Whether what is in --out is of this cell."""
+        """Whether the cell in --out is this one."""
         try:
             return self.out is not None and read_genotype_file(self.out / GENOTYPE) == genotype
         except (OSError, ValueError):
             return False
+
+    def _has_trained(self, genotype: BaseGenotype) -> bool:
+        """Whether the training in --out is of this cell: a search that goes on may find another."""
+        if self.out is None or not self._has(TRAIN_CHECKPOINT):
+            return False
+        identity = read_checkpoint(self.out / TRAIN_CHECKPOINT).identity
+        return identity["genotype"] == str(genotype)
 
     def _has(self, checkpoint: str) -> bool:
         return self.out is not None and (self.out / checkpoint).is_file()
