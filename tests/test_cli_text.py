@@ -23,17 +23,16 @@ from pydarts import (
     RECURRENT_DARTS_V2,
     LanguageModel,
     RecurrentGenotype,
-    cli,
-    cli_images,
-    cli_text,
+    SearchResult,
+    TextSearchConfig,
+    TextTrainConfig,
     load_corpus,
 )
-from pydarts.cli.run import read_genotype
-from pydarts.training.config import TextSearchConfig, TextTrainConfig
+from pydarts.cli import main as cli
 
 sys.path.append(str(Path(__file__).parent))
 
-from test_cli import HEED_SIGINT, error, names, posix, start
+from test_cli import HEED_SIGINT, ctrl_c_at, error, names, option_of, posix, start
 
 SEARCH_FILES = {
     *(
@@ -42,7 +41,7 @@ SEARCH_FILES = {
         "alphas.npz",
         "alpha_history.npz",
         "checkpoint.safetensors",
-        "config.json",
+        "result.json",
         "recurrent.svg",
     ),
     "summary.json",
@@ -88,14 +87,6 @@ def trained(data: str, tmp_path: Path) -> str:
     return str(out)
 
 
-def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def called(*_: object, **__: object) -> None:
-        pytest.fail("work began")
-
-    for name in ("search_text", "train_text"):
-        monkeypatch.setattr(cli_text, name, called)
-
-
 class TestSearch:
     def test_all_is_said_and_saved(
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -138,10 +129,12 @@ class TestSearch:
         assert drawn == shown.out.split("temperature 1:")[1].split("Saved in")[0].split()
         assert f"To let it write: pydarts sample {out}" in shown.out
 
-        config = json.loads((out / "config.json").read_text())
-        given = {"preset": "quick", "hidden_size": 8, "bptt": 10, "epochs": 1, "batch_size": 4}
-        assert given.items() <= config.items()
-        assert (config["max_tokens"], config["reuse_gradient"], config["seed"]) == (None, True, 3)
+        config = SearchResult.load(out).config
+        assert config == TextSearchConfig.make(
+            "quick",
+            {"hidden_size": 8, "bptt": 10, "epochs": 1, "batch_size": 4}
+            | {"max_tokens": None, "reuse_gradient": True, "seed": 3},
+        )
         assert (model.config.seed, model.config.epochs) == (3, 2)
         for name, epochs in (("history.csv", 1), ("train_history.csv", 2)):
             with (out / name).open(newline="") as file:
@@ -170,36 +163,30 @@ class TestSearch:
         assert summary["test_perplexity"] == model.perplexity(load_corpus(Path(folder)).test)
 
     @pytest.mark.parametrize(
-        ("arguments", "level", "max_vocab"),
+        ("arguments", "data_is"),
         [
-            ([], "char", None),
-            (["--level", "word"], "word", None),
-            (["{data}"], "char", None),
-            (["{data}", "--level", "word", "--max-vocab", "5"], "word", 5),
-            (["{folder}"], "word", None),
-            (["--level", "char", "{folder}"], "char", None),
+            ([], "python-docs (Python 3.*): .* characters"),
+            (["--level", "word"], "python-docs (Python 3.*): .* words"),
+            (["python-docs"], "python-docs (Python 3.*): .* characters"),
+            (["{data}"], "data.txt: .* characters"),
+            (["{data}", "--level", "word", "--max-vocab", "5"], "data.txt: .* words .*: 5$"),
+            (["{folder}"], "ptb: 480 words"),
+            (["--level", "char", "{folder}"], "ptb: .* characters"),
         ],
     )
     def test_level(
         self,
         arguments: list[str],
-        level: str,
-        max_vocab: int | None,
+        data_is: str,
         data: str,
         folder: str,
-        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
-        got: list[object] = []
-
-        def load(path: Path | None, **options: object) -> object:
-            got.append((path and str(path), options))
-            raise MemoryError
-
-        monkeypatch.setattr(cli_text, "load_corpus", load)
         places = {"{data}": data, "{folder}": folder}
-        path = next((places[a] for a in arguments if a in places), None)
-        assert cli.main(["search-text", *(places.get(a, a) for a in arguments)]) == 1
-        assert got == [(path, {"level": level, "max_vocab": max_vocab})]
+        command = ["search-text", *(places.get(a, a) for a in arguments)]
+        assert cli.main([*command, "--batch-size", "10000000"]) == 2  # which ends it there
+        shown = " ".join(capsys.readouterr().out.split("\n")[:2]).strip()
+        assert re.search(data_is.replace("(", r"\(").replace(")", r"\)"), shown)
 
     def test_nothing_is_written_without_out(
         self,
@@ -233,7 +220,7 @@ class TestSearch:
         assert cli.main([*command, "--out", str(out), *TINY_TRAIN]) == 0
         assert names(out) == {"genotype.json", "summary.json", *TRAIN_FILES}
         model = LanguageModel.load(out / "model")
-        assert model.genotype == read_genotype(str(found), RecurrentGenotype)
+        assert model.genotype == SearchResult.load(found).genotype
         assert len(model.vocabulary) == 9
 
     def test_force_leaves_no_stale_results(self, data: str, tmp_path: Path) -> None:
@@ -246,46 +233,31 @@ class TestSearch:
         assert names(out) == SEARCH_FILES | {"notes", "model"}
         assert names(out / "model") == set()
 
-    def test_every_option_arrives(self, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        values = {
-            "alpha_betas": (["0.1", "0.2"], [0.1, 0.2]),
-            "max_tokens": (["all"], None),
-            "max_seconds": (["never"], None),
-            "order": (["1"], 1),
-            "hvp": (["forward"], "forward"),
-            "clip_coef": (["capped"], "capped"),
-            "unrolled_embedding": (["original"], "original"),
-            "dropout_masks": (["shared"], "shared"),
+    @pytest.mark.parametrize(("order", "reuse"), [(1, False), (2, True)])
+    def test_every_option_arrives(self, order: int, reuse: bool, data: str, tmp_path: Path) -> None:
+        own = {
+            **{"hidden_size": 8, "epochs": 2, "batch_size": 4, "bptt": 9, "seed": 5, "patience": 7},
+            **{"order": order, "reuse_gradient": reuse, "hvp": "forward", "clip_coef": "capped"},
+            **{"unrolled_embedding": "original", "dropout_masks": "redrawn", "max_tokens": 900},
+            **{"alpha_betas": (0.1, 0.2)},
         }
         arguments: list[str] = []
         wanted: list[dict[str, object]] = []
         for config, prefix in ((TextSearchConfig, "--"), (TextTrainConfig, "--train-")):
             wanted.append({})
             for option in config.options():
-                usual = (["0.25"], 0.25) if option.type == "float" else (["3"], 3)
-                text, value = values.get(option.name, usual)
-                if option.type == "bool":
-                    text, value = [], True
-                arguments += [prefix + option.name.replace("_", "-"), *text]
+                value = own.get(option.name)
+                if value is None:  # another one than that of the preset
+                    usual = getattr(config.make("quick"), option.name)
+                    value = not usual if option.type == "bool" else (usual or 0.4) / 2
+                arguments += option_of(prefix + option.name.replace("_", "-"), value)
                 wanted[-1][option.name] = value
-        got: list[dict[str, object]] = []
-        real = cli_text.search_text
-
-        def search(corpus: object, **options: object) -> object:
-            got.append(options)
-            tiny = {"hidden_size": 2, "epochs": 1, "batch_size": 2, "bptt": 50, "progress": False}
-            return real(corpus, **tiny)  # type: ignore[arg-type]
-
-        def train(*_: object, **options: object) -> None:
-            got.append(options)
-            raise MemoryError
-
-        monkeypatch.setattr(cli_text, "estimate_text", lambda *_, **__: "cheap")
-        monkeypatch.setattr(cli_text, "search_text", search)
-        monkeypatch.setattr(cli_text, "train_text", train)
-        assert cli.main(["search-text", data, *arguments]) == 1
-        for options, expected in zip(got, wanted, strict=True):
-            assert expected.items() <= options.items()
+        out = tmp_path / "out"
+        command = ["search-text", data, "--out", str(out), *arguments, "--no-progress"]
+        assert cli.main(command) == 0
+        found = [SearchResult.load(out).config, LanguageModel.load(out / "model").config]
+        for config, expected in zip(found, wanted, strict=True):
+            assert expected.items() <= vars(config).items()
 
 
 class TestTrain:
@@ -296,22 +268,23 @@ class TestTrain:
         assert LanguageModel.load(out / "model").genotype == RECURRENT_DARTS_V2
         assert json.loads((out / "summary.json").read_text())["data"] == data
 
-    def test_forms_of_a_genotype(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("form", ["{folder}", "{folder}/genotype.json", "{folder}/text", "*"])
+    def test_forms_of_a_genotype(self, form: str, data: str, tmp_path: Path) -> None:
         cell = RECURRENT_DARTS_V2
         (tmp_path / "genotype.json").write_text(cell.to_json())
         literature = f"Genotype(recurrent={list(cell.recurrent)}, concat=range(1, 9))"
         (tmp_path / "text").write_text(f"# found\nDARTS = {literature}\n")
-        file = tmp_path / "genotype.json"
-        for form in (tmp_path, file, tmp_path / "text", literature, "RECURRENT_DARTS_V2"):
-            assert read_genotype(str(form), RecurrentGenotype) == cell
-        assert read_genotype("RECURRENT_DARTS_V1", RecurrentGenotype) == RECURRENT_DARTS_V1
+        text = form.replace("{folder}", str(tmp_path)).replace("*", literature)
+        out = tmp_path / "out"
+        assert cli.main(["train-text", text, data, "--out", str(out), *TINY_TRAIN]) == 0
+        assert LanguageModel.load(out / "model").genotype == cell
 
     @pytest.mark.parametrize(
         ("text", "words"),
         [
             ("DARTS_V2", "DARTS_V2 is a convolutional genotype: `pydarts train` takes it"),
-            (str(DARTS_V1), "it is a convolutional genotype: `pydarts train` takes it"),
-            ("{file}", "{file}: it is a convolutional genotype: `pydarts train` takes it"),
+            (str(DARTS_V1), "GENOTYPE is a convolutional genotype: `pydarts train` takes it"),
+            ("{file}", "{file} is a convolutional genotype: `pydarts train` takes it"),
             ("DARTS", "no genotype 'DARTS': give RECURRENT_DARTS_V1, RECURRENT_DARTS_V2"),
             ("Genotype(recurrent=[", "malformed genotype"),
             (str(RECURRENT_DARTS_V1).replace("tanh", "tan"), "did you mean 'tanh'?"),
@@ -324,19 +297,14 @@ class TestTrain:
         data: str,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
         file = tmp_path / "genotype.json"
         file.write_text(DARTS_V1.to_json())
         assert cli.main(["train-text", text.replace("{file}", str(file)), data]) == 2
         assert words.replace("{file}", str(file)) in error(capsys)
 
     @pytest.mark.parametrize("text", ["RECURRENT_DARTS_V1", str(RECURRENT_DARTS_V1)])
-    def test_images_want_another_kind(
-        self, text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(cli_images, "train", lambda *_, **__: pytest.fail("work began"))
+    def test_images_want_another_kind(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["train", text, "digits"]) == 2
         assert "is a recurrent genotype: `pydarts train-text` takes it" in error(capsys)
 
@@ -447,7 +415,10 @@ class TestBadInput:
             (["--threads", "0"], "--threads (=0) must be at least 1"),
             (["--max-vocab", "1"], "--max-vocab (=1) must be at least 2"),
             (["--level", "byte"], "argument --level: invalid choice: 'byte'"),
-            (["--train-max-seconds", "x"], "'x' is neither a number nor never"),
+            (["--max-tokens", "x"], "'x' is neither a number nor all"),
+            (["--train-max-seconds", "9"], "unrecognized arguments: --train-max-seconds 9"),
+            (["--train-time-budget", "x"], "--train-time-budget (='x') must be"),
+            (["--train-patience", "0"], "--train-patience (=0) must be at least 1"),
             (["--epoch", "3"], "unrecognized arguments: --epoch 3 (see pydarts search-text --help"),
             (["other.txt"], "unrecognized arguments: other.txt"),
         ],
@@ -458,9 +429,7 @@ class TestBadInput:
         words: str,
         data: str,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
         assert cli.main(["search-text", data, *options]) == 2
         assert words in error(capsys)
 
@@ -469,16 +438,16 @@ class TestBadInput:
         [
             (
                 ["--batch-size", "60"],
-                "--batch-size (=60) sequences of --bptt (=35) + 1 characters take 2,160 of them,"
+                "--batch-size (=60) sequences of `bptt` (=35) + 1 characters take 2,160 of them,"
                 " but the text to learn from has 1,",
             ),
             (
                 [*NET, "--max-tokens", "100", "--bptt", "25"],
-                "take 104 of them, but --max-tokens has 100",
+                "take 104 of them, but `max_tokens` has 100",
             ),
             (
                 [*NET, "--train-batch-size", "60"],
-                "--train-batch-size (=60) sequences of --train-bp",
+                "--train-batch-size (=60) sequences of `bptt` (=35) + 1",
             ),
         ],
     )
@@ -488,9 +457,7 @@ class TestBadInput:
         words: str,
         data: str,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
         assert cli.main(["search-text", data, *options]) == 2
         assert words in error(capsys)
 
@@ -499,7 +466,7 @@ class TestBadInput:
         [
             (b"", "data.txt is empty"),
             (b" \n\n", "data.txt is empty"),
-            (b"ab", "data.txt (='ab') has 2 characters, too few"),
+            (b"ab", "DATA (={data}) has 2 characters, too few"),
             (
                 b"a b c d e f",
                 "the text to validate on must have at least 3 characters, not 1",
@@ -513,17 +480,14 @@ class TestBadInput:
         words: str,
         data: str,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        no_work(monkeypatch)
         Path(data).write_bytes(content)
         assert cli.main(["search-text", data, *TINY]) == 2
-        assert words in error(capsys)
+        assert words.replace("{data}", data) in error(capsys)
 
     def test_words_that_are_never_repeated(
-        self, data: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self, data: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        no_work(monkeypatch)
         Path(data).write_text(" ".join(map(str, range(1000))))
         assert cli.main(["search-text", data, *TINY, "--level", "word"]) == 2
         assert "none of the 805 different words appears" in error(capsys)
@@ -567,29 +531,42 @@ class TestCutShort:
         assert names(out) == SEARCH_FILES | TRAIN_FILES
         LanguageModel.load(out / "model")
 
-    @pytest.mark.parametrize("when", ["train_text", "unigram_perplexity"])
+    @pytest.mark.parametrize(("when", "files"), [("training", set()), ("epoch   2/2", TRAIN_FILES)])
     def test_interrupt_after_the_search(
         self,
         when: str,
+        files: set[str],
         data: str,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def interrupt(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(cli_text, when, interrupt)
-        out = tmp_path / "out"
-        assert cli.main(["search-text", data, "--out", str(out), *TINY]) == 130
+        out, whole = tmp_path / "out", tmp_path / "whole"
+        command = ["search-text", data, *TINY, "--out"]
+        with ctrl_c_at(when):
+            assert cli.main([*command, str(out)]) == 130
         shown = capsys.readouterr().out
         assert "Interrupted." in shown
-        if when == "train_text":
-            assert names(out) == SEARCH_FILES
-            assert "pydarts train-text" in shown
-        else:
-            assert names(out) == SEARCH_FILES | TRAIN_FILES
-            assert "pydarts sample" in shown
+        assert names(out) == SEARCH_FILES | files
+        assert ("pydarts sample" if files else "pydarts train-text") in shown
+        assert shown.splitlines()[-1].startswith("To go on: pydarts search-text ")
+        assert cli.main([*command, str(out)]) == 0
+        assert cli.main([*command, str(whole)]) == 0
+        found, expected = (LanguageModel.load(folder / "model") for folder in (out, whole))
+        assert found.perplexity("the old cat") == expected.perplexity("the old cat")
+        assert (out / "alphas.npz").read_bytes() == (whole / "alphas.npz").read_bytes()
+
+    def test_time_budgets(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        command = ["search-text", data, *TINY, "--no-progress", "--out", str(out)]
+        command += ["--epochs", "100000", "--time-budget", "2s"]
+        command += ["--train-epochs", "100000", "--train-time-budget", "1s"]
+        assert cli.main(command) == 0
+        shown = capsys.readouterr().out
+        assert re.findall(r"the time budget of (\d) s is spent", shown) == ["2", "1"]
+        summary = json.loads((out / "summary.json").read_text())
+        assert summary["search_seconds"] < 3 > summary["train_seconds"]
 
 
 @posix
@@ -647,6 +624,6 @@ def test_help(
             name = option.name.replace("_", "-")
             assert re.search(rf"^  --{prefix}{name}\b", helps[command], re.MULTILINE)
     text = " ".join(helps["search-text"].split())
-    assert "--train-max-seconds X|never stop after so many seconds" in text
+    assert "(default: python-docs, the language reference of Python)" in text
     assert "(default: word for a folder, else char)" in text
     assert "Genotype(recurrent=...)" in helps["train-text"]

@@ -31,6 +31,7 @@ from pydarts.cli.console import (
 )
 from pydarts.cli.images import ImageKind
 from pydarts.cli.text import TextKind
+from pydarts.training.checkpoint import CheckpointError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         report_error("interrupted")
         return INTERRUPTED
+    except CheckpointError as error:
+        report_error(f"{error}; --force begins anew", debug)
+        return UNUSABLE
     except (ValueError, TypeError, ImportError, FileNotFoundError, PermissionError) as error:
         report_error(error, debug)
         return UNUSABLE

@@ -53,11 +53,12 @@ from pydarts.methods.darts import Darts
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import SPACES
 from pydarts.training.budget import check_memory, duration, estimate_search
-from pydarts.training.checkpoint import CheckpointError, read_checkpoint
+from pydarts.training.checkpoint import read_checkpoint
 from pydarts.training.history import write_history
 from pydarts.training.loop import Diverged
 from pydarts.training.run import run_search, run_training
 from pydarts.training.run_options import SEARCH_CHECKPOINT, TRAIN_CHECKPOINT, RunOptions
+from pydarts.training.task import SearchData, Task
 
 _TABLES = ("alphas.npz", "alpha_history.npz", "history.csv", "result.json")
 _SEARCH_FILES = (
@@ -152,14 +153,14 @@ def _add_common(kind: type[Kind], parser: argparse.ArgumentParser) -> None:
 def search(kind: type[Kind], args: argparse.Namespace) -> int:
     """Find a cell, and train a network from it."""
     task = kind.task_type
-    options = given(args, "train")
     with named(args, task.search_config):
-        config = task.search_config.make(args.preset, given(args, "search"))
+        config: Any = task.search_config.make(args.preset, given(args, "search"))
     with named(args, task.train_config, "train-"):
-        preset = args.train_preset or args.preset
-        options = {"seed": getattr(config, "seed"), **options}  # noqa: B009
-        train_config = task.train_config.make(preset, options)
+        options = {"seed": config.seed, **given(args, "train")}
+        train_config = task.train_config.make(args.train_preset or args.preset, options)
     run = Run(kind, args, SEARCH_CHECKPOINT, "search")
+    with named(args, task.search_config):
+        run.search_data(config)
     if args.train:
         run.check_training(train_config, "train-")
 
@@ -192,31 +193,36 @@ class Run:
             self.threads = resolve_threads(args.threads)
         self.args = args
         self.out: Path | None = None
-        with named(args):
-            self._options(args.time_budget)
+        for prefix in ("", "train-"):
+            with named(args, prefix=prefix):
+                self._options(prefix)
         self.out = claim_folder(args.out, args.force, checkpoint, what)
         self.kind = kind.load(args, self.threads)
-        self.task = self.kind.task
+        self.task: Task = self.kind.task
         self.record: dict[str, Any] = {}
         self.saved: list[str] = []
+
+    def search_data(self, config: Any) -> SearchData:
+        """The data of a search, if there is enough."""
+        return self.task.search_data(config, np.random.default_rng(config.seed))
 
     def check_training(self, config: Any, prefix: str = "") -> None:
         """See that a training can begin."""
         with named(self.args, self.task.train_config, prefix):
-            self._options(self._train_budget(prefix))
             self.task.check_train(config)
 
     def search(self, config: Any) -> tuple[BaseGenotype, int]:
         """Search, show and save the cell."""
         args, method = self.args, Darts.from_config(config)
         with named(args, self.task.search_config):
-            run = self._options(args.time_budget)
+            run = self._options()
             if run.resumable_file(SEARCH_CHECKPOINT):
                 say(f"Going on with the search in {self.out}.")
             else:
-                data = self.task.search_data(config, np.random.default_rng(config.seed))
                 check_memory(run, config, "search", self.task.search_bytes, self.task)
+                data = self.search_data(config)
                 say(f"Search: {estimate_search(self.task, method, config, data)}.")
+                del data
                 self._remove(*_SEARCH_FILES, *_TRAINING_FILES)
             log.info("searching")
             run = replace(run, started=time.perf_counter())
@@ -235,7 +241,7 @@ class Run:
     def train(self, genotype: BaseGenotype, config: Any, prefix: str = "") -> int:
         """Train the network, save it, and try it on what it has not seen."""
         with named(self.args, self.task.train_config, prefix):
-            run = self._options(self._train_budget(prefix), final=bool(prefix))
+            run = self._options(prefix)
             if run.resumable_file(TRAIN_CHECKPOINT):
                 say(f"Going on with the training in {self.out}.")
             elif not prefix:
@@ -287,22 +293,18 @@ class Run:
             say(f"To go on: {shlex.join(['pydarts', *again])}")
         return code
 
-    def _options(self, time_budget: str | None, final: bool = False) -> RunOptions:
-        """How a search or training runs; ``final``: a training that comes after a search."""
-        args = self.args
+    def _options(self, prefix: str = "") -> RunOptions:
+        """How a search or training runs, with the budgets whose options have this prefix."""
+        args, prefix = self.args, prefix.replace("-", "_")
         return RunOptions(
             progress=sys.stderr.isatty() if args.progress is None else args.progress,
             checkpoint=self.out,
             checkpoint_seconds=args.checkpoint_seconds,
             resume="never" if args.force else "auto",
-            time_budget=time_budget,
-            memory_budget=None if final else args.memory_budget,
+            time_budget=getattr(args, f"{prefix}time_budget", None),
+            memory_budget=getattr(args, f"{prefix}memory_budget", None),
             eigenvalue=getattr(args, "eigenvalue", False),
         )
-
-    def _train_budget(self, prefix: str) -> str | None:
-        budget: str | None = self.args.train_time_budget if prefix else self.args.time_budget
-        return budget
 
     def _note(self, name: str, done: str, result: Any) -> None:
         """Say and record how long something took, and why it stopped."""
@@ -342,7 +344,7 @@ class Run:
         if self.out is None or not self._has(TRAIN_CHECKPOINT):
             return False
         identity = read_checkpoint(self.out / TRAIN_CHECKPOINT).identity
-        return identity["genotype"] == str(genotype)
+        return bool(identity.get("genotype") == str(genotype))
 
     def _has(self, checkpoint: str) -> bool:
         return self.out is not None and (self.out / checkpoint).is_file()
@@ -360,6 +362,4 @@ def _outcome(name: str, run: Callable[[], Any]) -> tuple[Any, int]:
     except Diverged as error:
         report_error(f"{name} stopped at {error}")
         return error.result, FAILED
-    except CheckpointError as error:
-        raise ValueError(f"{error}; --force begins anew") from error
     return result, INTERRUPTED if result.interrupted else DONE
