@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,7 @@ import numpy as np
 import pytest
 
 import pydarts
-
-# The package gives the functions by these names, not the modules.
-course_module: Any = importlib.import_module("pydarts.training.loop")
-train_module: Any = importlib.import_module("pydarts.api.training_text")
+from pydarts.training import loop
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 60
 TINY: dict[str, Any] = {
@@ -22,6 +18,7 @@ TINY: dict[str, Any] = {
     "batch_size": 4,
     "bptt": 8,
     "epochs": 1,
+    "threads": 1,
     "progress": False,
 }
 
@@ -29,20 +26,45 @@ TINY: dict[str, Any] = {
 def test_a_folder_is_read_by_words_and_else_characters(tmp_path: Path) -> None:
     for part in ("train", "valid", "test"):
         (tmp_path / f"{part}.txt").write_text(TEXT, encoding="utf-8")
-    assert pydarts.search_text(tmp_path, **TINY).corpus.level == "word"
-    assert pydarts.search_text(str(tmp_path), **TINY).corpus.level == "word"
-    assert pydarts.search_text(tmp_path, level="char", **TINY).corpus.level == "char"
-    assert pydarts.search_text(TEXT, **TINY).corpus.level == "char"
-    assert pydarts.search_text(tmp_path / "train.txt", **TINY).corpus.level == "char"
+    words, characters = (
+        len(pydarts.load_corpus(tmp_path, level=level).vocabulary) for level in ("word", "char")
+    )
+    assert words != characters
+    for data, level, expected in (
+        (tmp_path, None, words),
+        (str(tmp_path), None, words),
+        (tmp_path, "char", characters),
+        (TEXT, None, characters),
+        (TEXT, "word", words),
+        (tmp_path / "train.txt", None, characters),
+    ):
+        searched = pydarts.search_text(data, level=level, **TINY).supernet
+        trained = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, data, level=level, **TINY)
+        assert searched.vocab_size == len(trained.vocabulary) == expected
+        assert len(pydarts.load_corpus(data, level=level).vocabulary) == expected
+    assert pydarts.search_text(TEXT, max_vocab=5, **TINY).supernet.vocab_size == 5
+
+
+@pytest.mark.parametrize("option", [{"level": "char"}, {"max_vocab": 5}], ids=str)
+def test_a_corpus_has_its_own_level_and_vocabulary(option: dict[str, Any]) -> None:
+    corpus = pydarts.load_corpus(TEXT)
+    for call in (
+        lambda: pydarts.search_text(corpus, **option, **TINY),
+        lambda: pydarts.estimate_text(corpus, **option, **TINY),
+        lambda: pydarts.train_text(pydarts.RECURRENT_DARTS_V2, corpus, **option, **TINY),
+    ):
+        with pytest.raises(pydarts.ArgumentError, match="cannot be given beside a Corpus") as error:
+            call()
+        assert error.value.argument in option
 
 
 def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
-    first, second = (pydarts.search_text(TEXT, seed=3, threads=n, **TINY) for n in (1, 2))
+    first, second = (pydarts.search_text(TEXT, seed=3, **{**TINY, "threads": n}) for n in (1, 2))
     np.testing.assert_array_equal(first.alphas["recurrent"], second.alphas["recurrent"])
     assert first.history[0]["valid_loss"] == second.history[0]["valid_loss"]
     first.save(tmp_path)
-    names = {"alpha_history.npz", "alphas.npz", "config.json", "genotype.json"}
-    names |= {"history.csv", "recurrent.svg"}
+    names = {"alpha_history.npz", "alphas.npz", "genotype.json"}
+    names |= {"history.csv", "recurrent.svg", "result.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     saved = (tmp_path / "genotype.json").read_text("utf-8")
     assert pydarts.RecurrentGenotype.from_json(saved) == first.genotype
@@ -53,7 +75,7 @@ def test_the_same_seed_finds_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("training", [False, True])
 def test_the_bar_counts_tokens(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    real = course_module.progress_bar
+    real = loop.progress_bar
 
     def bar(name: str, total: int, *rest: Any) -> Any:
         found = real(name, total, *rest)
@@ -61,7 +83,7 @@ def test_the_bar_counts_tokens(training: bool, monkeypatch: pytest.MonkeyPatch) 
         seen.append(-total)
         return found
 
-    monkeypatch.setattr(course_module, "progress_bar", bar)
+    monkeypatch.setattr(loop, "progress_bar", bar)
     corpus = pydarts.load_corpus(TEXT, level="char")
     if training:
         pydarts.train_text(pydarts.RECURRENT_DARTS_V2, corpus, **TINY)
@@ -72,27 +94,41 @@ def test_the_bar_counts_tokens(training: bool, monkeypatch: pytest.MonkeyPatch) 
     assert -seen[0] == 4 * (len(corpus.train) // 4 - 1)
 
 
-def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the training be interrupted when its bar was updated so often."""
-    real = course_module.progress_bar
+class Interrupt(pydarts.Callback):
+    """Press Ctrl-C after so many steps."""
 
-    def bar(*arguments: Any) -> Any:
-        found, counts = real(*arguments), []
+    def __init__(self, steps: int):
+        self.steps = steps
 
-        def update(_: int) -> None:
-            counts.append(1)
-            if len(counts) == steps:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(found, "update", update)
-        return found
-
-    monkeypatch.setattr(course_module, "progress_bar", bar)
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        if loop.steps_done == self.steps:
+            raise KeyboardInterrupt
 
 
-def test_interrupted_in_the_first_epoch_it_keeps_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_after(3, monkeypatch)
-    model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **TINY)
+class Weights(pydarts.Callback):
+    """Keep the weights after each step, by epoch."""
+
+    def __init__(self) -> None:
+        self.after: dict[int, list[Any]] = {}
+
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        self.after.setdefault(loop.epoch, []).append(np.array(loop.network.flat_weights))
+
+
+def validate_as(losses: list[float], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Give the epochs of a training these losses; returns the weights that were validated."""
+    validated: list[Any] = []
+
+    def loss(net: Any, tokens: Any) -> float:
+        validated.append(np.array(net.flat_weights))
+        return losses[len(validated) - 1]
+
+    monkeypatch.setattr("pydarts.tasks.text.text_loss", loss)
+    return validated
+
+
+def test_interrupted_in_the_first_epoch_it_keeps_the_steps() -> None:
+    model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, callbacks=[Interrupt(3)], **TINY)
     assert model.interrupted
     assert model.history == []
     fresh = pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V2, len(model.vocabulary), 8)
@@ -100,42 +136,27 @@ def test_interrupted_in_the_first_epoch_it_keeps_the_steps(monkeypatch: pytest.M
     assert any(not np.array_equal(v, state[n]) for n, v in model.network.state_dict().items())
 
 
-def test_it_returns_the_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = iter([2.0, 1.0, 3.0])
-    weights = []
-
-    def evaluate(net: Any, tokens: Any) -> float:
-        weights.append(np.array(net._engine.weights))
-        return next(losses)
-
-    monkeypatch.setattr(train_module, "evaluate_text", evaluate)
-    model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **{**TINY, "epochs": 3})
-    np.testing.assert_array_equal(model.network._engine.weights, weights[1])
+@pytest.mark.parametrize("restore", [True, False])
+def test_it_returns_the_best_epoch_or_the_last(
+    restore: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = validate_as([2.0, 1.0, 3.0], monkeypatch)
+    options = {**TINY, "epochs": 3} | ({} if restore else {"restore_best_weights": False})
+    model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **options)
     assert not np.array_equal(weights[1], weights[2])
+    np.testing.assert_array_equal(model.network.flat_weights, weights[1 if restore else 2])
 
 
 def test_averaging_begins_when_validation_stops_improving(monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = iter([1.0, 2.0, 0.5, 0.4])
-    weights = []
-
-    def evaluate(net: Any, tokens: Any) -> float:
-        weights.append(np.array(net._engine.weights))
-        return next(losses)
-
-    steps: list[Any] = []
-    real = train_module._core.blend32
-
-    def blend(to: Any, from_: Any, weight: float, threads: int) -> None:
-        steps.append(np.array(from_, dtype=np.float64))
-        real(to, from_, weight, threads)
-
-    monkeypatch.setattr(train_module, "evaluate_text", evaluate)
-    monkeypatch.setattr(train_module._core, "blend32", blend)
-    options = {**TINY, "epochs": 4, "patience": 1}
+    weights, steps = validate_as([1.0, 2.0, 0.5, 0.4], monkeypatch), Weights()
+    options = {**TINY, "epochs": 4, "patience": 1, "callbacks": [steps]}
     model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **options)
     assert [entry["averaged"] for entry in model.history] == [False, False, True, True]
-    np.testing.assert_allclose(weights[3], np.mean(steps, axis=0), rtol=1e-4, atol=1e-6)
-    assert np.abs(weights[3] - steps[-1]).max() > 1e-3
+    np.testing.assert_array_equal(weights[1], steps.after[1][-1])
+    averaged = np.array(steps.after[2] + steps.after[3], np.float64)
+    np.testing.assert_allclose(weights[3], averaged.mean(axis=0), rtol=1e-4, atol=1e-6)
+    assert np.abs(weights[3] - averaged[-1]).max() > 1e-3
+    np.testing.assert_array_equal(model.network.flat_weights, weights[3])
 
 
 def test_a_language_model_is_saved_and_loaded(tmp_path: Path) -> None:
