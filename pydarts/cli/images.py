@@ -91,7 +91,7 @@ class ImageKind(Kind):
             raise ValueError(
                 f"{data.name} holds no labels of its {data.what}: `pydarts predict` needs none"
             )
-        with named(args, about=data.name):
+        with named(args, about=data.about):
             scores = model.evaluate(data.X, data.y)
         if data.part == "test":
             say(f"The {len(data.X):,} test images of {data.name}:\n")
@@ -105,7 +105,7 @@ class ImageKind(Kind):
     @classmethod
     def predict(cls, args: argparse.Namespace, model: Model) -> list[list[Any]]:
         data = _read(args, model)
-        with named(args, about=data.name):
+        with named(args, about=data.about):
             probabilities = model.predict_proba(data.X)
         codes = probabilities.argmax(axis=1)
         columns: dict[str, Any] = {"index": range(len(codes))}
@@ -128,6 +128,7 @@ class _Images(NamedTuple):
     """Images for a model, with their labels if they have some."""
 
     name: str
+    about: str  # for errors
     part: str  # "test" or "all"
     what: str
     X: Any
@@ -145,16 +146,16 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
-    part, what, of = "all", "images", ""
+    about, part, what, of = name, "all", "images", ""
     if "X_test" in arrays:
-        part, what, of = "test", "test images", "_test"
+        about, part, what, of = f"{name} (test)", "test", "test images", "_test"
     X, y = arrays[f"X{of}"], arrays.get(f"y{of}")
     if y is not None:
         if y.ndim != 1:
-            raise ValueError(f"{name}: y{of} has shape {y.shape}, but must have one axis")
-        with named(args, about=name):
+            raise ValueError(f"{about}: y has shape {y.shape}, but must have one axis")
+        with named(args, about=about):
             check_consistent(X, y)
-    return _Images(name, part, what, X, y)
+    return _Images(name, about, part, what, X, y)
 
 
 def _shown(probabilities: Any) -> list[str]:
