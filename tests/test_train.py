@@ -20,11 +20,8 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.api.searching import cosine
-from pydarts.api.training import train
-from pydarts.models.image_classifier import Model
-from pydarts.training.config import TrainConfig
-from pydarts.training.loop import Diverged
+from pydarts import Diverged, Model, TrainConfig, train
+from pydarts.tasks.images import cosine
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {
