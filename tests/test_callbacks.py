@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What looks at a search, stops it, and tells how it goes."""
+"""What looks at a search or a training, stops it, and reports how it goes."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ class Record(pydarts.Callback):
         self.calls: list[str] = []
         self.stop_at, self.how = stop_at, how
 
-    def _note(self, search: Any, what: str) -> None:
+    def note(self, loop: Any, what: str) -> None:
         self.calls.append(what)
         if what == self.stop_at:
-            search.stop("seen enough", **self.how)
+            loop.stop("seen enough", **self.how)
 
-    def on_start(self, search: Any) -> None:
-        assert search.history == []
-        assert search.alpha_history["normal"].shape == (1, 14, 8)
-        self._note(search, "start")
+    def on_start(self, loop: Any) -> None:
+        assert loop.history == []
+        assert loop.alpha_history["normal"].shape == (1, 14, 8)
+        self.note(loop, "start")
 
-    def on_step(self, search: Any, info: Any) -> None:
+    def on_step_end(self, loop: Any, info: Any) -> None:
         assert info.train_loss > 0
-        self._note(search, f"step {search.epoch} {search.step} {search.steps_done}")
+        self.note(loop, f"step {loop.epoch} {loop.step} {loop.steps_done}")
 
-    def on_epoch(self, search: Any, entry: Any) -> None:
-        assert entry is search.history[-1]
-        assert entry["genotype"] == str(search.supernet.genotype())
-        self._note(search, f"epoch {search.epoch}")
+    def on_epoch_end(self, loop: Any, entry: Any) -> None:
+        assert entry is loop.history[-1]
+        assert entry["genotype"] == str(loop.network.genotype)
+        self.note(loop, f"epoch {loop.epoch}")
 
-    def on_end(self, search: Any, result: Any) -> None:
-        assert result.supernet is search.supernet
-        self._note(search, f"end {result.stopped}")
+    def on_end(self, loop: Any, result: Any) -> None:
+        assert result.supernet is loop.network
+        self.note(loop, f"end {result.stopped}")
 
 
 STEPS = [[f"step {epoch} {step} {4 * epoch + step}" for step in (1, 2, 3, 4)] for epoch in range(2)]
@@ -85,7 +85,7 @@ def test_stop_with_the_cell_of_an_earlier_epoch(tmp_path: Path) -> None:
     result = search(callbacks=[Record("epoch 2", epoch=1)])
     assert str(result.genotype) == result.history[0]["genotype"] != result.history[1]["genotype"]
     np.testing.assert_array_equal(result.alphas["normal"], result.alpha_history["normal"][1])
-    assert result.supernet.genotype() != result.genotype
+    assert result.supernet.genotype != result.genotype
     result.save(tmp_path)
     assert pydarts.SearchResult.load(tmp_path).genotype == result.genotype
     with pytest.raises(ValueError, match=r"`epoch` \(=3\) must lie in 0\.\.2"):
@@ -94,7 +94,7 @@ def test_stop_with_the_cell_of_an_earlier_epoch(tmp_path: Path) -> None:
 
 def test_an_error_in_a_hook_comes_through() -> None:
     class Fail(pydarts.Callback):
-        def on_step(self, search: Any, info: Any) -> None:
+        def on_step_end(self, loop: Any, info: Any) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -140,7 +140,7 @@ def test_histories_of_both_searches(tmp_path: Path) -> None:
 
 def sizes(result: Any) -> tuple[int, ...]:
     """Return what the supernet of a result was made with."""
-    if isinstance(result, pydarts.SearchResult):
+    if isinstance(result.supernet, pydarts.Supernet):
         return 1, 2, 2, 1
     return result.supernet.vocab_size, 8
 
@@ -148,8 +148,13 @@ def sizes(result: Any) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("config.json", "{"),
-        ("config.json", '{"preset": "quick", "channels": -1}'),
+        ("result.json", "{"),
+        ("result.json", '{"format": "pydarts-result", "version": 3}'),
+        (
+            "result.json",
+            '{"format": "pydarts-result", "version": 2, "space": "darts", "interrupted": false,'
+            ' "stopped": null, "seconds": 1, "config": {"preset": "quick", "channels": -1}}',
+        ),
         ("history.csv", "epoch\n1\n2\n3\n"),
         ("alphas.npz", "no archive"),
         ("alpha_history.npz", None),
@@ -164,7 +169,8 @@ def test_damaged_files_are_named(name: str, content: str | None, tmp_path: Path)
         return
     (tmp_path / name).write_text(content)
     broken = "alpha_history.npz" if name == "history.csv" else name
-    with pytest.raises(ValueError, match=f"{broken} cannot be read"):
+    how = "is damaged: File is not a zip file" if name == "alphas.npz" else "cannot be read"
+    with pytest.raises(ValueError, match=f"{broken} {how}"):
         pydarts.SearchResult.load(tmp_path)
 
 
@@ -213,11 +219,11 @@ def test_dominant_eigenvalue_of_a_supernet() -> None:
     net.set_alphas({name: rng.normal(size=a.shape) for name, a in net.alphas.items()})
 
     def gradient(flat: Any) -> Any:
-        net._engine.alphas[:] = flat
+        net.flat_alphas[:] = flat
         grads = net.loss_and_grads(X, y, wrt="alphas")[1]["alphas"]
         return np.concatenate([part.ravel() for part in grads.values()])
 
-    at = np.array(net._engine.alphas)
+    at = np.array(net.flat_alphas)
     step = 1e-5
     columns = [
         (gradient(at + step * e) - gradient(at - step * e)) / (2 * step) for e in np.eye(at.size)
@@ -254,14 +260,14 @@ def run(callback: pydarts.Callback, key: str, values: list[Any]) -> tuple[int | 
     seen = SimpleNamespace(
         history=[],
         epoch=0,
-        supernet=SimpleNamespace(genotype=lambda: pydarts.DARTS_V2),
+        space=pydarts.DARTS_V2.space,
         stop=lambda reason, epoch=None: stopped.append((reason, epoch)),
     )
     for value in values:
         entry = {"epoch": seen.epoch + 1, key: value, "genotype": "G"}
         seen.epoch += 1
         seen.history = [*seen.history, entry]
-        callback.on_epoch(seen, entry)  # type: ignore[arg-type]
+        callback.on_epoch_end(seen, entry)  # type: ignore[arg-type]
         if stopped:
             return seen.epoch, stopped[0][1]
     return None, None
@@ -301,7 +307,7 @@ def test_stop_on_skip_collapse(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(callback, "skips", [2, 2, 2]) == (None, None)
     assert run(pydarts.StopOnSkipCollapse(limit=0), "skips", [0, 1]) == (2, 1)
     counts = iter([1, 3])
-    monkeypatch.setattr("pydarts.course.skips", lambda _: next(counts))
+    monkeypatch.setattr(type(pydarts.DARTS_V2.space), "count_skips", lambda *_: next(counts))
     result = search(callbacks=[callback], epochs=5)
     assert len(result.history) == 2
     assert str(result.genotype) == result.history[0]["genotype"] != result.history[1]["genotype"]
@@ -384,8 +390,8 @@ def test_tensorboard_goes_on(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX")
 
     class Break(pydarts.Callback):
-        def on_step(self, search: Any, info: Any) -> None:
-            if search.steps_done == 7:
+        def on_step_end(self, loop: Any, info: Any) -> None:
+            if loop.steps_done == 7:
                 raise KeyboardInterrupt
 
     log, kept = tmp_path / "log", tmp_path / "kept"
