@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Protocol, TypeVar
@@ -347,7 +348,9 @@ class TrainingLoop:
 
     def _resume(self, path: Path) -> None:
         saved = read_checkpoint(path)
-        config = type(self.config).from_dict(saved.identity["config"]).to_dict()
+        config = saved.identity["config"]
+        with suppress(TypeError, ValueError):  # of another task: the difference says so
+            config = type(self.config).from_dict(config).to_dict()
         found = difference({**saved.identity, "config": config}, self._identity)
         if found:
             raise CheckpointError(f"{path} is of another run ({found}): to begin anew, remove it")
