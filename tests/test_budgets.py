@@ -3,23 +3,23 @@
 
 from __future__ import annotations
 
-import importlib
+import itertools
 import re
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import pydarts
-from pydarts import _core
-from pydarts.methods.bilevel import BilevelStep
-from pydarts.training import loop as course
-from pydarts.training.budget import Estimate, duration, size
-from pydarts.training.loop import Control
+from pydarts import Estimate, RunOptions
+from pydarts.bilevel import BilevelStep
+from pydarts.training.budget import duration, size
 
 # No two columns of it are alike: batch normalisation could not bear that.
 TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 900))
+OUT_OF_TIME = "the deadline has passed"
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "threads": 1}
 TINY_TEXT: dict[str, Any] = {
     "hidden_size": 8,
@@ -63,7 +63,7 @@ def test_estimate_of_text() -> None:
     steps = []
 
     class Count(pydarts.Callback):
-        def on_step(self, search: Any, info: Any) -> None:
+        def on_step_end(self, loop: Any, info: Any) -> None:
             steps.append(1)
 
     options = {**TINY_TEXT, "progress": False, "callbacks": [Count()]}
@@ -99,7 +99,7 @@ def test_words() -> None:
     [("10min", 600), ("1.5 h", 5400), ("90s", 90), ("2D", 172800), (7, 7), (0.5, 0.5)],
 )
 def test_times(text: Any, seconds: float) -> None:
-    assert Control(time_budget=text).time_budget == seconds
+    assert RunOptions(time_budget=text).time_budget == seconds
 
 
 @pytest.mark.parametrize(
@@ -107,19 +107,19 @@ def test_times(text: Any, seconds: float) -> None:
     [("2GB", 2e9), ("500 mb", 5e8), ("1KiB", 1024), ("0.5GiB", 2**29), (7, 7), (np.int64(9), 9)],
 )
 def test_sizes(text: Any, count: float) -> None:
-    assert Control(memory_budget=text).memory_budget == count
+    assert RunOptions(memory_budget=text).memory_budget == count
 
 
 @pytest.mark.parametrize("value", ["", "min", "10", "1.2.3s", "10 s x", ".h", "-1s"])
 def test_no_times(value: str) -> None:
     with pytest.raises(ValueError, match="`time_budget`"):
-        Control(time_budget=value)
+        RunOptions(time_budget=value)
 
 
 def test_no_numbers() -> None:
     for value in (True, [1], None.__class__):
         with pytest.raises(TypeError, match="`memory_budget`"):
-            Control(memory_budget=value)  # type: ignore[arg-type]
+            RunOptions(memory_budget=value)  # type: ignore[arg-type]
 
 
 # Memory
@@ -175,8 +175,7 @@ def test_the_same_for_text() -> None:
 
 def test_a_step_longer_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     # A step of the paper's network takes longer than a second; the budget was not seen to be short.
-    module = importlib.import_module("pydarts.api.searching")
-    monkeypatch.setattr(module, "check_budgets", lambda *_: None)
+    monkeypatch.setattr("pydarts.training.run.check_budgets", lambda *_: None)
     started = time.perf_counter()
     result = pydarts.search(
         *images(256, 32, 3), preset="paper", time_budget=1.5, progress=False, batch_size=128
@@ -193,7 +192,10 @@ def test_impossible_times_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"`time_budget` \(=0\.3 s\) is too short: not even a few"):
         pydarts.search(*images(256, 32, 3), preset="paper", time_budget=0.3, progress=False)
     assert time.perf_counter() - started < 1.3
-    monkeypatch.setattr("pydarts.budget._timed", lambda call: 1.0)  # as on a slow machine
+    clock = itertools.count()  # of a slow machine, where everything takes a second
+    monkeypatch.setattr(
+        "pydarts.training.budget.time", SimpleNamespace(perf_counter=lambda: float(next(clock)))
+    )
     with pytest.raises(ValueError, match=r"is too short for one epoch, .* would fit; all 3 epochs"):
         pydarts.search(*images(1_000), **{**SMALL, "time_budget": 20.0, "progress": False})
 
@@ -204,22 +206,28 @@ def test_a_deadline_leaves_a_network_as_it_was(dtype: str) -> None:
     step = BilevelStep(net)
     X, y = images(32, 16)
     before = {name: np.array(value) for name, value in step.state().items()}
-    net._engine.set_deadline(0.0)
+    net.set_deadline(0.0)
     for _ in range(2):
-        with pytest.raises(_core.OutOfTime):  # seen fifty milliseconds later
+        with pytest.raises(Exception, match=OUT_OF_TIME):  # seen fifty milliseconds later
             step(train=(X, y), valid=(X, y), lr=0.1)
     for name, value in step.state().items():
         np.testing.assert_array_equal(value, before[name])
-    net._engine.set_deadline(None)
+    net.set_deadline(None)
     assert step(train=(X, y), valid=(X, y), lr=0.1).train_loss > 0
-    net._engine.set_deadline(1e30)
+    net.set_deadline(1e30)
     assert step(train=(X, y), valid=(X, y), lr=0.1).train_loss > 0
 
 
 def test_the_deadline_of_a_search_ends_with_it() -> None:
-    result = search(time_budget=60)
+    class Late(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            if loop.epoch == loop.config.epochs:
+                loop.network.set_deadline(0.0)
+
+    result = search(time_budget=60, callbacks=[Late()])
     assert result.stopped is None
-    engine: Any = result.supernet._engine
-    engine.set_deadline(None)
-    assert np.isfinite(result.supernet.logits(np.zeros((1, 1, 8, 8)))).all()
-    assert course.CHECKPOINT == "checkpoint.safetensors"
+    X = np.zeros((256, 1, 64, 64))
+    assert np.isfinite(result.supernet.logits(X)).all()
+    result.supernet.set_deadline(0.0)
+    with pytest.raises(Exception, match=OUT_OF_TIME):
+        result.supernet.logits(X)
