@@ -82,7 +82,7 @@ def test_each_seed_finds_what_it_finds_alone(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     executor, seeds = AtOnce(), [3, 1, 2]
-    results = search_many(seeds, *images(), executor=executor, folder=".", **SMALL)
+    results = search_many(*images(), seeds=seeds, executor=executor, checkpoint=".", **SMALL)
     assert executor.folders == [tmp_path / f"seed-{seed}" for seed in seeds]  # not relative ones
     assert [result.config.seed for result in results] == seeds
     for seed, result in zip(seeds, results, strict=True):
@@ -97,24 +97,24 @@ def test_its_own_processes(capfd: Any) -> None:
     X, y = images()
     X = np.stack([X, X, X], axis=-1)  # channels last
     options = {**SMALL, "image_layout": "NHWC", "progress": True}
-    (result,) = search_many([5], X, iter(y), **options)
+    (result,) = search_many(X, iter(y), seeds=[5], **options)
     same(result, pydarts.search(X, y, seed=5, **{**options, "progress": False}))
     assert re.search(r"seed 5: normal .*1/1", capfd.readouterr().err, re.DOTALL)
 
 
 def test_threads_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
-        results = search_many(range(3), *images(), executor=executor, **SMALL)
+        results = search_many(*images(), seeds=range(3), executor=executor, **SMALL)
         assert executor.submit(int, "3").result() == 3  # it is still open
     for seed, result in enumerate(results):
         same(result, alone(seed))
 
 
 def test_failures_name_their_seeds_and_keep_the_rest(tmp_path: Path) -> None:
-    search_many([1], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    search_many(*images(), seeds=[1], executor=AtOnce(), checkpoint=tmp_path, **SMALL)
     other = {**SMALL, "channels": 2}
     with pytest.raises(SearchesFailed, match=r"^seed 1: .*`channels` was 1, is 2") as failed:
-        search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **other)
+        search_many(*images(), seeds=[0, 1], executor=AtOnce(), checkpoint=tmp_path, **other)
     assert list(failed.value.errors) == [1]
     assert isinstance(failed.value.errors[1], ValueError)
     same(failed.value.results[0], alone(0, channels=2))
@@ -122,13 +122,13 @@ def test_failures_name_their_seeds_and_keep_the_rest(tmp_path: Path) -> None:
 
 def test_divergence_crosses_processes(pool: Executor) -> None:
     with pytest.raises(SearchesFailed, match=r"^seed 0: ArithmeticError: .*step") as failed:
-        search_many([0], *images(), executor=pool, lr=1e30, max_grad_norm=1e30, **SMALL)
+        search_many(*images(), seeds=[0], executor=pool, lr=1e30, max_grad_norm=1e30, **SMALL)
     assert failed.value.results == {}
 
 
 class Stop(pydarts.Callback):
-    def on_step(self, search: Any, info: Any) -> None:
-        if search.steps_done == 5:
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        if loop.steps_done == 5:
             raise KeyboardInterrupt
 
 
@@ -142,9 +142,9 @@ def test_only_what_is_left_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return step(*args, **kwargs)
 
     monkeypatch.setattr(pydarts.bilevel.BilevelStep, "__call__", counted)
-    results = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    results = search_many(*images(), seeds=[0, 1], executor=AtOnce(), checkpoint=tmp_path, **SMALL)
     assert len(taken) == 8 + 4  # seed 1 goes on from the end of its first epoch
-    again = search_many([1, 0], *images(), executor=AtOnce(), folder=tmp_path, **SMALL)
+    again = search_many(*images(), seeds=[1, 0], executor=AtOnce(), checkpoint=tmp_path, **SMALL)
     assert len(taken) == 12
     for seed in (0, 1):
         same(results[seed], alone(seed))
@@ -152,9 +152,9 @@ def test_only_what_is_left_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_interrupted_search_is_no_result(tmp_path: Path) -> None:
-    options = {"executor": AtOnce(), "folder": tmp_path, "callbacks": [Stop()], **SMALL}
+    options = {"executor": AtOnce(), "checkpoint": tmp_path, "callbacks": [Stop()], **SMALL}
     with pytest.raises(KeyboardInterrupt):
-        search_many([0, 1], *images(), **options)
+        search_many(*images(), seeds=[0, 1], **options)
     assert [path.name for path in tmp_path.glob("*/*")] == ["checkpoint.safetensors"]
 
 
@@ -170,7 +170,7 @@ def test_ctrl_c_begins_nothing_more() -> None:
     executor = Pressed()
     executor.futures[0].set_exception(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        search_many([0, 1], *images(), executor=executor, **SMALL)
+        search_many(*images(), seeds=[0, 1], executor=executor, **SMALL)
     assert executor.futures[1].cancelled()
 
 
@@ -183,7 +183,7 @@ def test_ctrl_c_begins_nothing_more() -> None:
         ({"seeds": 3}, "`seeds` (=3) must be several integers"),
         ({"seeds": [0.5]}, "`seeds` (=0.5) must be an integer"),
         ({"seed": 1}, "`seed` (=1) is not an option here: `seeds` is"),
-        ({"checkpoint": "a"}, "`checkpoint` (='a') is not an option here: `folder` is"),
+        ({"folder": "a"}, "unknown option `folder`"),
         ({"threads": 0}, "`threads` (=0) must be at least 1"),
         ({"epoch": 3}, "unknown option `epoch`: did you mean `epochs`?"),
         ({"preset": "fast"}, "`preset` (='fast') must be one of"),
@@ -204,7 +204,9 @@ import signal, sys, numpy, pydarts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 X = numpy.arange(32 * 36, dtype=numpy.uint8).reshape(32, 6, 6)
 options = dict(channels=1, cells=2, batch_size=4, epochs=1000000, progress=False)
-pydarts.search_many(range(4), X, [0, 1] * 16, folder=sys.argv[1], checkpoint_seconds=0.0, **options)
+pydarts.search_many(
+    X, [0, 1] * 16, seeds=range(4), checkpoint=sys.argv[1], checkpoint_seconds=0.0, **options
+)
 """
 
 
@@ -236,7 +238,7 @@ def killed_amid(process: int, *searches: Path) -> Iterator[list[dict[str, Any]]]
 
     def history(folder: Path) -> list[dict[str, Any]]:
         file = folder / "checkpoint.safetensors"
-        return list(read_checkpoint(file)[1]["course"]["history"]) if file.exists() else []
+        return list(read_checkpoint(file).state["loop"]["history"]) if file.exists() else []
 
     def wait() -> None:
         end = time.monotonic() + 60
@@ -265,8 +267,8 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
             killed_amid(process, tmp_path / "seed-0") as first,
             pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
         ):
-            search_many([0, 1], *images(), executor=executor, folder=tmp_path, **KEPT)
-    results = search_many([0, 1], *images(), executor=AtOnce(), folder=tmp_path, **LONG)
+            search_many(*images(), seeds=[0, 1], executor=executor, checkpoint=tmp_path, **KEPT)
+    results = search_many(*images(), seeds=[0, 1], executor=AtOnce(), checkpoint=tmp_path, **LONG)
     for seed, result in enumerate(results):
         same(result, alone(seed, epochs=20))
     assert results[0].history[0] == first[0]  # with the same seconds
@@ -285,7 +287,9 @@ def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
             client.get_executor() as executor,
             killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1") as first,
         ):
-            results = search_many(range(3), *images(), executor=executor, folder=tmp_path, **KEPT)
+            results = search_many(
+                *images(), seeds=range(3), executor=executor, checkpoint=tmp_path, **KEPT
+            )
         client.wait_for_workers(2)
         assert before - set(client.run(os.getpid).values()) == {min(before)}
     for seed, result in enumerate(results):
