@@ -16,7 +16,7 @@ from statistics import median
 from .cases import CASES, SMALL, SWEEP, Case, select, sweep
 from .contenders import CONTENDERS
 from .measure import OURS, TORCH, Failed, Result, measure, sgemm_peak
-from .report import Report, machine, number
+from .report import Report, environment, number
 
 TURN, QUICK_TURN = 0.5, 0.02  # seconds
 
@@ -96,10 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     turn = QUICK_TURN if args.quick else TURN
     given = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "benchmarks", *given])
-    report = Report(command, args.threads, rounds, machine())
-    if report.machine["load"] is not None and report.machine["load"] > 0.5:
+    report = Report(command, args.threads, rounds, environment())
+    load = report.environment["load"]
+    if load is not None and load > 0.5:
         print(
-            f"load {report.machine['load']}: other work slows the contenders unequally",
+            f"load {load}: other work slows the contenders unequally",
             file=sys.stderr,
         )
     status = 0

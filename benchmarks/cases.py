@@ -174,9 +174,12 @@ class ImageCase(Case):
 
     def quick(self) -> ImageCase:
         """Return the same at a size that takes no time."""
+        # PyTorch 2.13 writes past the end of the gradient when a channels-last convolution at
+        # stride 2 leads from four channels to two, on a processor without AVX-512.
+        channels = 8 if self.kind == "mixture" else 4
         return replace(
             self,
-            channels=min(self.channels, 4),
+            channels=min(self.channels, channels),
             batch=min(self.batch, 16),
             side=min(self.side, 8),
             cells=min(self.cells, 3),

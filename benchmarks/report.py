@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, log10
 from pathlib import Path
 from typing import Any
+
+from pydarts.common.environment import hardware
 
 from .measure import OURS, TORCH, Result, Spread
 
@@ -31,7 +31,7 @@ class Report:
         That repeats it.
     threads, rounds : int
         Of each contender.
-    machine, versions : dict
+    environment, versions : dict
         What it ran on, and what ran.
     peaks : dict
         FLOP/s of sgemm by number of threads.
@@ -42,14 +42,14 @@ class Report:
     command: str
     threads: int
     rounds: int
-    machine: dict[str, Any]
+    environment: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
     peaks: dict[int, float] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     sweep: list[Result] = field(default_factory=list)
 
     def markdown(self) -> str:
-        """Return machine and tables."""
+        """Return environment and tables."""
         parts = [self._heading()]
         if self.results:
             parts.append(table(self.results, self.peaks))
@@ -61,7 +61,7 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def _heading(self) -> str:
-        machine = self.machine
+        environment = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         peaks = "; ".join(
             f"sgemm on {threads} threads: {peak / 1e9:.0f} GFLOP/s"
@@ -76,8 +76,8 @@ class Report:
         return "\n".join(
             (
                 f"`{self.command}`\n",
-                f"* {machine['cpu']}, {machine['cores']} cores, {machine['memory']}; "
-                f"{machine['system']}; load at the start {machine['load']}",
+                f"* {environment['cpu']}, {environment['cores']} cores, {environment['memory']}; "
+                f"{environment['system']}; load at the start {environment['load']}",
                 f"* {versions}",
                 f"* float32; threads: {self.threads}, rounds: {self.rounds}; median (range)",
                 f"* {peaks}",
@@ -91,7 +91,7 @@ class Report:
             "command": self.command,
             "threads": self.threads,
             "rounds": self.rounds,
-            "machine": self.machine,
+            "environment": self.environment,
             "versions": self.versions,
             "sgemm_flops": {str(threads): peak for threads, peak in self.peaks.items()},
             "results": [result.to_json() for result in self.results],
@@ -243,18 +243,11 @@ def _spread(spread: Spread | None, scale: float, unit: str = "") -> str:
     return f"{median}{unit} ({minimum}–{maximum})"
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine."""
+def environment() -> dict[str, Any]:
+    """Return the hardware and its load."""
     load: float | None
     try:
         load = round(os.getloadavg()[0], 2)
     except (AttributeError, OSError):
         load = None
-    # By a process of its own: importing pydarts changes the environment that contenders inherit.
-    # There the installed pydarts wins over the folder beside this one, as in `contenders`.
-    root = str(Path(__file__).parents[1])
-    code = f"import json, sys; sys.path[:1] = []; sys.path.append({root!r});"
-    code += "from pydarts.common.environment import hardware; print(json.dumps(hardware()))"
-    asked = [sys.executable, "-c", code]
-    hardware = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
-    return {**json.loads(hardware), "load": load}
+    return {**hardware(), "load": load}

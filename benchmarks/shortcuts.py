@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.api.searching import Batches, sample
+from pydarts import Supernet
+from pydarts.bilevel import BilevelStep, arch_gradient
+from pydarts.data.batches import Batches
 from pydarts.data.datasets import load
-from pydarts.data.images import Labels, Normalization, as_images, split_half
-from pydarts.engine.convolutional import Supernet
-from pydarts.methods.bilevel import BilevelStep, arch_gradient
+from pydarts.data.images import as_images
+from pydarts.data.labels import Labels
+from pydarts.data.normalization import Normalization
+from pydarts.data.splits import sample, split_half
 from pydarts.training.config import SearchConfig
 
 

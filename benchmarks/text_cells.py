@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydarts.data.text import Corpus, batchify, segments, unigram_perplexity
 
-from pydarts import RECURRENT_DARTS_V2, RecurrentGenotype, load_corpus
-from pydarts.api.searching_text import EVALUATION_BATCH, describe_recurrent
-from pydarts.api.training_text import fit
+from pydarts import RECURRENT_DARTS_V2, Corpus, LanguageModel, RecurrentGenotype, load_corpus
+from pydarts.data.corpus import unigram_perplexity
+from pydarts.data.segments import batchify, segments
 from pydarts.engine.recurrent import TextNetwork
-from pydarts.models.language_model import LanguageModel, derived_network
+from pydarts.models.language_model import derived_network
+from pydarts.models.scores import TEXT_BATCH
+from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig
-from pydarts.training.loop import Control
+from pydarts.training.run import fit
+from pydarts.training.run_options import RunOptions
 
 RATES = (20.0, 5.0, 2.0)
 
@@ -38,18 +40,19 @@ def cells(found: RecurrentGenotype, random_cells: int) -> Iterator[tuple[str, Re
     yield "DARTS_V2", RECURRENT_DARTS_V2
     for seed in range(random_cells):
         cell = RecurrentGenotype.random(seed)
-        yield f"random cell {seed}: {describe_recurrent(cell)}", cell
+        yield f"random cell {seed}: {cell.describe()[0]}", cell
 
 
-def tanh_layer(vocab_size: int, config: TextTrainConfig) -> TextNetwork:
+class TanhLayer(TextNetwork):
     """``h_t = h_{t-1} + sigmoid(c) (tanh(h) - h_{t-1})``, decoded at once."""
-    dropouts = {
-        name: getattr(config, name)
-        for name in ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
-    }
-    return TextNetwork(
-        [], [-1], vocab_size, config.hidden_size, "float32", config.seed, None, dropouts
-    )
+
+    genotype = RECURRENT_DARTS_V2  # it has none; the training asks one for its space
+
+    def __init__(self, vocab_size: int, config: TextTrainConfig):
+        names = ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
+        dropouts = {name: getattr(config, name) for name in names}
+        size, seed = config.hidden_size, config.seed
+        super().__init__([], [-1], vocab_size, size, "float32", seed, None, dropouts)
 
 
 def row(name: str, weights: int, lr: float | str, epochs: int | str, perplexity: str) -> None:
@@ -57,23 +60,29 @@ def row(name: str, weights: int, lr: float | str, epochs: int | str, perplexity:
     print(f"| {name} | {weights:,} | {lr} | {epochs} | {perplexity} |", flush=True)
 
 
-def trained(network: TextNetwork, corpus: Corpus, config: TextTrainConfig) -> LanguageModel:
-    """The model after its time."""
+def trained(
+    network: TextNetwork, corpus: Corpus, config: TextTrainConfig, seconds: float
+) -> LanguageModel:
+    """Return the model after its time."""
     model = LanguageModel(network, corpus.vocabulary, config)
-    fit(model, corpus, Control(progress=False))
+    fit(LanguageModelling(corpus), model, RunOptions(progress=False, time_budget=seconds))
     return model
 
 
 def best_loss(model: LanguageModel) -> float:
     """The validation loss of the epoch that the model's weights are of."""
-    return min(float(entry["valid_loss"]) for entry in model.history)
+    return min((float(entry["valid_loss"]) for entry in model.history), default=math.inf)
 
 
 def torch_layer(
-    kind: str, corpus: Corpus, config: TextTrainConfig
+    kind: str, corpus: Corpus, config: TextTrainConfig, seconds: float
 ) -> tuple[float, float, int, int]:
-    """Losses on the validation and test text, weights and epochs of PyTorch's ``LSTM`` or ``RNN``
-    after the same wall time.
+    """Train PyTorch's ``LSTM`` or ``RNN`` for the same wall time.
+
+    Returns
+    -------
+    valid_loss, test_loss : float
+    weights, epochs : int
     """
     import torch
     from torch import nn
@@ -106,7 +115,7 @@ def torch_layer(
         return F.cross_entropy(logits.flatten(0, 1), torch.tensor(y).long().flatten()), state
 
     def evaluate(tokens: Any) -> float:
-        columns = batchify(tokens, EVALUATION_BATCH)
+        columns = batchify(tokens, TEXT_BATCH)
         total, state = 0.0, None
         net.eval()
         with torch.no_grad():
@@ -116,8 +125,7 @@ def torch_layer(
         net.train()
         return total / (len(columns) - 1)
 
-    assert config.max_seconds is not None
-    end = time.perf_counter() + config.max_seconds
+    end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         state = None
         for x, y in segments(train, config.bptt, rng):
@@ -143,14 +151,13 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.text_cells", description=__doc__)
     parser.add_argument("genotype", type=Path, help="genotype.json of a search")
-    parser.add_argument("--data", help="text file or folder (Python's language reference)")
+    parser.add_argument("--data", default="python-docs", help="text file or folder (python-docs)")
     parser.add_argument("--seconds", type=float, default=120.0, help="of training, each (120)")
     parser.add_argument("--random", type=int, default=3, help="number of random cells (3)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     corpus = load_corpus(args.data, level="char")
-    options = {"max_seconds": args.seconds, "epochs": 10_000, "seed": args.seed}
-    config = TextTrainConfig.make("quick", options)
+    config = TextTrainConfig.make("quick", {"epochs": 10_000, "seed": args.seed})
     found = RecurrentGenotype.from_json(args.genotype.read_text(encoding="utf-8"))
     print(
         f"{args.seconds:g} s each, hidden {config.hidden_size}, {len(corpus.train):,} characters\n"
@@ -161,11 +168,12 @@ def main() -> None:
     plain = unigram_perplexity(corpus.train, corpus.test, vocab_size)
     row("unigram", vocab_size, "–", "–", f"{plain:.2f}")
     for name, cell in cells(found, args.random):
-        model = trained(derived_network(cell, vocab_size, config, None), corpus, config)
+        network = derived_network(cell, vocab_size, config, None)
+        model = trained(network, corpus, config, args.seconds)
         perplexity = model.perplexity(corpus.test)
         row(name, model.num_weights, config.lr, len(model.history), f"{perplexity:.3f}")
-    rates = [dataclasses.replace(config, lr=lr) for lr in RATES]
-    layers = [trained(tanh_layer(vocab_size, rate), corpus, rate) for rate in rates]
+    configs = [dataclasses.replace(config, lr=lr) for lr in RATES]
+    layers = [trained(TanhLayer(vocab_size, c), corpus, c, args.seconds) for c in configs]
     model = min(layers, key=best_loss)
     perplexity = model.perplexity(corpus.test)
     lr, epochs = model.config.lr, len(model.history)
@@ -173,7 +181,7 @@ def main() -> None:
     for kind, name in (("RNN", "tanh RNN (PyTorch)"), ("LSTM", "LSTM (PyTorch)")):
         try:
             found_rate, (_, test, weights, epochs) = min(
-                ((rate.lr, torch_layer(kind, corpus, rate)) for rate in rates),
+                ((c.lr, torch_layer(kind, corpus, c, args.seconds)) for c in configs),
                 key=lambda result: result[1][0],
             )
         except ImportError:

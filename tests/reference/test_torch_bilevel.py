@@ -26,7 +26,7 @@ from test_torch_supernet import CLASSES, SIZES, pair
 import pydarts
 from benchmarks import reference
 
-VIRTUAL_STEP: dict[str, Any] = {"eta": 0.1, "momentum": 0.9, "weight_decay": 3e-3}
+UNROLLED_STEP: dict[str, Any] = {"eta": 0.1, "momentum": 0.9, "weight_decay": 3e-3}
 
 
 def tensors(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,9 +53,9 @@ def test_arch_gradient(size: Size, order: int, tol: float) -> None:
     before = ours.state_dict()
     train, valid = seeded_batch(size, CLASSES, 5), seeded_batch(size, CLASSES, 6)
     actual = pydarts.bilevel.arch_gradient(
-        ours, train=train, valid=valid, order=order, **VIRTUAL_STEP
+        ours, train=train, valid=valid, order=order, **UNROLLED_STEP
     )
-    expected = expected_gradient(theirs, train, valid, order=order, **VIRTUAL_STEP)
+    expected = expected_gradient(theirs, train, valid, order=order, **UNROLLED_STEP)
     assert_close(actual, expected, tol)
     for name, array in ours.state_dict().items():
         assert np.array_equal(array, before[name]), name
@@ -67,11 +67,11 @@ def test_arch_gradient_with_momentum() -> None:
     weights = {name: p.detach().numpy() for name, p in theirs.named_parameters()}
     buffer = seeded_state(weights, seed=7)
     actual = pydarts.bilevel.arch_gradient(
-        ours, train=train, valid=valid, order=2, momentum_buffer=buffer, **VIRTUAL_STEP
+        ours, train=train, valid=valid, order=2, momentum_buffer=buffer, **UNROLLED_STEP
     )
     given = {name: torch.tensor(b) for name, b in buffer.items()}
     expected = expected_gradient(
-        theirs, train, valid, order=2, momentum_buffer=given, **VIRTUAL_STEP
+        theirs, train, valid, order=2, momentum_buffer=given, **UNROLLED_STEP
     )
     assert_close(actual, expected, tol=1e-6)
 
@@ -83,9 +83,9 @@ def test_arch_gradient_in_float32(size: Size) -> None:
     single = [(x.astype(np.float32), y) for x, y in (train, valid)]
     for order in (1, 2):
         actual = pydarts.bilevel.arch_gradient(
-            ours, train=single[0], valid=single[1], order=order, **VIRTUAL_STEP
+            ours, train=single[0], valid=single[1], order=order, **UNROLLED_STEP
         )
-        expected = expected_gradient(theirs, train, valid, order=order, **VIRTUAL_STEP)
+        expected = expected_gradient(theirs, train, valid, order=order, **UNROLLED_STEP)
         if order == 1:
             assert_close(actual, expected, tol=1e-4, floor=1e-3)
         a, e = (

@@ -74,10 +74,10 @@ NO_DROPOUT: dict[str, Any] = {
     "dropout_input": 0.0,
     "dropout_embedding": 0.0,
 }
-KEEP = {"embedding": 0.8, "input": 0.5, "hidden_size": 0.75, "output": 0.4}
+KEEP = {"embedding": 0.8, "input": 0.5, "hidden": 0.75, "output": 0.4}
 # Large enough for every term to leave its mark in the gradient.
 PENALTIES = {"ar": 0.7, "tar": 1.5}
-VIRTUAL_STEP: dict[str, Any] = {"eta": 5.0, "weight_decay": 3e-3}
+UNROLLED_STEP: dict[str, Any] = {"eta": 5.0, "weight_decay": 3e-3}
 # Below and above the norms of all gradients.
 CLIPS = {"clipped": 0.5, "free": 5.0}
 
@@ -396,7 +396,7 @@ def norm_of(gradient: Sequence[Tensor]) -> float:
     return float(torch.cat([t.detach().flatten() for t in gradient]).norm())
 
 
-def virtual_inputs() -> tuple[Any, Any, Any]:
+def bilevel_inputs() -> tuple[Any, Any, Any]:
     """Return training text, validation text and the states before them, as tensors."""
     train, valid = segment(SMALL, seed=5), segment(VALID, seed=15)
     return tensors(*train), tensors(*valid), tensors(before(SMALL, 6), before(VALID, 16))
@@ -410,7 +410,7 @@ def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differen
 ) -> None:
     monkeypatch.setitem(recurrent.ACTIVATIONS, "relu", F.softplus)
     net = supernet()
-    train, valid, (h, hv) = virtual_inputs()
+    train, valid, (h, hv) = bilevel_inputs()
     eta, momentum, decay = 5.0, 0.9, 3e-3
     w = {name: p.detach() for name, p in net.named_parameters()}
     buffer = {name: 0.01 * torch.cos(10.0 * p) for name, p in w.items()}
@@ -436,15 +436,15 @@ def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differen
             net.loss(train[0], train[1], h), tuple(net.parameters()), create_graph=True
         )
         c = max_grad_norm / (norm_of(g) + 1e-6)
-        virtual = {
+        unrolled = {
             name: p - eta * (momentum * buffer[name] + min(1.0, c) * t.detach() + decay * p)
             for (name, p), t in zip(w.items(), g, strict=True)
             if name != "encoder.weight" or unrolled_embedding == "moved"
         }
-        virtual = {name: p.requires_grad_() for name, p in ({**w, **virtual}).items()}
-        logits, _, _ = functional_call(net, virtual, (valid[0], hv))
+        unrolled = {name: p.requires_grad_() for name, p in ({**w, **unrolled}).items()}
+        logits, _, _ = functional_call(net, unrolled, (valid[0], hv))
         loss = F.cross_entropy(logits, valid[1].flatten())
-        explicit, *v = torch.autograd.grad(loss, (alpha, *virtual.values()))
+        explicit, *v = torch.autograd.grad(loss, (alpha, *unrolled.values()))
     norm = norm_of(v)
     assert (c < 1.0) == (norm > max_grad_norm) == (max_grad_norm == CLIPS["clipped"])
     product = sum(
@@ -459,7 +459,7 @@ def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differen
 
 def test_every_option_changes_the_second_order_gradient() -> None:
     net = supernet()
-    train, valid, hidden = virtual_inputs()
+    train, valid, hidden = bilevel_inputs()
     found = [
         reference.recurrent_arch_gradient(
             net,
@@ -490,7 +490,7 @@ def test_every_option_changes_the_second_order_gradient() -> None:
 @pytest.mark.parametrize("order", [1, 2])
 def test_masks_of_every_pass_are_asked_for(order: int) -> None:
     net = supernet()
-    train, valid, hidden = virtual_inputs()
+    train, valid, hidden = bilevel_inputs()
     asked: list[int] = []
 
     def draw(batch: int) -> dict[str, Tensor]:
@@ -571,7 +571,7 @@ def test_arch_gradient(
         "max_grad_norm": max_grad_norm,
         "clip_coef": clip_coef,
         "unrolled_embedding": unrolled_embedding,
-        **VIRTUAL_STEP,
+        **UNROLLED_STEP,
     }
     actual = pydarts.bilevel.arch_gradient(
         ours,
@@ -580,7 +580,7 @@ def test_arch_gradient(
         hidden=(before(SMALL, 6), before(VALID, 16)),
         **options,
     )
-    expected = reference.recurrent_arch_gradient(supernet(), *virtual_inputs(), **options)
+    expected = reference.recurrent_arch_gradient(supernet(), *bilevel_inputs(), **options)
     assert_close(actual, {name: g.numpy() for name, g in expected.items()}, tol)
     for name, array in ours.state_dict().items():
         assert np.array_equal(array, start[name]), name

@@ -159,11 +159,11 @@ def test_second_order_gradient_of_a_smooth_network_is_that_of_automatic_differen
     with reference.frozen_statistics(net):
         loss = F.cross_entropy(net(train[0]), train[1])
         grads = torch.autograd.grad(loss, tuple(net.parameters()), create_graph=True)
-        virtual = {
+        unrolled = {
             name: w[name] - eta * (momentum * buffer[name] + g + decay * w[name])
             for name, g in zip(w, grads, strict=True)
         }
-        loss = F.cross_entropy(functional_call(net, virtual, (valid[0],)), valid[1])
+        loss = F.cross_entropy(functional_call(net, unrolled, (valid[0],)), valid[1])
         expected = torch.autograd.grad(loss, alphas)
     first = reference.arch_gradient(net, train, valid, 1)
     for a, e, f in zip(actual.values(), expected, first.values(), strict=True):
