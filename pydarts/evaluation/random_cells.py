@@ -79,7 +79,7 @@ def run_random_search(
         raise ArgumentError("train_fraction", f"(={train_fraction!r}) must lie between 0 and 1")
     count = integer("k", k, 1)
     rng = np.random.default_rng(config.seed)
-    task = task.hold_out(1 - train_fraction, rng)
+    task = task.split(train_fraction, rng)
     task.check_train(config)
     # `compare` takes the small seeds.
     draw = task.space.genotype.random

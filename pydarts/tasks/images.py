@@ -82,6 +82,7 @@ class ImageClassification(Task):
         self.image_layout, self.threads = image_layout, threads
         self.valid = None if valid is None else self._pair("valid", *valid)
         self.test = None if test is None else self._pair("test", *test)
+        self._learned = "`X`"  # what errors call the images
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
@@ -121,7 +122,7 @@ class ImageClassification(Task):
         return ImageTrainData(self, config, rng)
 
     def check_train(self, config: TrainConfig) -> None:
-        require_batch(len(self.images), config.batch_size, "`X`")
+        require_batch(len(self.images), config.batch_size, self._learned)
 
     def complete(self, config: TrainConfig) -> TrainConfig:
         return config.fit_epochs(len(self.images))
@@ -155,12 +156,16 @@ class ImageClassification(Task):
         found = [logits(apply(batch), training=False).argmax(axis=1) for batch in batches]
         return float((np.concatenate(found) == codes).mean())
 
+    def split(self, train_fraction: float, rng: np.random.Generator) -> ImageClassification:
+        kept, test = split_half(self.codes, rng, train_fraction, labels=self.labels)
+        return self._part(kept, test)
+
     def hold_out(self, fraction: float, rng: np.random.Generator) -> ImageClassification:
+        """Return the task with a fraction of each class as the test set: those of
+        `pydarts.data.splits.hold_out`.
+        """
         test, kept = split_half(self.codes, rng, fraction, labels=self.labels)
-        part = copy(self)
-        part.images, part.codes = self.images[kept], self.codes[kept]
-        part.test = self.images[test], self.codes[test]
-        return part
+        return self._part(kept, test)
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}"
@@ -173,6 +178,13 @@ class ImageClassification(Task):
         plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
         count = min(max_images or len(self.images), len(self.images))
         return plan["total"] + 4 * count * math.prod(self.images.shape[1:])
+
+    def _part(self, kept: Codes, test: Codes) -> ImageClassification:
+        part = copy(self)
+        part.images, part.codes = self.images[kept], self.codes[kept]
+        part.test = self.images[test], self.codes[test]
+        part._learned = "the part of `X` that is trained on"
+        return part
 
     def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
         """Images and codes of labels that are validated or tested on."""

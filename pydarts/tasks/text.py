@@ -107,7 +107,7 @@ class LanguageModelling(Task):
         perplexity = model.perplexity(self.corpus.test)
         return min(perplexity, MAX_PERPLEXITY) if math.isfinite(perplexity) else MAX_PERPLEXITY
 
-    def hold_out(self, fraction: float, rng: np.random.Generator) -> LanguageModelling:
+    def split(self, train_fraction: float, rng: np.random.Generator) -> LanguageModelling:
         """The same task: the validation text chooses among cells, as it does among epochs."""
         c = self.corpus
         held_out = Corpus(c.name, c.vocabulary, c.train, c.valid, c.valid)

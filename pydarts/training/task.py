@@ -218,9 +218,9 @@ class Task(ABC):
         """The metric of a model on the test data."""
 
     @abstractmethod
-    def hold_out(self, fraction: float, rng: np.random.Generator) -> Task:
-        """Return the task with another test set, which is not that of the user: a fraction of each
-        class of the training data; of a text the validation part.
+    def split(self, train_fraction: float, rng: np.random.Generator) -> Task:
+        """Return the task with another test set, which is not that of the user: what is left of
+        each class of the training data besides a fraction; of a text the validation part.
         """
 
     @abstractmethod
