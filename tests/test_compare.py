@@ -9,7 +9,6 @@ import math
 import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,18 @@ from pydarts import (
     Diverged,
     Genotype,
     RecurrentGenotype,
-    cli,
     compare,
     compare_text,
     load_corpus,
     random_search,
     train,
 )
-from pydarts.evaluation.comparison import Contender, read_comparison, relabelling, sign_flip
+from pydarts.data.splits import hold_out, split_half
+from pydarts.engine.sgd import SGD
+from pydarts.evaluation import compare_cells, random_cells
+from pydarts.evaluation.comparison import Contender, read_comparison
+from pydarts.evaluation.statistics import relabelling, sign_flip
+from pydarts.evaluation.trials import train_once
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {"channels": 1, "cells": 3, "epochs": 2, "batch_size": 8}
@@ -49,18 +52,18 @@ def pictures(count: int = 48, seed: int = 0) -> tuple[Array, Array]:
 
 
 def planted(
-    found: Any, others: Any, *, measure: str = "accuracy", seeds: int | None = None
+    found: Any, others: Any, *, metric: str = "accuracy", seeds: int | None = None
 ) -> Comparison:
     """A comparison with these scores, a row a cell, a column a seed."""
     rows = {"found": np.atleast_2d(found), "random": np.atleast_2d(others)}
     count = rows["found"].shape[1]
-    genotype = DARTS_V2 if measure == "accuracy" else RECURRENT_DARTS_V2
+    genotype = DARTS_V2 if metric == "accuracy" else RECURRENT_DARTS_V2
     cells = [
         Contender(f"{kind} {i}", kind, genotype, 10, dict(enumerate(map(float, row))))
         for kind, table in rows.items()
         for i, row in enumerate(table)
     ]
-    return Comparison(measure, tuple(range(seeds or count)), cells, {"preset": "quick"}, "data")
+    return Comparison(metric, tuple(range(seeds or count)), cells, {"preset": "quick"}, "data")
 
 
 # The tests
@@ -158,10 +161,10 @@ def test_a_random_cell_that_is_good_is_no_news_with_every_seed() -> None:
 
 
 def test_perplexity_is_better_when_lower() -> None:
-    c = planted([3.0] * 6, [3.5] * 6, measure="perplexity")
+    c = planted([3.0] * 6, [3.5] * 6, metric="perplexity")
     assert (c.outcome, c.better, c.mean_difference) == ("better", "lower", -0.5)
     assert "ahead by 0.500 on average" in c.verdict
-    assert planted([3.5] * 6, [3.0] * 6, measure="perplexity").outcome == "not better"
+    assert planted([3.5] * 6, [3.0] * 6, metric="perplexity").outcome == "not better"
 
 
 def test_several_found_cells_are_a_group() -> None:
@@ -195,7 +198,7 @@ def test_table() -> None:
     c.cells[1].name = "a name that is longer than the table has room for it"
     lines = repr(c).split("\n")
     assert max(map(len, lines[:-1])) <= 79
-    head = "accuracy %, higher is better weights seeds mean spread least most"
+    head = "accuracy %, higher is better weights seeds mean std min max"
     assert " ".join(lines[0].split()) == head
     assert lines[1].split() == ["found", "0", "10", "2", "95.06", "0.08", "95.00", "95.12"]
     assert lines[4] == "  diverged with seed 1"
@@ -235,7 +238,7 @@ def test_saved_and_read(tmp_path: Path) -> None:
     [
         ({"format": "x"}, "it is not the description of a pydarts comparison"),
         ({"version": 2}, "its version is 2, not 1"),
-        ({"measure": "beauty"}, "`measure` (='beauty') must be one of accuracy, perplexity"),
+        ({"measure": "beauty"}, "`measure` (='beauty') must be 'accuracy' or 'perplexity'"),
         ({"seeds": [0]}, "zip"),
         ({"cells": [{}]}, "'scores' is missing"),
         ({"identity": None}, "cannot be read"),
@@ -265,7 +268,7 @@ def test_found_and_random_cells_are_trained_alike(tmp_path: Path) -> None:
         y_test=y_test,
         seeds=[2, 0],
         random_cells=2,
-        file=tmp_path / "c.json",
+        checkpoint=tmp_path / "new",
         **options,
     )
     assert [(cell.name, cell.kind) for cell in c.cells] == [
@@ -285,23 +288,23 @@ def test_found_and_random_cells_are_trained_alike(tmp_path: Path) -> None:
             assert cell.num_weights == model.num_weights
     assert len({score for cell in c.cells for score in cell.scores.values()}) > 2
     assert c.config["drop_path"] == 0.5
-    assert json.loads((tmp_path / "c.json").read_text()) == c.to_dict()
+    assert json.loads((tmp_path / "new" / "compare.json").read_text()) == c.to_dict()
 
 
 def test_a_seed_gives_all_cells_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where they drop different numbers of paths."""
     seen: list[list[bytes]] = []
 
-    class Watched(pydarts._core.WeightStep32):
-        def __init__(self, *arguments: Any):
-            super().__init__(*arguments)
+    class Watched(SGD):
+        def __init__(self, *arguments: Any, **options: Any):
+            super().__init__(*arguments, **options)
             seen.append([])
 
-        def __call__(self, engine: Any, x: Array, y: Array, lr: float, drop: Any) -> Any:
+        def __call__(self, x: Any, y: Any, lr: float, **options: Any) -> Any:
             seen[-1].append(x.tobytes() + y.tobytes() + np.float64(lr).tobytes())
-            return super().__call__(engine, x, y, lr, drop)
+            return super().__call__(x, y, lr, **options)
 
-    monkeypatch.setattr(pydarts._core, "WeightStep32", Watched)
+    monkeypatch.setattr("pydarts.training.run.SGD", Watched)
     options = {**SMALL, **QUIET, "drop_path": 0.5, "crop_padding": 1, "flip": True}
     compare(DARTS_V2, *pictures(), seeds=[0, 1], random_cells=2, **options)
     assert len(seen) == 6
@@ -317,7 +320,7 @@ def test_text(tmp_path: Path) -> None:
         seeds=[0, 1],
         random_cells=1,
         published=True,
-        file=tmp_path / "c.json",
+        checkpoint=tmp_path / "new",
         **TEXT,
         **QUIET,
     )
@@ -328,32 +331,31 @@ def test_text(tmp_path: Path) -> None:
     ]
     model = pydarts.train_text(RecurrentGenotype.random(0), corpus, seed=1, **TEXT, **QUIET)
     assert c.cells[1].scores[1] == model.perplexity(corpus.test)
-    assert (c.measure, c.better) == ("perplexity", "lower")
-    assert read_comparison(tmp_path / "c.json")[0].to_dict() == c.to_dict()
+    assert (c.metric, c.better) == ("perplexity", "lower")
+    assert read_comparison(tmp_path / "new" / "compare.json")[0].to_dict() == c.to_dict()
 
 
 def test_part_of_the_images_is_held_out() -> None:
     X, y = pictures()
     c = compare(DARTS_V2, X, y, seeds=[0], random_cells=1, **SMALL, **QUIET)
-    parts = pydarts.datasets.hold_out(X, y)
+    parts = hold_out(X, y)
     model = train(DARTS_V2, *parts[:2], seed=0, **SMALL, **QUIET)
     assert c.cells[0].scores[0] == model.score(*parts[2:])
 
 
 def test_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "c.json"
+    path = tmp_path / "compare.json"
     calls: list[tuple[Genotype, int]] = []
     stop_at = [5]
 
-    def counted(genotype: Genotype, *arguments: Any, **options: Any) -> Any:
-        calls.append((genotype, options["seed"]))
+    def counted(task: Any, genotype: Any, config: Any) -> Any:
+        calls.append((genotype, config.seed))
         if len(calls) == stop_at[0]:
             os.kill(os.getpid(), signal.SIGINT)
-        return train(genotype, *arguments, **options)
+        return train_once(task, genotype, config)
 
-    module = sys.modules["pydarts.evaluation.comparing"]
-    monkeypatch.setattr(module, "train", counted)
-    common: dict[str, Any] = {"random_cells": 2, "file": path, **SMALL, **QUIET}
+    monkeypatch.setattr(compare_cells, "train_once", counted)
+    common: dict[str, Any] = {"random_cells": 2, "checkpoint": tmp_path, **SMALL, **QUIET}
     first = compare(DARTS_V2, *pictures(), seeds=[0, 1], **common)
     assert first.interrupted
     assert first.complete == [0]
@@ -365,7 +367,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.Mo
     second = compare(DARTS_V2, *pictures(), seeds=[0, 1], **common)
     assert calls == [(Genotype.random(0), 1), (Genotype.random(1), 1)]
     assert not second.interrupted
-    whole = compare(DARTS_V2, *pictures(), seeds=[0, 1], **{**common, "file": None})
+    whole = compare(DARTS_V2, *pictures(), seeds=[0, 1], **{**common, "checkpoint": None})
     assert second.to_dict() == whole.to_dict() == json.loads(path.read_text())
 
     calls.clear()
@@ -392,7 +394,7 @@ def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatc
     c = compare(DARTS_V2, *pictures(), seeds=[0], random_cells=1, lr=1e30, **SMALL, **QUIET)
     assert [cell.diverged for cell in c.cells] == [[0], [0]]
     with pytest.raises(Diverged) as caught:
-        X, y, X_test, y_test = pydarts.datasets.hold_out(*pictures())
+        X, y, X_test, y_test = hold_out(*pictures())
         train(DARTS_V2, X, y, lr=1e30, **SMALL, **QUIET)
     assert c.cells[0].scores[0] == caught.value.result.score(X_test, y_test)
 
@@ -402,7 +404,7 @@ def test_a_perplexity_that_is_no_number_is_the_worst(tmp_path: Path) -> None:
     options: dict[str, Any] = {**TEXT, **QUIET, "lr": 1e30, "max_grad_norm": 1e30}
     assert math.isnan(_diverged(corpus, **options).perplexity(corpus.test))
     c = compare_text(
-        RECURRENT_DARTS_V2, corpus, seeds=[0], random_cells=1, file=tmp_path / "c", **options
+        RECURRENT_DARTS_V2, corpus, seeds=[0], random_cells=1, checkpoint=tmp_path, **options
     )
     assert [cell.scores for cell in c.cells] == [{0: 1e6}, {0: 1e6}]
     assert "1.0e+06" in repr(c)
@@ -431,15 +433,15 @@ def _diverged(corpus: Any, **options: Any) -> pydarts.LanguageModel:
         ({"X_test": np.zeros((2, 8, 8))}, "`X_test` and `y_test` must come together"),
         (
             {"X_test": np.zeros((2, 8, 8)), "y_test": ["a", "c"]},
-            "`X_test`, `y_test`: `y` holds the unknown label 'c'",
+            "`y_test` holds the unknown label 'c'",
         ),
         (
             {"X_test": np.zeros((2, 8, 8)), "y_test": ["a"]},
-            "`X_test`, `y_test`: `X` holds 2 images but `y` holds 1 labels",
+            "`X_test` holds 2 images but `y_test` holds 1 labels",
         ),
         (
             {"X_test": np.zeros((1, 8, 8, 3)), "y_test": ["a"]},
-            "the images of `X_test` have 3 channel(s), those of `X` 1",
+            "`X_test` holds images of 3 channel(s), those of `X` 1",
         ),
         ({"batch_size": 100}, "`batch_size` (=100) is larger than"),
         ({"resume": "x"}, "`resume` (='x') must be 'auto' or 'never'"),
@@ -461,30 +463,29 @@ def test_random_search_chooses_by_images_held_out() -> None:
     assert len({candidate.genotype for candidate in result.candidates}) == 3
     assert not {c.genotype for c in result.candidates} & {Genotype.random(i) for i in range(9)}
     codes = np.arange(48) % 2
-    own, held_out = pydarts.images.split_half(codes, np.random.default_rng(4), 0.8)
+    own, held_out = split_half(codes, np.random.default_rng(4), 0.8)
     for candidate in result.candidates:
         model = train(candidate.genotype, X[own], y[own], seed=4, **SMALL, **QUIET)
-        assert candidate.accuracy == model.score(X[held_out], y[held_out])
+        assert candidate.score == model.score(X[held_out], y[held_out])
         assert candidate.num_weights == model.num_weights
-    accuracies = [candidate.accuracy for candidate in result.candidates]
-    assert len(set(accuracies)) > 1
-    assert result.genotype == result.candidates[int(np.argmax(accuracies))].genotype
+    scores = [candidate.score for candidate in result.candidates]
+    assert len(set(scores)) > 1
+    assert result.genotype == result.candidates[int(np.argmax(scores))].genotype
     again = random_search(X, y, k=3, seed=4, **SMALL, **QUIET)
     assert again.candidates == result.candidates
     assert repr(result).count("(the best)") == 1
 
 
 def test_interrupted_random_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = sys.modules["pydarts.evaluation.random_cells"]
     count = [0]
 
-    def counted(*arguments: Any, **options: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         count[0] += 1
         if count[0] == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return train(*arguments, **options)
+        return train_once(*arguments)
 
-    monkeypatch.setattr(module, "train", counted)
+    monkeypatch.setattr(random_cells, "train_once", counted)
     result = random_search(*pictures(), k=3, **SMALL, **QUIET)
     assert result.interrupted
     assert len(result.candidates) == 1

@@ -191,9 +191,11 @@ class ImageClassification(Task):
         try:
             images = as_images(X, image_layout=self.image_layout)
             codes = self.labels.encode(y)
-            check_consistent(images, codes)
         except ArgumentError as error:
             raise ArgumentError(f"{error.argument}_{name}", error.problem) from error
+        if len(images) != len(codes):
+            labels = f"`y_{name}` holds {len(codes)} labels"
+            raise ArgumentError(f"X_{name}", f"holds {len(images)} images but {labels}")
         if images.shape[1] != self.images.shape[1]:
             channels = f"{images.shape[1]} channel(s), those of `X` {self.images.shape[1]}"
             raise ArgumentError(f"X_{name}", f"holds images of {channels}")
