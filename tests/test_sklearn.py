@@ -67,7 +67,9 @@ def test_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) ->
 def test_parameters_are_those_of_the_configurations() -> None:
     own = ["preset", "genotype", "image_shape", "image_layout", "random_state", "threads"]
     for config, prefix in ((SearchConfig, "search_"), (TrainConfig, "")):
-        own += [prefix + option.name for option in config.options() if option.name != "seed"]
+        # `random_state` is the seed, and there is no validation data.
+        left_out = ("seed", "restore_best_weights")
+        own += [prefix + each.name for each in config.options() if each.name not in left_out]
     assert sorted([*own, "verbose"]) == sorted(inspect.signature(DartsClassifier).parameters)
 
 
@@ -178,16 +180,27 @@ def test_images_of_another_shape_are_refused() -> None:
         (10, [2, 1, 5], (2, 1, 5)),
     ],
 )
-def test_rows_become_images(features: int, shape: Any, expected: tuple[int, int, int]) -> None:
+def test_rows_become_images(
+    features: int, shape: Any, expected: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def called(genotype: Any, images: Array, *args: Any, **options: Any) -> Any:
+        seen.append(images)
+        return pydarts.train(genotype, images, *args, **options)
+
+    monkeypatch.setattr("pydarts.sklearn.train", called)
     X, y = halves((features,))
     classifier = small(image_shape=shape, genotype=pydarts.DARTS_V2).fit(X, y)
     assert classifier.image_shape_ == expected
-    images = classifier._images(X)
+    (images,) = seen
     channels, height, width = expected
     assert images.shape[1:] == (channels, max(4, height), max(4, width))
     kept = images[:, :, :height, :width].reshape(24, -1)
     assert np.array_equal(kept[:, :features], X)
     assert np.count_nonzero(images) == np.count_nonzero(X)
+    expected_here = classifier.model_.predict_proba(images)
+    assert np.array_equal(classifier.predict_proba(X), expected_here)
 
 
 @pytest.mark.parametrize("shape", [(3, 5), 12, (12,), (1, 1, 3, 4), "ab"])
@@ -270,7 +283,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     "change",
     [
         {"format": "pydarts-model"},
-        {"version": 2},
+        {"version": 3},
         {"image_shape": [1, 5, 5]},
         {"image_shape": 4},
         {"features": "12"},
