@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pydarts.data import datasets
-from pydarts.data.datasets import FASHION_MNIST, Dataset, hold_out, load
+from pydarts.data.datasets import FASHION_MNIST, Dataset, load
+from pydarts.data.splits import hold_out
+from pydarts.data.untrusted import PIECE
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (6, 8, 8), np.uint8)
@@ -124,7 +126,7 @@ def test_idx_with_too_much(tmp_path, zipped):
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_idx_with_too_much_just_where_a_piece_ends(tmp_path, zipped):
-    images = RNG.integers(0, 256, (datasets._PIECE // 64, 8, 8), np.uint8)
+    images = RNG.integers(0, 256, (PIECE // 64, 8, 8), np.uint8)
     idx_folder(tmp_path, idx(images), idx(Y), zipped=zipped)
     refused(tmp_path, f"{len(images)} images")  # whole, but more than there are labels
     refused(idx_folder(tmp_path, idx(images) + b"!", idx(Y), zipped=zipped), "more")
@@ -295,6 +297,7 @@ def test_npz_of_objects(tmp_path):
 def test_npz_compressed_otherwise(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_BZIP2) as archive:
         archive.writestr("X.npy", npy_header("|u1", X.shape) + X.tobytes())
+        archive.writestr("y.npy", npy_header("|u1", Y.shape) + Y.tobytes())
     refused(tmp_path / "a.npz", "X.npy")
 
 

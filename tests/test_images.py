@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pydarts.data.images import Labels, Normalization, as_images, check_consistent, split_half
+from pydarts.data.images import as_images, check_consistent
+from pydarts.data.labels import Labels
+from pydarts.data.normalization import Normalization
+from pydarts.data.splits import split_half
 
 
 def test_layouts_agree():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pydarts.data import text as module
-from pydarts.data.text import EOS, UNK, Corpus, Vocabulary, batchify, load_corpus, segments
+from pydarts.data.corpus import PYTHON_DOCS, Corpus, is_python_docs, load_corpus
+from pydarts.data.segments import batchify, segments
+from pydarts.data.vocabulary import EOS, UNK, Vocabulary
 
 PTB = "a b <unk> b\n c a \n"
 texts = st.text(
@@ -256,11 +258,12 @@ def test_empty_text_has_no_tokens() -> None:
 
 
 def test_built_in_corpus() -> None:
-    corpus = load_corpus()
-    assert corpus.level == "word"
-    assert sys.version.startswith(corpus.name.removeprefix("language reference of Python "))
+    corpus = load_corpus(PYTHON_DOCS, level="word")
+    assert is_python_docs(corpus.name)
+    assert f"Python {sys.version.split()[0]}" in corpus.name
     assert np.count_nonzero(corpus.train == 0) == corpus.unknown_train > 0
-    characters = load_corpus(level="char")
+    characters = load_corpus(PYTHON_DOCS)
+    assert characters.level == "char"
     sizes = np.array([len(characters.train), len(characters.valid), len(characters.test)])
     assert 350_000 < sizes.sum() < 700_000
     assert np.abs(sizes / sizes.sum() - (0.8, 0.1, 0.1)).max() < 0.01
@@ -279,7 +282,8 @@ def test_built_in_corpus() -> None:
 
 def test_built_in_corpus_is_the_same_everywhere() -> None:
     code = (
-        "import hashlib; from pydarts.data.text import load_corpus; c = load_corpus(); "
+        "import hashlib; from pydarts.data.corpus import load_corpus; "
+        "c = load_corpus('python-docs', level='word'); "
         "print([hashlib.sha256(t).hexdigest() for t in (c.train, c.valid, c.test)])"
     )
     outputs = {
@@ -288,7 +292,7 @@ def test_built_in_corpus_is_the_same_everywhere() -> None:
             capture_output=True,
             check=True,
             timeout=60,
-            env={**module.os.environ, "PYTHONHASHSEED": seed},
+            env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
     }
@@ -297,8 +301,8 @@ def test_built_in_corpus_is_the_same_everywhere() -> None:
 
 def test_without_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(ImportError, match="comes without: pass `data`"):
-        load_corpus()
+    with pytest.raises(ImportError, match="comes without"):
+        load_corpus(PYTHON_DOCS)
 
 
 @pytest.mark.parametrize("layout", ["ptb.{}.txt", "wiki.{}.tokens", "wiki.{}.raw", "{}.txt"])
@@ -347,11 +351,13 @@ def test_file_and_text(tmp_path: Path) -> None:
 
 def test_long_lines_are_cut_at_spaces(tmp_path: Path) -> None:
     words = [f"w{k}" for k in range(400)]
-    corpus = load_corpus(" ".join(words), min_count=1)
+    corpus = load_corpus(" ".join(words), level="word", min_count=1)
     assert corpus.vocabulary.tokens[2:] == tuple(words[: len(corpus.train) - 1])
     assert len(corpus.train) + len(corpus.valid) + len(corpus.test) == 400 + 3
     # A line end far from the place does not count.
-    corpus = load_corpus(" ".join(words[:300]) + "\n" + " ".join(words[300:]), min_count=1)
+    corpus = load_corpus(
+        " ".join(words[:300]) + "\n" + " ".join(words[300:]), level="word", min_count=1
+    )
     assert len(corpus.train) == 324 + 2  # 1,511 of 1,889 characters, and two line ends
     dna = "ACGT" * 500
     corpus = load_corpus(dna, level="char")
@@ -410,7 +416,11 @@ def test_invalid_corpus(change: Any, error: type[Exception], message: str) -> No
         ("  \n ", ValueError, "`data` is empty"),
         ("a b", ValueError, r"`data` \(='a b'\) has 3 characters, too few for a part to learn"),
         ("a \ud800 " * 99, ValueError, "`data` .* holds half a surrogate pair"),
-        (b"a b c", TypeError, r"`data` \(=b'a b c'\) must be a path, a text or None, not bytes"),
+        (
+            b"a b c",
+            TypeError,
+            r"`data` \(=b'a b c'\) must be a path, a string of text or \"python-docs\", not bytes",
+        ),
         (3, TypeError, r"`data` \(=3\) must be .* not int"),
         (["a", "b"], TypeError, r"`data` \(=\['a', 'b'\]\) must be .* not list"),
     ],
@@ -463,7 +473,7 @@ def test_batchify(batch: int, count: int) -> None:
     tokens = np.arange(count)
     rows = count // batch
     if rows < 2:
-        with pytest.raises(ValueError, match=f"`tokens` are {count}, too few for `batch`"):
+        with pytest.raises(ValueError, match=f"`tokens` are {count}, too few for `batch_size`"):
             batchify(tokens, batch)
         return
     columns = batchify(tokens, batch)
@@ -476,7 +486,9 @@ def test_batchify(batch: int, count: int) -> None:
 
 def test_batchify_with_room_for_bptt() -> None:
     assert batchify(np.zeros(256 * 36, np.int32), 256, bptt=35).shape == (36, 256)
-    message = r"are 9,215, too few for `batch` \(=256\) columns of `bptt` \(=35\) \+ 1: .* 9,216"
+    message = (
+        r"are 9,215, too few for `batch_size` \(=256\) columns of `bptt` \(=35\) \+ 1: .* 9,216"
+    )
     with pytest.raises(ValueError, match=message):
         batchify(np.zeros(256 * 36 - 1, np.int32), 256, bptt=35)
 
@@ -484,8 +496,8 @@ def test_batchify_with_room_for_bptt() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (([1, 2, 3], 0), ValueError, r"`batch` \(=0\) must be at least 1"),
-        (([1, 2, 3], 1.0), TypeError, r"`batch` \(=1.0\) must be an integer"),
+        (([1, 2, 3], 0), ValueError, r"`batch_size` \(=0\) must be at least 1"),
+        (([1, 2, 3], 1.0), TypeError, r"`batch_size` \(=1.0\) must be an integer"),
         (([], 1), ValueError, "`tokens` are 0, too few"),
         (([[1, 2], [3, 4]], 1), ValueError, r"has shape \(2, 2\), but must have 1 axes"),
         (([1.0, 2.0], 1), TypeError, "has dtype float64"),
@@ -550,7 +562,7 @@ def test_segment_lengths_of_the_original() -> None:
         ({"columns": [[1], [2]], "rng": np.random.default_rng()}, ValueError, "need at least 3"),
         ({"columns": [[1.5], [2]]}, TypeError, "has dtype float64"),
         ({"rng": 0}, TypeError, r"`rng` \(=0\) must be a numpy.random.Generator or None"),
-        ({"short_probability": 1.5}, ValueError, r"`short_probability` \(=1.5\) must lie in"),
+        ({"short_probability": 1.5}, ValueError, r"`short_probability` \(=1.5\) must be at most 1"),
         ({"short_probability": float("nan")}, ValueError, r"`short_probability` \(=nan\)"),
         ({"short_probability": "0.05"}, TypeError, r"`short_probability` \(='0.05'\) must be a n"),
     ],

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import integer, show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,23 @@ class Augmentation:
     DARTS uses ``Augmentation(crop_padding=4, flip=True, cutout=16)`` on CIFAR-10. A flip is wrong
     where left and right differ in meaning, as in digits.
 
-    It works on normalised images, so that the zeros of padding and cutout are the mean colour.
-    The original pads before it normalises, with black; its cutout is as here (DeVries and Taylor,
-    arXiv:1708.04552).
+    The images are normalised ones, so that the zeros of padding and cutout are the mean colour.
+    The original pads with black before it normalises; its cutout is as here (DeVries and Taylor,
+    https://arxiv.org/abs/1708.04552).
 
     Attributes
     ----------
     crop_padding : int
-        Zeros put on each side before an H×W window is cut out at a random place.
+        Number of zeros put on each side before an H×W window is cut out at a random place.
     flip : bool
         Mirror each image with probability 1/2.
     cutout : int
         Side of a square of zeros, centred at a random pixel and clipped at the border.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an option is negative or of a wrong type; names it.
     """
 
     crop_padding: int = 0
@@ -40,18 +46,32 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name in ("crop_padding", "cutout"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-                raise ArgumentError(name, f"(={value!r}) must be an integer of at least 0")
+            integer(name, getattr(self, name), 0)
         if not isinstance(self.flip, (bool, np.bool_)):
-            raise ArgumentError("flip", f"(={self.flip!r}) must be True or False")
+            raise ArgumentTypeError("flip", f"(={show(self.flip)}) must be True or False")
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
-        """Augment floating-point images (N, C, H, W) into a new array; `rng` alone decides how."""
-        if images.ndim != 4 or images.dtype.kind != "f":
-            raise ArgumentError(
-                "images", f"({images.dtype}, shape {images.shape}) must be floats (N, C, H, W)"
-            )
+        """Augment images into a new array.
+
+        Parameters
+        ----------
+        images : ndarray of float, shape (N, C, H, W)
+        rng : numpy.random.Generator
+            It alone decides what happens to each image.
+
+        Returns
+        -------
+        ndarray of the same type and shape
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the images are not of floating point, or do not have four axes.
+        """
+        if images.dtype.kind != "f":
+            raise ArgumentTypeError("images", f"has dtype {images.dtype}, but must be floats")
+        if images.ndim != 4:
+            raise ArgumentError("images", f"has shape {images.shape}, but must have 4 axes")
         count, _, height, width = images.shape
         if self.crop_padding:
             pad = self.crop_padding
@@ -71,7 +91,7 @@ class Augmentation:
         return images
 
     def _covered(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.bool_]:
-        """For each image, which of an axis's pixels its square covers: (count, size)."""
+        """For each image, which pixels of an axis its square covers: (count, size)."""
         start = rng.integers(0, size, (count, 1)) - self.cutout // 2
         offset = np.arange(size) - start
         covered: NDArray[np.bool_] = (offset >= 0) & (offset < self.cutout)

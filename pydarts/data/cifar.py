@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reader of CIFAR-10's binary batches."""
+"""Reader of CIFAR-10's binary batches (www.cs.toronto.edu/~kriz/cifar.html)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.data.untrusted import naming
+from pydarts.data.untrusted import Parts, naming
 
-_CIFAR_RECORD = 1 + 3 * 32 * 32  # label, then the red, the green and the blue plane
+_RECORD = 1 + 3 * 32 * 32  # label, then the red, the green and the blue plane
 
 
-def batch_files(folder: Path) -> list[Path]:
+def cifar_batches(folder: Path) -> list[Path]:
+    """Return the files with training images that a folder holds."""
     paths = [folder / f"data_batch_{number}.bin" for number in range(1, 6)]
     return [path for path in paths if path.is_file()]
 
 
-def read_cifar_folder(
-    folder: Path,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]:
+def read_cifar_folder(folder: Path) -> Parts:
+    """Read a folder of CIFAR-10's binary batches, of which there may be fewer than all.
+
+    Labels are names where ``batches.meta.txt`` gives them.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged; names it.
+    """
     names = _read_class_names(folder / "batches.meta.txt")
 
     def read(paths: list[Path]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -30,18 +38,17 @@ def read_cifar_folder(
         labels = records[:, 0]
         return records[:, 1:].reshape(-1, 3, 32, 32), labels if names is None else names[labels]
 
-    batches, test_batch = batch_files(folder), folder / "test_batch.bin"
-    X, y = read(batches)
-    X_test, y_test = read([test_batch]) if test_batch.is_file() else (None, None)
-    return X, y, X_test, y_test
+    test_batch = folder / "test_batch.bin"
+    test = read([test_batch]) if test_batch.is_file() else (None, None)
+    return *read(cifar_batches(folder)), *test
 
 
 def _read_batch(path: Path) -> NDArray[np.uint8]:
     with path.open("rb") as raw, naming(path):
         size = os.fstat(raw.fileno()).st_size
-        if size == 0 or size % _CIFAR_RECORD:
-            raise ValueError(f"{size:,} bytes are not whole records of {_CIFAR_RECORD:,} bytes")
-        records = np.fromfile(raw, np.uint8).reshape(-1, _CIFAR_RECORD)
+        if size == 0 or size % _RECORD:
+            raise ValueError(f"{size:,} bytes are not whole records of {_RECORD:,} bytes")
+        records = np.fromfile(raw, np.uint8).reshape(-1, _RECORD)
         wrong = np.flatnonzero(records[:, 0] > 9)
         if wrong.size:
             raise ValueError(

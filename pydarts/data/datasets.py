@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.data.cifar import batch_files, read_cifar_folder
+from pydarts.common.checks import show
+from pydarts.common.errors import ArgumentTypeError
+from pydarts.data.cifar import cifar_batches, read_cifar_folder
 from pydarts.data.idx import read_idx_folder
 from pydarts.data.images import check_consistent
 from pydarts.data.npz import read_npz
@@ -33,9 +35,14 @@ class Dataset:
     X_train, X_test : ndarray
         As stored: (N, H, W), (N, C, H, W) or (N, H, W, C).
     y_train, y_test : ndarray
-        One label an image.
+        One label for each image.
     description : str
         One line for people.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not fit together; names the dataset.
     """
 
     name: str
@@ -59,20 +66,8 @@ class Dataset:
             )
 
 
-def _check_pair(name: str, X: NDArray[Any], y: NDArray[Any]) -> None:
-    if X.ndim not in (3, 4) or y.ndim != 1:
-        raise ValueError(
-            f"{name}: shapes {X.shape} and {y.shape} are not those of images"
-            " (N, H, W), (N, H, W, C) or (N, C, H, W) and labels (N,)"
-        )
-    try:
-        check_consistent(X, y)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
 def load(source: str | os.PathLike[str]) -> Dataset:
-    """Load a dataset by name or from files.
+    """Load a dataset by name or from files, which are untrusted.
 
     Parameters
     ----------
@@ -88,15 +83,23 @@ def load(source: str | os.PathLike[str]) -> Dataset:
 
         A name wins over a folder of the same name: write ``./digits`` for the folder.
 
+    Returns
+    -------
+    Dataset
+
     Raises
     ------
     FileNotFoundError
         If there is no such dataset, or a part of it is missing.
     ValueError
         If a file is truncated, damaged or claims what it does not hold; names the file.
+    TypeError
+        If `source` is neither a str nor a path.
     ImportError
         If ``"digits"`` is asked for and scikit-learn is not installed.
     """
+    if not isinstance(source, (str, os.PathLike)):
+        raise ArgumentTypeError("source", f"(={show(source)}) must be a name or a path")
     if source == "digits":
         return _load_digits()
     if source == "fashion-mnist":
@@ -106,14 +109,10 @@ def load(source: str | os.PathLike[str]) -> Dataset:
                 " puts it there, or give the folder that holds train-images-idx3-ubyte.gz and the"
                 " three others"
             )
-        return _idx_dataset(FASHION_MNIST, "fashion-mnist")
+        return _load_folder(FASHION_MNIST, source)
     path = Path(source).expanduser()
     if path.is_dir():
-        batches = batch_files(path)
-        if batches:
-            about = f"CIFAR-10, {len(batches)} of 5 training batches in {path}"
-            return Dataset(str(path), *read_cifar_folder(path), about)
-        return _idx_dataset(path, str(path))
+        return _load_folder(path, str(path))
     if not path.exists():
         raise FileNotFoundError(
             f"no dataset {str(source)!r}: give digits, fashion-mnist, a folder of IDX files or of"
@@ -121,7 +120,9 @@ def load(source: str | os.PathLike[str]) -> Dataset:
         )
     if path.suffix != ".npz":
         raise ValueError(f"{path} is neither a folder nor an .npz file")
-    return _load_npz(path)
+    arrays = read_npz(path, ("X", "y"), ("X_test", "y_test"))
+    test = arrays.get("X_test"), arrays.get("y_test")
+    return Dataset(str(path), arrays["X"], arrays["y"], *test, f"arrays in {path}")
 
 
 def _load_digits() -> Dataset:
@@ -136,17 +137,21 @@ def _load_digits() -> Dataset:
     return Dataset("digits", *split, "scikit-learn's handwritten digits, 8x8 pixels")
 
 
-def _idx_dataset(folder: Path, name: str) -> Dataset:
+def _load_folder(folder: Path, name: str) -> Dataset:
+    batches = len(cifar_batches(folder))
+    if batches:
+        about = f"CIFAR-10, {batches} of 5 training batches in {folder}"
+        return Dataset(name, *read_cifar_folder(folder), about)
     return Dataset(name, *read_idx_folder(folder), f"IDX files in {folder}")
 
 
-def _load_npz(path: Path) -> Dataset:
-    arrays = read_npz(path, ("X", "y"), ("X_test", "y_test"))
-    return Dataset(
-        str(path),
-        arrays["X"],
-        arrays["y"],
-        arrays.get("X_test"),
-        arrays.get("y_test"),
-        f"arrays in {path}",
-    )
+def _check_pair(name: str, X: NDArray[Any], y: NDArray[Any]) -> None:
+    if X.ndim not in (3, 4) or y.ndim != 1:
+        raise ValueError(
+            f"{name}: shapes {X.shape} and {y.shape} are not those of images"
+            " (N, H, W), (N, H, W, C) or (N, C, H, W) and labels (N,)"
+        )
+    try:
+        check_consistent(X, y)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -10,25 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import choice
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 Images = NDArray[np.float32] | NDArray[np.uint8]
 
 MIN_SIZE = 4
-"""Least height and width. The engine takes any, but two reductions quarter them: of less than 4x4
-pixels nothing would be left to look at."""
+"""Minimum height and width. The engine takes any size, but two reductions quarter it: of fewer than
+4x4 pixels nothing would be left."""
 
 
 def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
     """Bring images into the shape (N, C, H, W), contiguous, as uint8 or float32.
 
+    Values are never rescaled: see `Normalization`.
+
     Parameters
     ----------
     X : array-like
         (N, H, W), (N, H, W, C) or (N, C, H, W). Booleans, and integers that all lie in 0..255,
-        become uint8; all else becomes float32. Values are never rescaled: see `Normalization`.
+        become uint8; all else becomes float32.
     image_layout : {"NCHW", "NHWC"}, optional
-        Where the channels are. Needed only if the shape does not tell, that is, unless exactly one
+        Where the channels are. Needed only if the shape is ambiguous, that is, unless exactly one
         of the second and the last axis has 1 to 4 entries.
 
     Returns
@@ -42,22 +45,17 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
         If `X` is empty, not numeric, of another number of axes, of an ambiguous shape, smaller than
         4x4 pixels, or holds a value that is NaN, infinite or beyond the range of float32.
     """
-    if image_layout not in (None, "NCHW", "NHWC"):
-        raise ArgumentError("image_layout", f'(={image_layout!r}) must be "NCHW", "NHWC" or None')
+    choice("image_layout", image_layout, ("NCHW", "NHWC", None))
     try:
         array = np.asarray(X)
     except ValueError as error:  # numpy's own message speaks of "inhomogeneous" sequences
         raise ArgumentError("X", "is not one array: all images must have the same shape") from error
     if array.dtype.kind not in "buif":
-        raise ArgumentError(
-            "X", f"has dtype {array.dtype}: pixels must be integers, floats or booleans"
-        )
+        problem = f"has dtype {array.dtype}: pixels must be integers, floats or booleans"
+        raise ArgumentTypeError("X", problem)
     if array.ndim not in (3, 4):
-        raise ArgumentError(
-            "X",
-            f"has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
-            + _shape_hint(array.shape),
-        )
+        problem = f"has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
+        raise ArgumentError("X", problem + _shape_hint(array.shape))
     if array.size == 0:
         raise ArgumentError("X", f"is empty: its shape is {array.shape}")
     planes = _channels_second(array, image_layout)
@@ -67,20 +65,24 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
             "X",
             f"has shape {array.shape}, read as {height}x{width} pixels: two reductions need at"
             f" least {MIN_SIZE}x{MIN_SIZE} (a single image needs a leading axis, X[np.newaxis];"
-            " `image_layout` tells where the channels are)",
+            " `image_layout` says where the channels are)",
         )
     if _fits_uint8(array):
         return np.ascontiguousarray(planes, np.uint8)
     return np.ascontiguousarray(planes, np.float32)
 
 
+def check_consistent(X: Sized, y: Sized) -> None:
+    """Raise ArgumentError unless there is one label for each image."""
+    if len(X) != len(y):
+        raise ArgumentError("X", f"holds {len(X)} images but `y` holds {len(y)} labels")
+
+
 def _shape_hint(shape: tuple[int, ...]) -> str:
     side = math.isqrt(shape[1]) if len(shape) == 2 else 0
-    return (
-        f"; flattened square images: X.reshape(-1, {side}, {side})"
-        if side > 1 and side**2 == shape[1]
-        else ""
-    )
+    if side < 2 or side**2 != shape[1]:
+        return ""
+    return f"; flattened square images: X.reshape(-1, {side}, {side})"
 
 
 def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
@@ -91,7 +93,7 @@ def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
         if second == last:
             raise ArgumentError(
                 "X",
-                f"has shape {array.shape}, which does not tell where the channels are:"
+                f"has shape {array.shape}, which does not say where the channels are:"
                 ' pass `image_layout`="NCHW" or "NHWC"',
             )
         layout = "NCHW" if second else "NHWC"
@@ -99,7 +101,7 @@ def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
 
 
 def _fits_uint8(array: NDArray[Any]) -> bool:
-    """Whether the pixels go into uint8 rather than float32; ValueError if into neither."""
+    """Whether the pixels go into uint8 rather than float32; ArgumentError if into neither."""
     if array.dtype.kind == "b" or array.dtype == np.uint8:
         return True
     with np.errstate(invalid="ignore"):
@@ -116,9 +118,3 @@ def _fits_uint8(array: NDArray[Any]) -> bool:
             f" the first at index {first} (={array[first]})",
         )
     return False
-
-
-def check_consistent(X: Sized, y: Sized) -> None:
-    """Raise ValueError unless there is one label an image."""
-    if len(X) != len(y):
-        raise ArgumentError("X", f"holds {len(X)} images but `y` holds {len(y)} labels")

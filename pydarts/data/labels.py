@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The classes of a problem: label ↔ code, where the code of a label is its place in `classes`.
+    """The classes of a problem. The code of a label is its place in `classes`.
 
     Attributes
     ----------
-    classes : tuple of hashables
+    classes : tuple of hashable
         Distinct labels, as Python objects. Labels that compare equal (1, 1.0, True) are one class.
     """
 
@@ -29,11 +30,20 @@ class Labels:
 
     def __post_init__(self) -> None:
         if len(self._codes) != len(self.classes):
-            raise ArgumentError("classes", f"(={self.classes}) must be distinct")
+            raise ArgumentError("classes", f"(={show(self.classes)}) must be distinct")
 
     @classmethod
     def fit(cls, y: Iterable[Any]) -> Labels:
-        """The classes that occur in `y`: sorted, or in order of appearance if they do not sort.
+        """Collect the classes that occur, sorted, or in order of appearance if they do not sort.
+
+        Parameters
+        ----------
+        y : iterable
+            One label for each image.
+
+        Returns
+        -------
+        Labels
 
         Raises
         ------
@@ -46,18 +56,16 @@ class Labels:
             try:
                 first.setdefault(label, index)
             except TypeError as error:
-                raise ArgumentError(
-                    "y", f"holds {label!r} at index {index}: labels must be hashable"
-                ) from error
+                problem = f"holds {label!r} at index {index}: labels must be hashable"
+                raise ArgumentTypeError("y", problem) from error
         for label, index in first.items():
             if label != label:
                 raise ArgumentError("y", f"holds {label!r} at index {index}: that is no label")
         if not first:
             raise ArgumentError("y", "is empty")
         if len(first) == 1:
-            raise ArgumentError(
-                "y", f"holds one class only ({next(iter(first))!r}): at least two are needed"
-            )
+            problem = f"holds one class only ({next(iter(first))!r}): at least two are needed"
+            raise ArgumentError("y", problem)
         try:
             return cls(tuple(sorted(first)))  # type: ignore[type-var]
         except TypeError:
@@ -83,17 +91,29 @@ class Labels:
         return len(self.classes)
 
     def encode(self, y: Iterable[Any]) -> NDArray[np.int64]:
-        """Codes of the labels `y`; an unknown label is a ValueError that names it."""
+        """Return the codes of labels.
+
+        Parameters
+        ----------
+        y : iterable
+            One label for each image.
+
+        Returns
+        -------
+        ndarray of int64, shape (N,)
+
+        Raises
+        ------
+        ValueError
+            If `y` is not a sequence of labels, or holds an unknown one; names it.
+        """
         labels = _as_list(y)
         try:
             return np.fromiter((self._codes[label] for label in labels), np.int64, len(labels))
         except (KeyError, TypeError):  # TypeError: unhashable
             index = next(i for i, label in enumerate(labels) if not self._knows(label))
-        raise ArgumentError(
-            "y",
-            f"holds the unknown label {labels[index]!r} at index {index}: the classes are "
-            + some(self.classes),
-        )
+        unknown = f"holds the unknown label {labels[index]!r} at index {index}"
+        raise ArgumentError("y", f"{unknown}: the classes are {format_labels(self.classes)}")
 
     def _knows(self, label: Any) -> bool:
         try:
@@ -102,12 +122,23 @@ class Labels:
             return False
 
     def decode(self, codes: ArrayLike) -> NDArray[Any]:
-        """Labels of codes (any shape): an array of int, float, bool or str, else of objects."""
+        """Return the labels of codes.
+
+        Parameters
+        ----------
+        codes : array-like of int
+            Of any shape.
+
+        Returns
+        -------
+        ndarray
+            Of the same shape; of int, float, bool or str if all classes are, else of objects.
+        """
         labels: NDArray[Any] = self._table[np.asarray(codes, np.int64)]
         return labels
 
     def to_json(self) -> list[Any]:
-        """The classes as a list that JSON can hold.
+        """Return the classes as a list that JSON can hold.
 
         Raises
         ------
@@ -126,33 +157,31 @@ class Labels:
 
     @classmethod
     def from_json(cls, classes: Iterable[Any]) -> Labels:
-        """The inverse of `to_json`."""
+        """Invert `to_json`; a ValueError if `classes` is not such a list."""
         labels = tuple(classes)
         for label in labels:
             if not isinstance(label, (str, int, float)):
-                raise ArgumentError(
-                    "classes", f"holds {label!r}: saved labels are str, int, float or bool"
-                )
+                problem = f"holds {show(label)}: saved labels are str, int, float or bool"
+                raise ArgumentTypeError("classes", problem)
         return cls(labels)
+
+
+def format_labels(labels: Iterable[Any], limit: int = 10) -> str:
+    """Return labels for an error message: the first of them if there are many."""
+    names = [repr(label) for label in labels]
+    return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")
 
 
 def _as_list(y: Iterable[Any]) -> list[Any]:
     """Labels as Python objects: 3 for np.int64(3), "3" for np.str_("3"), and so on."""
     if isinstance(y, (str, bytes)) or not isinstance(y, Iterable):
-        raise ArgumentError("y", f"(={y!r}) must be a sequence with one label an image")
+        problem = f"(={show(y)}) must be a sequence with one label for each image"
+        raise ArgumentTypeError("y", problem)
     if hasattr(y, "__array__"):  # a tensor of another library would yield tensors, all different
         y = np.asarray(y)
     if isinstance(y, np.ndarray) and y.ndim != 1:
-        hint = (
-            ": use y.argmax(axis=1) for one-hot labels, y.ravel() for a column"
-            if y.ndim == 2
-            else ""
-        )
-        raise ArgumentError("y", f"has shape {y.shape}, but must have one axis{hint}")
+        hint = ": use y.argmax(axis=1) for one-hot labels, y.ravel() for a column"
+        problem = f"has shape {y.shape}, but must have one axis{hint if y.ndim == 2 else ''}"
+        raise ArgumentError("y", problem)
     plain = (np.number, np.bool_, np.str_, np.bytes_)
     return [label.item() if isinstance(label, plain) else label for label in y]
-
-
-def some(labels: Iterable[Any], limit: int = 10) -> str:
-    names = [repr(label) for label in labels]
-    return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
 
 
@@ -21,7 +22,12 @@ class Normalization:
     Attributes
     ----------
     mean, std : tuple of float
-        One entry a channel, in the units of the pixels.
+        One entry for each channel, in the units of the pixels.
+
+    Raises
+    ------
+    ValueError
+        If `mean` and `std` differ in length, `mean` is not finite or `std` not positive and finite.
     """
 
     mean: tuple[float, ...]
@@ -29,9 +35,8 @@ class Normalization:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.mean) == len(self.std):
-            raise ArgumentError(
-                "mean", f"(={self.mean}) and `std` (={self.std}) need one entry a channel"
-            )
+            problem = f"(={self.mean}) and `std` (={self.std}) need one entry for each channel"
+            raise ArgumentError("mean", problem)
         if not all(map(math.isfinite, self.mean)):
             raise ArgumentError("mean", f"(={self.mean}) must be finite")
         if not all(0 < s < math.inf for s in self.std):
@@ -39,10 +44,18 @@ class Normalization:
 
     @classmethod
     def fit(cls, images: NDArray[Any]) -> Normalization:
-        """Mean and (biased) standard deviation of images (N, C, H, W), summed in float64.
+        """Compute mean and (biased) standard deviation of images, summed in float64.
 
-        A constant channel gets std 1. Its computed std is exactly 0: the mean of equal float32
-        numbers is exact in float64.
+        A constant channel gets the standard deviation 1. What is computed for it is exactly 0: the
+        mean of equal float32 numbers is exact in float64.
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, C, H, W)
+
+        Returns
+        -------
+        Normalization
         """
         mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
         square = np.zeros_like(mean)
@@ -54,7 +67,17 @@ class Normalization:
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def apply(self, images: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """Normalise images (N, C, H, W) into a new contiguous array of float32, or of float64.
+        """Normalise images into a new contiguous array.
+
+        Parameters
+        ----------
+        images : ndarray, shape (N, C, H, W)
+        dtype : dtype
+            Of the result, float32 or float64.
+
+        Returns
+        -------
+        ndarray, shape (N, C, H, W)
 
         Raises
         ------
@@ -62,9 +85,10 @@ class Normalization:
             If the images have another number of channels than those of `fit`.
         """
         if images.ndim != 4 or images.shape[1] != len(self.mean):
-            raise ValueError(
-                f"images of shape {images.shape} do not have the {len(self.mean)} channel(s) that"
-                " the normalisation was fitted on"
+            raise ArgumentError(
+                "images",
+                f"has shape {images.shape}, but the normalisation was fitted on"
+                f" {len(self.mean)} channel(s)",
             )
         mean, std = (np.asarray(v, dtype)[:, np.newaxis, np.newaxis] for v in (self.mean, self.std))
         out = images.astype(dtype, order="C")
@@ -73,16 +97,15 @@ class Normalization:
         return out
 
     def to_dict(self) -> dict[str, list[float]]:
-        """A dictionary that JSON can hold."""
+        """Return a dictionary that JSON can hold."""
         return {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Iterable[float]]) -> Normalization:
-        """The inverse of `to_dict`; a ValueError if `values` is not such a dictionary."""
+        """Invert `to_dict`; a ValueError if `values` is not such a dictionary."""
         try:
             mean, std = tuple(map(float, values["mean"])), tuple(map(float, values["std"]))
-        except (KeyError, TypeError) as error:
-            raise ArgumentError(
-                "values", f"(={values!r}) must hold lists `mean` and `std`"
-            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            problem = f"(={show(values)}) must hold lists of numbers `mean` and `std`"
+            raise ArgumentError("values", problem) from error
         return cls(mean, std)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reader of npz files that does not trust them."""
+"""Reader of untrusted npz files. Unlike np.load, it does not allocate before it reads."""
 
 from __future__ import annotations
 
@@ -13,36 +13,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.data.untrusted import DEFLATE, naming, read_array
+from pydarts.data.untrusted import DEFLATE_RATIO, naming, read_array
 
-_NPY_HEADER = 16384
-"""Bytes of an npy header that are looked at; numpy itself refuses more than 10,000."""
+_HEADER = 16384  # bytes of an npy header that are read; numpy itself refuses more than 10,000
 
 
 def read_npz(
-    path: Path, needed: Collection[str], others: Collection[str] = ()
+    path: Path, required: Collection[str], optional: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of an npz that are needed, and those of the others that it has."""
+    """Read arrays of an npz file.
+
+    Parameters
+    ----------
+    path : Path
+    required : collection of str
+        Names of arrays that it must hold.
+    optional : collection of str
+        Names of arrays that are read where it holds them.
+
+    Returns
+    -------
+    dict of ndarray
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or lacks an array; names the file.
+    """
     with path.open("rb") as raw, naming(path), zipfile.ZipFile(raw) as archive:
         size = os.fstat(raw.fileno()).st_size
         members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-        arrays = {
+        if not members.keys() >= set(required):
+            names = " and ".join(map(repr, required))
+            raise ValueError(f"needs arrays {names}, but holds {sorted(members)}")
+        return {
             name: _read_member(archive, members[name], size)
-            for name in (*needed, *others)
+            for name in (*required, *optional)
             if name in members
         }
-        if not arrays.keys() >= set(needed):
-            names = " and ".join(map(repr, needed))
-            raise ValueError(f"needs arrays {names}, but holds {sorted(members)}")
-        return arrays
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> NDArray[Any]:
-    """One array of an npz. Not by np.load, which allocates before it reads."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{info.filename} is compressed in a way that numpy does not use")
     with archive.open(info) as member:
-        head = io.BytesIO(member.read(_NPY_HEADER))
+        head = io.BytesIO(member.read(_HEADER))
     try:
         version = np.lib.format.read_magic(head)
         parse = {
@@ -53,12 +68,13 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size: int) -> 
     except Exception as error:  # of nonsense, numpy raises TokenError, MemoryError and others
         raise ValueError(f"{info.filename} has no header that numpy could read") from error
     if dtype.kind not in "biufUS":
-        raise ValueError(f"{info.filename} has dtype {dtype}, which is neither numbers nor text")
-    packed = min(info.compress_size, size)
-    unpacked = packed * DEFLATE if info.compress_type == zipfile.ZIP_DEFLATED else packed
+        raise ValueError(f"{info.filename} has dtype {dtype}, which is neither numbers nor strings")
+    unpacked = min(info.compress_size, size)
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        unpacked *= DEFLATE_RATIO
     with archive.open(info) as member:
         member.read(head.tell())
         stored = shape[::-1] if fortran else shape
-        at_most = min(unpacked, info.file_size - head.tell())
-        array = read_array(member, dtype, stored, at_most, f"{info.filename} ")
+        limit = min(unpacked, info.file_size - head.tell())
+        array = read_array(member, dtype, stored, limit, f"{info.filename} ")
     return array.T if fortran else array

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Random splits of labelled images that keep the mix of classes."""
+"""Random splits of labelled images that keep the shares of the classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import number
 from pydarts.data.images import check_consistent
-from pydarts.data.labels import Labels, some
+from pydarts.data.labels import Labels, format_labels
 
 
 def split_half(
@@ -21,13 +21,14 @@ def split_half(
     *,
     labels: Labels | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split images at random into a training and a validation part with the same mix of classes.
+    """Split images at random into a training and a validation part, stratified by class.
 
     Parameters
     ----------
     codes : ndarray of int64, shape (N,)
         As from `Labels.encode`.
     rng : numpy.random.Generator
+        Decides the split.
     fraction : float
         Share of the training part, between 0 and 1. Each class gets its share to within one image,
         and at least one image in either part.
@@ -44,15 +45,14 @@ def split_half(
     ValueError
         If a class has a single image, so that one part would lack it.
     """
-    if not 0 < fraction < 1:
-        raise ArgumentError("fraction", f"(={fraction}) must lie between 0 and 1")
+    fraction = number("fraction", fraction, 0, 1, positive=True)
     values, counts = np.unique(codes, return_counts=True)
     if np.any(counts < 2):
         rare = values[counts < 2].tolist()
+        names = format_labels(rare if labels is None else [labels.classes[code] for code in rare])
         raise ValueError(
-            "labels that the training half lacks: "
-            + some(rare if labels is None else [labels.classes[code] for code in rare])
-            + " (each class needs at least 2 images, one for either part)"
+            f"labels that the training half lacks: {names} (each class needs at least 2 images,"
+            " one for either part)"
         )
     # Rounding the running total instead of each class keeps the parts' sizes at `fraction`.
     shares = np.diff(np.floor(np.cumsum(counts) * fraction + 0.5), prepend=0)
@@ -67,12 +67,28 @@ def split_half(
 def hold_out(
     X: ArrayLike, y: Iterable[Any], fraction: float = 0.2, seed: int = 0
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Set aside a random `fraction` of each class for testing.
+    """Hold out random images of each class for testing.
+
+    Parameters
+    ----------
+    X : array-like
+        Images, along the first axis.
+    y : iterable
+        One label for each image.
+    fraction : float
+        Share of the test images, between 0 and 1.
+    seed : int
+        Decides which images they are.
 
     Returns
     -------
     X_train, y_train, X_test, y_test : ndarray
         In the order in which they came.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each image, or a class has a single image.
     """
     images, names = np.asarray(X), list(y)
     check_consistent(images, names)
@@ -85,7 +101,29 @@ def hold_out(
 def sample(
     images: NDArray[Any], codes: NDArray[np.int64], size: int | None, rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """A random part with the same mix of classes, or all where there are no more than `size`."""
+    """Draw a random part of the images, stratified by class.
+
+    Parameters
+    ----------
+    images : ndarray, shape (N, ...)
+    codes : ndarray of int64, shape (N,)
+        As from `Labels.encode`.
+    size : int or None
+        Number of images to draw; all are returned, and nothing is drawn, if it is None or not
+        smaller than N.
+    rng : numpy.random.Generator
+        Decides which images they are.
+
+    Returns
+    -------
+    images, codes : ndarray
+        In the order in which they came.
+
+    Raises
+    ------
+    ValueError
+        If a class has a single image.
+    """
     if size is None or size >= len(codes):
         return images, codes
     chosen, _ = split_half(codes, rng, size / len(codes))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Reading of untrusted files: what a file claims is held against its size.
+"""Reading untrusted files: what a file claims is held against its size.
 
-Compressed data is read piece by piece, and no further than claimed.
+Memory is spent only on what is really there. Compressed data is read piece by piece, and no
+further than claimed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,18 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+Parts = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
+"""Images and labels to train on, then those to test on if there are any."""
+
+DEFLATE_RATIO = 1032
+"""Maximum number of bytes that a byte of deflated data can become (zlib.net/zlib_tech.html)."""
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
+
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make whatever a decoder says of bad bytes a ValueError that names the file."""
+    """Turn whatever a decoder raises on bad bytes into a ValueError that names the file."""
     try:
         yield
     except (ValueError, EOFError, OSError, RuntimeError) as error:
@@ -30,29 +39,43 @@ def naming(path: Path) -> Iterator[None]:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-DEFLATE = 1032
-"""What a byte of deflated data can become, at most (zlib.net/zlib_tech.html)."""
-
-PIECE = 1 << 20
-
-
 def read_array(
-    stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], at_most: int, what: str = ""
+    stream: IO[bytes], dtype: np.dtype[Any], shape: tuple[int, ...], limit: int, what: str = ""
 ) -> NDArray[Any]:
-    """Read an array that must be all of what is left in `stream`.
+    """Read an array that must be all that is left in a stream.
 
-    Refused at once if it claims more than `at_most` bytes; memory grows with what is really read.
+    Parameters
+    ----------
+    stream : file
+        Open for reading bytes.
+    dtype : dtype
+        Of the stored values.
+    shape : tuple of int
+        That the file claims.
+    limit : int
+        Maximum size in bytes. More is refused at once; memory grows with what is really read.
+    what : str
+        Begins the error messages.
+
+    Returns
+    -------
+    ndarray
+        In native byte order.
+
+    Raises
+    ------
+    ValueError
+        If the stream holds more or less than claimed, or the claim is empty or above the limit.
     """
     claimed = math.prod(shape) * dtype.itemsize
-    claim = (
-        f"{what}claims {'x'.join(map(str, shape)) or 1} values of {dtype}, {claimed:,} bytes, but "
-    )
+    sizes = "x".join(map(str, shape)) or 1
+    claim = f"{what}claims {sizes} values of {dtype}, {claimed:,} bytes, but "
     if claimed <= 0 or min(shape, default=1) < 0:
         raise ValueError(f"{claim}must hold something")
-    if claimed > at_most:
-        raise ValueError(f"{claim}has room for no more than {at_most:,}")
+    if claimed > limit:
+        raise ValueError(f"{claim}has room for no more than {limit:,}")
     data = bytearray()
-    while len(data) <= claimed:  # one byte more than claimed tells that there is more
+    while len(data) <= claimed:  # one byte more than claimed shows that there is more
         piece = stream.read(min(PIECE, claimed + 1 - len(data)))
         if not piece:
             break
