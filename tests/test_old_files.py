@@ -169,6 +169,14 @@ def test_interrupted_runs_go_on(name: str, tmp_path: Path) -> None:
     assert digest(learned(again)) == digest(learned(result))
 
 
+def test_the_best_epoch_may_be_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = read_checkpoint(copied("train-text", tmp_path)).state["tracker"]
+    monkeypatch.setattr("pydarts.tasks.text.text_loss", lambda *_: 99.0)
+    result = train_text(checkpoint=tmp_path)
+    assert [entry["valid_loss"] for entry in result.history] == [best["loss"], 99.0, 99.0, 99.0]
+    np.testing.assert_array_equal(result.network.flat_weights, best["weights"])
+
+
 @pytest.mark.parametrize(
     ("name", "change", "differs"),
     [
