@@ -4,7 +4,9 @@
 import sys
 from pathlib import Path
 
-# `python -m benchmarks` puts the checkout first in the path, where `pydarts` is a folder of sources
-# without the engine. At the end of the path, it leaves the installed package to be found.
-if Path(sys.path[0]).resolve() == Path(__file__).resolve().parents[1]:
-    sys.path.append(sys.path.pop(0))
+_ROOT = Path(__file__).resolve().parents[1]
+
+# `python -m benchmarks` puts the checkout first in the path. Where its folder `pydarts` is sources
+# without the engine, at the end of the path it leaves the installed package to be found.
+if not any(path.suffix in (".so", ".pyd") for path in (_ROOT / "pydarts").iterdir()):
+    sys.path.sort(key=lambda entry: Path(entry).resolve() == _ROOT)

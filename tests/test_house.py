@@ -287,14 +287,17 @@ print(sorted(optional & sys.modules.keys()))
 
 
 def test_an_import_is_quick() -> None:
-    # Seconds of the processor: others may be using it, too.
+    # Seconds of the processor, for others may be using it, too. On a slow or busy one numpy's own
+    # import, of about 100 ms elsewhere, says how slow.
     code = """
 import time
-import numpy
 start = time.process_time()
+import numpy
+middle = time.process_time()
 import pydarts
-print(time.process_time() - start)
+print(middle - start, time.process_time() - middle)
 """
     run(code)  # compiles
-    seconds = median(float(run(code)) for _ in range(7))
-    assert seconds <= MAX_IMPORT_SECONDS, f"{1e3 * seconds:.0f} ms more than numpy"
+    seconds = [tuple(map(float, run(code).split())) for _ in range(7)]
+    numpy, own = (median(column) for column in zip(*seconds, strict=True))
+    assert own <= max(MAX_IMPORT_SECONDS, 1.5 * numpy), f"{1e3 * own:.0f} ms more than numpy"
