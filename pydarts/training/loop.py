@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -84,6 +84,8 @@ class TrainingLoop:
     identity : mapping
         What must be the same in a run that goes on from a checkpoint, beside configuration and
         data.
+    finish : callable, optional
+        What is left to do when the state is saved, before the callbacks see the result.
 
     Attributes
     ----------
@@ -115,9 +117,10 @@ class TrainingLoop:
         rng: np.random.Generator,
         run: RunOptions,
         identity: Mapping[str, Any],
+        finish: Callable[[], None] = lambda: None,
     ):
         self._task, self._data, self._result = task, data, result
-        self._step, self._rng, self._run = step, rng, run
+        self._step, self._rng, self._run, self._finish = step, rng, run, finish
         self._parts: dict[str, Resumable] = {
             "step": step,
             "batches": data.batches,
@@ -305,6 +308,7 @@ class TrainingLoop:
 
     def complete_result(self) -> None:
         """Give the result what it needs, however the run ended, but for an error."""
+        self._finish()
 
     # Its state
 

@@ -68,8 +68,8 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: str = "") -> Any:
     patience = task.averaging_patience(config)
     tracker = WeightTracker(network, config.restore_best_weights, patience)
     parts, identity = {"tracker": tracker}, {"genotype": genotype}
-    loop = TrainingLoop(task, data, model, network, step, parts, rng, run, identity)
-    with tracker, loop:
+    loop = TrainingLoop(task, data, model, network, step, parts, rng, run, identity, tracker.finish)
+    with loop:
         for epoch in loop.epochs():
             for batch in loop.steps(data.batches):
                 info = step(**data.inputs(batch, network, epoch, step.steps))

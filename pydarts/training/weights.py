@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,7 @@ class WeightTracker:
 
     With ``patience``, SGD becomes averaged SGD once the validation loss has not improved for so
     many epochs: what is validated is then the mean of the weights of all steps since
-    (non-monotonically triggered, Merity et al., arXiv:1708.02182). At the exit of ``with tracker:``
-    the network gets the weights of the best epoch, if ``restore_best`` and there is one.
+    (non-monotonically triggered, Merity et al., arXiv:1708.02182).
 
     Parameters
     ----------
@@ -34,22 +32,15 @@ class WeightTracker:
 
     def __init__(self, network: Any, restore_best: bool, patience: int | None):
         self._network, self._restore_best, self._patience = network, restore_best, patience
-        self._best: NDArray[Any] | None = None
+        self._best: dict[str, NDArray[Any]] = {}  # weights and running statistics; empty: not yet
         self._best_loss = math.inf
         self._average: NDArray[Any] | None = None  # None: not yet
         self._averaged = 0  # steps
 
-    def __enter__(self) -> WeightTracker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._restore_best and self._best is not None:
-            self._network.flat_weights[:] = self._best
+    def finish(self) -> None:
+        """Give the network what it had in the best epoch, if that is wanted and there is one."""
+        if self._restore_best:
+            self._network.restore({**self._network.state(), **self._best})
 
     def on_step_end(self) -> None:
         """Take the weights into the average."""
@@ -71,7 +62,9 @@ class WeightTracker:
             if metrics is None:
                 return {}
             if self._restore_best and metrics["valid_loss"] < self._best_loss:
-                self._best, self._best_loss = weights.copy(), metrics["valid_loss"]
+                running = self._network.state()["running"]
+                self._best = {"weights": weights.copy(), "running": running.copy()}
+                self._best_loss = metrics["valid_loss"]
         finally:
             weights[:] = current
         if self._patience is None:
@@ -85,12 +78,14 @@ class WeightTracker:
 
     def state(self) -> State:
         return {
-            "weights": self._best,
+            **self._best,
             "loss": self._best_loss,
             "average": self._average,
             "averaged": self._averaged,
         }
 
     def restore(self, state: State) -> None:
-        self._best, self._best_loss = state.get("weights"), state.get("loss", math.inf)
+        best = {name: state.get(name) for name in ("weights", "running")}
+        self._best = {name: value for name, value in best.items() if value is not None}
+        self._best_loss = state.get("loss", math.inf)
         self._average, self._averaged = state.get("average"), state.get("averaged", 0)
