@@ -271,11 +271,12 @@ class TestOut:
     def test_force_leaves_no_stale_model(self, data: str, tmp_path: Path) -> None:
         out = tmp_path / "out"
         (out / "model").mkdir(parents=True)
-        for name in ("notes", "model/model.json", "genotype.json"):
+        for name in ("notes", "model/model.json", "genotype.json", "recurrent.svg", "report.html"):
             (out / name).write_text("old")
         options = [*NET, "--epochs", "1", "--no-train", "--force", "--no-progress"]
         assert cli.main(["search", data, "--out", str(out), *options]) == 0
         assert (out / "notes").read_text() == "old"
+        assert names(out) == SEARCH_FILES | {"notes", "model"}
         assert not (out / "model" / "model.json").exists()
         Genotype.from_json((out / "genotype.json").read_text())
 
@@ -638,10 +639,10 @@ class TestBudgets:
         assert cli.main([*command, "--memory-budget", "1kB"]) == 2
         assert "--memory-budget (=1 kB) is too small" in error(capsys)
         out = tmp_path / "out"
-        options = ["--epochs", "100000", "--time-budget", "2s", "--out", str(out)]
+        options = ["--epochs", "2000", "--time-budget", "2s", "--out", str(out)]
         assert cli.main([*command, *options]) == 0
         shown = capsys.readouterr().out
-        assert re.search(r"Search: 300,000 steps in 100000 epochs: about .* and .*B\.", shown)
+        assert re.search(r"Search: 6,000 steps in 2000 epochs: about .* and .*B\.", shown)
         assert "It stopped early: the time budget of 2 s is spent." in shown
         summary = json.loads((out / "summary.json").read_text())
         assert summary["search_stopped"] == "the time budget of 2 s is spent"
@@ -653,9 +654,9 @@ class TestBudgets:
     ) -> None:
         out = tmp_path / "out"
         if command == "search":
-            options = [*TINY, "--train-epochs", "100000", "--train-time-budget", "1s"]
+            options = [*TINY, "--train-epochs", "2000", "--train-time-budget", "1s"]
         else:
-            options = ["DARTS_V1", *TINY_TRAIN, "--epochs", "100000", "--time-budget", "1s"]
+            options = ["DARTS_V1", *TINY_TRAIN, "--epochs", "2000", "--time-budget", "1s"]
         assert cli.main([command, *options, data, "--no-progress", "--out", str(out)]) == 0
         assert "It stopped early: the time budget of 1 s is spent." in capsys.readouterr().out
         summary = json.loads((out / "summary.json").read_text())

@@ -14,6 +14,7 @@ import pytest
 import pydarts
 from pydarts import LanguageModel, Model
 from pydarts.cli import main as cli
+from pydarts.data.datasets import load
 
 sys.path.append(str(Path(__file__).parent))
 
@@ -96,6 +97,14 @@ class TestPredict:
         assert list(found[0]) == [*names, "probability of a", "probability of b"]
         shown = [[float(row[f"probability of {c}"]) for c in "ab"] for row in found]
         np.testing.assert_allclose(shown, model.predict_proba(images(12, 3)[0]), 1e-5)
+
+    def test_a_dataset_by_name(self, saved: Path, tmp_path: Path) -> None:
+        pytest.importorskip("sklearn", reason="scikit-learn, of the extra `test`, is not installed")
+        path = tmp_path / "p.csv"
+        assert cli.main(["predict", str(saved / "images"), "digits", "--out", str(path)]) == 0
+        data = load("digits")
+        assert data.y_test is not None
+        assert [int(row["label"]) for row in rows(path)] == data.y_test.tolist()
 
     @pytest.mark.parametrize("names", [("X",), ("X", "X_test")])
     def test_without_labels(self, names: tuple[str, ...], saved: Path, tmp_path: Path) -> None:

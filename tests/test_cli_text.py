@@ -560,8 +560,8 @@ class TestCutShort:
     ) -> None:
         out = tmp_path / "out"
         command = ["search-text", data, *TINY, "--no-progress", "--out", str(out)]
-        command += ["--epochs", "100000", "--time-budget", "2s"]
-        command += ["--train-epochs", "100000", "--train-time-budget", "1s"]
+        command += ["--epochs", "2000", "--time-budget", "2s"]
+        command += ["--train-epochs", "2000", "--train-time-budget", "1s"]
         assert cli.main(command) == 0
         shown = capsys.readouterr().out
         assert re.findall(r"the time budget of (\d) s is spent", shown) == ["2", "1"]
