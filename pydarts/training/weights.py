@@ -39,8 +39,7 @@ class WeightTracker:
 
     def finish(self) -> None:
         """Give the network what it had in the best epoch, if that is wanted and there is one."""
-        if self._restore_best:
-            self._network.restore({**self._network.state(), **self._best})
+        self._network.restore({**self._network.state(), **self._best})
 
     def on_step_end(self) -> None:
         """Take the weights into the average."""
