@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""The C++ networks as Python objects, and SGD on their weights."""

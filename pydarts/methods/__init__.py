@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: MIT
+"""How α is learned and a cell chosen."""
