@@ -106,10 +106,14 @@ class Interrupt(pydarts.Callback):
 
 
 class Weights(pydarts.Callback):
-    """Keep the weights after each step, by epoch."""
+    """Keep the weights after each step, by epoch, and after each epoch."""
 
     def __init__(self) -> None:
         self.after: dict[int, list[Any]] = {}
+        self.after_epochs: list[Any] = []
+
+    def on_epoch_end(self, loop: Any, entry: Any) -> None:
+        self.after_epochs.append(np.array(loop.network.flat_weights))
 
     def on_step_end(self, loop: Any, info: Any) -> None:
         self.after.setdefault(loop.epoch, []).append(np.array(loop.network.flat_weights))
@@ -153,6 +157,8 @@ def test_averaging_begins_when_validation_stops_improving(monkeypatch: pytest.Mo
     model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **options)
     assert [entry["averaged"] for entry in model.history] == [False, False, True, True]
     np.testing.assert_array_equal(weights[1], steps.after[1][-1])
+    for epoch in range(4):  # the average is validated, not learned from
+        np.testing.assert_array_equal(steps.after_epochs[epoch], steps.after[epoch][-1])
     averaged = np.array(steps.after[2] + steps.after[3], np.float64)
     np.testing.assert_allclose(weights[3], averaged.mean(axis=0), rtol=1e-4, atol=1e-6)
     assert np.abs(weights[3] - averaged[-1]).max() > 1e-3
