@@ -596,7 +596,7 @@ class TestGoingOn:
             assert cli.main(["search", *data_and_options, *options]) == 2
             line = error(capsys)
             assert f"checkpoint.safetensors is of another run ({words})" in line
-            assert line.endswith("; --force begins anew")
+            assert line.endswith(": --force begins anew")
         assert before == [path.read_bytes() for path in kept]
         assert cli.main(["train", "DARTS_V1", data, *TINY_TRAIN, "--out", str(out)]) == 2
         assert "train_checkpoint.safetensors is of another run" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         report_error("interrupted")
         return INTERRUPTED
     except CheckpointError as error:
-        report_error(f"{error}; --force begins anew", debug)
+        report_error(f"{error.reason}: --force begins anew", debug)
         return UNUSABLE
     except (ValueError, TypeError, ImportError, FileNotFoundError, PermissionError) as error:
         report_error(error, debug)

@@ -23,7 +23,14 @@ _FORMAT, _VERSION = "pydarts-checkpoint", "2"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is damaged, or of another run."""
+    """A checkpoint is damaged, or of another run; ``reason`` says which."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason}: `resume`='never' begins anew"
 
 
 def write_checkpoint(path: Path, identity: Mapping[str, Any], state: State) -> None:
@@ -110,8 +117,8 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             parts.append(difference(old, new))
-        elif name == "data":
-            parts.append("other data")
+        elif name in ("data", "genotype"):
+            parts.append(f"other {name}")
         else:
             parts.append(f"`{name}` was {old!r}, is {new!r}")
     return ", ".join(parts)

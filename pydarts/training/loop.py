@@ -357,7 +357,7 @@ class TrainingLoop:
             config = type(self.config).from_dict(config).to_dict()
         found = difference({**saved.identity, "config": config}, self._identity)
         if found:
-            raise CheckpointError(f"{path} is of another run ({found}): to begin anew, remove it")
+            raise CheckpointError(f"{path} is of another run ({found})")
         self.restore(saved.state["loop"])
         for name, part in self._parts.items():
             part.restore(saved.state.get(name, {}))
