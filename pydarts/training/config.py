@@ -27,21 +27,21 @@ class SearchConfig(Config):
     channels: int = option(16, "channels of the first cells", 1)
     cells: int = option(8, "number of cells", 1)
     epochs: int = option(50, "passes over the training half", 1)
-    batch_size: int = option(64, "images a batch, of either half", 2)
+    batch_size: int = option(64, "images in a batch, of either half", 2)
     order: int = option(2, "order of the architecture gradient", choices=(1, 2))
     lr: float = option(0.025, "learning rate of the weights at the start", positive=True)
     lr_min: float = option(0.001, "learning rate at the end of the cosine")
     momentum: float = option(0.9, "momentum of the weights", 0, 1)
     weight_decay: float = option(3e-4, "weight decay of the weights")
     max_grad_norm: float = option(5.0, "bound on the norm of the weights' gradient", positive=True)
-    alpha_lr: float = option(3e-4, "learning rate of the alphas", positive=True)
+    alpha_lr: float = option(3e-4, "learning rate of α", positive=True)
     alpha_betas: tuple[float, float] = option((0.5, 0.999), "Adam's decay rates", 0, 1)
-    alpha_weight_decay: float = option(1e-3, "weight decay of the alphas")
+    alpha_weight_decay: float = option(1e-3, "weight decay of α")
     epsilon: float = option(0.01, "step of the finite difference, over |v|", positive=True)
     hvp: str = option(
         "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
     )
-    reuse_gradient: bool = option(False, "step w with the virtual step's gradient (faster)")
+    reuse_gradient: bool = option(False, "step w with the unrolled step's gradient (faster)")
     memory: str = option("store", _MEMORY, choices=("store", "recompute"))
     train_fraction: float = option(
         0.5, "share of the images that the weights learn on", below=1, positive=True
@@ -52,10 +52,10 @@ class SearchConfig(Config):
     crop_padding: int = option(0, _AUGMENTATION["crop_padding"])
     flip: bool = option(False, _AUGMENTATION["flip"])
     cutout: int = option(0, _AUGMENTATION["cutout"])
-    seed: int = option(0, "of weights, alphas, split and batches")
+    seed: int = option(0, "of weights, α, split and batches")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # A hundred times fewer steps than the paper's: the alphas must move ten times faster.
+        # A hundred times fewer steps than the paper's: α must move ten times faster.
         "quick": {
             "channels": 4,
             "cells": 3,
@@ -87,7 +87,7 @@ class TrainConfig(Config):
     epochs: int | None = option(
         600, "passes over the images; None: about 400,000 images in all", 1, none="auto"
     )
-    batch_size: int = option(96, "images a batch", 2)
+    batch_size: int = option(96, "images in a batch", 2)
     lr: float = option(0.025, "learning rate at the start of the cosine to zero", positive=True)
     momentum: float = option(0.9, "momentum", 0, 1)
     weight_decay: float = option(3e-4, "weight decay")
@@ -167,23 +167,23 @@ class TextSearchConfig(Config):
     )
     unrolled_embedding: str = option(
         "moved",
-        "embedding in the virtual step: moved, or left as in the original",
+        "embedding in the unrolled step: moved, or left as in the original",
         choices=("moved", "original"),
     )
     dropout_masks: str = option(
         "redrawn",
-        "dropout masks of the alpha step's passes over the training text: redrawn for each, as in"
+        "dropout masks of the α step's passes over the training text: redrawn for each, as in"
         " the original, or shared",
         choices=("redrawn", "shared"),
     )
-    alpha_lr: float = option(3e-3, "learning rate of the alphas", positive=True)
+    alpha_lr: float = option(3e-3, "learning rate of α", positive=True)
     alpha_betas: tuple[float, float] = option((0.9, 0.999), "Adam's decay rates", 0, 1)
-    alpha_weight_decay: float = option(1e-3, "weight decay of the alphas")
+    alpha_weight_decay: float = option(1e-3, "weight decay of α")
     epsilon: float = option(0.01, "step of the finite difference, over |v|", positive=True)
     hvp: str = option(
         "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
     )
-    reuse_gradient: bool = option(False, "step w with the virtual step's gradient (faster)")
+    reuse_gradient: bool = option(False, "step w with the unrolled step's gradient (faster)")
     dropout: float = option(0.75, _DROPOUT["dropout"], 0, 1)
     dropout_hidden: float = option(0.25, _DROPOUT["dropout_hidden"], 0, 1)
     dropout_input: float = option(0.75, _DROPOUT["dropout_input"], 0, 1)
@@ -193,10 +193,10 @@ class TextSearchConfig(Config):
     max_tokens: int | None = option(
         None, "search on the first so many tokens of the training text", 100, none="all"
     )
-    seed: int = option(0, "of weights, alphas, dropout and segments")
+    seed: int = option(0, "of weights, α, dropout and segments")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        # Few and small steps on little text: less dropout, and alphas that move faster. Masks that
+        # Few and small steps on little text: less dropout, and an α that moves faster. Masks that
         # are redrawn would make the second-order term noise: with them two draws of its gradient
         # have a cosine of 0.1 at these rates, and a norm forty times that of shared ones.
         "quick": {
