@@ -53,34 +53,45 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Rows of features are brought into the form of images: that of ``image_shape``, or else, features
     in reading order, the smallest square that holds them. What is missing to the square, or to the
-    4x4 pixels that the network takes at least, is filled with zeros at the end of rows and columns.
+    minimum of 4x4 pixels, is filled with zeros at the end of rows and columns.
     Pixels are normalised together, so features of different kinds should be scaled before, as by
     `sklearn.preprocessing.StandardScaler`.
 
     Parameters
     ----------
-    preset : ``"quick"``, ``"standard"`` or ``"paper"``, of search and training.
-    genotype : a cell to train instead of searching one.
-    image_shape : (H, W) or (C, H, W), the form of the images whose pixels are the rows of ``X``.
-        None: see above; or ``X`` holds images as `pydarts.search` takes them.
-    image_layout : ``"NCHW"`` or ``"NHWC"``, where the shape of images in ``X`` does not tell.
-    random_state : int, RandomState instance or None.
-    threads : threads to use; None: all. The result does not depend on it.
-    verbose : whether to show progress on standard error.
-    search_* : the field of `pydarts.config.SearchConfig` that is named by the rest.
-    channels, cells, ... : fields of `pydarts.config.TrainConfig`.
-        None, in either: the preset's value, save that a batch is never larger than what there is,
-        and that rows without ``image_shape`` are searched for 5 epochs and not augmented.
+    preset : {"quick", "standard", "paper"}
+        Of search and training.
+    genotype : Genotype, optional
+        A cell to train instead of searching one.
+    image_shape : tuple of int, optional
+        (H, W) or (C, H, W): the form of the images whose pixels are the rows of ``X``. By default
+        see above; or ``X`` holds images as `pydarts.search` takes them.
+    image_layout : {"NCHW", "NHWC"}, optional
+        Where the channels are, if the shape of images in ``X`` leaves it open.
+    random_state : int or RandomState, optional
+    threads : int, optional
+        Threads to use; by default all. The result does not depend on it.
+    verbose : bool
+        Whether to show progress on standard error.
+    search_channels, search_cells, ... : optional
+        The fields of `pydarts.SearchConfig` that are named by the rest.
+    channels, cells, ... : optional
+        Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
+        batch is never larger than what there is, and rows without ``image_shape`` are searched for
+        5 epochs and not augmented.
 
     Attributes
     ----------
     classes_ : ndarray
+        The labels, in the order of the columns of `predict_proba`.
     genotype_ : Genotype
     model_ : Model
-    image_shape_ : (C, H, W) into which rows of pixels are brought.
+    image_shape_ : tuple of (int, int, int)
+        The form (C, H, W) into which rows of pixels are brought.
     n_features_in_ : int
         Of images, the number of their pixels, times channels.
-    feature_names_in_ : ndarray of str, where ``X`` had names.
+    feature_names_in_ : ndarray of str
+        Where ``X`` had names.
     """
 
     preset: str = "quick"
@@ -135,8 +146,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : (N, features) numbers, or images as `pydarts.search` takes them.
-        y : (N,) labels, of each class at least two.
+        X : array-like
+            (N, features) numbers, or images as `pydarts.search` takes them.
+        y : array-like
+            (N,) labels, of each class at least two.
 
         Raises
         ------
