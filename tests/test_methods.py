@@ -123,6 +123,12 @@ def test_a_method_decides_about_alphas_and_cell(search: Any, tmp_path: Path) -> 
     assert pydarts.SearchResult.load(tmp_path).genotype == cell
 
 
+def test_progress_shows_its_cell(search: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    cell = search(method=Still(), epochs=1, progress=True).genotype
+    shown = capfd.readouterr().err
+    assert all(line in shown for line in cell.describe())
+
+
 def test_a_method_decides_about_the_step(search: Any) -> None:
     # The step's own rate is the original's, the preset's another one.
     rate = {"alpha_lr": 3e-4 if search is search_images else 3e-3}
