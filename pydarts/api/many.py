@@ -105,7 +105,7 @@ def search_many(
         with ``checkpoint``, little is lost.
     """
     runs = _checked(seeds, options)
-    SearchConfig.make(preset, _fields(options), config=config)
+    SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     labels = list(y)
     images = ImageClassification(X, labels, image_layout).images
     given = {"preset": preset, "config": config, "image_layout": "NCHW", **options}
@@ -145,7 +145,7 @@ def search_many_text(
         As from `search_many`.
     """
     runs = _checked(seeds, options)
-    TextSearchConfig.make(preset, _fields(options), config=config)
+    TextSearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     corpus = as_corpus(data, level, max_vocab)
     given = {"preset": preset, "config": config, **options}
     return _search_all(("text", corpus), given, runs, executor, threads)

@@ -82,8 +82,6 @@ def train(
     if (X_valid is None) != (y_valid is None):
         raise ArgumentError("X_valid", "and `y_valid` must come together")
     valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
-    if config.restore_best_weights and valid is None:
-        raise ArgumentError("restore_best_weights", "(=True) needs `X_valid` and `y_valid`")
     task = ImageClassification(X, y, image_layout, valid=valid, threads=threads)
     model: Model = run_training(task, genotype, config, run)
     return model

@@ -122,6 +122,9 @@ class ImageClassification(Task):
         return ImageTrainData(self, config, rng)
 
     def check_train(self, config: TrainConfig) -> None:
+        if config.restore_best_weights and self.valid is None:
+            problem = "(=True) needs `X_valid` and `y_valid`, which `pydarts.train` takes"
+            raise ArgumentError("restore_best_weights", problem)
         require_batch(len(self.images), config.batch_size, self._learned)
 
     def complete(self, config: TrainConfig) -> TrainConfig:
