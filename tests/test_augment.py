@@ -97,13 +97,17 @@ def test_input_is_left_alone_and_runs_repeat():
     ],
 )  # fmt: skip
 def test_impossible_options(name, value):
-    with pytest.raises(ValueError, match=rf"`{name}` \(={value!r}\)"):
+    with pytest.raises(ValueError, match=rf"`{name}` \(={value!r}\)") as error:
         Augmentation(**{name: value})
+    assert isinstance(error.value, TypeError) == (value not in (-1, -2))
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 3, 4, 4), np.uint8), np.zeros((3, 4, 4))])
-def test_only_floating_batches(images):
-    with pytest.raises(ValueError, match="`images`"):
+@pytest.mark.parametrize(
+    ("images", "error"),
+    [(np.zeros((2, 3, 4, 4), np.uint8), TypeError), (np.zeros((3, 4, 4)), ValueError)],
+)
+def test_only_floating_batches(images, error):
+    with pytest.raises(error, match="`images`"):
         Augmentation()(images, np.random.default_rng(0))
 
 

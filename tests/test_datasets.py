@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from pydarts.data import datasets
 from pydarts.data.datasets import FASHION_MNIST, Dataset, load
-from pydarts.data.splits import hold_out
 from pydarts.data.untrusted import PIECE
 
 RNG = np.random.default_rng(0)
@@ -402,27 +401,10 @@ def test_no_such_dataset(tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"a\.csv"):
         load(tmp_path / "a.csv")
+    with pytest.raises(TypeError, match=r"`source` \(=3\) must be a name or a path"):
+        load(3)
 
 
 def test_dataset_prints_in_a_line():
     text = repr(Dataset("mine", X, Y, description="six images"))
     assert text == "Dataset(name='mine', description='six images')"
-
-
-def test_hold_out():
-    y = [(i % 3, "x") for i in range(30)]
-    images = np.arange(30)[:, None, None] * np.ones((1, 4, 4))
-    X_train, y_train, X_test, y_test = hold_out(images, y, 0.2, seed=1)
-    assert len(X_test) == 6
-    for part, labels in ((X_train, y_train), (X_test, y_test)):
-        assert [y[int(i)] for i in part[:, 0, 0]] == labels.tolist()
-    assert sorted([*X_train[:, 0, 0], *X_test[:, 0, 0]]) == list(range(30))
-    assert sorted(y_test.tolist()) == sorted(y[:3] * 2)
-    again = hold_out(images, y, 0.2, seed=1)[2]
-    np.testing.assert_array_equal(X_test, again)
-    assert not np.array_equal(X_test, hold_out(images, y, 0.2, seed=2)[2])
-
-
-def test_hold_out_of_unequal_lengths():
-    with pytest.raises(ValueError, match=r"3 images .* 2 labels"):
-        hold_out(np.zeros((3, 4, 4)), [0, 1])

@@ -134,6 +134,8 @@ def load_corpus(
         name, texts = f"{_DOCS_NAMES[0]}{platform.python_version()})", read_python_docs()
     else:
         name, texts = read_text(data)
+        if name == PYTHON_DOCS:  # a folder or file of that name, which is not the reference
+            name = f"./{name}"
     vocabulary = Vocabulary.fit(texts[0], level=level, max_vocab=max_vocab, min_count=min_count)
     parts: dict[str, Any] = {}
     for part, text in zip(PARTS, texts, strict=True):
