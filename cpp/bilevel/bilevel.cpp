@@ -82,7 +82,7 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
                      : w[i] - eta * ((buffer ? momentum * buffer[i] : T(0)) + scale * gradient[i] + decay * w[i]);
   });
   losses.valid = oracle.valid(moved.data(), v.data(), out);
-  check_loss(losses.valid, "the validation loss after the virtual step");
+  check_loss(losses.valid, "the validation loss after the unrolled step");
   double norm = checked_norm(oracle, v.data(), "the gradient of the validation loss");
   if (norm == 0) throw NonFinite("the gradient of the validation loss by all weights is zero");
   const double shortened = std::min(1.0, options.clip / (norm + kClipEpsilon));
@@ -154,7 +154,7 @@ ArchLosses BilevelStep<T>::gradient(const Oracle<T>& oracle, const T* w, double 
   unrolled.eta = lr;
   const ArchLosses losses = arch_gradient(oracle, w, weights_.buffer.data(), unrolled, d_alphas, workspace_);
   if (!std::isfinite(squared_norm(1, d_alphas, oracle.num_alphas)))
-    throw NonFinite("the gradient by the alphas is not finite");
+    throw NonFinite("the gradient with respect to the alphas is not finite");
   return losses;
 }
 

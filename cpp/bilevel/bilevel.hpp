@@ -46,9 +46,9 @@ struct UnrolledStep {
   int order = 2;
   double eta = 0.025, momentum = 0.9, weight_decay = 3e-4, epsilon = 0.01;
   Difference difference = Difference::central;
-  double clip = std::numeric_limits<double>::infinity();  // of the norm of the virtual step's gradient, and of v's
+  double clip = std::numeric_limits<double>::infinity();  // of the norm of the unrolled step's gradient, and of v's
   bool capped = true;                                     // see arch_gradient
-  std::size_t fixed = 0;                                  // so many first weights stay in the virtual step
+  std::size_t fixed = 0;                                  // so many first weights stay in the unrolled step
 };
 
 struct ArchLosses {
@@ -57,7 +57,7 @@ struct ArchLosses {
 
 // Second order, with w' = w - eta (momentum buffer + grad_w L_train(w) + weight_decay w) and v = grad_w' L_valid(w'):
 //   out = grad_alpha L_valid(w') - eta (grad_alpha L_train(w + eps v) - grad_alpha L_train(w - eps v)) / (2 eps)
-// With a bound on the norms, g = grad_w L_train(w) is scaled by min(1, coefficient) before the virtual step,
+// With a bound on the norms, g = grad_w L_train(w) is scaled by min(1, coefficient) before the unrolled step,
 // coefficient = clip / (||g|| + 1e-6); v likewise; and the implicit term by eta * coefficient, or by eta * min(1,
 // coefficient) if `capped`. First order: out = grad_alpha L_valid(w). `buffer` may be null for zero. The second order
 // leaves grad_w L_train(w) in workspace.train_gradient.
@@ -101,7 +101,7 @@ struct Adam {
 };
 
 // One whole search step: alpha by Adam, then w by SGD at the new alpha. With `reuse_gradient` the step of w takes the
-// gradient that the virtual step was made with, at the old alpha: one pass of five less.
+// gradient that the unrolled step was made with, at the old alpha: one pass of five less.
 template <class T>
 class BilevelStep {
  public:
@@ -121,7 +121,7 @@ class BilevelStep {
     double gradient_norm = 0;  // of w, before clipping
     double alpha_gradient_norm = 0;
   };
-  // The gradient by the alphas that a step gives to Adam.
+  // The gradient with respect to the alphas that a step gives to Adam.
   ArchLosses gradient(const Oracle<T>& oracle, const T* w, double lr, T* d_alphas);
 
   // Changes w and alphas only after everything that can fail has succeeded.

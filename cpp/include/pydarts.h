@@ -279,7 +279,7 @@ typedef struct pydarts_optimizer_options {
   double alpha_weight_decay;       /* added to the gradient: 1e-3 */
   double epsilon;                  /* of the finite difference, over the norm of the direction: 0.01 */
   int32_t forward_difference;      /* 1: one-sided, one pass of five less and less exact: 0 */
-  int32_t reuse_gradient;          /* 1: the weights step with the gradient of the virtual step, as above: 0 */
+  int32_t reuse_gradient;          /* 1: the weights step with the gradient of the unrolled step, as above: 0 */
 } pydarts_optimizer_options;
 
 /* Threads: any. */
@@ -294,9 +294,9 @@ PYDARTS_API pydarts_status pydarts_optimizer_create(const pydarts_network* netwo
 PYDARTS_API pydarts_status pydarts_optimizer_destroy(pydarts_optimizer* optimizer);
 PYDARTS_API const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer);
 
-/* The gradient of the validation loss by the alphas that a search step with learning rate `lr` would give to Adam: of
-   second order through a virtual weight step on `train`, of first order at the weights themselves. Changes nothing.
-   NOT_FINITE, CANCELLED. Threads: by handle, both. */
+/* The gradient of the validation loss with respect to the alphas that a search step with learning rate `lr` would give
+   to Adam: of second order through an unrolled weight step on `train`, of first order at the weights themselves.
+   Changes nothing. NOT_FINITE, CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
                                                  const pydarts_batch* train, const pydarts_batch* valid, double lr,
                                                  float* d_alphas, size_t num_alphas);

@@ -52,13 +52,13 @@ def compare(
     threads: int | None = None,
     **options: Unpack[TrainFields],
 ) -> Comparison:
-    """Train found cells and random ones alike, and tell whether the found ones are better.
+    """Train found cells and random ones alike, and test whether the found ones are better.
 
     Each cell is trained with each seed: the same options, images, batches and augmentation, and so
     many epochs. The score is the accuracy on the test images. For each seed the mean of the random
     cells is taken from that of the found ones; an exact paired permutation test asks whether the
     sign of these differences is more than chance. Its p-value cannot be less than
-    ``2 ** (1 - len(seeds))``: 0.25 with three seeds, 0.031 with six. `Comparison` tells of a second
+    ``2 ** (1 - len(seeds))``: 0.25 with three seeds, 0.031 with six. `Comparison` has a second
     test, over cells. Both are of these test images and this budget only. How hard random cells are
     to beat: Li, Talwalkar, arXiv:1902.07638; Yang, Esperanca, Carlucci, arXiv:1912.12522.
 
@@ -66,7 +66,7 @@ def compare(
     ----------
     genotypes : Genotype, sequence or mapping
         A genotype, several, or several by name. Several, as of `search_many`, are compared as a
-        group: that tells of the search rather than of one cell.
+        group: that says something about the search rather than about one cell.
     X, y, preset, config, image_layout, threads
         As in `train`.
     X_test, y_test : array-like, iterable, optional
@@ -138,7 +138,7 @@ def compare_text(
     threads: int | None = None,
     **options: Unpack[TextTrainFields],
 ) -> Comparison:
-    """Train found recurrent cells and random ones alike, and tell whether the found ones are
+    """Train found recurrent cells and random ones alike, and test whether the found ones are
     better: `compare` over text.
 
     The score is the perplexity on the test text, or a million where it is more, or not a number, as

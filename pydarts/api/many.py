@@ -20,6 +20,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
+from pydarts.methods.method import Method
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.tasks.images import ImageClassification
@@ -58,13 +59,14 @@ def search_many(
     executor: Executor | None = None,
     preset: str = "quick",
     config: SearchConfig | None = None,
+    method: Method | None = None,
     image_layout: str | None = None,
     threads: int = 1,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult[Genotype]]:
     """Search with each of several seeds, several at a time.
 
-    What a search finds depends on its seed; only several tell what it is worth.
+    What a search finds depends on its seed; only several show what it is worth.
 
     Each job finds the same wherever and however often it runs. With ``checkpoint`` it goes on from
     its last checkpoint: an executor may run again what a lost worker left behind, and calling the
@@ -72,7 +74,7 @@ def search_many(
 
     Parameters
     ----------
-    X, y, preset, config, image_layout
+    X, y, preset, config, method, image_layout
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -108,7 +110,13 @@ def search_many(
     SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     labels = list(y)
     images = ImageClassification(X, labels, image_layout).images
-    given = {"preset": preset, "config": config, "image_layout": "NCHW", **options}
+    given = {
+        "preset": preset,
+        "config": config,
+        "method": method,
+        "image_layout": "NCHW",
+        **options,
+    }
     data = ("images", images, labels)
     return _search_all(data, given, runs, executor, threads)
 
@@ -122,6 +130,7 @@ def search_many_text(
     executor: Executor | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
+    method: Method | None = None,
     threads: int = 1,
     **options: Unpack[TextSearchOptions],
 ) -> list[SearchResult[RecurrentGenotype]]:
@@ -129,7 +138,7 @@ def search_many_text(
 
     Parameters
     ----------
-    data, level, max_vocab, preset, config
+    data, level, max_vocab, preset, config, method
         As in `search_text`.
     seeds, executor, threads, **options
         As in `search_many`.
@@ -147,7 +156,7 @@ def search_many_text(
     runs = _checked(seeds, options)
     TextSearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     corpus = as_corpus(data, level, max_vocab)
-    given = {"preset": preset, "config": config, **options}
+    given = {"preset": preset, "config": config, "method": method, **options}
     return _search_all(("text", corpus), given, runs, executor, threads)
 
 

@@ -60,9 +60,11 @@ def search(
     config : SearchConfig, optional
         All hyper-parameters, in place of a preset's.
     method : Method, optional
-        How α is learned and a cell chosen; by default DARTS with the configuration's options.
+        How α is learned and a cell chosen; by default DARTS with the configuration's ``order``,
+        ``epsilon``, ``hvp``, ``reuse_gradient`` and options of α, of which another method need not
+        make use.
     image_layout : {"NCHW", "NHWC"}, optional
-        Where the channels are, if the shape does not tell.
+        Where the channels are, if the shape leaves it open.
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
     **options
@@ -153,7 +155,8 @@ def estimate(
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
-    """Tell what `search` with the same arguments will cost, by a few steps on a throw-away network.
+    """Estimate what `search` with the same arguments will cost, by a few steps on a throw-away
+    network.
 
     With a ``memory_budget`` that is too small, no step is taken, and the ValueError of `search`
     is raised. How the search would run makes no difference otherwise.
@@ -181,7 +184,7 @@ def estimate_text(
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> Estimate:
-    """Tell what `search_text` with the same arguments will cost: see `estimate`.
+    """Estimate what `search_text` with the same arguments will cost: see `estimate`.
 
     Parameters
     ----------

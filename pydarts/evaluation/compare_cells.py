@@ -139,7 +139,10 @@ def _without_seed(config: Any) -> dict[str, Any]:
 def _take_over(comparison: Comparison, path: Path, config: Any) -> None:
     """Take the scores of an earlier comparison, which must be of the same trainings."""
     earlier, identity = read_comparison(path)
-    identity["config"] = _without_seed(config.from_dict(identity["config"]))
+    try:
+        identity["config"] = _without_seed(config.from_dict(identity["config"]))
+    except (TypeError, ValueError) as error:
+        raise OtherComparison(f"{path} is of another comparison ({error})") from error
     differs = difference(identity, comparison.identity)
     if differs:
         raise OtherComparison(f"{path} is of another comparison ({differs})")

@@ -46,7 +46,7 @@ class ImageClassification(Task):
     y : iterable
         (N,) labels of any hashable kind.
     image_layout : {"NCHW", "NHWC"}, optional
-        Where the shape does not tell.
+        Where the shape leaves it open.
     valid, test : tuple of (array-like, iterable), optional
         Images and labels to validate a training on, and to score a model on.
     threads : int, optional

@@ -20,7 +20,7 @@ _AUGMENTATION = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchConfig(Config):
     """Hyper-parameters of `pydarts.search`. The defaults are the original's, arXiv:1806.09055."""
 
@@ -78,7 +78,7 @@ class SearchConfig(Config):
         return f"{self.channels} channels, {self.cells} cells"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig(Config):
     """Hyper-parameters of `pydarts.train`. The defaults are the original's, arXiv:1806.09055."""
 
@@ -146,7 +146,7 @@ _REGULARISATION = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextSearchConfig(Config):
     """Hyper-parameters of `pydarts.search_text`. The defaults are the original's, appendix A.2 of
     arXiv:1806.09055.
@@ -229,7 +229,7 @@ class TextSearchConfig(Config):
         return f"hidden size {self.hidden_size}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextTrainConfig(Config):
     """Hyper-parameters of `pydarts.train_text`. The defaults are the original's, appendix B of
     arXiv:1806.09055.

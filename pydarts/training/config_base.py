@@ -49,13 +49,16 @@ def option(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
-    """Hyper-parameters, checked; equal configurations give equal results on equal data."""
+    """Hyper-parameters, checked; equal configurations give equal results on equal data.
+
+    ``preset`` only says where the values came from: `make` fills in a preset's.
+    """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    preset: str
+    preset: str = "paper"
 
     def __post_init__(self) -> None:
         for each in self.options():
@@ -106,7 +109,7 @@ class Config:
             return dataclasses.replace(config, **overrides)
         if preset not in cls.presets:
             raise ArgumentError("preset", f"(={preset!r}) must be one of {', '.join(cls.presets)}")
-        return cls(preset, **{**cls.presets[preset], **overrides})
+        return cls(preset=preset, **{**cls.presets[preset], **overrides})
 
     def to_dict(self) -> dict[str, Any]:
         """All values, as JSON can hold them."""
@@ -117,7 +120,11 @@ class Config:
         """Return what `to_dict` of this or an earlier version gave."""
         if not isinstance(values, Mapping):
             raise ValueError("a configuration must be an object")
-        return cls(**current_names(values))
+        current = current_names(values)
+        unknown = current.keys() - {each.name for each in dataclasses.fields(cls)}
+        if unknown:
+            raise ValueError(f"there is no option {min(unknown)!r}")
+        return cls(**current)
 
 
 def current_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that tells how good a trained network is.
+    """A number that says how good a trained network is.
 
     Attributes
     ----------

@@ -25,6 +25,7 @@ from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import Space
 from pydarts.training.config import SEARCH_CONFIGS
 from pydarts.training.history import History, read_history, write_history
+from pydarts.training.metrics import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -185,7 +186,7 @@ class SearchResult(Generic[AnyGenotype]):
         ----------
         folder : path
             Also one that version 0.1 wrote, with config.json in the place of result.json: it does
-            not tell whether the search was interrupted or stopped.
+            not hold whether the search was interrupted or stopped.
 
         Raises
         ------
@@ -221,11 +222,10 @@ class SearchResult(Generic[AnyGenotype]):
         text += f", order {self.config.order}, seed {self.config.seed}"
         if self.history:
             last = self.history[-1]
-            text += "\n  validation: "
-            if "valid_perplexity" in last:
-                text += f"perplexity {last['valid_perplexity']:.2f}"
-            else:
-                text += f"loss {last['valid_loss']:.4f}, accuracy {last['valid_accuracy']:.2%}"
+            text += f"\n  validation: loss {last['valid_loss']:.4f}"
+            for metric in METRICS.values():
+                if f"valid_{metric.name}" in last:
+                    text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
         return "\n  ".join([text, *self.genotype.describe()])
 
 
