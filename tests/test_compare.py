@@ -28,6 +28,7 @@ from pydarts import (
     compare_text,
     load_corpus,
     random_search,
+    random_search_text,
     train,
 )
 from pydarts.data.splits import hold_out, split_half
@@ -506,3 +507,56 @@ def test_interrupted_random_search(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_arguments_of_random_search(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         random_search(*pictures(), **{**SMALL, **QUIET, **options})
+
+
+def test_random_search_over_text_chooses_by_the_validation_text() -> None:
+    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 300)
+    corpus = load_corpus(" ".join(words), level="char")
+    result = random_search_text(corpus, k=3, seed=4, **TEXT, **QUIET)
+    assert result.metric == "perplexity"
+    assert len({candidate.genotype for candidate in result.candidates}) == 3
+    assert not {c.genotype for c in result.candidates} & {
+        RecurrentGenotype.random(i) for i in range(9)
+    }
+    for candidate in result.candidates:
+        model = pydarts.train_text(candidate.genotype, corpus, seed=4, **TEXT, **QUIET)
+        assert candidate.score == model.perplexity(corpus.valid) != model.perplexity(corpus.test)
+        assert candidate.num_weights == model.num_weights
+    scores = [candidate.score for candidate in result.candidates]
+    assert len(set(scores)) == 3
+    assert result.genotype == result.candidates[int(np.argmin(scores))].genotype
+    assert result.best.score == min(scores)
+    again = random_search_text(corpus, k=3, seed=4, **TEXT, **QUIET)
+    assert again.candidates == result.candidates
+    (best,) = [line for line in repr(result).splitlines() if "(the best)" in line]
+    assert f"perplexity {min(scores):.3f}" in best
+
+
+def test_interrupted_random_search_over_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "the cat sat on the mat and the dog sat on the log. " * 20
+    count = [0]
+
+    def counted(*arguments: Any) -> Any:
+        count[0] += 1
+        if count[0] == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train_once(*arguments)
+
+    monkeypatch.setattr(random_cells, "train_once", counted)
+    result = random_search_text(text, k=3, **TEXT, **QUIET)
+    assert result.interrupted
+    assert len(result.candidates) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "`k` (=0) must be at least 1"),
+        ({"train_fraction": 0.5}, "unknown option `train_fraction`"),
+        ({"batch_size": 4000}, "`batch_size` (=4000) sequences"),
+        ({"level": "letter"}, "`level` (='letter')"),
+    ],
+)
+def test_bad_arguments_of_random_search_over_text(options: dict[str, Any], message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        random_search_text("the cat sat on the mat. " * 50, **{**TEXT, **QUIET, **options})

@@ -23,10 +23,13 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import SearchesFailed, SearchResult, search_many
+from pydarts import SearchesFailed, SearchResult, search_many, search_many_text
 from pydarts.training.checkpoint import read_checkpoint
 
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 2, "progress": False}
+# No two columns of it are alike: batch normalisation could not bear that.
+TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 900))
+WORDS: dict[str, Any] = {"hidden_size": 4, "batch_size": 4, "bptt": 8, "epochs": 2}
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
@@ -194,6 +197,50 @@ def test_bad_arguments_are_told_before_any_search(arguments: Any, message: str) 
     X, y = images()
     with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         search_many(**{"seeds": [0], "X": X, "y": y, "executor": Executor(), **SMALL, **arguments})
+
+
+# Text
+
+
+def test_each_seed_finds_in_a_text_what_it_finds_alone(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"level": "word", "max_vocab": 7, "progress": False, **WORDS}
+    executor, seeds = AtOnce(), [2, 0]
+    results = search_many_text(TEXT, seeds=seeds, executor=executor, checkpoint=tmp_path, **options)
+    assert [result.config.seed for result in results] == seeds
+    for seed, result in zip(seeds, results, strict=True):
+        same(result, pydarts.search_text(TEXT, seed=seed, threads=1, **options))
+        same(result, SearchResult.load(tmp_path / f"seed-{seed}"))
+        assert result.supernet is None
+        assert result.space == pydarts.RecurrentGenotype.space
+    first, second = (result.alphas["recurrent"] for result in results)
+    assert not np.array_equal(first, second)
+    again = search_many_text(TEXT, seeds=[0], executor=executor, checkpoint=tmp_path, **options)
+    same(again[0], results[1])
+    assert again[0].history == results[1].history  # with the same seconds: nothing was done
+
+
+def test_a_corpus_crosses_processes(pool: Executor) -> None:
+    corpus = pydarts.load_corpus(TEXT)
+    (result,) = search_many_text(corpus, seeds=[3], executor=pool, progress=False, **WORDS)
+    same(result, pydarts.search_text(corpus, seed=3, threads=1, progress=False, **WORDS))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seeds": [1, 1]}, "`seeds` (=[1, 1]) must be different ones"),
+        ({"seed": 1}, "`seed` (=1) is not an option here: `seeds` is"),
+        ({"channels": 3}, "unknown option `channels`"),
+        ({"hidden_size": 0}, "`hidden_size` (=0) must be at least 1"),
+        ({"data": ""}, "`data`"),
+        ({"data": "no-such-folder/at-all"}, "no-such-folder"),
+        ({"level": "letter"}, "`level` (='letter')"),
+    ],
+)
+def test_bad_arguments_over_text_are_told_before_any_search(arguments: Any, message: str) -> None:
+    given = {"data": TEXT, "seeds": [0], "executor": Executor(), "progress": False, **WORDS}
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=re.escape(message)):
+        search_many_text(**{**given, **arguments})
 
 
 # Workers that die
