@@ -12,9 +12,14 @@ from typing import Any, NoReturn
 from pydarts.cli.arguments import named
 from pydarts.cli.base import Kind
 from pydarts.cli.console import printable, say
-from pydarts.data.corpus import PYTHON_DOCS, is_python_docs, load_corpus, unigram_perplexity
-from pydarts.data.python_docs import read_python_docs
-from pydarts.data.text_files import PARTS, read_text
+from pydarts.data.corpus import (
+    PYTHON_DOCS,
+    is_python_docs,
+    load_corpus,
+    read_parts,
+    unigram_perplexity,
+)
+from pydarts.data.text_files import PARTS
 from pydarts.data.vocabulary import UNITS
 from pydarts.models.language_model import LanguageModel
 from pydarts.tasks.text import LanguageModelling
@@ -125,11 +130,7 @@ class TextKind(Kind):
 
     @classmethod
     def evaluate(cls, args: argparse.Namespace, model: LanguageModel) -> tuple[Any, dict[str, Any]]:
-        source = _source(args)
-        if source == PYTHON_DOCS:
-            name, parts = PYTHON_DOCS, read_python_docs()
-        else:
-            name, parts = read_text(source)
+        name, parts = read_parts(_source(args))
         text, level = parts[PARTS.index("test")], model.vocabulary.level
         if level == "word" and not text.endswith("\n"):
             text += "\n"

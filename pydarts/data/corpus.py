@@ -130,12 +130,7 @@ def load_corpus(
     """
     if level is None:
         level = default_level(data)
-    if _asks_for_docs(data):
-        name, texts = f"{_DOCS_NAMES[0]}{platform.python_version()})", read_python_docs()
-    else:
-        name, texts = read_text(data)
-        if name == PYTHON_DOCS:  # a folder or file of that name, which is not the reference
-            name = f"./{name}"
+    name, texts = read_parts(data)
     vocabulary = Vocabulary.fit(texts[0], level=level, max_vocab=max_vocab, min_count=min_count)
     parts: dict[str, Any] = {}
     for part, text in zip(PARTS, texts, strict=True):
@@ -143,6 +138,15 @@ def load_corpus(
         whole = text if level == "char" or text.endswith("\n") else text + "\n"
         parts[part], parts[f"unknown_{part}"] = vocabulary.encode(whole)
     return Corpus(name, vocabulary, **parts)
+
+
+def read_parts(data: str | os.PathLike[str]) -> tuple[str, tuple[str, str, str]]:
+    """Return the name of a corpus, and its texts to train, validate and test on."""
+    if _asks_for_docs(data):
+        return f"{_DOCS_NAMES[0]}{platform.python_version()})", read_python_docs()
+    name, texts = read_text(data)
+    # A folder or file of that name is not the reference.
+    return (f"./{name}" if name == PYTHON_DOCS else name), texts
 
 
 def as_corpus(
