@@ -120,24 +120,18 @@ def test_what_cannot_be_evaluated(model: Any, change: Any, message: str) -> None
 
 
 def test_scores_of_a_text(language_model: Any) -> None:
-    text = "the dog sat on the cat\n" * 3
+    text = "the dog sat on the cat\n" * 33  # more than one segment
     scores = language_model.evaluate(text)
     assert (scores.tokens, scores.unknown) == (len(text), 0)
     assert scores.perplexity == math.exp(scores.loss) == language_model.perplexity(text)
     tokens, _ = language_model.vocabulary.encode(text)
     assert language_model.evaluate(tokens) == scores
-    # All but the first tokens of ten columns are predicted, each from those before it.
+    # All but the first tokens of ten columns are predicted, each from all before it.
     columns = tokens[: len(tokens) // 10 * 10].reshape(10, -1).T
     losses, hidden = [], None
     for now, following in itertools.pairwise(columns):
-        found = [
-            language_model.network.next_probabilities(
-                [token], hidden=None if hidden is None else hidden[column : column + 1]
-            )
-            for column, token in enumerate(now)
-        ]
-        hidden = np.concatenate([state for _, state in found])
-        losses += [-np.log(p[0, token]) for (p, _), token in zip(found, following, strict=True)]
+        shares, hidden = language_model.network.next_probabilities(now, hidden=hidden)
+        losses += list(-np.log(shares[np.arange(10), following]))
     assert scores.loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
