@@ -17,7 +17,6 @@ from pydarts.engine.network import (
     BaseSupernet,
     EngineNetwork,
     StepDefaults,
-    check_genotype,
     wanted_gradients,
 )
 from pydarts.spaces.darts import DARTS, OPERATIONS, Genotype
@@ -248,7 +247,7 @@ class Network(ImageNetwork):
         threads: int | None = None,
         memory: str = "store",
     ):
-        check_genotype(genotype, DARTS)
+        DARTS.require("genotype", genotype)
         arguments = (
             *checked_sizes(channels, cells, classes, in_channels),
             list(genotype.normal),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts import _core
-from pydarts.common.checks import integer, show
+from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
@@ -66,15 +66,6 @@ def wanted_gradients(wrt: str | Iterable[str]) -> tuple[str, ...]:
         if name not in ("weights", "alphas"):
             raise ArgumentError("wrt", f"(={wanted!r}) may hold 'weights' and 'alphas'")
     return wanted
-
-
-def check_genotype(genotype: object, space: Space) -> None:
-    """Raise an error that names ``genotype`` unless it is of that space's kind."""
-    if not isinstance(genotype, BaseGenotype) or genotype.space.kind != space.kind:
-        kind = space.genotype.__name__
-        raise ArgumentTypeError(
-            "genotype", f"(={show(genotype)}) must be a {kind}; see {kind}.parse"
-        )
 
 
 class EngineNetwork:

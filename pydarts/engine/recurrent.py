@@ -22,7 +22,6 @@ from pydarts.engine.network import (
     BaseSupernet,
     EngineNetwork,
     StepDefaults,
-    check_genotype,
     wanted_gradients,
 )
 from pydarts.spaces.recurrent import RECURRENT, RECURRENT_OPERATIONS, RecurrentGenotype
@@ -354,7 +353,7 @@ class RecurrentNetwork(TextNetwork):
         dropout_input: float = 0.75,
         dropout_embedding: float = 0.2,
     ):
-        check_genotype(genotype, RECURRENT)
+        RECURRENT.require("genotype", genotype)
         # The engine counts the activations without `none`.
         cell = [(RECURRENT_OPERATIONS.index(op) - 1, source) for op, source in genotype.recurrent]
         outputs = [node - 1 for node in genotype.concat]

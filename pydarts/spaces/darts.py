@@ -48,9 +48,9 @@ class Genotype(BaseGenotype):
 
     Parameters
     ----------
-    normal, reduce
+    normal, reduce : sequence of (str, int)
         Sequences of (operation, input) pairs; stored as tuples.
-    normal_concat, reduce_concat
+    normal_concat, reduce_concat : sequence of int
         Sequences of node numbers; stored as tuples.
 
     Raises
@@ -99,9 +99,9 @@ class Genotype(BaseGenotype):
 
         Parameters
         ----------
-        seed
+        seed : int
             The same seed gives the same genotype.
-        nodes
+        nodes : int
             Number of intermediate nodes.
 
         Returns
@@ -139,11 +139,11 @@ class Genotype(BaseGenotype):
 
         Parameters
         ----------
-        alphas
+        alphas : mapping of str to array-like
             ``{"normal": a, "reduce": b}``, arrays of shape (edges, 8): rows in the order of
             `edges`, columns in that of `OPERATIONS`. The number of nodes follows from the number
             of edges: 14 edges are 4 nodes.
-        concat
+        concat : sequence of int, optional
             The nodes that the output of both cells concatenates; by default all of them.
 
         Returns
@@ -184,7 +184,8 @@ class Genotype(BaseGenotype):
 
         Parameters
         ----------
-        channels, cells, classes, in_channels, auxiliary
+        channels, cells, classes, in_channels : int
+        auxiliary : bool
             See `pydarts.Network`.
 
         Returns

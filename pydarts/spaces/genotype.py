@@ -37,7 +37,7 @@ class BaseGenotype:
 
         Parameters
         ----------
-        text
+        text : str
             The call, named ``Genotype`` for either kind of cell or ``RecurrentGenotype``, with
             keyword or positional arguments, on one or several lines. Text before and after it
             (``DARTS = ``, a log line's time stamp) is skipped; the nodes of the output may be a
@@ -72,7 +72,7 @@ class BaseGenotype:
 
         Parameters
         ----------
-        text
+        text : str
             JSON text of at most 65,536 characters.
 
         Returns

@@ -37,10 +37,10 @@ class RecurrentGenotype(BaseGenotype):
 
     Parameters
     ----------
-    recurrent
+    recurrent : sequence of (str, int)
         Sequence of (activation, input) pairs; stored as a tuple. Activations are ``tanh``,
         ``relu``, ``sigmoid`` and ``identity``.
-    concat
+    concat : sequence of int
         Sequence of node numbers; stored as a tuple.
 
     Raises
@@ -72,9 +72,9 @@ class RecurrentGenotype(BaseGenotype):
 
         Parameters
         ----------
-        seed
+        seed : int
             The same seed gives the same genotype.
-        nodes
+        nodes : int
             Number of nodes.
 
         Returns
@@ -109,11 +109,11 @@ class RecurrentGenotype(BaseGenotype):
 
         Parameters
         ----------
-        alphas
+        alphas : mapping of str to array-like
             ``{"recurrent": a}``, an array of shape (edges, 5): rows in the order of
             ``edges(nodes, inputs=1)``, columns in that of `RECURRENT_OPERATIONS`. The number of
             nodes follows from the number of edges: 36 edges are 8 nodes.
-        concat
+        concat : sequence of int, optional
             The nodes whose mean the cell returns; by default all of them.
 
         Returns
@@ -146,9 +146,9 @@ class RecurrentGenotype(BaseGenotype):
 
         Parameters
         ----------
-        vocab_size, hidden_size
+        vocab_size, hidden_size : int
             See `pydarts.RecurrentNetwork`.
-        **dropouts
+        **dropouts : float
             ``dropout``, ``dropout_hidden``, ``dropout_input`` and ``dropout_embedding``, as there,
             but 0 where not given; they apply in training mode.
 
