@@ -151,6 +151,7 @@ def estimate(
     *,
     preset: str = "quick",
     config: SearchConfig | None = None,
+    method: Method | None = None,
     image_layout: str | None = None,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
@@ -163,7 +164,7 @@ def estimate(
 
     Parameters
     ----------
-    X, y, preset, config, image_layout, threads, **options
+    X, y, preset, config, method, image_layout, threads, **options
         As in `search`.
 
     Returns
@@ -171,7 +172,8 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    return _estimate(ImageClassification(X, y, image_layout, threads=threads), config, run)
+    task = ImageClassification(X, y, image_layout, threads=threads)
+    return _estimate(task, method or Darts.from_config(config), config, run)
 
 
 def estimate_text(
@@ -181,6 +183,7 @@ def estimate_text(
     max_vocab: int | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
+    method: Method | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> Estimate:
@@ -188,7 +191,7 @@ def estimate_text(
 
     Parameters
     ----------
-    data, level, max_vocab, preset, config, threads, **options
+    data, level, max_vocab, preset, config, method, threads, **options
         As in `search_text`.
 
     Returns
@@ -197,10 +200,10 @@ def estimate_text(
     """
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return _estimate(task, config, run)
+    return _estimate(task, method or Darts.from_config(config), config, run)
 
 
-def _estimate(task: Task, config: Any, run: RunOptions) -> Estimate:
+def _estimate(task: Task, method: Method, config: Any, run: RunOptions) -> Estimate:
     data = task.search_data(config, np.random.default_rng(config.seed))
     check_memory(run, config, "search", task.search_bytes, task)
-    return estimate_search(task, Darts.from_config(config), config, data)
+    return estimate_search(task, method, config, data)

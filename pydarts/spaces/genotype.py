@@ -25,7 +25,7 @@ class BaseGenotype:
     space: ClassVar[Space]
 
     def __repr__(self) -> str:
-        return genotype_text(self.space.kind, self)
+        return genotype_text(self.space, self)
 
     def _repr_svg_(self) -> str | None:
         svg: str | None = extensions.call("genotype.svg", self)
@@ -54,7 +54,7 @@ class BaseGenotype:
             If the text holds no genotype, more than one, one that is malformed, or one of the
             other kind of cell; or if it is longer than 65,536 characters.
         """
-        return cls(**parse_call(text, cls.space.kind))
+        return cls(**parse_call(text, cls.space, _spaces()))
 
     def to_json(self) -> str:
         """Return the genotype as JSON text, which `from_json` reads.
@@ -64,7 +64,7 @@ class BaseGenotype:
         str
             An object with the members ``format``, ``version``, ``kind`` and one for each field.
         """
-        return dump_json(self.space.kind, self)
+        return dump_json(self.space, self)
 
     @classmethod
     def from_json(cls: type[Self], text: str) -> Self:
@@ -86,7 +86,7 @@ class BaseGenotype:
             If the text is not JSON, not a genotype of this format, version and kind, or holds
             missing, unknown or repeated members or an invalid cell.
         """
-        return cls(**load_json(text, cls.space.kind))
+        return cls(**load_json(text, cls.space, _spaces()))
 
     @classmethod
     def random(cls: type[Self], seed: int, *, nodes: int) -> Self:
@@ -162,3 +162,8 @@ _SHORT = {"max_pool_3x3": "max", "avg_pool_3x3": "avg", "skip_connect": "skip"}
 def _short(operation: str) -> str:
     kind, _, size = operation.replace("_conv", "").partition("_")
     return _SHORT.get(operation, kind + size[:1])
+
+
+def _spaces() -> list[Space]:
+    """All spaces that have a class of genotypes."""
+    return [kind.space for kind in BaseGenotype.__subclasses__()]

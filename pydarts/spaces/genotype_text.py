@@ -6,27 +6,22 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.cell_checks import integer_field
-
-# Kinds of genotype, as JSON names them: fields, class.
-_FIELDS: Final = {
-    "convolutional": ("normal", "normal_concat", "reduce", "reduce_concat"),
-    "recurrent": ("recurrent", "concat"),
-}
-_CLASSES: Final = {"convolutional": "Genotype", "recurrent": "RecurrentGenotype"}
+from pydarts.spaces.space import Space
 
 _FORMAT: Final = "pydarts-genotype"
 _VERSION: Final = 1
+_USUAL: Final = "Genotype"  # what the literature calls every kind
 _MAX_TEXT: Final = 1 << 16  # a genotype is under 1 KiB; longer is a mistake or an attack
 _MAX_DEPTH: Final = 16
 _MAX_RANGE: Final = 4096
 
-_CALL: Final = re.compile(r"(?<!\w)(?:Recurrent)?Genotype\s*\(")
+_CALL: Final = r"(?<!\w)(?:{})\s*\("
 # All that a genotype's text can hold. Operators are left out on purpose: a long chain of them
 # makes a tree that is deep without a bracket.
 _TOKEN: Final = re.compile(
@@ -43,9 +38,9 @@ _TOKEN: Final = re.compile(
 )
 
 
-def genotype_text(kind: str, genotype: object) -> str:
-    fields = ", ".join(f"{name}={list(getattr(genotype, name))}" for name in _FIELDS[kind])
-    return f"{_CLASSES[kind]}({fields})"
+def genotype_text(space: Space, genotype: object) -> str:
+    fields = ", ".join(f"{name}={list(getattr(genotype, name))}" for name in space.fields)
+    return f"{space.genotype.__name__}({fields})"
 
 
 def _check_text(text: object) -> str:
@@ -58,9 +53,10 @@ def _check_text(text: object) -> str:
     return text
 
 
-def _call_source(text: str) -> str:
+def _call_source(text: str, names: Collection[str]) -> str:
     """Cut the one call out of the text around it, having seen that all its tokens are harmless."""
-    start = _CALL.search(text)
+    pattern = re.compile(_CALL.format("|".join(names)))
+    start = pattern.search(text)
     if start is None:
         raise ArgumentError("text", f"(={show(text)}) holds no `Genotype(...)`")
     position, depth = start.end() - 1, 0
@@ -79,7 +75,7 @@ def _call_source(text: str) -> str:
             break
     else:
         raise ValueError("malformed genotype: the text ends before its last bracket is closed")
-    others = len(_CALL.findall(text, position))
+    others = len(pattern.findall(text, position))
     if others:
         raise ArgumentError("text", f"holds {others + 1} genotypes where one is expected")
     return text[start.start() : position]
@@ -103,31 +99,46 @@ def _literal(name: str, node: ast.expr) -> object:
         raise ArgumentError(name, "must be made of lists, tuples, strings and integers") from None
 
 
-def _kind_of(call: str, keywords: set[str], positional: int, expected: str) -> str:
-    """Tell a call's kind of cell by its name, its keywords or the number of its values."""
-    # The literature writes Genotype for either kind; what does not tell is as expected.
-    if call == _CLASSES["recurrent"]:
-        return "recurrent"
-    for kind, names in _FIELDS.items():
+def _space_of(
+    call: str, keywords: set[str], positional: int, expected: Space, spaces: Sequence[Space]
+) -> Space:
+    """Find a call's space by its name, its keywords or the number of its values."""
+    # The literature writes Genotype for every kind; what leaves it open is as expected.
+    for space in spaces:
+        if call == space.genotype.__name__ != _USUAL:
+            return space
+    for space in spaces:
+        names = space.fields
         if keywords.intersection(names) or (not keywords and positional == len(names)):
-            return kind
+            return space
     return expected
 
 
-def parse_call(text: str, kind: str) -> dict[str, Any]:
-    """Read ``Genotype(...)`` into its fields; their values are not checked yet."""
-    source, names = _call_source(_check_text(text)), _FIELDS[kind]
+def parse_call(text: str, space: Space, spaces: Sequence[Space]) -> dict[str, Any]:
+    """Read ``Genotype(...)`` into its fields; their values are not checked yet.
+
+    Parameters
+    ----------
+    text : str
+    space : Space
+        That is expected.
+    spaces : sequence of Space
+        All that there are, for an error that says which one it is of.
+    """
+    classes = {_USUAL, *(each.genotype.__name__ for each in spaces)}
+    source, names = _call_source(_check_text(text), classes), space.fields
     try:
         call = ast.parse(source, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError("malformed genotype: it is not a single `Genotype(...)`")
         given = [(str(keyword.arg), keyword.value) for keyword in call.keywords]
-        found = _kind_of(call.func.id, {name for name, _ in given}, len(call.args), kind)
-        if found != kind:
+        keywords = {name for name, _ in given}
+        found = _space_of(call.func.id, keywords, len(call.args), space, spaces)
+        if found != space:
             raise ArgumentError(
                 "text",
-                f"is a {found} genotype where a {kind} one is expected: "
-                f"{_CLASSES[found]}.parse reads it",
+                f"is a {found.kind} genotype where a {space.kind} one is expected: "
+                f"{found.genotype.__name__}.parse reads it",
             )
         if len(call.args) > len(names):
             raise ValueError(
@@ -156,9 +167,9 @@ def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def dump_json(kind: str, genotype: object) -> str:
-    members: dict[str, object] = {"format": _FORMAT, "version": _VERSION, "kind": kind}
-    members |= {name: getattr(genotype, name) for name in _FIELDS[kind]}
+def dump_json(space: Space, genotype: object) -> str:
+    members: dict[str, object] = {"format": _FORMAT, "version": _VERSION, "kind": space.kind}
+    members |= {name: getattr(genotype, name) for name in space.fields}
     # A line for each member: json's own indent would give every number one.
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
     return "{\n" + ",\n".join(lines) + "\n}"
@@ -171,7 +182,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def load_json(text: str, kind: str) -> dict[str, Any]:
+def load_json(text: str, space: Space, spaces: Sequence[Space]) -> dict[str, Any]:
     """Read a genotype's JSON into its fields; their values are not checked yet."""
     text = _check_text(text)
     try:
@@ -182,14 +193,15 @@ def load_json(text: str, kind: str) -> dict[str, Any]:
         raise ValueError("malformed genotype JSON: it nests too deeply") from None
     if not isinstance(members, dict):
         raise ValueError(f"malformed genotype JSON: {show(members)} is not an object")
-    for name, value in (("format", _FORMAT), ("version", _VERSION), ("kind", kind)):
+    for name, value in (("format", _FORMAT), ("version", _VERSION), ("kind", space.kind)):
         found = members.pop(name, None)
         # The types too, or true and 1.0 would pass as version 1.
         if type(found) is not type(value) or found != value:
-            other = _CLASSES.get(found) if name == "kind" and isinstance(found, str) else None
+            classes = {each.kind: each.genotype.__name__ for each in spaces}
+            other = classes.get(found) if name == "kind" and isinstance(found, str) else None
             hint = f": {other}.from_json reads it" if other else ""
             raise ValueError(f"genotype JSON: `{name}` (={show(found)}) must be {value!r}{hint}")
-    names = _FIELDS[kind]
+    names = space.fields
     unknown = [name for name in members if name not in names]
     if unknown:
         raise ValueError(

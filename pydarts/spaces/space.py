@@ -127,6 +127,11 @@ class Space:
     skip_cell: str
     genotype: type[BaseGenotype] = field(repr=False, compare=False)
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of its genotypes: of each cell the edges, then the nodes of the output."""
+        return tuple(name for cell in self.cells for name in (cell.name, cell.output_field))
+
     def cell(self, name: str) -> CellSpace:
         """The kind of cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
