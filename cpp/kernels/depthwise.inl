@@ -37,6 +37,47 @@ static PYDARTS_INLINE void depthwise_span(T* z, const T* in, int pitch, const T*
   unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(z + t * kLanes); });
 }
 
+#if PYDARTS_VECTOR_BYTES == 64
+// Stride 1: calls f(j, t, x) for the input x, two pixels, that tap j of a row brings to outputs 2 t and 2 t + 1, for
+// each tap in rising order. Pixels are loaded in pairs from an even distance; odd taps take the pairs between them.
+template <class T, int K, int D, int U, class F>
+static PYDARTS_INLINE void for_input_pairs(const T* row, F&& f) {
+  Pixels<T> before;
+  unroll<U + (K - 1) * D / 2>([&](auto position) PYDARTS_INLINED {
+    constexpr int at = decltype(position)::value;
+    const Pixels<T> x = Pixels<T>::load(row + at * 2 * kLanes);
+    if constexpr (at > 0 && D % 2 == 1) {
+      Pixels<T> odd;
+      odd.part[0] = between(before.part[0], x.part[0]);
+      unroll<K>([&](auto j) PYDARTS_INLINED {
+        constexpr int t = at - 1 - (j * D - 1) / 2;
+        if constexpr (j * D % 2 == 1 && t >= 0 && t < U) f(j, Index<t>{}, odd);
+      });
+    }
+    unroll<K>([&](auto j) PYDARTS_INLINED {
+      constexpr int t = at - j * D / 2;
+      if constexpr (j * D % 2 == 0 && t >= 0 && t < U) f(j, Index<t>{}, x);
+    });
+    before = x;
+  });
+}
+
+// Outputs x .. x + 2 U - 1 of a row at stride 1.
+template <class T, int K, int D, int U, bool Accumulate>
+static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, int pitch, const T* taps) {
+  using V = Pixels<T>;
+  V acc[U];
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = Accumulate ? V::load(z + t * 2 * kLanes) : V::zero(); });
+  for (int i = 0; i < K; ++i) {
+    V tap[K];
+    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = repeated<T>(Vec<T>::load(taps + (i * K + j) * kLanes)); });
+    for_input_pairs<T, K, D, U>(in + i * D * pitch,
+                                [&](auto j, auto t, const V& x) PYDARTS_INLINED { acc[t].add_product(x, tap[j]); });
+  }
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(z + t * 2 * kLanes); });
+}
+#endif
+
 template <class T, int K, int D, int S, bool Accumulate>
 static void depthwise_rows(const DepthwiseRows<T>& a) {
   for (int y = a.first; y < a.last; ++y) {
@@ -48,6 +89,25 @@ static void depthwise_rows(const DepthwiseRows<T>& a) {
       depthwise_span<T, K, D, S, U, Accumulate>(z + x * kLanes, in + x * S * kLanes, a.pitch, a.taps);
       x += U;
     };
+#if PYDARTS_VECTOR_BYTES == 64
+    if constexpr (kPixels<T> == 2 && S == 1) {
+      auto pairs = [&](auto size) {
+        constexpr int U = decltype(size)::value;
+        depthwise_span_of_pairs<T, K, D, U, Accumulate>(z + x * kLanes, in + x * kLanes, a.pitch, a.taps);
+        x += 2 * U;
+      };
+      if (a.width % 14 == 0) {
+        while (x < a.width) pairs(Index<7>{});
+        continue;
+      }
+      while (x + 16 <= a.width) pairs(Index<8>{});
+      if (x + 8 <= a.width) pairs(Index<4>{});
+      if (x + 6 <= a.width) pairs(Index<3>{});
+      while (x + 2 <= a.width) pairs(Index<1>{});
+      if (x < a.width) span(Index<1>{});
+      continue;
+    }
+#endif
     if (a.width % 7 == 0) {
       while (x < a.width) span(Index<7>{});
       continue;
@@ -93,26 +153,71 @@ static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K]
   });
 }
 
+#if PYDARTS_VECTOR_BYTES == 64
+template <class T, int K, int D, int Rows, int U>
+static PYDARTS_INLINE void depthwise_backward_weight_span_of_pairs(Pixels<T> (&acc)[Rows][K], const T* in, int pitch,
+                                                                   const T* dz) {
+  using V = Pixels<T>;
+  V d[U];
+  unroll<U>([&](auto t) PYDARTS_INLINED { d[t] = V::load(dz + t * 2 * kLanes); });
+  unroll<Rows>([&](auto i) PYDARTS_INLINED {
+    for_input_pairs<T, K, D, U>(in + i * D * pitch,
+                                [&](auto j, auto t, const V& x) PYDARTS_INLINED { acc[i][j].add_product(d[t], x); });
+  });
+}
+
+// The last pixel of a row.
+template <class T, int K, int D, int Rows>
+static PYDARTS_INLINE void depthwise_backward_weight_last(Pixels<T> (&acc)[Rows][K], const T* in, int pitch,
+                                                          const T* dz) {
+  const Pixels<T> d = load_pixels<T, 1>(dz);
+  unroll<Rows>([&](auto i) PYDARTS_INLINED {
+    unroll<K>([&](auto j) PYDARTS_INLINED {
+      acc[i][j].add_product(d, load_pixels<T, 1>(in + i * D * pitch + j * D * kLanes));
+    });
+  });
+}
+#endif
+
 // Taps of rows i .. i + Rows - 1 of the kernel, over the whole plane, held in registers.
 template <class T, int K, int D, int S, int Rows>
 static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
                                            int width, bool begins) {
-  using V = Vec<T>;
+  constexpr bool kPairs = kPixels<T> > 1 && S == 1;
+  using V = Lanes<T, kPairs ? kPixels<T> * kLanes : kLanes>;
   V acc[Rows][K];
   unroll<Rows>([&](auto i) PYDARTS_INLINED { unroll<K>([&](auto j) PYDARTS_INLINED { acc[i][j] = V::zero(); }); });
   for (int y = 0; y < height; ++y) {
     const T* in = tile + y * S * pitch;
     const T* d = dz + y * dz_pitch;
     int x = 0;
-    for (; x + 4 <= width; x += 4)
-      depthwise_backward_weight_span<T, K, D, S, Rows, 4>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
-    for (; x < width; ++x)
-      depthwise_backward_weight_span<T, K, D, S, Rows, 1>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
+#if PYDARTS_VECTOR_BYTES == 64
+    if constexpr (kPairs) {
+      constexpr int U = K <= 3 ? 2 : 1;  // with 25 sums there are registers for one
+      for (; x + 2 * U <= width; x += 2 * U)
+        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, U>(acc, in + x * kLanes, pitch, d + x * kLanes);
+      for (; x + 2 <= width; x += 2)
+        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, 1>(acc, in + x * kLanes, pitch, d + x * kLanes);
+      if (x < width) depthwise_backward_weight_last<T, K, D, Rows>(acc, in + x * kLanes, pitch, d + x * kLanes);
+      continue;
+    } else
+#endif
+    {
+      for (; x + 4 <= width; x += 4)
+        depthwise_backward_weight_span<T, K, D, S, Rows, 4>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
+      for (; x < width; ++x)
+        depthwise_backward_weight_span<T, K, D, S, Rows, 1>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
+    }
   }
   unroll<Rows>([&](auto i) PYDARTS_INLINED {
     unroll<K>([&](auto j) PYDARTS_INLINED {
       T* place = dtaps + (i * K + j) * kLanes;
-      (begins ? acc[i][j] : V::load(place) + acc[i][j]).store(place);
+      Vec<T> sum;
+      if constexpr (kPairs)
+        sum = folded<T>(acc[i][j]);
+      else
+        sum = acc[i][j];
+      (begins ? sum : Vec<T>::load(place) + sum).store(place);
     });
   });
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.hpp"
+#include "core/processor.hpp"
 #include "kernels/kernels.hpp"
 
 namespace pydarts {
@@ -16,6 +17,9 @@ PYDARTS_DECLARE(baseline)
 #ifdef PYDARTS_X86
 PYDARTS_DECLARE(avx2)
 PYDARTS_DECLARE(avx512)
+namespace avx512_wide {
+extern const Kernels<float> f32;
+}
 #endif
 #undef PYDARTS_DECLARE
 
@@ -30,25 +34,28 @@ const InstructionSet* best() {
     throw InvalidArgument(text("the environment variable PYDARTS_ISA (=", wanted,
                                ") names no instruction set that this machine runs; see `pydarts info`"));
   }
-  while (!sets[count - 1].supported) --count;
+  while (!sets[count - 1].fits) --count;
   return &sets[count - 1];
 }
 
 }  // namespace
 
 const InstructionSet* instruction_sets(int* count) {
+#ifdef PYDARTS_X86
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+#endif
   static const InstructionSet sets[] = {
 #ifdef PYDARTS_X86
-      {"baseline", true, &baseline::f32, &baseline::f64},
-      {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), &avx2::f32, &avx2::f64},
-      {"avx512",
-       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bw"),
-       &avx512::f32, &avx512::f64},
+      {"baseline", true, true, &baseline::f32, &baseline::f64},
+      {"avx2", has_avx2, has_avx2, &avx2::f32, &avx2::f64},
+      {"avx512", has_avx512, has_avx512, &avx512::f32, &avx512::f64},
+      {"avx512-wide", has_avx512, has_avx512 && full_width_512(processor()), &avx512_wide::f32, &avx512::f64},
 #elif defined(__aarch64__) || defined(_M_ARM64)
-      {"neon", true, &baseline::f32, &baseline::f64},
+      {"neon", true, true, &baseline::f32, &baseline::f64},
 #else
-      {"baseline", true, &baseline::f32, &baseline::f64},
+      {"baseline", true, true, &baseline::f32, &baseline::f64},
 #endif
   };
   *count = int(sizeof(sets) / sizeof(sets[0]));

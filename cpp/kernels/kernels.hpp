@@ -12,8 +12,8 @@ namespace pydarts {
 
 constexpr int kLanes = 8;
 constexpr int kMaxTaps = 64;
-constexpr int kChunkPad = 16;
-constexpr int kChunk = 128;  // pixels that a unit works on at a time, unless one row is longer
+constexpr int kChunkPad = 32;  // behind a chunk: products read up to three pixels more
+constexpr int kChunk = 128;    // pixels that a unit works on at a time, unless one row is longer
 
 constexpr int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
 
@@ -197,11 +197,12 @@ struct Kernels {
 std::size_t unit_scratch(const UnitShape& shape, int samples);
 std::size_t tile_size(int samples, int blocks, int h, int w, int halo);
 
-// The tables compiled into this library, best last; `kernels()` is the best this machine runs,
-// or the one that PYDARTS_ISA names.
+// The tables compiled into this library, best last; `kernels()` is the last that fits this machine, or the one that
+// PYDARTS_ISA names.
 struct InstructionSet {
   const char* name;
-  bool supported;
+  bool supported;  // by the machine
+  bool fits;       // and not slower there than the ones before
   const Kernels<float>* f32;
   const Kernels<double>* f64;
 };

@@ -3,6 +3,7 @@
 //   PYDARTS_ISA            the namespace
 //   PYDARTS_VECTOR_BYTES   width of the native vector
 //   PYDARTS_REGISTERS      how many of them there are
+//   PYDARTS_FLOAT_ONLY     if float64 has another set's kernels
 // and is compiled with that set's flags; so nothing here may call an inline function of the standard library,
 // whose copy the linker might then choose for all.
 #include "kernels/kernels.hpp"
@@ -45,9 +46,11 @@ constexpr Kernels<T> table() {
 }
 
 extern const Kernels<float> f32;
-extern const Kernels<double> f64;
 const Kernels<float> f32 = table<float>();
+#ifndef PYDARTS_FLOAT_ONLY
+extern const Kernels<double> f64;
 const Kernels<double> f64 = table<double>();
+#endif
 
 }  // namespace PYDARTS_ISA
 }  // namespace pydarts

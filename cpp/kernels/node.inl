@@ -21,26 +21,31 @@ static void clear_border(T* tile, int planes, int h, int w, int halo) {
   }
 }
 
+// to = x, or scale * x + shift, or the ReLU of either, over some pixels of a block.
+template <class T>
+static PYDARTS_INLINE void read_activation(T* to, const T* x, int pixels, const T* scale, const T* shift, bool relu) {
+  using V = Vec<T>;
+  const PerChannel<T> a = scale ? V::load(scale) : V::fill(1), c = scale ? V::load(shift) : V::zero();
+  for_pixels<T>(pixels, [&](auto size, int p) PYDARTS_INLINED {
+    auto value = Lanes<T, size * kLanes>::load(x + p * kLanes);
+    if (scale) value = value * a.template of<size>() + c.template of<size>();
+    (relu ? value.relu() : value).store(to + p * kLanes);
+  });
+}
+
 template <class T>
 static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo, const T* scale,
                       const T* shift, bool relu) {
-  using V = Vec<T>;
   const int pitch = (w + 2 * halo) * kLanes;
   const std::size_t size = std::size_t(h + 2 * halo) * pitch;
   clear_border(tile, samples * blocks, h, w, halo);
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b, tile += size) {
       const T* in = x.data + n * x.stride + std::size_t(b) * h * w * kLanes;
-      const V a = scale ? V::load(scale + b * kLanes) : V::fill(1);
-      const V c = scale ? V::load(shift + b * kLanes) : V::zero();
       for (int y = 0; y < h; ++y, in += w * kLanes) {
-        T* to = tile + (y + halo) * pitch + halo * kLanes;
         for (int i = 0; i < w * kLanes; i += kLine<T>) PYDARTS_PREFETCH(in + kPiece * kLanes + i);
-        for (int p = 0; p < w; ++p) {
-          V value = V::load(in + p * kLanes);
-          if (scale) value = value * a + c;
-          (relu ? value.relu() : value).store(to + p * kLanes);
-        }
+        read_activation(tile + (y + halo) * pitch + halo * kLanes, in, w, scale ? scale + b * kLanes : nullptr,
+                        scale ? shift + b * kLanes : nullptr, relu);
       }
     }
 }
@@ -49,27 +54,28 @@ static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, 
 // next are prefetched. A summand is shifted before it is added: the sum of unshifted ones would be far larger than the
 // node.
 template <class T, int Count, bool Accumulate>
-static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const Vec<T>* scale, const Vec<T>* shift,
-                           int plane) {
-  using V = Vec<T>;
-  auto pixels = [&](int p, auto size) PYDARTS_INLINED {
+static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const PerChannel<T>* scale,
+                           const PerChannel<T>* shift, int plane) {
+  auto vectors = [&](int p, auto count, auto size) PYDARTS_INLINED {
+    using V = Lanes<T, size * kLanes>;
     unroll<Count>([&](auto t) PYDARTS_INLINED {
-      for (int i = 0; i < decltype(size)::value * kLanes; i += kLine<T>) PYDARTS_PREFETCH(ahead[t] + p * kLanes + i);
+      for (int i = 0; i < int(count) * size * kLanes; i += kLine<T>) PYDARTS_PREFETCH(ahead[t] + p * kLanes + i);
     });
-    V acc[decltype(size)::value];
-    unroll<decltype(size)::value>([&](auto u) PYDARTS_INLINED {
-      acc[u] = Accumulate ? V::load(s + (p + u) * kLanes) : V::zero();
+    unroll<decltype(count)::value>([&](auto u) PYDARTS_INLINED {
+      const int at = (p + u * size) * kLanes;
+      V sum = Accumulate ? V::load(s + at) : V::zero();
       unroll<Count>([&](auto t) PYDARTS_INLINED {
-        V value = shift[t];
-        value.add_product(scale[t], V::load(y[t] + (p + u) * kLanes));
-        acc[u] = acc[u] + value;
+        V value = shift[t].template of<size>();
+        value.add_product(scale[t].template of<size>(), V::load(y[t] + at));
+        sum = sum + value;
       });
-      acc[u].store(s + (p + u) * kLanes);
+      sum.store(s + at);
     });
   };
   int p = 0;
-  for (; p + 4 <= plane; p += 4) pixels(p, Index<4>{});
-  for (; p < plane; ++p) pixels(p, Index<1>{});
+  for (; p + 4 * kPixels<T> <= plane; p += 4 * kPixels<T>) vectors(p, Index<4>{}, Index<kPixels<T>>{});
+  for (; p + kPixels<T> <= plane; p += kPixels<T>) vectors(p, Index<1>{}, Index<kPixels<T>>{});
+  for (; p < plane; ++p) vectors(p, Index<1>{}, Index<1>{});
 }
 
 template <class T>
@@ -82,19 +88,16 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, 
       T* out = s.data + n * s.stride + at;
       for (int t = 0; t < count; t += kTogether) {
         const T *y[kTogether], *ahead[kTogether];
-        V scale[kTogether], shift[kTogether];
+        PerChannel<T> scale[kTogether], shift[kTogether];
         const int here = count - t < kTogether ? count - t : kTogether;
         for (int i = 0; i < here; ++i) {
           const Summand<T>& term = terms[t + i];
           const Summand<T>& next = terms[t + i + kTogether < count ? t + i + kTogether : t + i];
           y[i] = term.y.data + n * term.y.stride + at;
           ahead[i] = next.y.data + n * next.y.stride + at;
-          scale[i] = V::load(term.scale + b * kLanes);
-          shift[i] = term.shift ? V::load(term.shift + b * kLanes) : V::zero();
-          if (!term.factor) continue;
-          const V factor = V::fill(term.factor[n]);
-          scale[i] = scale[i] * factor;
-          shift[i] = shift[i] * factor;
+          const V factor = V::fill(term.factor ? term.factor[n] : T(1));
+          scale[i] = V::load(term.scale + b * kLanes) * factor;
+          shift[i] = (term.shift ? V::load(term.shift + b * kLanes) : V::zero()) * factor;
         }
         auto plane_of = [&](auto size) {
           if (first && t == 0)
@@ -122,31 +125,33 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, 
 // Four sums at a time: one alone would wait for the latency of each addition.
 template <class T>
 static Vec<T> plane_sum(const T* x, int plane) {
-  using V = Vec<T>;
+  using V = Pixels<T>;
   V sum[4];
   unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = V::zero(); });
   int p = 0;
-  for (; p + 4 <= plane; p += 4)
-    unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = sum[u] + V::load(x + (p + u) * kLanes); });
-  for (; p < plane; ++p) sum[0] = sum[0] + V::load(x + p * kLanes);
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  for (; p + 4 * kPixels<T> <= plane; p += 4 * kPixels<T>)
+    unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = sum[u] + V::load(x + (p + u * kPixels<T>)*kLanes); });
+  for (; p < plane; ++p) sum[0] = sum[0] + load_pixels<T, 1>(x + p * kLanes);
+  return folded<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 // The sum of g (y - mean) over some pixels.
 template <class T>
-static Vec<T> centred_product(const T* g, const T* y, const Vec<T>& mean, int pixels) {
-  using V = Vec<T>;
+static Vec<T> centred_product(const T* g, const T* y, const PerChannel<T>& mean, int pixels) {
+  using V = Pixels<T>;
   V sum[4];
   unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = V::zero(); });
   int p = 0;
-  for (; p + 4 <= pixels; p += 4) {
-    for (int i = 0; i < 4 * kLanes; i += kLine<T>) PYDARTS_PREFETCH(y + (p + kPiece) * kLanes + i);
+  for (; p + 4 * kPixels<T> <= pixels; p += 4 * kPixels<T>) {
+    for (int i = 0; i < 4 * kPixels<T> * kLanes; i += kLine<T>) PYDARTS_PREFETCH(y + (p + kPiece) * kLanes + i);
     unroll<4>([&](auto u) PYDARTS_INLINED {
-      sum[u].add_product(V::load(g + (p + u) * kLanes), V::load(y + (p + u) * kLanes) - mean);
+      const int at = (p + u * kPixels<T>)*kLanes;
+      sum[u].add_product(V::load(g + at), V::load(y + at) - mean.all);
     });
   }
-  for (; p < pixels; ++p) sum[0].add_product(V::load(g + p * kLanes), V::load(y + p * kLanes) - mean);
-  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  for (; p < pixels; ++p)
+    sum[0].add_product(load_pixels<T, 1>(g + p * kLanes), load_pixels<T, 1>(y + p * kLanes) - mean.all);
+  return folded<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 template <class T>
@@ -158,7 +163,8 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
   const int lanes = blocks * kLanes;
   for (int b = 0; b < blocks; ++b) {
     const std::size_t at = std::size_t(b) * plane * kLanes;
-    V mean[kTogether], first[kTogether], second[kTogether];
+    PerChannel<T> mean[kTogether];
+    V first[kTogether], second[kTogether];
     for (int t = 0; t < count; ++t) {
       mean[t] = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
       first[t] = second[t] = V::zero();
@@ -189,29 +195,31 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
 
 template <class T>
 static void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane) {
-  using V = Vec<T>;
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
-      const V a = scale ? V::load(scale + b * kLanes) : V::fill(1);
+      const PerChannel<T> a = scale ? Vec<T>::load(scale + b * kLanes) : Vec<T>::fill(1);
       const T* in = x.data + n * x.stride + std::size_t(b) * plane * kLanes;
       T* to = out.data + n * out.stride + std::size_t(b) * plane * kLanes;
-      for (int p = 0; p < plane; ++p) {
+      for_pixels<T>(plane, [&](auto size, int p) PYDARTS_INLINED {
+        using V = Lanes<T, size * kLanes>;
         V value = V::load(to + p * kLanes);
-        value.add_product(a, V::load(in + p * kLanes));
+        value.add_product(a.template of<size>(), V::load(in + p * kLanes));
         value.store(to + p * kLanes);
-      }
+      });
     }
 }
 
 template <class T>
 static void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane) {
-  using V = Vec<T>;
   for (int n = 0; n < samples; ++n) {
     T* to = g.data + n * g.stride;
     const T* d = dx.data + n * dx.stride;
     const T* in = x.data + n * x.stride;
-    for (int p = 0; p < blocks * plane; ++p, to += kLanes, d += kLanes, in += kLanes)
-      (V::load(to) + V::where_positive(V::load(in), V::load(d))).store(to);
+    for_pixels<T>(blocks * plane, [&](auto size, int p) PYDARTS_INLINED {
+      using V = Lanes<T, size * kLanes>;
+      const int at = p * kLanes;
+      (V::load(to + at) + V::where_positive(V::load(in + at), V::load(d + at))).store(to + at);
+    });
   }
 }
 
@@ -222,28 +230,33 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
   const int lanes = blocks * kLanes;
   for (int b = 0; b < blocks; ++b) {
     const std::size_t at = std::size_t(b) * plane * kLanes;
-    const V a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes), m = V::load(mean + b * kLanes);
-    V first[2] = {V::zero(), V::zero()}, second[2] = {V::zero(), V::zero()};
+    const PerChannel<T> a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes),
+                        m = V::load(mean + b * kLanes);
+    Pixels<T> first[2] = {Pixels<T>::zero(), Pixels<T>::zero()}, second[2] = {Pixels<T>::zero(), Pixels<T>::zero()};
     for (int n = 0; n < samples; ++n) {
       const T* d = dx.data + n * dx.stride + at;
       const T* in = y.data + n * y.stride + at;
       T* to = g.data + n * g.stride + at;
-      auto pixel = [&](int p, auto u) PYDARTS_INLINED {
-        const V value = V::load(in + p * kLanes);
-        V grad = V::load(d + p * kLanes);
-        if (relu) grad = V::where_positive(value * a + c, grad);
-        grad.store(to + p * kLanes);
+      auto pixels = [&](int p, auto u, auto size) PYDARTS_INLINED {
+        const auto value = load_pixels<T, decltype(size)::value>(in + p * kLanes);
+        auto grad = load_pixels<T, decltype(size)::value>(d + p * kLanes);
+        if (relu) grad = Pixels<T>::where_positive(value * a.all + c.all, grad);
+        if constexpr (decltype(size)::value == kPixels<T>)
+          grad.store(to + p * kLanes);
+        else
+          grad.template block<0>().store(to + p * kLanes);
         first[u] = first[u] + grad;
-        second[u].add_product(grad, value - m);
+        second[u].add_product(grad, value - m.all);
       };
       int p = 0;
-      for (; p + 2 <= plane; p += 2) {
-        pixel(p, Index<0>{});
-        pixel(p + 1, Index<1>{});
+      for (; p + 2 * kPixels<T> <= plane; p += 2 * kPixels<T>) {
+        pixels(p, Index<0>{}, Index<kPixels<T>>{});
+        pixels(p + kPixels<T>, Index<1>{}, Index<kPixels<T>>{});
       }
-      if (p < plane) pixel(p, Index<0>{});
+      for (; p + kPixels<T> <= plane; p += kPixels<T>) pixels(p, Index<0>{}, Index<kPixels<T>>{});
+      for (; p < plane; ++p) pixels(p, Index<0>{}, Index<1>{});
     }
-    (first[0] + first[1]).add_to(moments + b * kLanes);
-    (second[0] + second[1]).add_to(moments + lanes + b * kLanes);
+    folded<T>(first[0] + first[1]).add_to(moments + b * kLanes);
+    folded<T>(second[0] + second[1]).add_to(moments + lanes + b * kLanes);
   }
 }

@@ -93,19 +93,22 @@ template <class T>
 static void pool_gradient_row(T* row, const PoolShape& s, const T* y, std::size_t at, int n, int b,
                               const PoolUse<T>* uses, int count, const T* slope, const T* level) {
   using V = Vec<T>;
-  const V by = V::load(slope + b * kLanes), c = V::load(level + b * kLanes);
+  const PerChannel<T> by = V::load(slope + b * kLanes), c = V::load(level + b * kLanes);
   V::zero().store(row - kLanes);
   V::zero().store(row + s.out_w * kLanes);
-  for (int x = 0; x < s.out_w; ++x) (by * V::load(y + x * kLanes) + c).store(row + x * kLanes);
+  for_pixels<T>(s.out_w, [&](auto size, int x) PYDARTS_INLINED {
+    using W = Lanes<T, size * kLanes>;
+    (by.template of<size>() * W::load(y + x * kLanes) + c.template of<size>()).store(row + x * kLanes);
+  });
   for (int u = 0; u < count; ++u) {
-    V a = V::load(uses[u].a + b * kLanes);
-    if (uses[u].factor) a = a * V::fill(uses[u].factor[n]);
+    const PerChannel<T> a = V::load(uses[u].a + b * kLanes) * V::fill(uses[u].factor ? uses[u].factor[n] : T(1));
     const T* g = uses[u].g.data + n * uses[u].g.stride + at;
-    for (int x = 0; x < s.out_w; ++x) {
-      V value = V::load(row + x * kLanes);
-      value.add_product(a, V::load(g + x * kLanes));
+    for_pixels<T>(s.out_w, [&](auto size, int x) PYDARTS_INLINED {
+      using W = Lanes<T, size * kLanes>;
+      W value = W::load(row + x * kLanes);
+      value.add_product(a.template of<size>(), W::load(g + x * kLanes));
       value.store(row + x * kLanes);
-    }
+    });
   }
 }
 

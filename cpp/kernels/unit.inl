@@ -66,7 +66,6 @@ static const T* tile_at(const UnitShape& s, const UnitInput<T>& in, int sample, 
 // z: [z_blocks][pixels][lane] of one chunk, blocks c.block() apart.
 template <class T>
 static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c) {
-  using V = Vec<T>;
   const int rows = c.last - c.first, pitch = (s.in_w + 2 * in.halo) * kLanes;
   for (int b = 0; b < s.in_blocks; ++b)
     for (int n = 0; n < c.samples; ++n) {
@@ -75,13 +74,8 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
       switch (s.spread) {
         case Spread::pointwise: {
           const T* x = in.x.data + sample * in.x.stride + (b * s.in_plane() + c.first * s.in_w) * kLanes;
-          const V scale = in.scale ? V::load(in.scale + b * kLanes) : V::fill(1);
-          const V shift = in.scale ? V::load(in.shift + b * kLanes) : V::zero();
-          for (int p = 0; p < rows * s.in_w; ++p) {
-            V value = V::load(x + p * kLanes);
-            if (in.scale) value = value * scale + shift;
-            (in.relu ? value.relu() : value).store(zb + p * kLanes);
-          }
+          read_activation(zb, x, rows * s.in_w, in.scale ? in.scale + b * kLanes : nullptr,
+                          in.scale ? in.shift + b * kLanes : nullptr, in.relu);
           break;
         }
         case Spread::depthwise: {
@@ -104,7 +98,7 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
             T* zt = zb + std::size_t(t) * s.in_blocks * c.block();
             for (int y = c.first; y < c.last; ++y) {
               const T* x = tile_at(s, in, sample, b, y * s.stride_h + s.tap_y[t], s.tap_x[t]);
-              for (int p = 0; p < s.out_w; ++p, zt += kLanes) V::load(x + p * s.stride_w * kLanes).store(zt);
+              for (int p = 0; p < s.out_w; ++p, zt += kLanes) Vec<T>::load(x + p * s.stride_w * kLanes).store(zt);
             }
           }
           break;
@@ -123,15 +117,13 @@ static void unit_forward(const UnitForward<T>& a) {
   for_chunks(s, a.samples, [&](const Chunk& c) {
     spread(z, s, in, c);
     T* y = chunk_place(a.y.data, offset, c, s.out_w, a.y.stride, 0);
-    for (int i = 0; i < 3 * lanes; ++i) sums[i] = 0;
+    for (int i = 0; i < 2 * lanes; ++i) sums[i] = 0;
+    const Distances<T> distances{sums, sums + lanes, sums + 2 * lanes};
     const std::size_t y_block = std::size_t(s.out_plane()) * kLanes;
     product<T, false, true>({y, offset, y_block, {y + kWriteAhead * kLanes, nullptr}, y_block}, c.pixels, z, c.block(),
-                            a.product, s.z_blocks(), s.out_blocks, sums);
-    for (int b = 0; b < s.out_blocks; ++b) {
-      const T* of_block = sums + b * 3 * kLanes;
-      add_sums(a.sums + b * kLanes, a.sums + lanes + b * kLanes, of_block, of_block + kLanes, of_block + 2 * kLanes,
-               c.pixels);
-    }
+                            a.product, s.z_blocks(), s.out_blocks, distances);
+    for (int i = 0; i < lanes; i += kLanes)
+      add_sums(a.sums + i, a.sums + lanes + i, distances.sum + i, distances.squares + i, distances.pivot + i, c.pixels);
   });
 }
 
@@ -142,20 +134,23 @@ static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Ch
   const UnitShape& s = *a.shape;
   const int count = (c.last - c.first) * s.out_w;
   for (int b = 0; b < s.out_blocks; ++b) {
-    const V weight = V::load(a.a + b * kLanes), slope = V::load(a.b + b * kLanes), level = V::load(a.c + b * kLanes);
+    const V weight = V::load(a.a + b * kLanes);
+    const PerChannel<T> slope = V::load(a.b + b * kLanes), level = V::load(a.c + b * kLanes);
     T* dy = dy_chunk + b * c.block();
     for (int n = 0; n < c.samples; ++n) {
       const int sample = c.sample + n;
       const std::size_t at = (std::size_t(b) * s.out_plane() + c.first * s.out_w) * kLanes;
       const T* g = a.g.data + sample * a.g.stride + at;
       const T* y = a.y.data + sample * a.y.stride + at;
-      const V scaled = a.factor ? weight * V::fill(a.factor[sample]) : weight;
-      for (int p = 0; p < count; ++p, dy += kLanes) {
-        V value = level;
-        value.add_product(slope, V::load(y + p * kLanes));
-        value.add_product(scaled, V::load(g + p * kLanes));
-        value.store(dy);
-      }
+      const PerChannel<T> scaled = a.factor ? weight * V::fill(a.factor[sample]) : weight;
+      for_pixels<T>(count, [&](auto size, int p) PYDARTS_INLINED {
+        using W = Lanes<T, size * kLanes>;
+        W value = level.template of<size>();
+        value.add_product(slope.template of<size>(), W::load(y + p * kLanes));
+        value.add_product(scaled.template of<size>(), W::load(g + p * kLanes));
+        value.store(dy + p * kLanes);
+      });
+      dy += count * kLanes;
     }
   }
 }
@@ -266,7 +261,7 @@ static void unit_backward(const UnitBackward<T>& a) {
                                              {y_ahead, g_ahead},
                                              y_block},
                                             c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks,
-                                            nullptr);
+                                            {});
         break;
       case Spread::depthwise:
         if (!wants_x && !a.d_depthwise) break;
@@ -275,13 +270,13 @@ static void unit_backward(const UnitBackward<T>& a) {
                                   dz_block,
                                   {y_ahead, g_ahead},
                                   y_block},
-                                 c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, nullptr);
+                                 c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, {});
         break;
       case Spread::gather:
         if (!wants_x) break;
         for (int p = 0; p < c.pixels; ++p) offset[p] = p * kLanes;
         product<T, false, false>({dz, offset, chunk_block, {y_ahead, g_ahead}, y_block}, c.pixels, dy, chunk_block,
-                                 a.product_transposed, s.out_blocks, s.z_blocks(), nullptr);
+                                 a.product_transposed, s.out_blocks, s.z_blocks(), {});
         gather_backward(a.dx, dz, s, c);
         break;
     }

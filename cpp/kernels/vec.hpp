@@ -2,6 +2,20 @@
 // N numbers as one value. Included once per instruction set, inside its namespace.
 // Made of native vectors of PYDARTS_VECTOR_BYTES (compiler vector types; plain scalars where there are none).
 
+// Calls f(0), ..., f(N - 1) with compile-time arguments: unrolled before registers are assigned.
+template <int I>
+struct Index {
+  static constexpr int value = I;
+  constexpr operator int() const { return I; }
+};
+template <int N, int I = 0, class F>
+PYDARTS_INLINE void unroll(F&& f) {
+  if constexpr (I < N) {
+    f(Index<I>{});
+    unroll<N, I + 1>(f);
+  }
+}
+
 template <class T>
 struct Whole;  // the signed integer as wide as T
 template <>
@@ -12,6 +26,31 @@ template <>
 struct Whole<double> {
   typedef std::int64_t Type;
 };
+
+#if PYDARTS_VECTOR_BYTES == 64
+typedef float Half __attribute__((vector_size(32)));
+typedef float Full __attribute__((vector_size(64)));
+
+// A vector of 16 floats and its halves: two blocks of channels.
+static PYDARTS_INLINE Full join(Half low, Half high) {
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+template <int At>
+static PYDARTS_INLINE Half half(Full v, Index<At>) {
+  constexpr int k = At * 8;
+  return __builtin_shufflevector(v, v, k, k + 1, k + 2, k + 3, k + 4, k + 5, k + 6, k + 7);
+}
+// The second half of `a` and the first of `b`.
+static PYDARTS_INLINE Full between(Full a, Full b) {
+  return __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23);
+}
+// Lane k of each half, all over that half.
+template <int k>
+static PYDARTS_INLINE Full lane_of_halves(Full v) {
+  constexpr int m = k + 8;
+  return __builtin_shufflevector(v, v, k, k, k, k, k, k, k, k, m, m, m, m, m, m, m, m);
+}
+#endif
 
 template <class T, int N>
 struct Lanes {
@@ -33,6 +72,19 @@ struct Lanes {
   static PYDARTS_INLINE Lanes load(const T* p) {
     Lanes v;
     for (int i = 0; i < kParts; ++i) v.part[i] = *reinterpret_cast<const Unaligned*>(p + i * kPer);
+    return v;
+  }
+  // Blocks of kLanes that lie `distance` apart.
+  static PYDARTS_INLINE Lanes load_blocks(const T* p, std::size_t distance) {
+    Lanes v;
+    if constexpr (kPer > kLanes) {
+      for (int i = 0; i < kParts; ++i)
+        v.part[i] = join(Lanes<T, kLanes>::load(p + 2 * i * distance).part[0],
+                         Lanes<T, kLanes>::load(p + (2 * i + 1) * distance).part[0]);
+    } else {
+      for (int i = 0; i < kParts; ++i)
+        v.part[i] = *reinterpret_cast<const Unaligned*>(p + i * kPer / kLanes * distance + i * kPer % kLanes);
+    }
     return v;
   }
   static PYDARTS_INLINE Lanes fill(T value) {
@@ -96,26 +148,101 @@ struct Lanes {
     store(lanes);
     for (int i = 0; i < N; ++i) sums[i] += double(lanes[i]);
   }
+  // Lanes [At * kLanes, (At + 1) * kLanes).
+  template <int At>
+  PYDARTS_INLINE Lanes<T, kLanes> block() const {
+    if constexpr (N == kLanes) {
+      return *this;
+    } else {
+      Lanes<T, kLanes> v;
+      if constexpr (kPer > kLanes) {
+        v.part[0] = half(part[At / 2], Index<At % 2>{});
+      } else {
+        for (int i = 0; i < v.kParts; ++i) v.part[i] = part[At * v.kParts + i];
+      }
+      return v;
+    }
+  }
 };
 
-// kLanes channels.
+// kLanes channels of a pixel.
 template <class T>
 using Vec = Lanes<T, kLanes>;
+
+// Pixels whose channels one native vector holds: 1, or 2 where it is wider than a block.
+template <class T>
+constexpr int kPixels = PYDARTS_VECTOR_BYTES >= 2 * kLanes * int(sizeof(T)) ? 2 : 1;
+
+// kLanes channels of kPixels neighbouring pixels.
+template <class T>
+using Pixels = Lanes<T, kPixels<T> * kLanes>;
+
+// The same channels for every pixel.
+template <class T>
+static PYDARTS_INLINE Pixels<T> repeated(const Vec<T>& channels) {
+  if constexpr (kPixels<T> == 1) {
+    return channels;
+  } else {
+    Pixels<T> v;
+    v.part[0] = join(channels.part[0], channels.part[0]);
+    return v;
+  }
+}
+
+// One pixel beside zeros.
+template <class T>
+static PYDARTS_INLINE Pixels<T> alone(const Vec<T>& channels) {
+  if constexpr (kPixels<T> == 1) {
+    return channels;
+  } else {
+    Pixels<T> v;
+    v.part[0] = join(channels.part[0], Vec<T>::zero().part[0]);
+    return v;
+  }
+}
+
+// Count pixels, 1 or kPixels.
+template <class T, int Count>
+static PYDARTS_INLINE Pixels<T> load_pixels(const T* p) {
+  if constexpr (Count == kPixels<T>)
+    return Pixels<T>::load(p);
+  else
+    return alone<T>(Vec<T>::load(p));
+}
+
+// Each channel's sum over the pixels.
+template <class T>
+static PYDARTS_INLINE Vec<T> folded(const Pixels<T>& v) {
+  if constexpr (kPixels<T> == 1)
+    return v;
+  else
+    return v.template block<0>() + v.template block<1>();
+}
+
+// What is known of each channel, in the width of one pixel and of kPixels.
+template <class T>
+struct PerChannel {
+  Pixels<T> all;
+  PYDARTS_INLINE PerChannel() = default;
+  PYDARTS_INLINE PerChannel(const Vec<T>& channels) : all(repeated<T>(channels)) {}
+  template <int Count>
+  PYDARTS_INLINE Lanes<T, Count * kLanes> of() const {
+    if constexpr (Count == kPixels<T>)
+      return all;
+    else
+      return all.template block<0>();
+  }
+};
+
+// Calls f(Index<pixels of a vector>, first pixel) over `count` pixels; what is left over goes one by one.
+template <class T, class F>
+static PYDARTS_INLINE void for_pixels(int count, F&& f) {
+  int p = 0;
+  for (; p + kPixels<T> <= count; p += kPixels<T>) f(Index<kPixels<T>>{}, p);
+  if constexpr (kPixels<T> > 1)
+    if (p < count) f(Index<1>{}, p);
+}
 
 // Numbers of a line of the cache.
 template <class T>
 constexpr int kLine = 64 / int(sizeof(T));
-
-// Calls f(0), ..., f(N - 1) with compile-time arguments: unrolled before registers are assigned.
-template <int I>
-struct Index {
-  static constexpr int value = I;
-  constexpr operator int() const { return I; }
-};
-template <int N, int I = 0, class F>
-PYDARTS_INLINE void unroll(F&& f) {
-  if constexpr (I < N) {
-    f(Index<I>{});
-    unroll<N, I + 1>(f);
-  }
-}
