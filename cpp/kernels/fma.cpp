@@ -10,9 +10,8 @@ extern const FmaKernel fma_baseline, fma_128, fma_256, fma_512;
 
 namespace {
 
-constexpr double kSeconds = 0.02;  // of a measurement
-constexpr int kMeasurements = 6;
-constexpr float kFactor = 1e-20f;  // changes no sum: none overflows or becomes subnormal
+constexpr double kSeconds = 0.02, kTotal = 0.13;  // of a measurement, and of all that the best is taken of
+constexpr float kFactor = 1e-20f;                 // changes no sum: none overflows or becomes subnormal
 
 double seconds(const FmaKernel& kernel, const Threads& threads, long long rounds) {
   const auto start = std::chrono::steady_clock::now();
@@ -41,13 +40,15 @@ std::vector<FmaKernel> fma_kernels() {
 }
 
 double fma_peak(const FmaKernel& kernel, const Threads& threads) {
+  double rate = 0;  // rounds a second of each thread
   long long rounds = 1 << 13;
-  double took;
-  while ((took = seconds(kernel, threads, rounds)) < kSeconds / 4) rounds *= 2;
-  rounds = (long long)(double(rounds) * kSeconds / took) + 1;
-  double best = seconds(kernel, threads, rounds);
-  for (int i = 1; i < kMeasurements; ++i) best = std::min(best, seconds(kernel, threads, rounds));
-  return double(rounds) * kernel.operations * threads.count / best;
+  for (double total = 0; total < kTotal;) {
+    const double took = seconds(kernel, threads, rounds);
+    total += took;
+    rate = std::max(rate, double(rounds) / took);
+    rounds = (long long)(rate * kSeconds) + 1;  // by the best so far: the first one starts the threads
+  }
+  return rate * kernel.operations * threads.count;
 }
 
 }  // namespace pydarts

@@ -16,7 +16,7 @@ struct FmaKernel {
 // Those that this machine runs, the narrowest first; none where the compiler has no vector types.
 std::vector<FmaKernel> fma_kernels();
 
-// Operations a second on so many threads: the best of a few measurements, a seventh of a second in all.
+// Operations a second on so many threads: the best of a few measurements, within a sixth of a second.
 double fma_peak(const FmaKernel& kernel, const Threads& threads);
 
 }  // namespace pydarts
