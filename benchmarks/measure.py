@@ -31,10 +31,12 @@ ROOT = Path(__file__).parents[1]
 #: best. What they are set to shall not decide whom we are compared with.
 PINNED_KERNELS = (
     "ATEN_CPU_CAPABILITY",
+    "BLIS_ARCH_TYPE",
     "DNNL_MAX_CPU_ISA",
     "MKL_CBWR",
     "MKL_DEBUG_CPU_TYPE",
     "MKL_ENABLE_INSTRUCTIONS",
+    "NVPL_BLAS_DEBUG_CPU_TYPE",
     "ONEDNN_MAX_CPU_ISA",
     "OPENBLAS_CORETYPE",
 )

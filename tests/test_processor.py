@@ -30,7 +30,8 @@ def test_elsewhere_the_model_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fma_peaks_are_plausible() -> None:
-    peaks = _core.fma_peak(1)
+    measured = [_core.fma_peak(1) for _ in range(3)]  # other work slows single ones
+    peaks = {bits: max(each[bits] for each in measured) for bits in measured[0]}
     supported = {name for name, runs in _core.instruction_sets() if runs}
     needed = {"neon": 128, "avx2": 256, "avx512": 512}
     assert {bits for name, bits in needed.items() if name in supported} <= peaks.keys()
