@@ -15,7 +15,7 @@ from statistics import median
 
 from .cases import CASES, SMALL, SWEEP, Case, select, sweep
 from .contenders import CONTENDERS
-from .measure import OURS, TORCH, Failed, Result, measure, sgemm_peak
+from .measure import OURS, TORCH, Failed, Result, best, fma_peaks, measure
 from .report import Report, environment, number
 
 TURN, QUICK_TURN = 0.5, 0.02  # seconds
@@ -106,8 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status = 0
     try:
         for in_sweep, case, threads, contenders in jobs:
-            if threads not in report.peaks:
-                report.peaks[threads] = sgemm_peak(threads, rounds, turn)
+            report.peaks[threads] = best(report.peaks.get(threads, {}), fma_peaks(threads))
             try:
                 result, versions = measure(case, contenders, threads, rounds, turn)
             except Failed as error:

@@ -28,16 +28,6 @@ from benchmarks import build_images, build_text
 from benchmarks.cases import Case, ImageCase, TextCase, from_fields
 from benchmarks.inputs import Contender
 
-SGEMM_SIDE = 2048
-
-
-def build_sgemm(case: Case, threads: int) -> Contender:
-    """Build the product of two matrices by which the machine's peak is measured."""
-    rng = np.random.default_rng(5)
-    a, b, c = (rng.standard_normal((SGEMM_SIDE, SGEMM_SIDE), np.float32) for _ in range(3))
-    return partial(np.matmul, a, b, out=c), lambda _: {}
-
-
 SEARCH = ("second_order", "first_order")
 IMAGES = (*SEARCH, "derived", "mixture")
 TEXT = ("text_second_order", "text_first_order", "text_derived")
@@ -101,7 +91,6 @@ CONTENDERS = {
     "torch-channels-last": Kind(
         "benchmarks.reference", IMAGES, partial(build_images.build_torch, channels_last=True)
     ),
-    "sgemm": Kind("numpy", IMAGES, build_sgemm),
 }
 
 

@@ -18,13 +18,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cases import TINY, Case
-from .contenders import SGEMM_SIDE, stages
+from .cases import Case
+from .contenders import stages
 
 OURS = ("pydarts", "pydarts-recompute", "pydarts-fast")
 TORCH = ("torch", "torch-channels-last")
 #: What a contender is compared with, if not with PyTorch in its default layout.
 COMPARED_WITH = {"pydarts-fast": "torch-fast"}
+
+ROOT = Path(__file__).parents[1]
+#: Variables by which an environment makes others' libraries run another kernel than the processor's
+#: best. What they are set to shall not decide whom we are compared with.
+PINNED_KERNELS = (
+    "ATEN_CPU_CAPABILITY",
+    "BLIS_ARCH_TYPE",
+    "DNNL_MAX_CPU_ISA",
+    "MKL_CBWR",
+    "MKL_DEBUG_CPU_TYPE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NVPL_BLAS_DEBUG_CPU_TYPE",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+)
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Tolerances = Mapping[str, tuple[float, float]]
 
@@ -158,6 +174,12 @@ class Result:
         }
 
 
+def child_environment(threads: int) -> dict[str, str]:
+    """Return the environment of a process that is measured: its threads, and no pinned kernels."""
+    own = {name: value for name, value in os.environ.items() if name not in PINNED_KERNELS}
+    return {**own, **dict.fromkeys(THREAD_LIMITS, str(threads))}
+
+
 class Process:
     """A contender that has taken its first step and waits for its turn."""
 
@@ -170,14 +192,13 @@ class Process:
             "threads": threads,
             "checks": self._checks,
         }
-        limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.contenders", json.dumps(spec)],
-            cwd=Path(__file__).parents[1],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **dict.fromkeys(limits, str(threads))},
+            env=child_environment(threads),
             start_new_session=True,  # Ctrl-C is for the parent, which then ends this one
         )
 
@@ -320,7 +341,21 @@ def measure(
     return Result(case, threads, times, memory, deviations), versions
 
 
-def sgemm_peak(threads: int, rounds: int, seconds: float) -> float:
-    """Return the FLOP/s of numpy's float32 matrix product at its best round."""
-    result, _ = measure(TINY, ["sgemm"], threads, rounds, seconds)
-    return 2 * SGEMM_SIDE**3 / min(result.seconds["sgemm"])
+def fma_peaks(threads: int) -> dict[int, float]:
+    """Return FLOP/s of float32 FMAs in registers by width in bits, from a process of its own."""
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.peaks", str(threads)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=child_environment(threads),
+        start_new_session=True,
+    ).stdout
+    return {int(bits): flops for bits, flops in json.loads(output).items()}
+
+
+def best(*measured: Mapping[int, float]) -> dict[int, float]:
+    """Return the highest of several measurements of `fma_peaks`, for each width."""
+    widths = sorted({bits for peaks in measured for bits in peaks})
+    return {bits: max(peaks.get(bits, 0.0) for peaks in measured) for bits in widths}

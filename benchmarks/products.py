@@ -4,11 +4,14 @@
 A second-order search step over text is mostly matrix products, for which pydarts has its own code.
 Here numpy's BLAS does the products of a step, of the same shapes on the same number of threads and
 nothing else: no gates, no normalisation, no softmax, no optimiser, and operands that are in cache.
+It runs the kernel that it takes for the processor's best, whatever the environment says.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.build_text import build_pydarts
 from benchmarks.cases import CASES, TEXT_NODES, TextCase
+from benchmarks.measure import ROOT, child_environment
 
 #: Passes of a second-order step, by what they compute: all forward, all but none the gradient of
 #: the states, three that of the weights.
@@ -68,29 +72,37 @@ def seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
+def compare(threads: int, rounds: int) -> None:
     """Print a Markdown table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__)
-    parser.add_argument("--threads", type=int, default=2, help="of both: set OMP_NUM_THREADS, too")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
     print("| case | size | numpy's products, ms | pydarts' whole step, ms | products / step |")
     print("|---|---|--:|--:|--:|")
     for case in CASES:
         if not isinstance(case, TextCase) or case.kind != "text_second_order":
             continue
-        step, _ = build_pydarts(case, args.threads)
+        step, _ = build_pydarts(case, threads)
         work = operands(case)
         outputs = [np.empty((len(a), b.shape[1]), np.float32) for a, b, _ in work]
         products = partial(multiply, work, outputs)
         products()
         step()
-        rounds = [(seconds(products), seconds(step)) for _ in range(args.rounds)]
-        theirs, ours = (median(column) for column in zip(*rounds, strict=True))
-        ratio = median(a / b for a, b in rounds)
+        pairs = [(seconds(products), seconds(step)) for _ in range(rounds)]
+        theirs, ours = (median(column) for column in zip(*pairs, strict=True))
+        ratio = median(a / b for a, b in pairs)
         print(f"| {case.name} | {case.size} | {theirs * 1e3:,.0f} | {ours * 1e3:,.0f} |", end="")
         print(f" {ratio:.2f} |", flush=True)
 
 
+def main() -> int:
+    """Compare in a process whose BLAS has not read this one's environment; return its status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.products", description=__doc__)
+    parser.add_argument("--threads", type=int, default=2, help="of both (2)")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    code = f"from benchmarks.products import compare; compare({args.threads}, {args.rounds})"
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=child_environment(args.threads)
+    ).returncode
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -34,7 +34,7 @@ class Report:
     environment, versions : dict
         What it ran on, and what ran.
     peaks : dict
-        FLOP/s of sgemm by number of threads.
+        For each number of threads FLOP/s of FMAs in registers, by the width of vectors in bits.
     results, sweep : list of Result
         Cases, and points of the sweep.
     """
@@ -44,7 +44,7 @@ class Report:
     rounds: int
     environment: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
-    peaks: dict[int, float] = field(default_factory=dict)
+    peaks: dict[int, dict[int, float]] = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
     sweep: list[Result] = field(default_factory=list)
 
@@ -63,9 +63,11 @@ class Report:
     def _heading(self) -> str:
         environment = self.environment
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        model = f" ({environment['cpu_model']})" if environment["cpu_model"] else ""
         peaks = "; ".join(
-            f"sgemm on {threads} threads: {peak / 1e9:.0f} GFLOP/s"
-            for threads, peak in sorted(self.peaks.items())
+            f"FMA peak of {threads} thread{'s' * (threads > 1)}: "
+            + ", ".join(f"{bits}-bit {flops / 1e9:,.0f} GFLOP/s" for bits, flops in widths.items())
+            for threads, widths in sorted(self.peaks.items())
         )
         compared = all(r.deviations for r in self.results + self.sweep)
         verified = (
@@ -76,7 +78,8 @@ class Report:
         return "\n".join(
             (
                 f"`{self.command}`\n",
-                f"* {environment['cpu']}, {environment['cores']} cores, {environment['memory']}; "
+                f"* {environment['cpu']}{model}, {environment['cores']} cores, "
+                f"{environment['memory']}; "
                 f"{environment['system']}; load at the start {environment['load']}",
                 f"* {versions}",
                 f"* float32; threads: {self.threads}, rounds: {self.rounds}; median (range)",
@@ -93,7 +96,7 @@ class Report:
             "rounds": self.rounds,
             "environment": self.environment,
             "versions": self.versions,
-            "sgemm_flops": {str(threads): peak for threads, peak in self.peaks.items()},
+            "fma_peaks": self.peaks,
             "results": [result.to_json() for result in self.results],
             "sweep": [result.to_json() for result in self.sweep],
         }
@@ -197,17 +200,17 @@ def _rows(result: Result) -> list[tuple[str, str]]:
     return [(name, result.case.name + variant[name]) for name in ours]
 
 
-def table(results: Sequence[Result], peaks: Mapping[int, float]) -> str:
+def table(results: Sequence[Result], peaks: Mapping[int, Mapping[int, float]]) -> str:
     """Return a Markdown table; a column that no row has anything in is left out."""
     rows = [(result, *row) for result in results for row in _rows(result)]
     header = ["case", "size", "pydarts, ms"]
     header += [f"{label}, ms" for label in LABELS.values()]
-    header += ["faster by", "GFLOP/s", "of sgemm", "pydarts, MB"]
+    header += ["faster by", "GFLOP/s", "of peak", "pydarts, MB"]
     header += [f"{label}, MB" for label in LABELS.values()]
     header += ["less by", "deviation"]
     lines = []
     for r, name, label in rows:
-        gflops, peak = r.gflops(name), peaks.get(r.threads)
+        gflops, peak = r.gflops(name), max(peaks.get(r.threads, {}).values(), default=None)
         lines.append(
             [
                 label,

@@ -31,11 +31,23 @@ from benchmarks.cases import (
     sweep,
 )
 from benchmarks.contenders import CONTENDERS
-from benchmarks.measure import Failed, Result, Spread, compare, measure, verify
+from benchmarks.measure import (
+    Failed,
+    Result,
+    Spread,
+    best,
+    child_environment,
+    compare,
+    fma_peaks,
+    measure,
+    verify,
+)
 from benchmarks.report import Report, environment, number, table
+from pydarts import _core
 from pydarts.spaces.darts import DARTS
 
 ROOT = Path(__file__).parents[1]
+PEAKS = {256: 200e9, 512: 190e9}
 
 RESULT = Result(
     SMALL,
@@ -132,7 +144,7 @@ def test_text_cases() -> None:
 
 def test_every_case_has_its_contenders() -> None:
     for case in CASES:
-        names = {name for name, kind in CONTENDERS.items() if case.kind in kind.cases} - {"sgemm"}
+        names = {name for name, kind in CONTENDERS.items() if case.kind in kind.cases}
         assert {"pydarts", "torch"} <= names
         assert ("torch-channels-last" in names) == isinstance(case, ImageCase)
         assert ("pydarts-fast" in names) == case.kind.endswith("second_order")
@@ -208,7 +220,7 @@ def test_number(value: float, text: str) -> None:
 
 
 def test_table() -> None:
-    header, rule, *rows = table([RESULT], {2: 200e9}).splitlines()
+    header, rule, *rows = table([RESULT], {1: {512: 400e9}, 2: PEAKS}).splitlines()
     columns = [text.strip() for text in header.strip("|").split("|")]
     first, second = (
         dict(zip(columns, map(str.strip, row.strip("|").split("|")), strict=True)) for row in rows
@@ -222,7 +234,7 @@ def test_table() -> None:
         "PyTorch channels-last, ms": "6,000 (5,000–6,000)",
         "faster by": "10.0× (10.0–15.0)",
         "GFLOP/s": "62.7",
-        "of sgemm": "31 %",
+        "of peak": "31 %",
         "pydarts, MB": "200",
         "PyTorch, MB": "2,000",
         "PyTorch channels-last, MB": "1,000",
@@ -247,14 +259,14 @@ def test_table_of_what_has_one_layout() -> None:
     seconds = {"pydarts": [0.5], "pydarts-fast": [0.25], "torch": [2.0]}
     memory = {"pydarts": 100_000_000, "pydarts-fast": 100_000_000, "torch": 400_000_000}
     text = Result(TEXT, 2, seconds, memory, {"pydarts": 1e-5, "pydarts-fast": 0.5})
-    header, _, first, second = table([text], {2: 200e9}).splitlines()
+    header, _, first, second = table([text], {2: PEAKS}).splitlines()
     assert "channels-last" not in header
     assert first.startswith("| text_second_order | H=128 B=64 T=35 V=100 | 500 (500–500) | 2,000 ")
     assert first.endswith("| 4.00× (4.00–4.00) | 147 | 73 % | 100 | 400 | 4.00× | 1e-05 |")
     assert second.startswith("| text_second_order, fast |")
     assert second.endswith("| 5e-01 |")
     # Beside images, its layout that is not there is left blank.
-    *_, last, _ = table([RESULT, text], {2: 200e9}).splitlines()
+    *_, last, _ = table([RESULT, text], {2: PEAKS}).splitlines()
     assert "| 2,000 (2,000–2,000) | – | 4.00×" in last
 
 
@@ -295,17 +307,41 @@ def test_verify_over_text() -> None:
 
 def test_report_is_saved_and_drawn(tmp_path: Path) -> None:
     points = [replace(RESULT, case=case) for case in sweep("batch")]
-    report = Report("python -m benchmarks", 2, 3, environment(), {"pydarts": "1"}, {2: 200e9})
+    own = {**environment(), "cpu_model": "GenuineIntel family 6 model 143"}
+    report = Report("python -m benchmarks", 2, 3, own, {"pydarts": "1"}, {2: PEAKS})
     text = Result(TEXT, 2, {"pydarts": [0.5], "torch": [2.0]}, {}, {"pydarts": 1e-5})
     report.results, report.sweep = [RESULT, text], points
     report.save(tmp_path)
-    assert "sgemm on 2 threads: 200 GFLOP/s" in (tmp_path / "results.md").read_text("utf-8")
-    assert '"gflops": 62.6' in (tmp_path / "results.json").read_text("utf-8")
+    heading = (tmp_path / "results.md").read_text("utf-8")
+    assert "* FMA peak of 2 threads: 256-bit 200 GFLOP/s, 512-bit 190 GFLOP/s\n" in heading
+    assert f"{report.environment['cpu']} ({report.environment['cpu_model']}), " in heading
+    results = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    assert results["fma_peaks"] == {"2": {"256": 200e9, "512": 190e9}}
+    gflops = results["results"][0]["pydarts"]["pydarts"]["gflops"]
+    assert gflops == pytest.approx(13 * 2.409652224 / 0.5)
     pytest.importorskip("matplotlib")
     report.plot(tmp_path)
     assert {path.name for path in tmp_path.glob("*g")} == {
         f"{name}.{suffix}" for name in ("speedup", "scaling") for suffix in ("png", "svg")
     }
+
+
+def test_the_environment_pins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYDARTS_ISA", "baseline")
+    child = child_environment(3)
+    assert "OPENBLAS_CORETYPE" not in child
+    assert child["OMP_NUM_THREADS"] == child["OPENBLAS_NUM_THREADS"] == "3"
+    assert child["PYDARTS_ISA"] == "baseline"
+
+
+def test_the_peaks_are_measured_in_a_process_of_their_own() -> None:
+    peaks = fma_peaks(1)
+    assert peaks.keys() == _core.fma_peak(1).keys()
+    assert all(flops > 1e8 for flops in peaks.values())
+    assert best({256: 5.0, 512: 3.0}, {256: 4.0, 512: 6.0}) == {256: 5.0, 512: 6.0}
+    assert best({}, {256: 4.0}) == {256: 4.0}
 
 
 @pytest.mark.parametrize("case", [TINY, TEXT], ids=["images", "text"])

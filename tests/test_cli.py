@@ -32,9 +32,11 @@ from pydarts import (
     SearchResult,
     TrainConfig,
     __version__,
+    _core,
 )
 from pydarts.cli import main as cli
 from pydarts.cli.console import uninterrupted
+from pydarts.common.environment import cpu_model, hardware
 from pydarts.data.splits import hold_out
 
 SEARCH_FILES = {
@@ -738,7 +740,15 @@ def test_module_and_info() -> None:
     rows = dict(re.split(r"  +", line, maxsplit=1) for line in shown.splitlines())
     assert rows["pydarts"] == __version__
     assert rows["numpy"] == np.__version__
-    assert int(rows["threads"]) >= 1
+    assert rows["processor"] == hardware()["cpu"]
+    assert rows["model"] == (cpu_model() or "unknown")
+    threads = int(rows["threads"])
+    assert threads >= 1
+    widths = [name.removesuffix("-bit FMA") for name in rows if name.endswith("-bit FMA")]
+    assert list(map(int, widths)) == list(_core.fma_peak(1))
+    speed = r"[1-9][\d,]* GFLOP/s on 1 thread" + rf", [1-9][\d,]* on {threads}" * (threads > 1)
+    assert all(re.fullmatch(speed, rows[f"{bits}-bit FMA"]) for bits in widths)
+    assert max(map(len, shown.splitlines())) <= 80
     assert re.fullmatch(r"(\w+) \(available: .*\b\1\b.*\)", rows["instruction set"])
 
 

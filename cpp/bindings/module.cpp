@@ -3,10 +3,13 @@
 #include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
+#include <map>
 #include <optional>
 
 #include "bilevel/network_oracle.hpp"
 #include "bindings/engine.hpp"
+#include "core/processor.hpp"
+#include "kernels/fma.hpp"
 #include "network/limits.hpp"
 
 using namespace pydarts;
@@ -282,6 +285,25 @@ PYBIND11_MODULE(_core, m) {
     for (int i = 0; i < count; ++i) list.emplace_back(sets[i].name, sets[i].supported);
     return list;
   });
+  m.def("processor", [] {
+    const Processor& here = processor();
+    return py::make_tuple(here.vendor, here.family, here.model);
+  });
+  m.def(
+      "fma_peak",
+      [](int threads) {
+        require(threads >= 1, "`threads` (=", threads, ") must be at least 1");
+        std::map<int, double> peaks;
+        for (const FmaKernel& kernel : fma_kernels()) {
+          {
+            py::gil_scoped_release release;
+            peaks[kernel.bits] = fma_peak(kernel, threads);
+          }
+          if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+        }
+        return peaks;
+      },
+      py::arg("threads"));
   m.def(
       "derived_num_weights",
       [](int channels, int cells, int classes, int in_channels, const std::vector<std::pair<std::string, int>>& normal,

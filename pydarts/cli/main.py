@@ -31,6 +31,7 @@ from pydarts.cli.console import (
 )
 from pydarts.cli.images import ImageKind
 from pydarts.cli.text import TextKind
+from pydarts.common.environment import hardware
 from pydarts.training.checkpoint import CheckpointError
 
 
@@ -87,8 +88,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _info(args: argparse.Namespace) -> int:
     available = ", ".join(name for name, here in _core.instruction_sets() if here)
+    machine = hardware()
     rows = {
         "pydarts": _core.__version__,
+        "processor": machine["cpu"],
+        "model": machine["cpu_model"] or "unknown",
         "instruction set": f"{_core.instruction_set()} (available: {available})",
         "threads": _core.default_threads(),
         "python": platform.python_version(),
@@ -97,6 +101,12 @@ def _info(args: argparse.Namespace) -> int:
     }
     for name, value in rows.items():
         say(f"{name:17}{value}")
+    threads = sorted({1, _core.default_threads()})
+    peaks = [_core.fma_peak(count) for count in threads]
+    for bits in peaks[0]:
+        first, *more = (f"{peak[bits] / 1e9:,.0f}" for peak in peaks)
+        others = "".join(f", {flops} on {n}" for n, flops in zip(threads[1:], more, strict=True))
+        say(f"{f'{bits}-bit FMA':17}{first} GFLOP/s on 1 thread{others}")
     return DONE
 
 
@@ -217,5 +227,5 @@ def _parser() -> _Parser:
         "write a trained model as an ONNX file",
         "It takes images as the model does: the normalisation is in it.",
     )
-    command("info", _info, lambda _: None, "", "show version, instruction set and threads")
+    command("info", _info, lambda _: None, "", "show version, processor and its speed")
     return parser

@@ -12,6 +12,12 @@ import numpy as np
 from pydarts import _core
 
 
+def cpu_model() -> str:
+    """Return the processor's vendor, family and model as in `cpuid`; where there is none ``""``."""
+    vendor, family, model = _core.processor()
+    return f"{vendor} family {family} model {model}" if vendor else ""
+
+
 def hardware() -> dict[str, Any]:
     """Return processor, cores, memory and system, as far as they are known."""
     model = platform.processor() or platform.machine()
@@ -28,6 +34,7 @@ def hardware() -> dict[str, Any]:
         memory = "memory unknown"
     return {
         "cpu": model,
+        "cpu_model": cpu_model(),
         "cores": os.cpu_count(),
         "memory": memory,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -12,6 +12,7 @@ SHARES: Final = ("accuracy",)  # ends of the names of values that are shown in p
 _LABELS: Final = {
     "level": "tokens",
     "cpu": "processor",
+    "cpu_model": "model of the processor",
     "search_seconds": "seconds of searching",
     "search_stopped": "why the search stopped",
     "train_seconds": "seconds of training",
