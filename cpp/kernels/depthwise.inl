@@ -15,12 +15,18 @@ struct DepthwiseRows {
   int first, last;  // rows of z
 };
 
-// Outputs x .. x + U - 1 of a row: every input is loaded once and added to all outputs that it touches.
-template <class T, int K, int D, int S, int U, bool Accumulate>
-static PYDARTS_INLINE void depthwise_span(T* z, const T* in, int pitch, const T* taps) {
+// float64 and the oldest instruction set are there to be right: they get fewer sizes, and the compiler less to do.
+template <class T>
+constexpr bool kFewSizes = sizeof(T) == 8 || PYDARTS_VECTOR_BYTES == 16;
+
+// The first `count` of outputs x .. x + U - 1 of a row: every input is loaded once and added to all outputs that it
+// touches. What the others read lies in the tile, or in the kTilePad behind it.
+template <class T, int K, int D, int S, int U, bool Accumulate, class Int>
+static PYDARTS_INLINE void depthwise_span(T* z, const T* in, int pitch, const T* taps, Int count) {
   using V = Vec<T>;
   V acc[U];
-  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = Accumulate ? V::load(z + t * kLanes) : V::zero(); });
+  unroll<U>([&](auto t)
+                PYDARTS_INLINED { acc[t] = Accumulate && t < int(count) ? V::load(z + t * kLanes) : V::zero(); });
   for (int i = 0; i < K; ++i) {
     V tap[K];
     unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = V::load(taps + (i * K + j) * kLanes); });
@@ -34,7 +40,9 @@ static PYDARTS_INLINE void depthwise_span(T* z, const T* in, int pitch, const T*
       });
     });
   }
-  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(z + t * kLanes); });
+  unroll<U>([&](auto t) PYDARTS_INLINED {
+    if (t < int(count)) acc[t].store(z + t * kLanes);
+  });
 }
 
 #if PYDARTS_VECTOR_BYTES == 64
@@ -84,38 +92,32 @@ static void depthwise_rows(const DepthwiseRows<T>& a) {
     const T* in = a.tile + y * S * a.pitch;
     T* z = a.z + y * a.z_pitch;
     int x = 0;
-    auto span = [&](auto size) {
+    auto span = [&](auto size, auto count) PYDARTS_INLINED {
       constexpr int U = decltype(size)::value;
-      depthwise_span<T, K, D, S, U, Accumulate>(z + x * kLanes, in + x * S * kLanes, a.pitch, a.taps);
+      depthwise_span<T, K, D, S, U, Accumulate>(z + x * kLanes, in + x * S * kLanes, a.pitch, a.taps, count);
       x += U;
     };
 #if PYDARTS_VECTOR_BYTES == 64
     if constexpr (kPixels<T> == 2 && S == 1) {
-      auto pairs = [&](auto size) {
+      auto pairs = [&](auto size) PYDARTS_INLINED {
         constexpr int U = decltype(size)::value;
         depthwise_span_of_pairs<T, K, D, U, Accumulate>(z + x * kLanes, in + x * kLanes, a.pitch, a.taps);
         x += 2 * U;
       };
-      if (a.width % 14 == 0) {
+      if (a.width % 14 == 0)
         while (x < a.width) pairs(Index<7>{});
-        continue;
-      }
       while (x + 16 <= a.width) pairs(Index<8>{});
       if (x + 8 <= a.width) pairs(Index<4>{});
-      if (x + 6 <= a.width) pairs(Index<3>{});
-      while (x + 2 <= a.width) pairs(Index<1>{});
-      if (x < a.width) span(Index<1>{});
-      continue;
-    }
+      if (x + 4 <= a.width) pairs(Index<2>{});
+    } else
 #endif
-    if (a.width % 7 == 0) {
-      while (x < a.width) span(Index<7>{});
-      continue;
+        if constexpr (!kFewSizes<T>) {
+      if (a.width % 7 == 0)
+        while (x < a.width) span(Index<7>{}, Index<7>{});
+      while (x + 8 <= a.width) span(Index<8>{}, Index<8>{});
     }
-    while (x + 8 <= a.width) span(Index<8>{});
-    if (x + 4 <= a.width) span(Index<4>{});
-    if (x + 2 <= a.width) span(Index<2>{});
-    if (x < a.width) span(Index<1>{});
+    while (x + 4 <= a.width) span(Index<4>{}, Index<4>{});
+    if (x < a.width) span(Index<4>{}, a.width - x);
   }
 }
 
@@ -203,8 +205,9 @@ static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, c
     } else
 #endif
     {
-      for (; x + 4 <= width; x += 4)
-        depthwise_backward_weight_span<T, K, D, S, Rows, 4>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
+      if constexpr (!kFewSizes<T>)
+        for (; x + 4 <= width; x += 4)
+          depthwise_backward_weight_span<T, K, D, S, Rows, 4>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
       for (; x < width; ++x)
         depthwise_backward_weight_span<T, K, D, S, Rows, 1>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
     }
@@ -302,10 +305,10 @@ static void depthwise_backward_input_stride2(T* dx, int height, int width, const
                                                                   pitch, first_tap, rows, kStep * K, kStep);
           u += size;
         };
-        while (u + 7 <= count) span(Index<7>{});
-        if (u + 4 <= count) span(Index<4>{});
-        if (u + 2 <= count) span(Index<2>{});
-        if (u < count) span(Index<1>{});
+        if constexpr (!kFewSizes<T>)
+          while (u + 7 <= count) span(Index<7>{});
+        while (u + 4 <= count) span(Index<4>{});
+        while (u < count) span(Index<1>{});
       }
     });
   }

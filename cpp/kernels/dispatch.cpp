@@ -86,7 +86,8 @@ std::size_t unit_scratch(const UnitShape& s, int samples) {
   const std::size_t dz = s.spread == Spread::gather      ? s.z_blocks() * chunk
                          : s.spread == Spread::depthwise ? tile_size(samples, s.in_blocks, s.out_h, s.out_w, s.pad)
                                                          : 0;
-  return (s.z_blocks() + s.out_blocks) * chunk + 3 * s.out_blocks * kLanes + kMaxTaps * kLanes + capacity + dz;
+  return (s.z_blocks() + s.out_blocks) * chunk + 3 * s.out_blocks * kLanes + kMaxTaps * kLanes + capacity + dz +
+         kTilePad;
 }
 
 }  // namespace pydarts

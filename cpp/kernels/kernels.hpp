@@ -12,7 +12,8 @@ namespace pydarts {
 
 constexpr int kLanes = 8;
 constexpr int kMaxTaps = 64;
-constexpr int kChunkPad = 32;  // behind a chunk: products read up to three pixels more
+constexpr int kChunkPad = 32;  // elements behind a chunk: products read up to three pixels more
+constexpr int kTilePad = 48;   // elements behind a tile that depthwise convolutions may read, but do not use
 constexpr int kChunk = 128;    // pixels that a unit works on at a time, unless one row is longer
 
 constexpr int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }

@@ -6,6 +6,8 @@
 //   PYDARTS_FLOAT_ONLY     if float64 has another set's kernels
 // and is compiled with that set's flags; so nothing here may call an inline function of the standard library,
 // whose copy the linker might then choose for all.
+#include <utility>
+
 #include "kernels/kernels.hpp"
 
 #if defined(__GNUC__) || defined(__clang__)

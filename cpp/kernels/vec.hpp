@@ -8,12 +8,13 @@ struct Index {
   static constexpr int value = I;
   constexpr operator int() const { return I; }
 };
-template <int N, int I = 0, class F>
-PYDARTS_INLINE void unroll(F&& f) {
-  if constexpr (I < N) {
-    f(Index<I>{});
-    unroll<N, I + 1>(f);
-  }
+template <class F, int... I>
+static PYDARTS_INLINE void unroll_each(F&& f, std::integer_sequence<int, I...>) {
+  (f(Index<I>{}), ...);
+}
+template <int N, class F>
+static PYDARTS_INLINE void unroll(F&& f) {
+  unroll_each(f, std::make_integer_sequence<int, N>{});
 }
 
 template <class T>
