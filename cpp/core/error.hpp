@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/strict_math.hpp"
+
 namespace pydarts {
 
 // The caller asked for something impossible; the text names the argument and its value.
