@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The kernels by themselves, for every instruction set that the machine runs: single against double precision in
-// memory of exactly the size that a call may touch, NaN, sums over large planes, places beyond 2^31 elements. Prints the
-// names of the sets.
+// memory of exactly the size that a call may touch, NaN, sums over large planes, places beyond 2^31 elements. Prints
+// the names of the sets.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -410,6 +411,17 @@ void activations_spread_nan(const Kernels<T>& kernels) {
   }
 }
 
+// A product and the sum that takes it are rounded once: what one rounding each would lose is there.
+template <class T>
+[[maybe_unused]] void products_are_fused(const Kernels<T>& kernels) {
+  const T small = T(std::ldexp(1, sizeof(T) == 4 ? -13 : -28));
+  const std::vector<T> y(kLanes, 1 + small), scale = y, shift(kLanes, -(1 + 2 * small));
+  std::vector<T> s(kLanes);
+  const Summand<T> term{view(y, kLanes), scale.data(), shift.data(), nullptr, nullptr, nullptr};
+  kernels.node_sum(view(s, kLanes), &term, 1, true, 1, 1, 1);
+  CHECK(s == std::vector<T>(kLanes, small * small));
+}
+
 #ifdef __linux__
 // The last block of a pointwise unit's input begins 2^31 elements after the first; one row of the planes is read.
 template <class T>
@@ -465,6 +477,12 @@ int main() {
     max_pools_spread_nan(*set.f64);
     activations_spread_nan(*set.f32);
     activations_spread_nan(*set.f64);
+#ifdef NDEBUG  // compilers fuse nothing unless they optimise
+    if (std::strcmp(set.name, "baseline") != 0) {
+      products_are_fused(*set.f32);
+      products_are_fused(*set.f64);
+    }
+#endif
 #ifdef __linux__
     blocks_may_lie_far_away(*set.f32);
     blocks_may_lie_far_away(*set.f64);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Fails if an object of one instruction set's kernels defines a weak function outside of that set's namespace: the linker
 # may choose this copy for all, on machines that do not run it. Takes NM and OBJECTS.
 set(found 0)
