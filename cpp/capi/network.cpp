@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <locale>
 #include <memory>
 
+#include "capi/files.hpp"
 #include "capi/handles.hpp"
 #include "capi/runtime.hpp"
 #include "network/genotype.hpp"
@@ -44,13 +46,15 @@ auto reading(const std::string& name, const Read& read) {
   }
 }
 
-// Whether `work` on an open file succeeds. A failed allocation comes out as such, not as a failure of the file.
-template <class Stream, class Work>
-bool through(Stream& file, const Work& work) {
+// Whether all of a file's bytes could be read. A failed allocation comes out as such, not as a failure of the file.
+bool read_whole(const fs::path& path, Vector<char>& content) {
+  std::ifstream file;
+  file.imbue(std::locale::classic());  // another one could decode what it reads
+  file.open(path, std::ios::binary);
   if (!file) return false;
   file.exceptions(std::ios::badbit);
   try {
-    work();
+    file.read(content.data(), std::streamsize(content.size()));
   } catch (const std::ios::failure&) {
     return false;
   }
@@ -65,8 +69,7 @@ Vector<char> file_content(const fs::path& path, std::size_t least, std::size_t m
   require_file(!error, "its size is not known");
   require_file(least <= size && size <= most, "it has ", size, " bytes, not ", least, " to ", most);
   Vector<char> content(static_cast<std::size_t>(size), memory);
-  std::ifstream file(path, std::ios::binary);
-  require_file(through(file, [&] { file.read(content.data(), std::streamsize(content.size())); }), "it cannot be read");
+  require_file(read_whole(path, content), "it cannot be read");
   return content;
 }
 
@@ -109,32 +112,13 @@ void load(const pydarts_network& network, const fs::path& path) {
   network.log(done);
 }
 
-// A file beside `path` that is not left behind.
-struct Partial {
-  explicit Partial(const fs::path& whole) : path(whole) { path += ".partial"; }
-  Partial(const Partial&) = delete;
-  ~Partial() {
-    std::error_code ignored;
-    fs::remove(path, ignored);
-  }
-  fs::path path;
-};
-
 void save(const pydarts_network& network, const fs::path& path) {
   const std::vector<StoredTensor> tensors = network.stored();
   const std::string header = safetensors_header(tensors);
   const std::string done = text("wrote ", path.u8string());
-  const Partial partial(path);
-  std::ofstream file(partial.path, std::ios::binary | std::ios::trunc);
-  const bool written = through(file, [&] {
-    file.write(header.data(), std::streamsize(header.size()));
-    for (const StoredTensor& tensor : tensors)
-      file.write(reinterpret_cast<const char*>(tensor.values), std::streamsize(tensor.count * sizeof(float)));
-    file.close();
-  });
-  std::error_code error;
-  if (written) fs::rename(partial.path, path, error);
-  require_file(written && !error, path.u8string(), ": it cannot be written");
+  std::vector<Bytes> content{{header.data(), header.size()}};
+  for (const StoredTensor& tensor : tensors) content.push_back({tensor.values, tensor.count * sizeof(float)});
+  require_file(replace_file(path, content), path.u8string(), ": it cannot be written");
   network.log(done);
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <locale>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "core/strict_math.hpp"
 
 namespace pydarts {
 
@@ -21,9 +24,11 @@ struct Cancelled : std::runtime_error {
   Cancelled() : std::runtime_error("cancelled") {}
 };
 
+// Numbers as the files hold them, whatever locale the program around us has chosen.
 template <class... Parts>
 std::string text(const Parts&... parts) {
   std::ostringstream out;
+  out.imbue(std::locale::classic());
   out.exceptions(std::ios::badbit);  // else a failed allocation would cut the text short
   (out << ... << parts);
   return out.str();

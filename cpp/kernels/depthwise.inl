@@ -246,12 +246,13 @@ static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, 
   using V = Vec<T>;
   for (int i = 0; i < kernel; ++i)
     for (int j = 0; j < kernel; ++j) {
-      V acc = begins ? V::zero() : V::load(dtaps + (i * kernel + j) * kLanes);
+      V acc = V::zero();
       for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x)
           acc.add_product(V::load(tile + (y * stride + i * dilation) * pitch + (x * stride + j * dilation) * kLanes),
                           V::load(dz + y * dz_pitch + x * kLanes));
-      acc.store(dtaps + (i * kernel + j) * kLanes);
+      T* place = dtaps + (i * kernel + j) * kLanes;
+      (begins ? acc : V::load(place) + acc).store(place);
     }
 }
 

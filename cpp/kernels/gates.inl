@@ -16,7 +16,7 @@ static PYDARTS_INLINE Lanes<T, N> exp_negative(const Lanes<T, N>& x) {
   V result;
   for (int i = 0; i < V::kParts; ++i) {
     const Native least = kLeast - Native{};
-    const Native value = x.part[i] > least ? x.part[i] : least;
+    const Native value = x.part[i] < least ? least : x.part[i];  // NaN stays NaN
     const Native shifted = value * T(1.44269504088896340736) + kMagic;
     const Native n = shifted - kMagic;
     const Native r = (value - n * kHigh) - n * kLow;

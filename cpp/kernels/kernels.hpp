@@ -8,6 +8,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/strict_math.hpp"
+
+// What is defined here is compiled once per instruction set, outside of that set's namespace: inlined everywhere, or
+// the linker could choose one set's copy for all.
+#if defined(__GNUC__) || defined(__clang__)
+#define PYDARTS_INLINE inline __attribute__((always_inline))
+#else
+#define PYDARTS_INLINE __forceinline
+#endif
+
 namespace pydarts {
 
 constexpr int kLanes = 8;
@@ -16,7 +26,7 @@ constexpr int kChunkPad = 32;  // elements behind a chunk: products read up to t
 constexpr int kTilePad = 48;   // elements behind a tile that depthwise convolutions may read, but do not use
 constexpr int kChunk = 128;    // pixels that a unit works on at a time, unless one row is longer
 
-constexpr int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
+constexpr PYDARTS_INLINE int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
 
 // How a unit spreads its input before the matrix product.
 //   pointwise: z = x
@@ -33,9 +43,9 @@ struct UnitShape {
   int taps;                   // gather: offsets into the input, relative to stride * output position
   std::int8_t tap_y[kMaxTaps], tap_x[kMaxTaps];
 
-  int z_blocks() const { return spread == Spread::gather ? taps * in_blocks : in_blocks; }
-  int in_plane() const { return in_h * in_w; }
-  int out_plane() const { return out_h * out_w; }
+  PYDARTS_INLINE int z_blocks() const { return spread == Spread::gather ? taps * in_blocks : in_blocks; }
+  PYDARTS_INLINE int in_plane() const { return in_h * in_w; }
+  PYDARTS_INLINE int out_plane() const { return out_h * out_w; }
 };
 
 template <class T>

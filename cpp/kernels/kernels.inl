@@ -11,12 +11,10 @@
 #include "kernels/kernels.hpp"
 
 #if defined(__GNUC__) || defined(__clang__)
-#define PYDARTS_INLINE inline __attribute__((always_inline))
 #define PYDARTS_PREFETCH(p) __builtin_prefetch(p, 0, 2)
 #define PYDARTS_INLINED __attribute__((always_inline))  // of a lambda: its captures must stay in registers
 #else
 #include <cstring>
-#define PYDARTS_INLINE __forceinline
 #define PYDARTS_PREFETCH(p) ((void)0)
 #define PYDARTS_INLINED [[msvc::forceinline]]
 #include <cmath>

@@ -2,6 +2,7 @@
 // Node sums, their moments against the gradient, and the element-wise passes between units.
 
 constexpr int kPiece = 128;  // pixels of a plane that stay in the L1 cache; the next ones are prefetched
+constexpr int kSpan = 4096;  // pixels whose sums T may hold; of larger planes they are added up in double precision
 
 // Zeros around each of the planes of a tile.
 template <class T>
@@ -169,27 +170,35 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
       mean[t] = terms[t].mean ? V::load(terms[t].mean + b * kLanes) : V::zero();
       first[t] = second[t] = V::zero();
     }
-    for (int n = 0; n < samples; ++n) {
-      V total = V::zero(), centred[kTogether];
-      for (int t = 0; t < count; ++t) centred[t] = V::zero();
-      for (int p = 0; p < plane; p += kPiece) {
-        const int pixels = plane - p < kPiece ? plane - p : kPiece;
-        const T* gn = g.data + n * g.stride + at + p * kLanes;
-        total = total + plane_sum(gn, pixels);
-        for (int t = 0; t < count; ++t)
-          centred[t] = centred[t] +
-                       centred_product(gn, terms[t].y.data + n * terms[t].y.stride + at + p * kLanes, mean[t], pixels);
-      }
+    auto give_moments = [&]() PYDARTS_INLINED {
       for (int t = 0; t < count; ++t) {
-        const V factor = V::fill(terms[t].factor ? terms[t].factor[n] : T(1));
-        first[t].add_product(factor, total);
-        second[t].add_product(factor, centred[t]);
+        first[t].add_to(terms[t].moments + b * kLanes);
+        second[t].add_to(terms[t].moments + lanes + b * kLanes);
+        first[t] = second[t] = V::zero();
+      }
+    };
+    for (int n = 0; n < samples; ++n) {
+      for (int begin = 0; begin < plane; begin += kSpan) {
+        const int end = plane - begin < kSpan ? plane : begin + kSpan;
+        V total = V::zero(), centred[kTogether];
+        for (int t = 0; t < count; ++t) centred[t] = V::zero();
+        for (int p = begin; p < end; p += kPiece) {
+          const int pixels = end - p < kPiece ? end - p : kPiece;
+          const T* gn = g.data + n * g.stride + at + p * kLanes;
+          total = total + plane_sum(gn, pixels);
+          for (int t = 0; t < count; ++t)
+            centred[t] = centred[t] + centred_product(gn, terms[t].y.data + n * terms[t].y.stride + at + p * kLanes,
+                                                      mean[t], pixels);
+        }
+        for (int t = 0; t < count; ++t) {
+          const V factor = V::fill(terms[t].factor ? terms[t].factor[n] : T(1));
+          first[t].add_product(factor, total);
+          second[t].add_product(factor, centred[t]);
+        }
+        if (plane > kSpan) give_moments();
       }
     }
-    for (int t = 0; t < count; ++t) {
-      first[t].add_to(terms[t].moments + b * kLanes);
-      second[t].add_to(terms[t].moments + lanes + b * kLanes);
-    }
+    if (plane <= kSpan) give_moments();
   }
 }
 
@@ -215,11 +224,13 @@ static void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samp
     T* to = g.data + n * g.stride;
     const T* d = dx.data + n * dx.stride;
     const T* in = x.data + n * x.stride;
-    for_pixels<T>(blocks * plane, [&](auto size, int p) PYDARTS_INLINED {
-      using V = Lanes<T, size * kLanes>;
-      const int at = p * kLanes;
-      (V::load(to + at) + V::where_positive(V::load(in + at), V::load(d + at))).store(to + at);
-    });
+    for (int b = 0; b < blocks;
+         ++b, to += std::size_t(plane) * kLanes, d += std::size_t(plane) * kLanes, in += std::size_t(plane) * kLanes)
+      for_pixels<T>(plane, [&](auto size, int p) PYDARTS_INLINED {
+        using V = Lanes<T, size * kLanes>;
+        const int at = p * kLanes;
+        (V::load(to + at) + V::where_positive(V::load(in + at), V::load(d + at))).store(to + at);
+      });
   }
 }
 
@@ -233,6 +244,11 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
     const PerChannel<T> a = V::load(scale + b * kLanes), c = V::load(shift + b * kLanes),
                         m = V::load(mean + b * kLanes);
     Pixels<T> first[2] = {Pixels<T>::zero(), Pixels<T>::zero()}, second[2] = {Pixels<T>::zero(), Pixels<T>::zero()};
+    auto give_moments = [&]() PYDARTS_INLINED {
+      folded<T>(first[0] + first[1]).add_to(moments + b * kLanes);
+      folded<T>(second[0] + second[1]).add_to(moments + lanes + b * kLanes);
+      first[0] = first[1] = second[0] = second[1] = Pixels<T>::zero();
+    };
     for (int n = 0; n < samples; ++n) {
       const T* d = dx.data + n * dx.stride + at;
       const T* in = y.data + n * y.stride + at;
@@ -248,15 +264,18 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
         first[u] = first[u] + grad;
         second[u].add_product(grad, value - m.all);
       };
-      int p = 0;
-      for (; p + 2 * kPixels<T> <= plane; p += 2 * kPixels<T>) {
-        pixels(p, Index<0>{}, Index<kPixels<T>>{});
-        pixels(p + kPixels<T>, Index<1>{}, Index<kPixels<T>>{});
+      for (int begin = 0; begin < plane; begin += kSpan) {
+        const int end = plane - begin < kSpan ? plane : begin + kSpan;
+        int p = begin;
+        for (; p + 2 * kPixels<T> <= end; p += 2 * kPixels<T>) {
+          pixels(p, Index<0>{}, Index<kPixels<T>>{});
+          pixels(p + kPixels<T>, Index<1>{}, Index<kPixels<T>>{});
+        }
+        for (; p + kPixels<T> <= end; p += kPixels<T>) pixels(p, Index<0>{}, Index<kPixels<T>>{});
+        for (; p < end; ++p) pixels(p, Index<0>{}, Index<1>{});
+        if (plane > kSpan) give_moments();
       }
-      for (; p + kPixels<T> <= plane; p += kPixels<T>) pixels(p, Index<0>{}, Index<kPixels<T>>{});
-      for (; p < plane; ++p) pixels(p, Index<0>{}, Index<1>{});
     }
-    folded<T>(first[0] + first[1]).add_to(moments + b * kLanes);
-    folded<T>(second[0] + second[1]).add_to(moments + lanes + b * kLanes);
+    if (plane <= kSpan) give_moments();
   }
 }

@@ -51,6 +51,16 @@ static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShap
   const bool is_usual = usual(s);
   for (int b = 0; b < s.blocks; ++b) {
     V sum = V::zero(), squares = V::zero(), pivot = V::zero();
+    int pixels = 0;  // that are in these sums
+    auto give_sums = [&]() PYDARTS_INLINED {
+      T of_block[3][kLanes];
+      sum.store(of_block[0]);
+      squares.store(of_block[1]);
+      pivot.store(of_block[2]);
+      add_sums(sums + b * kLanes, sums + lanes + b * kLanes, of_block[0], of_block[1], of_block[2], pixels);
+      sum = squares = V::zero();
+      pixels = 0;
+    };
     for (int n = 0; n < samples; ++n) {
       const T* in = x.data + n * x.stride + std::size_t(b) * s.in_h * s.in_w * kLanes;
       T* out = y.data + n * y.stride + std::size_t(b) * out_plane * kLanes;
@@ -78,13 +88,11 @@ static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShap
           sum = sum + distance;
           squares.add_product(distance, distance);
         }
+        pixels += s.out_w;
+        if (pixels >= kSpan) give_sums();
       }
     }
-    T of_block[3][kLanes];
-    sum.store(of_block[0]);
-    squares.store(of_block[1]);
-    pivot.store(of_block[2]);
-    add_sums(sums + b * kLanes, sums + lanes + b * kLanes, of_block[0], of_block[1], of_block[2], samples * out_plane);
+    give_sums();
   }
 }
 
@@ -155,7 +163,7 @@ static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samp
             const V value = V::load(in + q);
             V part = dy;
             if (s.max) {  // give all to the first that equals the maximum, keep nothing for the others
-              part = V::where_equal(value, top, dy);
+              part = V::where_maximum(value, top, dy);
               dy = dy - part;
             }
             if (s.relu) part = V::where_positive(value, part);

@@ -73,7 +73,7 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
       T* zb = z + b * c.block() + n * rows * s.out_w * kLanes;
       switch (s.spread) {
         case Spread::pointwise: {
-          const T* x = in.x.data + sample * in.x.stride + (b * s.in_plane() + c.first * s.in_w) * kLanes;
+          const T* x = in.x.data + sample * in.x.stride + (std::size_t(b) * s.in_plane() + c.first * s.in_w) * kLanes;
           read_activation(zb, x, rows * s.in_w, in.scale ? in.scale + b * kLanes : nullptr,
                           in.scale ? in.shift + b * kLanes : nullptr, in.relu);
           break;
@@ -162,6 +162,10 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
   const int count = s.kernel * s.kernel;
   const int pitch = (s.in_w + 2 * in.halo) * kLanes, dz_pitch = (s.out_w + 2 * s.pad) * kLanes;
   const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad) * dz_pitch;
+  auto for_spans = [&](auto&& f) {  // rows whose sums T may hold
+    const int rows = s.out_w < kSpan ? kSpan / s.out_w : 1;
+    for (int y = 0; y < s.out_h; y += rows) f(y, s.out_h - y < rows ? s.out_h - y : rows);
+  };
   for (int b = 0; b < s.in_blocks; ++b) {
     const T* taps = a.depthwise + b * count * kLanes;
     for (int t = 0; t < count; ++t)
@@ -175,8 +179,11 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
       T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
       if (with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
             if (dtaps)
-              depthwise_backward_weight<T, k, d, stride>(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w,
-                                                         begins);
+              for_spans([&](int y, int height) {
+                depthwise_backward_weight<T, k, d, stride>(dtaps, tile + y * stride * pitch, pitch,
+                                                           origin + y * dz_pitch, dz_pitch, height, s.out_w,
+                                                           begins && y == 0);
+              });
             if (!dx) return;
             if constexpr (decltype(stride)::value == 1) {
               const DepthwiseRows<T> rows{dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h};
@@ -187,8 +194,10 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
           }))
         continue;
       if (dtaps)
-        depthwise_backward_weight_plain(dtaps, tile, pitch, origin, dz_pitch, s.out_h, s.out_w, s.kernel, s.dilation,
-                                        s.stride_h, begins);
+        for_spans([&](int y, int height) {
+          depthwise_backward_weight_plain(dtaps, tile + y * s.stride_h * pitch, pitch, origin + y * dz_pitch, dz_pitch,
+                                          height, s.out_w, s.kernel, s.dilation, s.stride_h, begins && y == 0);
+        });
       if (dx)
         depthwise_backward_input_plain(dx, s.in_h, s.in_w, origin, dz_pitch, s.out_h, s.out_w, taps, s.kernel,
                                        s.dilation, s.stride_h, s.pad);

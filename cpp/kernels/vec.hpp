@@ -122,9 +122,16 @@ struct Lanes {
     for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] * b.part[i];
     return v;
   }
-  static PYDARTS_INLINE Lanes max(const Lanes& a, const Lanes& b) {
+  static PYDARTS_INLINE Lanes max(const Lanes& a, const Lanes& b) {  // NaN if one of them is
     Lanes v;
-    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+    for (int i = 0; i < kParts; ++i) {  // each keeps the NaN of one, and a NaN stays one with further bits set
+      const Native largest[2] = {a.part[i] > b.part[i] ? a.part[i] : b.part[i],
+                                 b.part[i] > a.part[i] ? b.part[i] : a.part[i]};
+      NativeWhole bits[2];
+      __builtin_memcpy(bits, largest, sizeof(bits));
+      bits[0] |= bits[1];
+      __builtin_memcpy(&v.part[i], bits, sizeof(Native));
+    }
     return v;
   }
   PYDARTS_INLINE Lanes relu() const {
@@ -132,16 +139,16 @@ struct Lanes {
     for (int i = 0; i < kParts; ++i) v.part[i] = Native{} > part[i] ? Native{} : part[i];  // NaN stays NaN
     return v;
   }
-  // value where x > 0, else 0
+  // value where x > 0 or NaN, else 0
   static PYDARTS_INLINE Lanes where_positive(const Lanes& x, const Lanes& value) {
     Lanes v;
-    for (int i = 0; i < kParts; ++i) v.part[i] = x.part[i] > Native{} ? value.part[i] : Native{};
+    for (int i = 0; i < kParts; ++i) v.part[i] = x.part[i] <= Native{} ? Native{} : value.part[i];
     return v;
   }
-  // value where x == y, else 0
-  static PYDARTS_INLINE Lanes where_equal(const Lanes& x, const Lanes& y, const Lanes& value) {
+  // value where x is the maximum y of some numbers that x is one of, or where there is a NaN; else 0
+  static PYDARTS_INLINE Lanes where_maximum(const Lanes& x, const Lanes& y, const Lanes& value) {
     Lanes v;
-    for (int i = 0; i < kParts; ++i) v.part[i] = x.part[i] == y.part[i] ? value.part[i] : Native{};
+    for (int i = 0; i < kParts; ++i) v.part[i] = x.part[i] < y.part[i] ? Native{} : value.part[i];
     return v;
   }
   PYDARTS_INLINE void add_to(double* sums) const {

@@ -153,7 +153,7 @@ void Network<T>::finish_forward(int index, bool final_unit) {
         squares += s[lanes + lane];
       }
       mean = total / count;
-      variance = std::max(0.0, squares / count - mean * mean);
+      variance = std::max(squares / count - mean * mean, 0.0);  // in this order NaN stays NaN
       batch_mean_[affine.lanes + lane] = mean;
       batch_variance_[affine.lanes + lane] = variance;
     } else {

@@ -24,7 +24,7 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
   d_logits_.resize(std::size_t(samples) * classes);
   losses_.assign(samples, 0);
   hits_.assign(samples, 0);
-  auto value_of = [&](T x) { return head.relu && !(x > 0) ? T(0) : x; };
+  auto value_of = [&](T x) { return head.relu && x <= 0 ? T(0) : x; };  // NaN stays NaN
 
   for_groups(1, [&](int n, int, int, int) {
     const T* x = activation(head.state, n).data;
@@ -62,7 +62,7 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
       const int lane = channels.lane(c);
       const std::size_t at = std::size_t(lane / kLanes) * plane * kLanes + lane % kLanes;
       for (int i = 0; i < plane; ++i)
-        if (!head.relu || x[at + std::size_t(i) * kLanes] > 0) g.data[at + std::size_t(i) * kLanes] = T(d / plane);
+        if (!(head.relu && x[at + std::size_t(i) * kLanes] <= 0)) g.data[at + std::size_t(i) * kLanes] = T(d / plane);
     }
   });
   gradient_started_[head.state] = 1;

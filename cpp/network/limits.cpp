@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "network/limits.hpp"
 
+#include <algorithm>
+
 #include "core/error.hpp"
 
 namespace pydarts {
 namespace {
 
 constexpr long long kMaxSamples = 1 << 24, kMaxSide = 1 << 14, kMaxPlane = 1 << 24;
-constexpr long long kMaxPixels = 1LL << 32;  // of a channel of all samples
+constexpr long long kMaxPixels = 1LL << 32;   // of a channel of all samples
+constexpr long long kMaxNumbers = 1LL << 42;  // of all channels: bytes of a plan of 10^5 such states fit a std::size_t
 
 void check_extent(const char* name, long long value, long long most) {
   require(value >= 1 && value <= most, "`", name, "` (=", value, ") must lie in 1..", most);
@@ -22,6 +25,10 @@ void check_images(const Graph& graph, long long samples, long long channels, lon
   require(channels == graph.in_channels, "images have ", channels, " channels; the network takes ", graph.in_channels);
   require(height * width <= kMaxPlane && samples * height * width <= kMaxPixels, "images are too large: ", samples,
           " of ", height, " x ", width, " pixels");
+  int lanes = 0;
+  for (const State& state : graph.states) lanes = std::max(lanes, state.channels.lanes());
+  require(samples * height * width <= kMaxNumbers / lanes, "images are too large: ", samples, " of ", height, " x ",
+          width, " pixels, in a network of up to ", lanes, " channels");
 }
 
 void check_labels(const Graph& graph, const std::int32_t* labels, int samples) {

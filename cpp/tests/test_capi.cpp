@@ -7,6 +7,13 @@
 #include <limits>
 #include <thread>
 
+#ifdef __linux__
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
 #include "bilevel/network_oracle.hpp"
 #include "capi.hpp"
 #include "check.hpp"
@@ -14,6 +21,19 @@
 
 using namespace pydarts;
 namespace fs = std::filesystem;
+
+#ifdef __linux__
+namespace {
+std::string synced_path, synced;  // what fsync() was called for, while there was a file at that path or not
+}
+
+extern "C" int fsync(int file) {
+  struct stat status;
+  if (fstat(file, &status) == 0) synced += S_ISDIR(status.st_mode) ? "a folder" : "a file";
+  synced += std::filesystem::exists(synced_path) ? " with it, " : ", ";
+  return int(syscall(SYS_fsync, file));
+}
+#endif
 
 namespace {
 
@@ -180,6 +200,14 @@ void tensors_cover_all_values() {
   CHECK(pydarts_network_tensor(net.get(), info.num_tensors, &t) == PYDARTS_INVALID_ARGUMENT);
 }
 
+bool has_leftovers(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().u8string();
+    if (name[0] == '.' || name.find(".partial") != std::string::npos) return true;
+  }
+  return false;
+}
+
 void files_come_back(const fs::path& folder) {
   const capi::Images train(1);
   capi::Net net, other;
@@ -189,7 +217,7 @@ void files_come_back(const fs::path& folder) {
   CHECK(pydarts_weight_step(optimizer.get(), net.get(), &train.batch, 0.1, nullptr) == PYDARTS_OK);
   const std::string path = (folder / "model.safetensors").u8string();
   CHECK(pydarts_network_save(net.get(), path.c_str()) == PYDARTS_OK);
-  CHECK(!fs::exists(path + ".partial"));
+  CHECK(!has_leftovers(folder));
 
   CHECK(capi::derived(other, capi::runtime()) == PYDARTS_OK);
   CHECK(capi::state(other) != capi::state(net));
@@ -234,6 +262,45 @@ void files_come_back(const fs::path& folder) {
   CHECK(capi::state(supernet) == before);
   CHECK(pydarts_model_load(missing.c_str(), nullptr, &made, message, sizeof message) == PYDARTS_BAD_FILE && !made);
 }
+
+#ifdef __linux__
+// Two processes that save to one place at once: each succeeds, and what stands there is always whole.
+void processes_may_save_at_once(const fs::path& folder) {
+  capi::Net net;
+  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
+  const std::string path = (folder / "shared.safetensors").u8string();
+  CHECK(pydarts_network_save(net.get(), path.c_str()) == PYDARTS_OK);
+  std::vector<pid_t> children;
+  for (int i = 0; i < 2; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      int failed = 0;
+      for (int k = 0; k < 100; ++k) failed += pydarts_network_save(net.get(), path.c_str()) != PYDARTS_OK;
+      _exit(failed != 0);
+    }
+    CHECK(child > 0);
+    children.push_back(child);
+  }
+  for (int k = 0; k < 100; ++k) CHECK(pydarts_network_load(net.get(), path.c_str()) == PYDARTS_OK);
+  for (pid_t child : children) {
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+  }
+  CHECK(pydarts_network_load(net.get(), path.c_str()) == PYDARTS_OK);
+  CHECK(!has_leftovers(folder));
+}
+
+// The new file is on the disk before it takes the old one's place, and its name afterwards.
+void a_saved_file_is_on_the_disk(const fs::path& folder) {
+  capi::Net net;
+  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
+  synced_path = (folder / "synced.safetensors").u8string();
+  fs::remove(synced_path);
+  synced.clear();
+  CHECK(pydarts_network_save(net.get(), synced_path.c_str()) == PYDARTS_OK);
+  CHECK(synced == "a file, a folder with it, ");
+}
+#endif
 
 void structs_may_be_of_an_older_header() {
   const pydarts_network_options options = capi::options();
@@ -449,6 +516,10 @@ int main(int argc, char** argv) {
   texts_are_given_in_two_calls();
   tensors_cover_all_values();
   files_come_back(argv[1]);
+#ifdef __linux__
+  processes_may_save_at_once(argv[1]);
+  a_saved_file_is_on_the_disk(argv[1]);
+#endif
   structs_may_be_of_an_older_header();
   nonsense_is_refused();
   a_call_can_be_cancelled();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What the engine takes from its surroundings: memory, threads, a workspace, a log.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +14,7 @@
 #include "check.hpp"
 #include "core/error.hpp"
 #include "core/random.hpp"
+#include "network/limits.hpp"
 #include "recurrent/recurrent.hpp"
 
 using namespace pydarts;
@@ -278,6 +281,50 @@ void the_log_tells_of_plans() {
   CHECK(lines.size() == 2);  // the plan is made once
   const std::string bytes = text(network.memory(5, 6, 6, false).workspace, " bytes");
   CHECK(lines.size() == 2 && lines[1].find(bytes) != std::string::npos);
+  const int kept = 4;
+  auto plans = [&](int samples) {  // whether a pass over so many makes a new plan
+    const std::size_t before = lines.size();
+    std::vector<float> logits(samples * 3);
+    network.logits({data.images.data(), nullptr, samples, 6, 6}, false, logits.data());
+    return lines.size() > before;
+  };
+  for (int samples = 1; samples <= kept; ++samples) CHECK(plans(samples));
+  CHECK(!plans(1));
+  CHECK(plans(kept + 1));
+  CHECK(!plans(1));  // the one that was used longest ago is gone
+  CHECK(plans(2));
+}
+
+// The running statistics show a NaN of the batch in both of their halves, as in PyTorch.
+void nan_reaches_the_running_statistics() {
+  Network<float> network(small_supernet(), 1, {1});
+  Data data(5, 5, 6);
+  data.images[7] = std::numeric_limits<float>::quiet_NaN();
+  const Loss loss = network.evaluate(data.batches.train, network.weights().data(), nullptr, nullptr);
+  CHECK(std::isnan(loss.value));
+  network.keep_statistics();
+  network.update_running();
+  for (const BatchNorm& norm : network.graph().norms)
+    for (int c = 0; c < norm.channels; ++c) {
+      const float* mean = network.running().data() + norm.running + c;
+      CHECK(std::isnan(mean[0]) && std::isnan(mean[norm.channels]));
+    }
+}
+
+void images_have_limits() {
+  const Graph large = supernet_graph({4096, 3, 2, 3}), small = small_supernet();
+  const auto refused = [](const Graph& graph, long long samples, long long side) {
+    try {
+      check_images(graph, samples, graph.in_channels, side, side);
+      return std::string();
+    } catch (const InvalidArgument& error) {
+      return std::string(error.what());
+    }
+  };
+  CHECK(refused(large, 4, 4096).empty() && refused(small, 256, 4096).empty());
+  CHECK(refused(large, 5, 4096) ==
+        "images are too large: 5 of 4096 x 4096 pixels, in a network of up to 65536 channels");
+  CHECK(refused(small, 257, 4096) == "images are too large: 257 of 4096 x 4096 pixels");
 }
 
 }  // namespace
@@ -292,5 +339,7 @@ int main() {
   any_threads_give_the_same();
   a_workspace_is_used_and_not_more();
   the_log_tells_of_plans();
+  nan_reaches_the_running_statistics();
+  images_have_limits();
   return checked();
 }

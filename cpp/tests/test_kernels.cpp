@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: MIT
+// The kernels by themselves, for every instruction set that the machine runs: single against double precision in
+// memory of exactly the size that a call may touch, NaN, sums over large planes, places beyond 2^31 elements. Prints
+// the names of the sets.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "check.hpp"
+#include "core/random.hpp"
+#include "kernels/kernels.hpp"
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+using namespace pydarts;
+
+namespace {
+
+template <class T>
+const Kernels<T>& table(const InstructionSet& set);
+template <>
+const Kernels<float>& table(const InstructionSet& set) {
+  return *set.f32;
+}
+template <>
+const Kernels<double>& table(const InstructionSet& set) {
+  return *set.f64;
+}
+
+template <class T>
+T not_a_number() {
+  return std::numeric_limits<T>::quiet_NaN();
+}
+
+// Numbers that both precisions hold exactly.
+template <class T>
+std::vector<T> numbers(std::uint64_t seed, std::size_t count, double around = 0, double scale = 1) {
+  Random random(seed);
+  std::vector<T> values(count);
+  for (T& value : values) value = T(float(around + scale * (2 * random.uniform() - 1)));
+  return values;
+}
+
+template <class T>
+View<const T> view(const std::vector<T>& values, std::size_t stride) {
+  return {values.data(), stride};
+}
+
+template <class T>
+View<T> view(std::vector<T>& values, std::size_t stride) {
+  return {values.data(), stride};
+}
+
+template <class T>
+void append(std::vector<double>& to, const std::vector<T>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+void agree(const std::vector<double>& single, const std::vector<double>& exact) {
+  CHECK(single.size() == exact.size());
+  double largest = 1, error = 0;
+  for (double value : exact) largest = std::max(largest, std::fabs(value));
+  for (std::size_t i = 0; i < exact.size(); ++i) error = std::max(error, std::fabs(single[i] - exact[i]));
+  CHECK(error <= 1e-5 * largest);
+}
+
+UnitShape unit_shape(Spread spread, int kernel, int dilation, int stride, int h, int w) {
+  UnitShape s{};
+  s.spread = spread;
+  s.kernel = kernel;
+  s.dilation = dilation;
+  s.pad = dilation * (kernel - 1) / 2;
+  s.stride_h = s.stride_w = stride;
+  s.in_h = h;
+  s.in_w = w;
+  s.out_h = (h - 1) / stride + 1;
+  s.out_w = (w - 1) / stride + 1;
+  if (spread == Spread::gather)
+    for (int y = 0; y < kernel; ++y)
+      for (int x = 0; x < kernel; ++x, ++s.taps) {
+        s.tap_y[s.taps] = std::int8_t(y - s.pad);
+        s.tap_x[s.taps] = std::int8_t(x - s.pad);
+      }
+  return s;
+}
+
+template <class T>
+std::vector<double> run_unit(const Kernels<T>& kernels, const UnitShape& s, int samples) {
+  const int taps = std::max(1, s.kernel * s.kernel);
+  const int halo = s.spread == Spread::pointwise ? 0 : s.pad;
+  const int in = s.in_blocks * kLanes, out = s.out_blocks * kLanes, rows = s.z_blocks() * kLanes;
+  const std::size_t x_stride = std::size_t(in) * s.in_plane(), y_stride = std::size_t(out) * s.out_plane();
+  const std::vector<T> x = numbers<T>(1, samples * x_stride), g = numbers<T>(2, samples * y_stride);
+  const std::vector<T> depthwise = numbers<T>(3, std::size_t(in) * taps, 0, 1.0 / taps);
+  const std::vector<T> product = numbers<T>(4, std::size_t(rows) * out, 0, 1.0 / rows);
+  const std::vector<T> scale = numbers<T>(5, in, 1, 0.25), shift = numbers<T>(6, in);
+  const std::vector<T> a = numbers<T>(7, out), b = numbers<T>(8, out), c = numbers<T>(9, out);
+  const std::vector<T> factor = numbers<T>(10, samples);
+  std::vector<T> transposed(product.size());
+  for (int row = 0; row < rows; ++row)
+    for (int column = 0; column < out; ++column)
+      transposed[std::size_t(column) * rows + row] = product[std::size_t(row) * out + column];
+  std::vector<T> tile(tile_size(samples, s.in_blocks, s.in_h, s.in_w, halo), not_a_number<T>());
+  kernels.load_tile(tile.data(), view(x, x_stride), samples, s.in_blocks, s.in_h, s.in_w, halo, scale.data(),
+                    shift.data(), true);
+  const bool tiled = s.spread != Spread::pointwise;
+  const View<const T> source = tiled ? view<T>(std::as_const(tile), tile.size() / samples) : view(x, x_stride);
+  std::vector<T> y(samples * y_stride, not_a_number<T>());
+  std::vector<double> sums(2 * out);
+  {
+    std::vector<T> scratch(unit_scratch(s, samples), not_a_number<T>());
+    UnitForward<T> call{};
+    call.shape = &s;
+    call.samples = samples;
+    call.x = source;
+    call.halo = halo;
+    if (!tiled) {
+      call.scale = scale.data();
+      call.shift = shift.data();
+    }
+    call.relu = true;
+    call.depthwise = depthwise.data();
+    call.product = product.data();
+    call.y = view(y, y_stride);
+    call.sums = sums.data();
+    call.scratch = scratch.data();
+    kernels.unit_forward(call);
+  }
+  std::vector<T> dx(samples * x_stride, not_a_number<T>()), d_depthwise(depthwise.size()), d_product(product.size());
+  for (bool first : {true, false}) {
+    std::vector<T> scratch(unit_scratch(s, samples), not_a_number<T>());
+    UnitBackward<T> call{};
+    call.shape = &s;
+    call.samples = samples;
+    call.x = source;
+    call.halo = halo;
+    if (!tiled) {
+      call.scale = scale.data();
+      call.shift = shift.data();
+    }
+    call.relu = true;
+    call.depthwise = depthwise.data();
+    call.product_transposed = transposed.data();
+    call.y = view<T>(std::as_const(y), y_stride);
+    call.g = view(g, y_stride);
+    call.a = a.data();
+    call.b = b.data();
+    call.c = c.data();
+    call.factor = first ? factor.data() : nullptr;
+    call.dx = view(dx, x_stride);
+    call.first = call.begins = first;
+    call.d_depthwise = s.spread == Spread::depthwise ? d_depthwise.data() : nullptr;
+    call.d_product = d_product.data();
+    call.scratch = scratch.data();
+    kernels.unit_backward(call);
+  }
+  std::vector<double> all;
+  append(all, y);
+  append(all, sums);
+  append(all, dx);
+  append(all, d_depthwise);
+  append(all, d_product);
+  return all;
+}
+
+void units_agree(const InstructionSet& set) {
+  const int sizes[][3] = {{1, 1, 3}, {2, 3, 5}, {7, 7, 3}, {9, 13, 2}, {13, 33, 2}, {3, 140, 1}};  // h, w, samples
+  const int blocks[][2] = {{1, 1}, {2, 3}, {3, 2}, {1, 4}};
+  std::vector<UnitShape> shapes;
+  for (const auto& size : sizes) {
+    shapes.push_back(unit_shape(Spread::pointwise, 1, 1, 1, size[0], size[1]));
+    for (int stride : {1, 2}) {
+      for (int kernel : {3, 5, 7})
+        for (int dilation : {1, 2})
+          shapes.push_back(unit_shape(Spread::depthwise, kernel, dilation, stride, size[0], size[1]));
+      for (int kernel : {1, 3}) shapes.push_back(unit_shape(Spread::gather, kernel, 1, stride, size[0], size[1]));
+    }
+    for (UnitShape s : shapes) {
+      const auto& counts = blocks[&size - sizes < 4 ? &size - sizes : 1];
+      s.in_blocks = counts[0];
+      s.out_blocks = counts[1];
+      agree(run_unit(table<float>(set), s, size[2]), run_unit(table<double>(set), s, size[2]));
+    }
+    shapes.clear();
+  }
+}
+
+PoolShape pool_shape(bool max, int window, int stride, int pad, int h, int w) {
+  PoolShape s{};
+  s.max = max;
+  s.blocks = 2;
+  s.in_h = h;
+  s.in_w = w;
+  s.window_h = s.window_w = window;
+  s.stride_h = s.stride_w = stride;
+  s.pad = pad;
+  s.out_h = (h + 2 * pad - window) / stride + 1;
+  s.out_w = (w + 2 * pad - window) / stride + 1;
+  return s;
+}
+
+template <class T>
+std::vector<double> run_pool(const Kernels<T>& kernels, const PoolShape& s) {
+  constexpr int kSamples = 2;
+  const int lanes = s.blocks * kLanes;
+  const std::size_t x_stride = std::size_t(lanes) * s.in_h * s.in_w, y_stride = std::size_t(lanes) * s.out_h * s.out_w;
+  const std::vector<T> x = numbers<T>(1, kSamples * x_stride), g = numbers<T>(2, kSamples * y_stride);
+  const std::vector<T> a = numbers<T>(3, lanes), b = numbers<T>(4, lanes), c = numbers<T>(5, lanes);
+  const std::vector<T> factor = numbers<T>(6, kSamples);
+  std::vector<T> y(kSamples * y_stride), dx(kSamples * x_stride, T(0.5)), row((s.out_w + 2) * kLanes);
+  std::vector<double> sums(2 * lanes);
+  kernels.pool_forward(view(y, y_stride), view(x, x_stride), kSamples, s, sums.data());
+  const PoolUse<T> uses[] = {{view(g, y_stride), a.data(), factor.data()}, {view(g, y_stride), b.data(), nullptr}};
+  kernels.pool_backward(view(dx, x_stride), view(x, x_stride), view<T>(std::as_const(y), y_stride), kSamples, s, uses,
+                        2, b.data(), c.data(), row.data());
+  std::vector<double> all;
+  append(all, y);
+  append(all, sums);
+  append(all, dx);
+  return all;
+}
+
+void pools_agree(const InstructionSet& set) {
+  for (bool max : {false, true})
+    for (int stride : {1, 2})
+      for (int h : {1, 4, 9})
+        for (int w : {1, 2, 5, 12}) {
+          PoolShape s = pool_shape(max, 3, stride, 1, h, w);
+          agree(run_pool(table<float>(set), s), run_pool(table<double>(set), s));
+          if (h < 4 || w < 5) continue;
+          s = pool_shape(max, 4, stride + 1, 0, h, w);
+          s.relu = true;
+          agree(run_pool(table<float>(set), s), run_pool(table<double>(set), s));
+        }
+}
+
+template <class T>
+std::vector<double> run_node(const Kernels<T>& kernels, int count, int plane) {
+  constexpr int kSamples = 2, kBlocks = 2, kCount = kBlocks * kLanes;
+  const std::size_t stride = std::size_t(kCount) * plane;
+  std::vector<std::vector<T>> y, values;
+  for (int t = 0; t < count; ++t) y.push_back(numbers<T>(t, kSamples * stride));
+  for (int t = 0; t < count; ++t) values.push_back(numbers<T>(100 + t, 3 * kCount));
+  const std::vector<T> factor = numbers<T>(200, kSamples), g = numbers<T>(201, kSamples * stride);
+  std::vector<std::vector<double>> moments(count, std::vector<double>(2 * kCount));
+  std::vector<Summand<T>> terms;
+  for (int t = 0; t < count; ++t) {
+    const T* v = values[t].data();
+    terms.push_back({view<T>(std::as_const(y[t]), stride), v, t % 3 ? v + kCount : nullptr,
+                     t % 2 ? factor.data() : nullptr, t % 4 ? v + 2 * kCount : nullptr, moments[t].data()});
+  }
+  std::vector<T> s(kSamples * stride, not_a_number<T>()), dx = g, grad(kSamples * stride);
+  std::vector<double> more(2 * kCount);
+  kernels.node_sum(view(s, stride), terms.data(), count, true, kSamples, kBlocks, plane);
+  kernels.node_sum(view(s, stride), terms.data(), count, false, kSamples, kBlocks, plane);
+  kernels.node_moments(view(g, stride), terms.data(), count, kSamples, kBlocks, plane);
+  const T* v = values[0].data();
+  kernels.add_scaled(view(dx, stride), view<T>(std::as_const(y[0]), stride), v, kSamples, kBlocks, plane);
+  kernels.add_scaled(view(dx, stride), view(g, stride), nullptr, kSamples, kBlocks, plane);
+  kernels.relu_backward(view(dx, stride), view(g, stride), view<T>(std::as_const(y[0]), stride), kSamples, kBlocks,
+                        plane);
+  for (bool relu : {false, true})
+    kernels.activation_backward(view(grad, stride), view<T>(std::as_const(dx), stride),
+                                view<T>(std::as_const(y[0]), stride), v, v + kCount, relu, v + 2 * kCount, more.data(),
+                                kSamples, kBlocks, plane);
+  std::vector<double> all;
+  append(all, s);
+  append(all, dx);
+  append(all, grad);
+  append(all, more);
+  for (const auto& m : moments) append(all, m);
+  return all;
+}
+
+void nodes_agree(const InstructionSet& set) {
+  for (int count = 1; count <= 9; ++count)
+    for (int plane : {1, 7, 130, 4099})
+      agree(run_node(table<float>(set), count, plane), run_node(table<double>(set), count, plane));
+}
+
+// The sums that normalisation takes, over a plane of 1024 x 1024 pixels whose mean is far from zero.
+struct Sum {
+  double value, bound;  // of the relative error in single precision
+};
+
+template <class T>
+std::vector<Sum> run_large_plane(const Kernels<T>& kernels) {
+  constexpr int kSide = 1024, kPlane = kSide * kSide;
+  const std::size_t stride = std::size_t(kPlane) * kLanes;
+  std::vector<T> x = numbers<T>(1, stride, 3), g = numbers<T>(2, stride, 1);
+  for (int i = 0; i < kLanes; ++i) x[i] = 0;  // the pivot of the sums is no neighbour of the mean
+  std::vector<Sum> all;
+
+  PoolShape pool = pool_shape(false, 1, 1, 0, kSide, kSide);
+  pool.blocks = 1;
+  std::vector<T> out(stride);
+  std::vector<double> sums(2 * kLanes);
+  kernels.pool_forward(view(out, stride), view(std::as_const(x), stride), 1, pool, sums.data());
+  for (int i = 0; i < kLanes; ++i) {  // mean and standard deviation
+    const double mean = sums[i] / kPlane;
+    all.push_back({mean, 1e-5});
+    all.push_back({std::sqrt(sums[kLanes + i] / kPlane - mean * mean), 1e-5});
+  }
+
+  const std::vector<T> one(kLanes, 1), zero(kLanes, 0);
+  std::vector<double> moments(2 * kLanes);
+  const Summand<T> term{view(std::as_const(x), stride), one.data(), nullptr, nullptr, nullptr, moments.data()};
+  kernels.node_moments(view(std::as_const(g), stride), &term, 1, 1, 1, kPlane);
+  for (double m : moments) all.push_back({m / kPlane, 1e-7});
+
+  std::fill(moments.begin(), moments.end(), 0);
+  kernels.activation_backward(view(out, stride), view(std::as_const(g), stride), view(std::as_const(x), stride),
+                              one.data(), zero.data(), false, zero.data(), moments.data(), 1, 1, kPlane);
+  for (double m : moments) all.push_back({m / kPlane, 1e-6});
+
+  UnitShape s = unit_shape(Spread::depthwise, 3, 1, 1, kSide, kSide);
+  s.in_blocks = s.out_blocks = 1;
+  std::vector<T> tile(tile_size(1, 1, kSide, kSide, 1)), scratch(unit_scratch(s, 1)), d_depthwise(9 * kLanes);
+  kernels.load_tile(tile.data(), view(std::as_const(x), stride), 1, 1, kSide, kSide, 1, nullptr, nullptr, false);
+  std::vector<T> identity(kLanes * kLanes), depthwise(9 * kLanes);
+  for (int i = 0; i < kLanes; ++i) identity[i * kLanes + i] = 1;
+  UnitBackward<T> call{};
+  call.shape = &s;
+  call.samples = 1;
+  call.x = view(std::as_const(tile), tile.size());
+  call.halo = 1;
+  call.depthwise = depthwise.data();
+  call.product_transposed = identity.data();
+  call.y = call.g = view(std::as_const(g), stride);
+  call.a = one.data();
+  call.b = call.c = zero.data();
+  call.d_depthwise = d_depthwise.data();
+  call.begins = true;
+  call.scratch = scratch.data();
+  kernels.unit_backward(call);
+  for (T d : d_depthwise) all.push_back({double(d) / kPlane, 2e-6});
+  return all;
+}
+
+void large_planes_keep_their_sums(const InstructionSet& set) {
+  const std::vector<Sum> single = run_large_plane(table<float>(set)), exact = run_large_plane(table<double>(set));
+  for (std::size_t i = 0; i < exact.size(); ++i)
+    CHECK(std::fabs(single[i].value - exact[i].value) <= exact[i].bound * std::fabs(exact[i].value));
+}
+
+template <class T>
+void max_pools_spread_nan(const Kernels<T>& kernels) {
+  constexpr int kH = 5, kW = 6;
+  for (int stride : {1, 2})
+    for (int at = 0; at < kH * kW; ++at) {
+      PoolShape s = pool_shape(true, 3, stride, 1, kH, kW);
+      s.blocks = 1;
+      std::vector<T> x = numbers<T>(1, kH * kW * kLanes), y(s.out_h * s.out_w * kLanes), dx(x.size());
+      std::vector<T> row((s.out_w + 2) * kLanes);
+      std::vector<double> sums(2 * kLanes);
+      x[at * kLanes + 3] = not_a_number<T>();
+      kernels.pool_forward(view(y, y.size()), view(std::as_const(x), x.size()), 1, s, sums.data());
+      bool as_it_should = true;
+      for (int oy = 0; oy < s.out_h; ++oy)
+        for (int ox = 0; ox < s.out_w; ++ox) {
+          const bool holds = std::abs(oy * stride - at / kW) <= 1 && std::abs(ox * stride - at % kW) <= 1;
+          const T* pixel = y.data() + (oy * s.out_w + ox) * kLanes;
+          as_it_should &= std::isnan(pixel[3]) == holds && !std::isnan(pixel[2]);
+        }
+      CHECK(as_it_should);
+      CHECK(std::isnan(sums[3]) && std::isnan(sums[kLanes + 3]) && !std::isnan(sums[2]));
+      // The gradient goes to the pixel that is NaN, as it does to the maximum.
+      const std::vector<T> one(kLanes, 1), zero(kLanes, 0), g(y.size(), 1);
+      const PoolUse<T> use{view(g, g.size()), one.data(), nullptr};
+      kernels.pool_backward(view(dx, dx.size()), view(std::as_const(x), x.size()), view(std::as_const(y), y.size()), 1,
+                            s, &use, 1, zero.data(), zero.data(), row.data());
+      CHECK(std::isnan(dx[at * kLanes + 3]));
+    }
+}
+
+template <class T>
+void activations_spread_nan(const Kernels<T>& kernels) {
+  std::vector<T> g(kLanes), x(kLanes, not_a_number<T>());
+  const std::vector<T> dx(kLanes, 2);
+  kernels.relu_backward(view(g, kLanes), view(dx, kLanes), view(std::as_const(x), kLanes), 1, 1, 1);
+  CHECK(g == dx);
+
+  for (int at : {0, kUnits}) {  // a gate, an activation
+    std::vector<T> gates(kPanel, T(0.5)), sources(kUnits, 1), state(kUnits), mixing{T(0.5), 0, T(0.5), 0};
+    gates[at + 2] = not_a_number<T>();
+    NodeBlock<T> node{};
+    node.batch = node.edges = 1;
+    node.stride = kUnits;
+    node.gates = gates.data();
+    node.sources = sources.data();
+    node.mixing = mixing.data();
+    node.state = state.data();
+    kernels.gates_forward(node);
+    for (int i = 0; i < kUnits; ++i) CHECK(std::isnan(state[i]) == (i == 2));
+  }
+
+  constexpr int kClasses = 70, kPanels = 3;
+  for (int at = 0; at < kClasses; ++at) {
+    std::vector<T> logits = numbers<T>(1, kPanels * kPanel), bias(kPanels * kPanel);
+    logits[at] = not_a_number<T>();
+    const std::int32_t label = 5;
+    double loss = 0;
+    char hit = 0;
+    kernels.softmax_rows({logits.data(), kPanel, bias.data(), &label, 1, kClasses, 1, &loss, &hit});
+    CHECK(std::isnan(loss));
+    CHECK(std::all_of(logits.begin(), logits.begin() + kClasses, [](T d) { return std::isnan(d); }));
+  }
+}
+
+// A product and the sum that takes it are rounded once: what one rounding each would lose is there.
+template <class T>
+[[maybe_unused]] void products_are_fused(const Kernels<T>& kernels) {
+  const T small = T(std::ldexp(1, sizeof(T) == 4 ? -13 : -28));
+  const std::vector<T> y(kLanes, 1 + small), scale = y, shift(kLanes, -(1 + 2 * small));
+  std::vector<T> s(kLanes);
+  const Summand<T> term{view(y, kLanes), scale.data(), shift.data(), nullptr, nullptr, nullptr};
+  kernels.node_sum(view(s, kLanes), &term, 1, true, 1, 1, 1);
+  CHECK(s == std::vector<T>(kLanes, small * small));
+}
+
+#ifdef __linux__
+// The last block of a pointwise unit's input begins 2^31 elements after the first; one row of the planes is read.
+template <class T>
+void blocks_may_lie_far_away(const Kernels<T>& kernels) {
+  constexpr int kSide = 4096, kBlocks = 17;
+  const std::size_t plane = std::size_t(kSide) * kSide * kLanes, bytes = kBlocks * plane * sizeof(T);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    std::fprintf(stderr, "%zu bytes of addresses are not to be had: places beyond 2^31 elements are not tested\n",
+                 bytes);
+    return;
+  }
+  T* x = static_cast<T*>(memory);
+  UnitShape s = unit_shape(Spread::pointwise, 1, 1, 1, kSide, kSide);
+  s.in_blocks = kBlocks;
+  s.out_blocks = 1;
+  s.out_h = 1;
+  const std::vector<T> values = numbers<T>(1, kSide);
+  for (int i = 0; i < kSide; ++i) x[(kBlocks - 1) * plane + std::size_t(i) * kLanes] = values[i];
+  std::vector<T> y(kSide * kLanes), product(kBlocks * kLanes * kLanes), scratch(unit_scratch(s, 1));
+  product[(kBlocks - 1) * kLanes * kLanes] = 1;
+  std::vector<double> sums(2 * kLanes);
+  UnitForward<T> call{};
+  call.shape = &s;
+  call.samples = 1;
+  call.x = {x, kBlocks * plane};
+  call.product = product.data();
+  call.y = view(y, y.size());
+  call.sums = sums.data();
+  call.scratch = scratch.data();
+  kernels.unit_forward(call);
+  int same = 0;
+  for (int i = 0; i < kSide; ++i) same += y[std::size_t(i) * kLanes] == values[i];
+  CHECK(same == kSide);
+  munmap(memory, bytes);
+}
+#endif
+
+}  // namespace
+
+int main() {
+  int count = 0;
+  const InstructionSet* sets = instruction_sets(&count);
+  for (int i = 0; i < count; ++i) {
+    const InstructionSet& set = sets[i];
+    if (!set.supported) continue;
+    const int before = failed_checks;
+    units_agree(set);
+    pools_agree(set);
+    nodes_agree(set);
+    large_planes_keep_their_sums(set);
+    max_pools_spread_nan(*set.f32);
+    max_pools_spread_nan(*set.f64);
+    activations_spread_nan(*set.f32);
+    activations_spread_nan(*set.f64);
+#ifdef NDEBUG  // compilers fuse nothing unless they optimise
+    if (std::strcmp(set.name, "baseline") != 0) {
+      products_are_fused(*set.f32);
+      products_are_fused(*set.f64);
+    }
+#endif
+#ifdef __linux__
+    blocks_may_lie_far_away(*set.f32);
+    blocks_may_lie_far_away(*set.f64);
+#endif
+    if (failed_checks != before) std::fprintf(stderr, "with %s\n", set.name);
+    std::printf("%s\n", set.name);
+  }
+  return checked();
+}

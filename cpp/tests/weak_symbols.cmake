@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# Fails if an object of one instruction set's kernels defines a weak function outside of that set's namespace: the linker
+# may choose this copy for all, on machines that do not run it. Takes NM and OBJECTS.
+set(found 0)
+foreach(object IN LISTS OBJECTS)
+  if(NOT object MATCHES "isa_([a-z0-9_]+)\\.cpp[^/]*$")
+    continue()
+  endif()
+  set(set "${CMAKE_MATCH_1}")
+  string(LENGTH "${set}" length)
+  execute_process(COMMAND "${NM}" --defined-only "${object}" OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL " W [^\n]+" weak "${symbols}")
+  foreach(symbol IN LISTS weak)
+    if(NOT symbol MATCHES "^ W _Z+NK?7pydarts${length}${set}[0-9L]")
+      message(SEND_ERROR "isa_${set}.cpp defines${symbol}")
+    endif()
+  endforeach()
+  math(EXPR found "${found} + 1")
+endforeach()
+if(found EQUAL 0)
+  message(FATAL_ERROR "there are no objects of kernels among ${OBJECTS}")
+endif()
