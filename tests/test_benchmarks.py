@@ -17,6 +17,7 @@ import pytest
 import pydarts
 from benchmarks import cases
 from benchmarks.__main__ import main
+from benchmarks.busy import fair_share
 from benchmarks.cases import (
     CASES,
     PAPER,
@@ -331,3 +332,11 @@ def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(arguments)
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "busy", "share"),
+    [(2, 2, 0, 1.0), (2, 1, 1, 1.0), (2, 2, 1, 1.5), (4, 2, 2, 1.0), (2, 4, 4, 2.0)],
+)
+def test_fair_shares(cores: int, threads: int, busy: int, share: float) -> None:
+    assert fair_share(cores, threads, busy) == pytest.approx(share)
