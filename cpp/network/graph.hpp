@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A network as data, independent of batch and image size.
+// A network as data, independent of batch and image size. So are the places of a unit's weights among the packed ones
+// and of their gradient among those of its phase, of which every task has a copy: they are here, too.
 //
 // States are activations in topological order. A node is a sum of terms; a term is the output of a unit or
 // pool that reads an earlier state, or that state itself, times an affine map (batch normalisation and
@@ -43,10 +44,10 @@ struct BatchNorm {
 struct Affine {
   Channels channels;
   int norm = -1;
-  int alpha = -1;      // the mixing weight; -1: 1
-  int droppable = -1;  // row of the drop-path factors
-  std::size_t lanes;   // offset of its coefficients
-  int statistics;      // the affine whose sums hold this output's statistics (pools share theirs)
+  int alpha = -1;          // the mixing weight; -1: 1
+  int droppable = -1;      // row of the drop-path factors
+  std::size_t first_lane;  // of its coefficients, among those of all maps
+  int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
 };
 
 // Output channels [first, first + count) of a product come from one parameter over some of the taps.
@@ -66,7 +67,7 @@ struct Unit {
   int affine = -1;
   int node = -1;  // where the last unit of a chain goes
   std::size_t packed_depthwise, packed_product, packed_transposed;
-  std::size_t partial;  // of the weight gradient, within its phase
+  std::size_t partial;  // of the weight gradient, among those of its phase
 
   int taps() const { return shape.kernel * shape.kernel; }
   std::size_t depthwise_size() const { return depthwise < 0 ? 0 : std::size_t(in.lanes()) * taps(); }

@@ -60,7 +60,7 @@ int GraphBuilder::add_norm(const std::string& name, int channels, bool affine) {
 int GraphBuilder::add_affine(const Channels& channels, int norm) {
   const int index = int(graph_.affines.size());
   Affine affine{channels, norm};
-  affine.lanes = graph_.lanes;
+  affine.first_lane = graph_.lanes;
   affine.statistics = index;
   graph_.lanes += channels.lanes();
   graph_.affines.push_back(affine);

@@ -55,11 +55,11 @@ void copy_channels(const Channels& channels, int plane, int samples, View<T> vie
 // Runs body(first sample, samples, shard, thread) over groups of at most `group` samples, in parallel by shard.
 template <class T>
 template <class Body>
-void Network<T>::for_groups(int group, Body body) {
-  const auto& shards = plan_->shards;
+void Network<T>::for_groups(const Pass& pass, int group, Body body) {
+  const auto& shards = pass.plan.shards;
   parallel_for(threads_, int(shards.size()), [&](int shard, int thread) {
     for (int n = shards[shard].begin; n < shards[shard].end; n += group) {
-      if (cancel_ && std::this_thread::get_id() == caller_ && cancel_()) stop_ = true;
+      if (cancel_ && std::this_thread::get_id() == pass.caller && cancel_()) stop_ = true;
       if (stop_) return;
       body(n, std::min(group, shards[shard].end - n), shard, thread);
     }
