@@ -5,6 +5,13 @@
 #include "network/passes.hpp"
 
 namespace pydarts {
+namespace {
+
+// Above so many elements of the tasks' weight gradients the sum of a unit's is cut into slices.
+constexpr std::size_t kManyPartials = std::size_t(1) << 18;
+constexpr int kSlices = 4;
+
+}  // namespace
 
 template <class T>
 void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_images) {
@@ -34,26 +41,31 @@ template <class T>
 void Network<T>::backward_terms(const Pass& pass, int v, T* d_weights) {
   const std::vector<int>& outgoing = graph_.states[v].outgoing;
   if (outgoing.empty()) return;
-  for_groups(pass, pass.plan.states[v].group, [&](int n, int samples, int shard, int thread) {
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
+    if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * graph_.states[v].lanes, 0.0);
     Summand<T>* terms = summands_.data() + thread * most_terms_;
     for (std::size_t i = 0; i < outgoing.size();) {
       const int node = graph_.terms[outgoing[i]].node;
       int count = 0;
       for (; i < outgoing.size() && graph_.terms[outgoing[i]].node == node; ++i, ++count) {
         terms[count] = summand(pass, graph_.terms[outgoing[i]], n, Walk::backward);
-        terms[count].moments = moments(shard, graph_.terms[outgoing[i]].affine);
+        terms[count].moments = sums(v, task, graph_.terms[outgoing[i]].affine);
       }
       kernels_.node_moments(readable(gradient(pass, node, n)), terms, count, samples,
                             graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
     }
   });
-  for (int t : outgoing) finish_backward(pass, graph_.terms[t].affine, true, d_weights);
+  finish_backward(pass, int(outgoing.size()), [&](int i) { return graph_.terms[outgoing[i]].affine; }, d_weights);
+  for (int t : outgoing) {
+    const int affine = graph_.terms[t].affine, alpha = graph_.affines[affine].alpha;
+    if (alpha >= 0) d_mixing_[alpha] += d_factor_[affine];  // cells share their alphas
+  }
 }
 
 // The call of the kernel but for what the unit reads and its gradient: where its output gradient comes from, and where
 // its weight gradients go.
 template <class T>
-UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int sample, int samples, int shard,
+UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int sample, int samples, int task,
                                                bool wants_weights) {
   const Unit& unit = graph_.units[u];
   const Coefficients k = coefficients(unit.affine);
@@ -70,8 +82,8 @@ UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int samp
   call.c = k.c;
   call.factor = unit.next >= 0 ? nullptr : factor(pass, unit.affine, sample);
   if (wants_weights) {
-    T* partial = pass.partial + shard * graph_.partial_size + unit.partial;
-    call.begins = sample == pass.plan.shards[shard].begin;
+    T* partial = pass.partial + task * graph_.states[unit.state].level_size[unit.level] + unit.partial;
+    call.begins = sample == pass.plan.first_sample(unit.state, task);
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
     call.d_product = partial + unit.depthwise_size();
   }
@@ -93,14 +105,14 @@ void Network<T>::look_ahead(const Pass& pass, UnitBackward<T>& call, const std::
 template <class T>
 void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights) {
   const std::vector<int>& units = graph_.states[v].levels[level];
-  for_groups(pass, pass.plan.states[v].group, [&](int n, int samples, int shard, int thread) {
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     T* scratch = this->scratch(pass, thread);
     for (std::size_t i = 0; i < units.size(); ++i) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
       const int previous = unit.previous;
       const Coefficients before = coefficients(graph_.units[previous].affine);
-      UnitBackward<T> call = unit_backward_call(pass, u, n, samples, shard, d_weights != nullptr);
+      UnitBackward<T> call = unit_backward_call(pass, u, n, samples, task, d_weights != nullptr);
       look_ahead(pass, call, units, i, n);
       const UnitShape& shape = *call.shape;
       const View<const T> x = readable(output(pass, previous, n, Walk::backward));
@@ -123,12 +135,13 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
       call.scratch = free + samples * size;
       kernels_.unit_backward(call);
       kernels_.activation_backward(output_gradient(pass, previous, n), readable(call.dx), x, before.scale, before.shift,
-                                   unit.relu, before.mean, moments(shard, graph_.units[previous].affine), samples,
+                                   unit.relu, before.mean, sums(v, task, graph_.units[previous].affine), samples,
                                    shape.in_blocks, shape.in_plane());
     }
   });
-  for (int u : units) finish_backward(pass, graph_.units[graph_.units[u].previous].affine, false, d_weights);
-  if (d_weights) reduce_weight_gradients(pass, units, d_weights);
+  finish_backward(
+      pass, int(units.size()), [&](int i) { return graph_.units[graph_.units[units[i]].previous].affine; }, d_weights);
+  if (d_weights) reduce_weight_gradients(pass, v, level, d_weights);
 }
 
 // All that reads the state itself: completes the gradient at the state.
@@ -152,7 +165,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     if (unit.relu) relu_units = true;
   }
   const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
-  for_groups(pass, place.group, [&](int n, int samples, int shard, int thread) {
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     T* scratch = this->scratch(pass, thread);
     T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
     T* free = scratch + samples * (tile_stride[0] + tile_stride[1]);
@@ -168,7 +181,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     for (std::size_t i = 0; i < units.size(); ++i) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
-      UnitBackward<T> call = unit_backward_call(pass, u, n, samples, shard, d_weights != nullptr);
+      UnitBackward<T> call = unit_backward_call(pass, u, n, samples, task, d_weights != nullptr);
       look_ahead(pass, call, units, i, n);
       if (call.shape->spread == Spread::pointwise) {
         call.x = x;
@@ -208,67 +221,93 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       kernels_.add_scaled(g, readable(gradient(pass, graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
                           samples, blocks, place.plane());
   });
-  if (d_weights) reduce_weight_gradients(pass, units, d_weights);
+  if (d_weights && !units.empty()) reduce_weight_gradients(pass, v, 0, d_weights);
+}
+
+template <class T>
+template <class AffineOf>
+void Network<T>::finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights) {
+  std::size_t additions = 0;
+  for (int i = 0; i < count; ++i) {
+    const Affine& affine = graph_.affines[affine_of(i)];
+    additions += std::size_t(affine.channels.lanes()) * (pass.plan.states[affine.state].tasks + kOwnWork);
+  }
+  parallel_for(threads_for(additions), count, [&](int i, int) { finish_backward(pass, affine_of(i), d_weights); });
 }
 
 // With G = sum of g and D = sum of g (y - mean), over batch and plane, and x^ the normalised output:
 //   dy = mixing gamma rstd (g - G / M - x^ rstd D / M) = a g + b y + c
 //   dgamma = mixing rstd D, dbeta = mixing G, dmixing = sum over channels of gamma rstd D + beta G
 template <class T>
-void Network<T>::finish_backward(const Pass& pass, int index, bool final_unit, T* d_weights) {
+void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
   const Affine& affine = graph_.affines[index];
   const Coefficients k = coefficients(index);
-  const bool mixed = final_unit && affine.alpha >= 0;
-  const double mixing = mixed ? mixing_[affine.alpha] : 1;
+  const double mixing = affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
   const int lanes = affine.channels.lanes();
   const double count = double(pass.plan.samples) * pass.plan.affine_plane[index];
   double d_mixing = 0;
-  for (int c = 0; c < affine.channels.count(); ++c) {
-    const int lane = affine.channels.lane(c);
-    double total = 0, moment = 0;
-    for (int shard = 0; shard < int(pass.plan.shards.size()); ++shard) {
-      const double* s = moments(shard, index);
-      total += s[lane];
-      moment += s[lanes + lane];
+  for_blocks(affine.channels, [&](int block, int first, int channels) {
+    double totals[kLanes] = {}, moments[kLanes] = {};
+    for (int task = 0; task < pass.plan.states[affine.state].tasks; ++task) {
+      const double* s = sums(affine.state, task, index) + block * kLanes;
+      for (int i = 0; i < kLanes; ++i) {
+        totals[i] += s[i];
+        moments[i] += s[lanes + i];
+      }
     }
-    if (affine.norm < 0) {
-      k.a[lane] = T(mixing);
-      k.b[lane] = k.c[lane] = T(0);
-      d_mixing += moment;
-      continue;
+    for (int i = 0; i < channels; ++i) {
+      const int lane = block * kLanes + i, c = first + i;
+      const double total = totals[i], moment = moments[i];
+      if (affine.norm < 0) {
+        k.a[lane] = T(mixing);
+        k.b[lane] = k.c[lane] = T(0);
+        d_mixing += moment;
+        continue;
+      }
+      const BatchNorm& norm = graph_.norms[affine.norm];
+      const double rstd = rstd_[affine.first_lane + lane], mean = batch_mean_[affine.first_lane + lane];
+      const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
+      const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
+      const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
+      k.a[lane] = T(a);
+      k.b[lane] = T(b);
+      k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
+      d_mixing += gamma * rstd * moment + beta * total;
+      if (d_weights && norm.gamma >= 0) {
+        d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
+        d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
+      }
     }
-    const BatchNorm& norm = graph_.norms[affine.norm];
-    const double rstd = rstd_[affine.first_lane + lane], mean = batch_mean_[affine.first_lane + lane];
-    const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
-    const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
-    const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
-    k.a[lane] = T(a);
-    k.b[lane] = T(b);
-    k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
-    d_mixing += gamma * rstd * moment + beta * total;
-    if (d_weights && norm.gamma >= 0) {
-      d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
-      d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
-    }
-  }
-  if (mixed) d_mixing_[affine.alpha] += d_mixing;  // cells share their alphas
+  });
+  d_factor_[index] = d_mixing;
 }
 
+// The sums of the tasks' gradients, in their order. Of a large phase a unit's rows are cut into slices.
 template <class T>
-void Network<T>::reduce_weight_gradients(const Pass& pass, const std::vector<int>& units, T* d_weights) {
-  const int shards = int(pass.plan.shards.size());
-  parallel_for(threads_, int(units.size()), [&](int i, int) {
-    const Unit& unit = graph_.units[units[i]];
-    T* first = pass.partial + unit.partial;
-    const std::size_t size = unit.depthwise_size() + unit.product_size();
-    for (int shard = 1; shard < shards; ++shard) {
-      const T* other = first + shard * graph_.partial_size;
-      for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
+void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights) {
+  const std::vector<int>& units = graph_.states[v].levels[level];
+  const std::size_t distance = graph_.states[v].level_size[level];
+  const int tasks = pass.plan.states[v].tasks, slices = distance * tasks < kManyPartials ? 1 : kSlices;
+  parallel_for(threads_for(distance * tasks), int(units.size()) * slices, [&](int i, int) {
+    const Unit& unit = graph_.units[units[i / slices]];
+    const int slice = i % slices, blocks = unit.shape.z_blocks();
+    auto add_tasks = [&](T* first, std::size_t size) {
+      for (int task = 1; task < tasks; ++task) {
+        const T* other = first + task * distance;
+        for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
+      }
+    };
+    T* depthwise = pass.partial + unit.partial;
+    if (slice == 0 && unit.depthwise >= 0) {
+      add_tasks(depthwise, unit.depthwise_size());
+      for_depthwise_weights(graph_, unit,
+                            [&](std::size_t weight, std::size_t at) { d_weights[weight] = depthwise[at]; });
     }
-    const T* product = first + unit.depthwise_size();
+    const int first = blocks * slice / slices, last = blocks * (slice + 1) / slices;
     const std::size_t columns = unit.out.lanes();
-    for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { d_weights[weight] = first[at]; });
-    for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+    T* product = depthwise + unit.depthwise_size();
+    add_tasks(product + first * kLanes * columns, (last - first) * kLanes * columns);
+    for_product_weights(graph_, unit, first, last, [&](std::size_t weight, int row, int column) {
       d_weights[weight] = product[row * columns + column];
     });
   });

@@ -14,9 +14,8 @@ constexpr double kEpsilon = 1e-5;  // of the batch normalisation
 template <class T>
 void Network<T>::run_forward(const Pass& pass) {
   if (!pass.training)  // the running statistics are known before anything runs
-    for (std::size_t i = 0; i < graph_.affines.size(); ++i) finish_forward(pass, int(i), true);
-  for (const Unit& unit : graph_.units)
-    if (!pass.training && unit.next >= 0) finish_forward(pass, unit.affine, false);
+    for (const State& state : graph_.states)
+      for (const auto& affines : state.affines) finish_forward(pass, affines, 1);
   for (int v = 0; v < int(graph_.states.size()); ++v) {
     if (graph_.states[v].auxiliary && !pass.training) continue;
     forward_state(pass, v, Walk::forward);
@@ -50,11 +49,12 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
   if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty())
-    for_groups(pass, place.group, [&](int n, int samples, int shard, int thread) {
+    for_groups(pass, v, [&](int n, int samples, int task, int thread) {
       T* scratch = this->scratch(pass, thread);
       T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
+        if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * state.lanes, 0.0);
         if (walk == Walk::forward) add_arriving(pass, state, n, samples, thread);
         for (int relu : {0, 1})
           if (spreads[relu])
@@ -62,7 +62,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
                                halo[relu], nullptr, nullptr, relu == 1);
         for (int p : state.pools)
           kernels_.pool_forward(pooled(pass, p, n, walk), readable(activation(pass, v, n)), samples,
-                                pass.plan.pools[p].shape, sums(shard, graph_.terms[graph_.pools[p].terms[0]].affine));
+                                pass.plan.pools[p].shape, sums(v, task, graph_.terms[graph_.pools[p].terms[0]].affine));
       }
       for (int u : units) {
         const Unit& unit = graph_.units[u];
@@ -92,17 +92,12 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
         call.depthwise = pass.packed + unit.packed_depthwise;
         call.product = pass.packed + unit.packed_product;
         call.y = output(pass, u, n, walk);
-        call.sums = sums(shard, unit.affine);
+        call.sums = sums(v, task, unit.affine);
         kernels_.unit_forward(call);
       }
     });
   if (!pass.training || walk == Walk::backward) return;
-  for (int u : units) finish_forward(pass, graph_.units[u].affine, graph_.units[u].next < 0);
-  if (level == 0) {
-    for (int p : state.pools)
-      for (int t : graph_.pools[p].terms) finish_forward(pass, graph_.terms[t].affine, true);
-    for (int t : state.identities) finish_forward(pass, graph_.terms[t].affine, true);
-  }
+  if (level < int(state.affines.size())) finish_forward(pass, state.affines[level], place.tasks);
 }
 
 template <class T>
@@ -127,12 +122,20 @@ Summand<T> Network<T>::summand(const Pass& pass, const Term& term, int sample, W
   return {readable(y), k.scale, k.shift, factor(pass, term.affine, sample), k.mean, nullptr};
 }
 
-// mean, scale and shift of an affine map, from the sums of all shards or from the running statistics.
+// From the sums of all tasks.
 template <class T>
-void Network<T>::finish_forward(const Pass& pass, int index, bool final_unit) {
+void Network<T>::finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks) {
+  std::size_t additions = 0;
+  for (int affine : affines) additions += std::size_t(graph_.affines[affine].channels.lanes()) * (tasks + kOwnWork);
+  parallel_for(threads_for(additions), int(affines.size()), [&](int i, int) { finish_forward(pass, affines[i]); });
+}
+
+// mean, scale and shift of an affine map, from the sums of all tasks or from the running statistics.
+template <class T>
+void Network<T>::finish_forward(const Pass& pass, int index) {
   const Affine& affine = graph_.affines[index];
   const Coefficients k = coefficients(index);
-  const double mixing = final_unit && affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
+  const double mixing = affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
   const int lanes = affine.channels.lanes();
   if (affine.norm < 0) {
     std::fill_n(k.mean, lanes, T(0));
@@ -143,32 +146,38 @@ void Network<T>::finish_forward(const Pass& pass, int index, bool final_unit) {
   const BatchNorm& norm = graph_.norms[affine.norm];
   const double count = double(pass.plan.samples) * pass.plan.affine_plane[index];
   const double unbiased = count > 1 ? count / (count - 1) : 1;
-  for (int c = 0; c < norm.channels; ++c) {
-    const int lane = affine.channels.lane(c);
-    double mean, variance;
-    if (pass.training) {
-      double total = 0, squares = 0;
-      for (int shard = 0; shard < int(pass.plan.shards.size()); ++shard) {
-        const double* s = sums(shard, affine.statistics);
-        total += s[lane];
-        squares += s[lanes + lane];
+  for_blocks(affine.channels, [&](int block, int first, int channels) {
+    double totals[kLanes] = {}, totals_of_squares[kLanes] = {};
+    if (pass.training)
+      for (int task = 0; task < pass.plan.states[affine.state].tasks; ++task) {
+        const double* s = sums(affine.state, task, affine.statistics) + block * kLanes;
+        for (int i = 0; i < kLanes; ++i) {
+          totals[i] += s[i];
+          totals_of_squares[i] += s[lanes + i];
+        }
       }
-      mean = total / count;
-      variance = std::max(0.0, squares / count - mean * mean);
-      batch_mean_[affine.first_lane + lane] = mean;
-      batch_unbiased_[affine.first_lane + lane] = unbiased * variance;
-    } else {
-      mean = running_[norm.running + c];
-      variance = running_[norm.running + norm.channels + c];
+    for (int i = 0; i < channels; ++i) {
+      const int lane = block * kLanes + i, c = first + i;
+      double mean, variance;
+      if (pass.training) {
+        const double total = totals[i], squares = totals_of_squares[i];
+        mean = total / count;
+        variance = std::max(0.0, squares / count - mean * mean);
+        batch_mean_[affine.first_lane + lane] = mean;
+        batch_unbiased_[affine.first_lane + lane] = unbiased * variance;
+      } else {
+        mean = running_[norm.running + c];
+        variance = running_[norm.running + norm.channels + c];
+      }
+      const double rstd = 1 / std::sqrt(variance + kEpsilon);
+      const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
+      const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
+      rstd_[affine.first_lane + lane] = rstd;
+      k.mean[lane] = T(mean);
+      k.scale[lane] = T(mixing * gamma * rstd);
+      k.shift[lane] = T(mixing * beta - k.scale[lane] * mean);  // of the scale as rounded: the mean then becomes beta
     }
-    const double rstd = 1 / std::sqrt(variance + kEpsilon);
-    const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
-    const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
-    rstd_[affine.first_lane + lane] = rstd;
-    k.mean[lane] = T(mean);
-    k.scale[lane] = T(mixing * gamma * rstd);
-    k.shift[lane] = T(mixing * beta - k.scale[lane] * mean);  // of the scale as rounded: the mean then becomes beta
-  }
+  });
 }
 
 template class Network<float>;

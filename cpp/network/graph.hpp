@@ -43,10 +43,12 @@ struct BatchNorm {
 // The map from a raw output to its contribution: mixing weight * batch_norm(y).
 struct Affine {
   Channels channels;
+  int state;  // that this leaves
   int norm = -1;
   int alpha = -1;          // the mixing weight; -1: 1
   int droppable = -1;      // row of the drop-path factors
   std::size_t first_lane;  // of its coefficients, among those of all maps
+  std::size_t first_sum;   // of its sums, among the lanes of all that leaves the same state
   int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
 };
 
@@ -96,15 +98,18 @@ enum class StateKind : std::uint8_t { image, node, concat };
 struct State {
   StateKind kind;
   Channels channels;
-  bool auxiliary = false;                // of the auxiliary head: not needed for evaluation
-  std::vector<int> terms;                // node: incoming, by the state they leave
-  std::vector<std::vector<int>> levels;  // outgoing units by level
-  std::vector<int> pools;                // outgoing
-  std::vector<int> identities;           // outgoing terms that read the state itself
-  std::vector<int> outgoing;             // all outgoing terms, those to one node together
-  std::vector<int> arriving;             // terms that are added to their nodes before this state's units run, likewise
-  std::vector<int> parts;                // concat
-  int concat = -1, part = 0;             // the concatenation that holds this node's memory
+  bool auxiliary = false;                 // of the auxiliary head: not needed for evaluation
+  std::vector<int> terms;                 // node: incoming, by the state they leave
+  std::vector<std::vector<int>> levels;   // outgoing units by level
+  std::vector<std::size_t> level_size;    // their weights, packed
+  std::vector<int> pools;                 // outgoing
+  std::vector<int> identities;            // outgoing terms that read the state itself
+  std::vector<std::vector<int>> affines;  // of all that leaves it, by level
+  std::size_t lanes = 0;                  // of those
+  std::vector<int> outgoing;              // all outgoing terms, those to one node together
+  std::vector<int> arriving;              // terms that are added to their nodes before this state's units run, likewise
+  std::vector<int> parts;                 // concat
+  int concat = -1, part = 0;              // the concatenation that holds this node's memory
 };
 
 // Global average pooling and a linear layer with softmax loss.
@@ -133,7 +138,7 @@ struct Graph {
   std::vector<Head> heads;  // the main one first
   std::vector<AlphaGroup> alpha_groups;
   std::size_t num_weights = 0, num_running = 0, num_alphas = 0;
-  std::size_t lanes = 0, packed_size = 0, partial_size = 0;
+  std::size_t lanes = 0, packed_size = 0;
   int droppables = 0;
 
   // The state that a term leaves.

@@ -27,7 +27,7 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const std::int32_t
   hits_.assign(samples, 0);
   auto value_of = [&](T x) { return head.relu && !(x > 0) ? T(0) : x; };
 
-  for_groups(pass, 1, [&](int n, int, int, int) {
+  parallel_for(threads_, samples, [&](int n, int) {
     const T* x = activation(pass, head.state, n).data;
     double* f = features_.data() + std::size_t(n) * inputs;
     for (int c = 0; c < inputs; ++c) {

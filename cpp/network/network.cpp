@@ -37,7 +37,6 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       memory_(environment.memory),
       coefficients_(graph_.lanes * 6, environment.memory),
       sums_(environment.memory),
-      moments_(environment.memory),
       rstd_(graph_.lanes, environment.memory),
       batch_mean_(graph_.lanes, environment.memory),
       batch_unbiased_(graph_.lanes, environment.memory),
@@ -45,6 +44,7 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       kept_unbiased_(graph_.lanes, 1, environment.memory),
       mixing_(graph_.num_alphas, environment.memory),
       d_mixing_(graph_.num_alphas, environment.memory),
+      d_factor_(graph_.affines.size(), environment.memory),
       gradient_started_(graph_.states.size(), environment.memory),
       features_(environment.memory),
       d_logits_(environment.memory),
@@ -74,6 +74,13 @@ typename Network<T>::Coefficients Network<T>::coefficients(int affine) {
   const std::size_t lanes = graph_.affines[affine].channels.lanes();
   T* p = coefficients_.data() + graph_.affines[affine].first_lane * 6;
   return {p, p + lanes, p + 2 * lanes, p + 3 * lanes, p + 4 * lanes, p + 5 * lanes};
+}
+
+// Fewer additions than these are not worth the waking of others.
+template <class T>
+Threads Network<T>::threads_for(std::size_t additions) const {
+  constexpr std::size_t kWorthThreads = std::size_t(1) << 14;
+  return additions < kWorthThreads ? Threads(1) : threads_;
 }
 
 template <class T>
@@ -108,7 +115,7 @@ typename Network<T>::Layout Network<T>::layout(const Plan& plan) const {
   at.packed = lines(plan.arena_size);
   at.scratch = at.packed + lines(graph_.packed_size);
   at.partial = at.scratch + lines(plan.scratch_size * threads_.count);
-  at.size = at.partial + (plan.backward ? graph_.partial_size * plan.shards.size() : 0);
+  at.size = at.partial + (plan.backward ? plan.partial_size : 0);
   return at;
 }
 
@@ -142,9 +149,7 @@ typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weig
                   arena + at.scratch,
                   arena + at.partial};
   stop_ = false;
-  const std::size_t sums = plan.shards.size() * graph_.lanes * 2;
-  sums_.assign(sums, 0);
-  if (backward) moments_.assign(sums, 0);
+  if (sums_.size() < plan.sums_size) sums_.resize(plan.sums_size);
   pack(pass);
   mix();
   load_images(pass, batch.images);
@@ -163,7 +168,7 @@ void Network<T>::pack(const Pass& pass) {
     T* transposed = pass.packed + unit.packed_transposed;
     const int columns = unit.out.lanes(), rows = unit.shape.z_blocks() * kLanes;
     for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { depthwise[at] = weights[weight]; });
-    for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+    for_product_weights(graph_, unit, 0, unit.shape.z_blocks(), [&](std::size_t weight, int row, int column) {
       product[std::size_t(row) * columns + column] = weights[weight];
       transposed[std::size_t(column) * rows + row] = weights[weight];
     });
@@ -187,15 +192,13 @@ void Network<T>::load_images(const Pass& pass, const T* images) {
   const Plan& plan = pass.plan;
   const int plane = plan.states[0].plane(), channels = graph_.in_channels;
   const Channels& layout = graph_.states[0].channels;
-  parallel_for(threads_, int(plan.shards.size()), [&](int shard, int) {
-    for (int n = plan.shards[shard].begin; n < plan.shards[shard].end; ++n) {
-      T* out = activation(pass, 0, n).data;
-      std::fill_n(out, std::size_t(layout.blocks()) * plane * kLanes, T(0));
-      for (int c = 0; c < channels; ++c) {
-        const T* in = images + (std::size_t(n) * channels + c) * plane;
-        T* to = out + std::size_t(c / kLanes) * plane * kLanes + c % kLanes;
-        for (int p = 0; p < plane; ++p) to[p * kLanes] = in[p];
-      }
+  parallel_for(threads_, plan.samples, [&](int n, int) {
+    T* out = activation(pass, 0, n).data;
+    std::fill_n(out, std::size_t(layout.blocks()) * plane * kLanes, T(0));
+    for (int c = 0; c < channels; ++c) {
+      const T* in = images + (std::size_t(n) * channels + c) * plane;
+      T* to = out + std::size_t(c / kLanes) * plane * kLanes + c % kLanes;
+      for (int p = 0; p < plane; ++p) to[p * kLanes] = in[p];
     }
   });
 }
@@ -273,7 +276,7 @@ void Network<T>::update_running() {
 template <class T>
 typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
   const Plan plan(graph_, samples, height, width, backward, recompute_);
-  const std::size_t sums = plan.shards.size() * graph_.lanes * 2 * (backward ? 2 : 1) + graph_.lanes * 5;
+  const std::size_t sums = plan.sums_size + graph_.lanes * 5;
   const std::size_t size = layout(plan).size;
   return {plan.arena_size * sizeof(T), (size - plan.arena_size + graph_.lanes * 6) * sizeof(T) + sums * sizeof(double),
           size * sizeof(T)};

@@ -104,13 +104,14 @@ class Network {
   Layout layout(const Plan& plan) const;
   const Plan& plan_for(const Batch<T>& batch, bool backward);
   template <class Body>
-  void for_groups(const Pass& pass, int group, Body body);
+  void for_groups(const Pass& pass, int v, Body body);
 
   // forward.cpp
   void run_forward(const Pass& pass);
   void forward_state(const Pass& pass, int v, Walk walk);
   void forward_units(const Pass& pass, int v, int level, Walk walk);
-  void finish_forward(const Pass& pass, int affine, bool final_unit);
+  void finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks);
+  void finish_forward(const Pass& pass, int affine);
   void add_arriving(const Pass& pass, const State& state, int sample, int samples, int thread);
   Summand<T> summand(const Pass& pass, const Term& term, int sample, Walk walk);
 
@@ -120,21 +121,23 @@ class Network {
   void backward_terms(const Pass& pass, int v, T* d_weights);
   void backward_units(const Pass& pass, int v, int level, T* d_weights);
   void backward_sources(const Pass& pass, int v, T* d_weights);
-  UnitBackward<T> unit_backward_call(const Pass& pass, int u, int sample, int samples, int shard, bool wants_weights);
+  UnitBackward<T> unit_backward_call(const Pass& pass, int u, int sample, int samples, int task, bool wants_weights);
   void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
-  void finish_backward(const Pass& pass, int affine, bool final_unit, T* d_weights);
-  void reduce_weight_gradients(const Pass& pass, const std::vector<int>& units, T* d_weights);
+  void finish_backward(const Pass& pass, int affine, T* d_weights);
+  void reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights);
   void alpha_gradient(T* d_alphas) const;
+
+  template <class AffineOf>
+  void finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights);
 
   // head.cpp
   Loss run_head(const Pass& pass, const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
 
   Coefficients coefficients(int affine);
-  std::size_t sums_at(int shard, int affine) const {
-    return (shard * graph_.lanes + graph_.affines[affine].first_lane) * 2;
-  }
-  double* sums(int shard, int affine) { return sums_.data() + sums_at(shard, affine); }
-  double* moments(int shard, int affine) { return moments_.data() + sums_at(shard, affine); }
+  Threads threads_for(std::size_t additions) const;
+  // Of a task of the phase that runs. Kept no longer than until the phase's end.
+  double* sums(int v, int task) { return sums_.data() + task * graph_.states[v].lanes * 2; }
+  double* sums(int v, int task, int affine) { return sums(v, task) + graph_.affines[affine].first_sum * 2; }
   static T* scratch(const Pass& pass, int thread) { return pass.scratch + thread * pass.plan.scratch_size; }
   static View<T> activation(const Pass& pass, int v, int sample) {
     const auto& place = pass.plan.states[v];
@@ -179,13 +182,13 @@ class Network {
   T* workspace_ = nullptr;  // the caller's, instead of memory_
   std::size_t workspace_bytes_ = 0;
   Vector<T> coefficients_;
-  Vector<double> sums_;                         // of y and y^2: [shard][affine][2][lane]
-  Vector<double> moments_;                      // of g and g (y - mean), likewise
-  Vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
+  Vector<double> sums_;  // of y and y^2, in backward of g and g (y - mean): [task][affine][2][lane]
+  Vector<double> rstd_;  // by lane: 1 / sqrt(variance + eps)
   Vector<double> batch_mean_, batch_unbiased_;  // by lane: of the last pass that trained
   Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes
   Vector<double> mixing_;                       // softmax of the alphas
   Vector<double> d_mixing_;                     // gradient of the loss by them
+  Vector<double> d_factor_;                     // and by the factor of each affine map
   Vector<char> gradient_started_;
   Vector<double> features_, d_logits_, losses_;  // of a head
   Vector<char> hits_;

@@ -10,15 +10,12 @@
 namespace pydarts {
 namespace {
 
-constexpr int kSamplesPerShard = 4, kMinShards = 8, kMaxShards = 32;
+constexpr int kSamplesPerTask = 4, kMinTasks = 8, kMaxTasks = 128;
 
-std::vector<Shard> make_shards(int samples) {
-  int count = std::clamp((samples + kSamplesPerShard - 1) / kSamplesPerShard, kMinShards, kMaxShards);
-  count = std::min(count, samples);
-  std::vector<Shard> shards(count);
-  for (int i = 0; i < count; ++i)
-    shards[i] = {int((long long)samples * i / count), int((long long)samples * (i + 1) / count)};
-  return shards;
+// Tasks of a phase: many, but with pixels enough for the kernels' chunks, and not more than their sums are worth.
+int count_tasks(int samples, int group) {
+  const int together = std::min(group, kSamplesPerTask);
+  return std::min(samples, std::clamp((samples + together - 1) / together, kMinTasks, kMaxTasks));
 }
 
 int strided(int size, int reach, int pad, int stride) { return (size + 2 * pad - reach) / stride + 1; }
@@ -41,12 +38,7 @@ int state_halo(const Graph& graph, const State& state, bool relu) {
 }
 
 Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_, bool recompute_)
-    : samples(samples_),
-      height(height_),
-      width(width_),
-      backward(backward_),
-      recompute(recompute_),
-      shards(make_shards(samples_)) {
+    : samples(samples_), height(height_), width(width_), backward(backward_), recompute(recompute_) {
   measure(graph);
   place(graph);
   size_scratch(graph);
@@ -86,6 +78,9 @@ void Plan::measure(const Graph& graph) {
       }
     }
     here.group = std::max(1, kChunk / here.plane());
+    here.tasks = count_tasks(samples, here.group);
+    sums_size = std::max(sums_size, here.tasks * state.lanes * 2);
+    for (std::size_t size : state.level_size) partial_size = std::max(partial_size, here.tasks * size);
     for (const auto& level : state.levels)
       for (int u : level) {
         const Unit& unit = graph.units[u];
