@@ -26,11 +26,17 @@ void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_
                   [&](std::size_t at, T& value) { d_images[at] = value; });
 }
 
+// Where neither weights nor image want a gradient, nor an alpha further up, a state needs none either; what leaves it
+// may have alphas of its own.
 template <class T>
 void Network<T>::backward_state(const Pass& pass, int v, T* d_weights) {
   const State& state = graph_.states[v];
+  const bool wants_gradient = d_weights || graph_.input_gradient || state.has_alphas;
+  auto has_alpha = [&](int t) { return graph_.affines[graph_.terms[t].affine].alpha >= 0; };
+  if (!wants_gradient && std::none_of(state.outgoing.begin(), state.outgoing.end(), has_alpha)) return;
   if (pass.plan.recompute) forward_state(pass, v, Walk::backward);
   backward_terms(pass, v, d_weights);
+  if (!wants_gradient) return;
   for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(pass, v, level, d_weights);
   backward_sources(pass, v, d_weights);
 }

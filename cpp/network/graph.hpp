@@ -99,6 +99,7 @@ struct State {
   StateKind kind;
   Channels channels;
   bool auxiliary = false;                 // of the auxiliary head: not needed for evaluation
+  bool has_alphas = false;                // whether a mixing weight lies on a way from the image to here
   std::vector<int> terms;                 // node: incoming, by the state they leave
   std::vector<std::vector<int>> levels;   // outgoing units by level
   std::vector<std::size_t> level_size;    // their weights, packed

@@ -26,6 +26,7 @@ int GraphBuilder::add_concat(const std::vector<int>& nodes) {
   for (int i = 0; i < int(nodes.size()); ++i) {
     graph_.states[nodes[i]].concat = index;
     graph_.states[nodes[i]].part = i;
+    concat.has_alphas |= graph_.states[nodes[i]].has_alphas;
   }
   graph_.states.push_back(std::move(concat));
   return index;
@@ -80,6 +81,7 @@ int GraphBuilder::add_term(int node, Source source, int index, int affine, const
   graph_.terms.push_back({node, source, index, affine});
   auto leaves = [&](int t) { return graph_.source_state(graph_.terms[t]); };
   const int state = leaves(term);
+  graph_.states[node].has_alphas |= edge.alpha >= 0 || graph_.states[state].has_alphas;
   auto& terms = graph_.states[node].terms;
   terms.insert(std::find_if(terms.begin(), terms.end(), [&](int t) { return leaves(t) > state; }), term);
   graph_.states[state].outgoing.push_back(term);
