@@ -40,6 +40,8 @@ class Network {
 
   const Graph& graph() const { return graph_; }
   const Threads& threads() const { return threads_; }
+  // Who runs the tasks from now on; no more threads than the network was made with.
+  void use_threads(const Threads& threads) { threads_ = threads; }
   Vector<T>& weights() { return weights_; }
   Vector<T>& alphas() { return alphas_; }
   Vector<T>& running() { return running_; }
