@@ -88,7 +88,7 @@ UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int samp
   call.c = k.c;
   call.factor = unit.next >= 0 ? nullptr : factor(pass, unit.affine, sample);
   if (wants_weights) {
-    T* partial = pass.partial + task * graph_.states[unit.state].level_size[unit.level] + unit.partial;
+    T* partial = weight_gradients(pass, unit) + task * graph_.states[unit.state].level_size[unit.level];
     call.begins = sample == pass.plan.first_sample(unit.state, task);
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
     call.d_product = partial + unit.depthwise_size();
@@ -303,7 +303,7 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
         for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
       }
     };
-    T* depthwise = pass.partial + unit.partial;
+    T* depthwise = weight_gradients(pass, unit);
     if (slice == 0 && unit.depthwise >= 0) {
       add_tasks(depthwise, unit.depthwise_size());
       for_depthwise_weights(graph_, unit,

@@ -114,8 +114,7 @@ typename Network<T>::Layout Network<T>::layout(const Plan& plan) const {
   Layout at{};
   at.packed = lines(plan.arena_size);
   at.scratch = at.packed + lines(graph_.packed_size);
-  at.partial = at.scratch + lines(plan.scratch_size * threads_.count);
-  at.size = at.partial + (plan.backward ? plan.partial_size : 0);
+  at.size = at.scratch + plan.scratch_size * threads_.count;
   return at;
 }
 
@@ -139,15 +138,8 @@ typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weig
   else
     memory_.reserve(at.size);
   T* arena = workspace_ ? workspace_ : memory_.data();
-  const Pass pass{plan,
-                  weights,
-                  drop,
-                  training,
-                  std::this_thread::get_id(),
-                  arena,
-                  arena + at.packed,
-                  arena + at.scratch,
-                  arena + at.partial};
+  const Pass pass{
+      plan, weights, drop, training, std::this_thread::get_id(), arena, arena + at.packed, arena + at.scratch};
   stop_ = false;
   if (sums_.size() < plan.sums_size) sums_.resize(plan.sums_size);
   pack(pass);

@@ -81,7 +81,7 @@ class Network {
   };
 
   struct Layout {  // of the memory of a pass, in elements: activations first, then these
-    std::size_t packed, scratch, partial, size;
+    std::size_t packed, scratch, size;
   };
 
   // What begin() fixes for one pass over a batch.
@@ -91,7 +91,7 @@ class Network {
     const T* drop;
     bool training;
     std::thread::id caller;
-    T *arena, *packed, *scratch, *partial;
+    T *arena, *packed, *scratch;
   };
 
   // The walk that an output of a unit or pool is for: where the plan rematerialises, it has a place in each.
@@ -160,6 +160,9 @@ class Network {
     if (graph_.units[u].next < 0) return gradient(pass, graph_.units[u].node, sample);
     const auto& place = pass.plan.units[u];
     return {pass.arena + place.gradient + sample * place.stride(), place.stride()};
+  }
+  static T* weight_gradients(const Pass& pass, const Unit& unit) {  // of the first task
+    return pass.arena + pass.plan.states[unit.state].partial[unit.level] + unit.partial;
   }
   static View<T> pooled(const Pass& pass, int p, int sample, Walk walk) {
     const auto& place = pass.plan.pools[p];

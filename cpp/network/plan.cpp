@@ -80,7 +80,6 @@ void Plan::measure(const Graph& graph) {
     here.group = std::max(1, kChunk / here.plane());
     here.tasks = count_tasks(samples, here.group);
     sums_size = std::max(sums_size, here.tasks * state.lanes * 2);
-    for (std::size_t size : state.level_size) partial_size = std::max(partial_size, here.tasks * size);
     for (const auto& level : state.levels)
       for (int u : level) {
         const Unit& unit = graph.units[u];
@@ -206,6 +205,13 @@ void Plan::place(const Graph& graph) {
     for (int t : graph.pools[p].terms) read = std::max(read, arrival_time(v, graph.terms[t].node));
     pool_at[p] = add_output(sized(pools[p].stride()), v, forward_time(v, 0), read, backward_time(v, 0));
   }
+  std::vector<std::vector<int>> partial(graph.states.size());
+  if (backward)
+    for (int v = 0; v < int(graph.states.size()); ++v)
+      for (int level = 0; level < int(graph.states[v].levels.size()); ++level) {
+        const int time = backward_time(v, level);
+        partial[v].push_back(planner.add(states[v].tasks * graph.states[v].level_size[level], {time, time}));
+      }
   planner.solve();
   arena_size = planner.arena_size();
 
@@ -220,6 +226,7 @@ void Plan::place(const Graph& graph) {
     states[v].at = offset(activation[holder]) + within;
     states[v].gradient = offset(gradient[holder]) + within;
     states[v].stride = states[v].gradient_stride = states[holder].stride;
+    for (int buffer : partial[v]) states[v].partial.push_back(planner.offset(buffer));
   }
   for (std::size_t u = 0; u < units.size(); ++u) {
     units[u].at = output_place(unit_at[u]);

@@ -16,7 +16,8 @@ struct Plan {
     int h, w;
     std::size_t at, stride;  // activation
     std::size_t gradient, gradient_stride;
-    int group;  // samples that a task takes through a phase together
+    std::vector<std::size_t> partial;  // by level, the tasks' gradients of its weights: [task][unit]
+    int group;                         // samples that a task takes through a phase together
     int tasks;  // of a phase: cut by batch and image alone, so that sums do not depend on the number of threads
     int plane() const { return h * w; }
   };
@@ -45,7 +46,6 @@ struct Plan {
   std::size_t arena_size = 0;
   std::size_t scratch_size = 0;  // a thread
   std::size_t sums_size = 0;     // of the tasks of a phase: [task][affine][2][lane]
-  std::size_t partial_size = 0;  // likewise, of its weight gradients: [task][unit]
 
   // A task of a phase of a state works on the samples from its own first one to that of the next task.
   int first_sample(int state, int task) const { return int((long long)samples * task / states[state].tasks); }
