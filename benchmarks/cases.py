@@ -2,8 +2,7 @@
 """What is measured: named cases, their sizes, and the arithmetic that they cannot do without.
 
 An `ImageCase` is of the convolutional space, a `TextCase` of the recurrent one. Nothing here
-imports pydarts or PyTorch: importing pydarts tunes the OpenMP runtime of the process and of its
-children (``GOMP_SPINCOUNT``), which must not reach the processes of PyTorch.
+imports pydarts or PyTorch, which are only loaded in the processes that measure them.
 """
 
 from __future__ import annotations

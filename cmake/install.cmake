@@ -19,7 +19,7 @@ install(FILES
 # What a program that links the static library needs further; a shared one has it.
 set(libraries "")
 if(NOT BUILD_SHARED_LIBS)
-  foreach(name IN LISTS OpenMP_CXX_LIB_NAMES CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+  foreach(name IN LISTS CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
     if(NOT name MATCHES "^(c|gcc|gcc_s)$")
       list(APPEND libraries "-l${name}")
     endif()

@@ -1,19 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Differentiable architecture search on multicore CPUs."""
 
-import os as _os
-
-# A waiting thread of GCC's OpenMP spins for milliseconds. On a busy machine that costs a time slice
-# at every barrier of the engine, of which there are thousands a second. The runtime reads the
-# variable when it is loaded; the environment is then left as it was.
-_unset = "GOMP_SPINCOUNT" not in _os.environ
-if _unset:
-    _os.environ["GOMP_SPINCOUNT"] = "10000"
 from pydarts import _core as _core
-
-if _unset:
-    del _os.environ["GOMP_SPINCOUNT"]
-
 from pydarts import bilevel
 from pydarts._core import __version__
 from pydarts.api.evaluating import (

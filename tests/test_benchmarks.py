@@ -17,6 +17,7 @@ import pytest
 import pydarts
 from benchmarks import cases
 from benchmarks.__main__ import main
+from benchmarks.busy import fair_share
 from benchmarks.cases import (
     CASES,
     PAPER,
@@ -31,6 +32,7 @@ from benchmarks.cases import (
     sweep,
 )
 from benchmarks.contenders import CONTENDERS
+from benchmarks.cores import makespan, record, share_offering, simulate
 from benchmarks.measure import (
     Failed,
     Result,
@@ -367,3 +369,29 @@ def test_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             main(arguments)
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "busy", "share"),
+    [(2, 2, 0, 1.0), (2, 1, 1, 1.0), (2, 2, 1, 1.5), (4, 2, 2, 1.0), (2, 4, 4, 2.0)],
+)
+def test_fair_shares(cores: int, threads: int, busy: int, share: float) -> None:
+    assert fair_share(cores, threads, busy) == pytest.approx(share)
+
+
+def test_simulated_schedules() -> None:
+    assert makespan([3.0, 1.0, 1.0, 1.0, 2.0], 2) == 5.0  # in order: the last one begins at 3
+    assert makespan([1.0, 2.0], 8) == 2.0
+    loops = [(0.5, [1.0] * 4), (0.25, [2.0]), (0.25, [])]
+    assert simulate(loops, 1, 0.0) == 7.0
+    assert simulate(loops, 2, 0.125) == 5.25
+    assert share_offering(loops, 2) == pytest.approx(4 / 7)
+
+
+def test_recorded_tasks() -> None:
+    case = TINY.quick()
+    assert isinstance(case, ImageCase)
+    loops = record(case)
+    assert loops[-1][1] == []
+    assert max(len(tasks) for _, tasks in loops) > 2
+    assert all(seconds > 0 for _, tasks in loops for seconds in tasks)

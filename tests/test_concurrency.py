@@ -149,3 +149,14 @@ expected = loss()
 assert loss() == expected
 """)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "threads"), [("3", "3"), ("5,2", "5"), ("0", None), ("", None)]
+)
+def test_the_environment_limits_the_threads(variable: str, threads: str | None) -> None:
+    code = "import pydarts; print(pydarts.Supernet(2, 3).threads)"
+    done = run_python(code, OMP_NUM_THREADS=variable)
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.strip()
+    assert found == (threads or str(len(os.sched_getaffinity(0))))

@@ -81,6 +81,18 @@ def test_kinds_of_gradients() -> None:
     assert loss == pytest.approx(log_odds.mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("memory", ["store", "recompute"])
+def test_a_pass_for_alphas_alone_gives_the_same_bits(memory: Any) -> None:
+    net = pydarts.Supernet(4, 4, classes=3, in_channels=2, memory=memory)
+    x, y = batch()
+    both, alone = (
+        net.loss_and_grads(x, y, wrt=wrt)[1] for wrt in (("weights", "alphas"), "alphas")
+    )
+    assert min(np.ptp(a) for a in both["alphas"].values()) > 0
+    for name, a in alone["alphas"].items():
+        np.testing.assert_array_equal(a, both["alphas"][name])
+
+
 def test_masks_of_ones_drop_nothing() -> None:
     net = derived()
     x, y = batch()

@@ -38,6 +38,44 @@ const T* drop_of(const Network<T>& network, const std::optional<Array<T>>& drop,
   return drop->data();
 }
 
+// Runs the tasks of each loop on the calling thread, and keeps what they took.
+class TaskTimes {
+ public:
+  Threads threads() { return Threads(2, &TaskTimes::run, this); }
+
+  // For each loop the seconds since the one before, and those of its tasks; at last what came after the last one.
+  py::list result() {
+    loops_.push_back({since_last(), {}});
+    py::list list;
+    for (const Loop& loop : loops_) list.append(py::make_tuple(loop.before, loop.tasks));
+    return list;
+  }
+
+ private:
+  struct Loop {
+    double before;
+    std::vector<double> tasks;
+  };
+
+  static void run(void* context, int tasks, Threads::Run run, const void* body) {
+    TaskTimes& self = *static_cast<TaskTimes*>(context);
+    Loop loop{self.since_last(), std::vector<double>(tasks)};
+    for (int task = 0; task < tasks; ++task) {
+      run(body, task, 0);
+      loop.tasks[task] = self.since_last();
+    }
+    self.loops_.push_back(std::move(loop));
+  }
+
+  double since_last() {
+    const auto before = std::exchange(last_, Clock::now());
+    return std::chrono::duration<double>(last_ - before).count();
+  }
+
+  Clock::time_point last_ = Clock::now();
+  std::vector<Loop> loops_;
+};
+
 template <class T>
 void bind(py::module_& m, const std::string& suffix) {
   using Net = Engine<Network<T>>;
@@ -47,6 +85,23 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
+      .def(
+          "record_tasks",
+          [](Net& self, const py::function& call) {  // which uses this network, and nobody else does
+            require(self.network.threads().count >= 2, "a network of one thread has no tasks");
+            const Threads own = self.network.threads();
+            TaskTimes times;
+            self.network.use_threads(times.threads());
+            try {
+              call();
+            } catch (...) {
+              self.network.use_threads(own);
+              throw;
+            }
+            self.network.use_threads(own);
+            return times.result();
+          },
+          py::arg("call"))
       .def_property_readonly("in_channels", [](const Net& self) { return self.network.graph().in_channels; })
       .def_property_readonly("classes", [](const Net& self) { return self.network.graph().classes; })
       .def_property_readonly("droppables", [](const Net& self) { return self.network.graph().droppables; })

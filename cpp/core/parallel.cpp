@@ -3,15 +3,23 @@
 
 #include <algorithm>
 #include <atomic>
-
-#ifdef _OPENMP
-#include <omp.h>
-#else
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
 #include <thread>
-#endif
+#include <vector>
+
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #define PYDARTS_HAS_FORK 1
+#endif
+#ifdef __linux__
+#include <sched.h>
 #endif
 
 #include "core/memory.hpp"
@@ -19,57 +27,159 @@
 namespace pydarts {
 namespace {
 
-constexpr int kMaxParts = 64;
+constexpr int kMaxParts = 64, kMaxThreads = 1024;
+// So long a thread that waits stays awake: longer than the serial parts between the phases of a pass, shorter than the
+// time slice that the thread for which it waits may be without a core.
+constexpr std::chrono::microseconds kAwake{60};
 
-struct alignas(kCacheLine) Part {  // tasks that a thread takes first
-  std::atomic<int> next;
-  int end;
+void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// Something that threads wait for: awake at first, then asleep, so that others have their core.
+class Condition {
+ public:
+  template <class Holds>
+  void wait(Holds holds) {
+    for (const auto end = std::chrono::steady_clock::now() + kAwake; std::chrono::steady_clock::now() < end;)
+      for (int i = 0; i < 16; ++i, pause())
+        if (holds()) return;
+    std::unique_lock<std::mutex> lock(mutex_);
+    ++asleep_;
+    changed_.wait(lock, holds);
+    --asleep_;
+  }
+  // After what makes it hold: both that and `asleep_` are in the one order of sequentially consistent atomics.
+  void notify() {
+    if (asleep_ == 0) return;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+    }  // who counts as asleep, but is not yet, holds it
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::atomic<int> asleep_{0};
 };
 
-// GCC's OpenMP hangs in a forked child whose parent had started a team, so a child runs serially.
-std::atomic<bool> forked{false};
+// The threads that help one calling thread. A loop is over when its tasks are: only who has begun to take some is
+// waited for, not who has yet to wake up or to get a core.
+class Pool {
+ public:
+  ~Pool() {
+    state_ |= kStop;
+    opened_.notify();
+    for (std::thread& thread : threads_) thread.join();
+  }
 
+  void run(int count, int tasks, Threads::Run run, const void* body) {
+    start(count - 1);
+    run_ = run;
+    body_ = body;
+    count_ = count;
+    // A thread begins with the same tasks every time, whose data its cache may still hold, then helps the others.
+    parts_ = std::min(count, kMaxParts);
+    for (int i = 0; i < parts_; ++i) {
+      part_[i].next.store(int((long long)tasks * i / parts_), std::memory_order_relaxed);
+      part_[i].end = int((long long)tasks * (i + 1) / parts_);
+    }
+    state_ += kLoop + kOpen;
+    opened_.notify();
+    take_tasks(0);
+    if ((state_ -= kOpen) & kInside) left_.wait([&] { return (state_ & kInside) == 0; });
+  }
+
+ private:
+  // How many threads are in the loop; whether one may enter it; whether all shall end; which loop it is.
+  static constexpr std::uint64_t kInside = 0xffff, kOpen = 1 << 16, kStop = 1 << 17, kLoop = 1 << 18;
+
+  struct alignas(kCacheLine) Part {  // tasks that a thread takes first
+    std::atomic<int> next;
+    int end;
+  };
+
+  void start(int threads) {
+    try {
+      while (int(threads_.size()) < threads)
+        threads_.emplace_back([this, thread = int(threads_.size()) + 1] { work(thread); });
+    } catch (const std::exception&) {  // no more are to be had: others do their tasks
+    }
+  }
+
+  void take_tasks(int thread) {
+    for (int i = 0; i < parts_; ++i) {
+      Part& from = part_[(thread + i) % parts_];
+      for (int task; (task = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;) run_(body_, task, thread);
+    }
+  }
+
+  void work(int thread) {
+    for (std::uint64_t seen = 0;;) {
+      auto may_enter = [&](std::uint64_t state) { return (state & kOpen) && state / kLoop != seen; };
+      opened_.wait([&] { return (state_ & kStop) || may_enter(state_); });
+      std::uint64_t state = state_;
+      if (state & kStop) return;
+      while (may_enter(state)) {
+        if (!state_.compare_exchange_weak(state, state + 1)) continue;
+        seen = state / kLoop;
+        if (thread < count_) take_tasks(thread);
+        if ((--state_ & (kInside | kOpen)) == 0) left_.notify();
+        break;
+      }
+    }
+  }
+
+  std::atomic<std::uint64_t> state_{0};
+  Condition opened_, left_;
+  Threads::Run run_ = nullptr;
+  const void* body_ = nullptr;
+  int count_ = 0, parts_ = 0;
+  Part part_[kMaxParts];
+  std::vector<std::thread> threads_;
+};
+
+// A thread's own pool, from its first loop to its end; null if there is no memory for one.
+Pool* own_pool() {
+  thread_local std::unique_ptr<Pool> pool;
 #ifdef PYDARTS_HAS_FORK
-const bool fork_watched = [] {
-  pthread_atfork(nullptr, nullptr, [] { forked = true; });
-  return true;
-}();
+  // In a forked child the pool's threads do not exist: it gets another one, and the old one stays as it is.
+  static const bool fork_watched = [] {
+    pthread_atfork(nullptr, nullptr, [] { (void)pool.release(); });
+    return true;
+  }();
+  (void)fork_watched;
 #endif
+  if (!pool) pool.reset(new (std::nothrow) Pool);
+  return pool.get();
+}
+
+int cores() {
+#ifdef __linux__
+  cpu_set_t set;  // that this process may use
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return int(std::thread::hardware_concurrency());
+}
 
 }  // namespace
 
 int default_threads() {
-#ifdef _OPENMP
-  return omp_get_max_threads();
-#else
-  const unsigned cores = std::thread::hardware_concurrency();
-  return cores == 0 ? 1 : static_cast<int>(cores);
-#endif
+  const char* wanted = std::getenv("OMP_NUM_THREADS");
+  const int threads = wanted ? std::atoi(wanted) : 0;
+  return std::clamp(threads > 0 ? threads : cores(), 1, kMaxThreads);
 }
 
 void run_tasks(const Threads& threads, int tasks, Threads::Run run, const void* body) {
   const int count = std::min(threads.count, tasks);
   if (count > 1 && threads.parallel_for) return threads.parallel_for(threads.context, tasks, run, body);
-#ifdef _OPENMP
-  if (count > 1 && !forked) {
-    // A thread begins with the same tasks every time, whose data its cache may still hold, then helps the others.
-    const int parts = std::min(count, kMaxParts);
-    Part part[kMaxParts];
-    for (int i = 0; i < parts; ++i) {
-      part[i].next = int((long long)tasks * i / parts);
-      part[i].end = int((long long)tasks * (i + 1) / parts);
-    }
-#pragma omp parallel num_threads(count)
-    {
-      const int thread = omp_get_thread_num();
-      for (int i = 0; i < parts; ++i) {
-        Part& from = part[(thread + i) % parts];
-        for (int task; (task = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;) run(body, task, thread);
-      }
-    }
-    return;
-  }
-#endif
+  if (count > 1)
+    if (Pool* pool = own_pool()) return pool->run(count, tasks, run, body);
   for (int task = 0; task < tasks; ++task) run(body, task, 0);
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The only place that knows OpenMP.
+// Loops over tasks, and the threads that run them.
 #pragma once
 namespace pydarts {
 
-// Who runs the tasks of a pass: `count` threads of OpenMP, or of the caller. Results do not depend on it. One thread is
-// the calling one, and starts nothing.
+// Who runs the tasks of a pass: `count` threads, of which the calling one is the first. The others are ours,
+// which a calling thread starts when it first needs them and keeps until it ends, or the caller's own. Results do not
+// depend on it. One thread starts nothing.
 struct Threads {
   using Run = void (*)(const void* body, int task, int thread);
   // Calls run(body, task, thread) for task = 0..tasks-1, in any order, with 0 <= thread < count and no thread number in
@@ -12,14 +13,14 @@ struct Threads {
   using ParallelFor = void (*)(void* context, int tasks, Run run, const void* body);
 
   int count;
-  ParallelFor parallel_for;  // null: OpenMP
+  ParallelFor parallel_for;  // null: our threads
   void* context;
 
   Threads(int count, ParallelFor parallel_for = nullptr, void* context = nullptr)
       : count(count), parallel_for(parallel_for), context(context) {}
 };
 
-// Threads used when the caller names none: what OpenMP would take (OMP_NUM_THREADS, else the cores).
+// Threads used when the caller names none: OMP_NUM_THREADS, else as many as the process may use cores.
 int default_threads();
 
 void run_tasks(const Threads& threads, int tasks, Threads::Run run, const void* body);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A network that runs on the program's own thread pool, in memory of the program's own allocator and in a workspace
-// that the program lends: the same numbers as with OpenMP, and nothing left behind.
+// that the program lends: the same numbers as with the engine's threads, and nothing left behind.
 #include <pydarts.h>
 
 #include <condition_variable>

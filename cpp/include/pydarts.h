@@ -81,7 +81,7 @@ typedef void (*pydarts_task)(const void* argument, int32_t task, int32_t thread)
 /* The house rules of the caller. All functions may be null; they must not throw nor call back with the same handle. */
 typedef struct pydarts_runtime {
   size_t size;
-  int32_t threads; /* at most so many; default 0: all that OpenMP would take */
+  int32_t threads; /* at most so many; default 0: OMP_NUM_THREADS, else all cores */
   void* user;      /* handed to every function */
 
   /* Memory of everything whose size grows with weights, batch or image: `bytes` on a multiple of `alignment`, or null
@@ -92,7 +92,7 @@ typedef struct pydarts_runtime {
 
   /* Calls run(argument, task, thread) once for each task in 0..tasks-1, in any order, and returns when all are done.
      `thread` is in 0..`threads`-1, and different in calls that run at the same time. Results do not depend on who runs
-     what. Never nested. Null: OpenMP. */
+     what. Never nested. Null: threads of the engine. */
   void (*parallel_for)(void* user, int32_t tasks, pydarts_task run, const void* argument);
 
   /* A line of text without line end, for a person. Null: silence. */

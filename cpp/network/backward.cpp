@@ -5,72 +5,91 @@
 #include "network/passes.hpp"
 
 namespace pydarts {
+namespace {
+
+// Above so many elements of the tasks' weight gradients the sum of a unit's is cut into slices.
+constexpr std::size_t kManyPartials = std::size_t(1) << 18;
+constexpr int kSlices = 4;
+
+}  // namespace
 
 template <class T>
-void Network<T>::run_backward(T* d_weights, T* d_alphas, T* d_images) {
-  backward_ = true;
+void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_images) {
   std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
   for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
-    backward_state(v, d_weights);
+    backward_state(pass, v, d_weights);
     check_cancelled();
   }
   if (d_alphas) alpha_gradient(d_alphas);
   if (d_images)
-    copy_channels(graph_.states[0].channels, plan_->states[0].plane(), plan_->samples, gradient(0, 0),
+    copy_channels(graph_.states[0].channels, pass.plan.states[0].plane(), pass.plan.samples, gradient(pass, 0, 0),
                   [&](std::size_t at, T& value) { d_images[at] = value; });
 }
 
+// Where neither weights nor image want a gradient, nor an alpha further up, a state needs none either; what leaves it
+// may have alphas of its own.
 template <class T>
-void Network<T>::backward_state(int v, T* d_weights) {
+void Network<T>::backward_state(const Pass& pass, int v, T* d_weights) {
   const State& state = graph_.states[v];
-  if (plan_->recompute) forward_state(v);
-  backward_terms(v, d_weights);
-  for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(v, level, d_weights);
-  backward_sources(v, d_weights);
+  const bool wants_gradient = d_weights || graph_.input_gradient || state.has_alphas;
+  auto has_alpha = [&](int t) { return graph_.affines[graph_.terms[t].affine].alpha >= 0; };
+  if (!wants_gradient && std::none_of(state.outgoing.begin(), state.outgoing.end(), has_alpha)) return;
+  if (pass.plan.recompute) forward_state(pass, v, Walk::backward);
+  backward_terms(pass, v, d_weights);
+  if (!wants_gradient) return;
+  for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(pass, v, level, d_weights);
+  backward_sources(pass, v, d_weights);
 }
 
 // The moments of the nodes' gradients against what leaves the state for them. Taken here, not where a node's
 // gradient is complete: of a small network the outputs are still in the last cache when the units read them again.
 template <class T>
-void Network<T>::backward_terms(int v, T* d_weights) {
+void Network<T>::backward_terms(const Pass& pass, int v, T* d_weights) {
   const std::vector<int>& outgoing = graph_.states[v].outgoing;
   if (outgoing.empty()) return;
-  for_groups(plan_->states[v].group, [&](int n, int samples, int shard, int thread) {
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
+    if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * graph_.states[v].lanes, 0.0);
     Summand<T>* terms = summands_.data() + thread * most_terms_;
     for (std::size_t i = 0; i < outgoing.size();) {
       const int node = graph_.terms[outgoing[i]].node;
       int count = 0;
       for (; i < outgoing.size() && graph_.terms[outgoing[i]].node == node; ++i, ++count) {
-        terms[count] = summand(graph_.terms[outgoing[i]], n);
-        terms[count].moments = moments(shard, graph_.terms[outgoing[i]].affine);
+        terms[count] = summand(pass, graph_.terms[outgoing[i]], n, Walk::backward);
+        terms[count].moments = sums(v, task, graph_.terms[outgoing[i]].affine);
       }
-      kernels_.node_moments(readable(gradient(node, n)), terms, count, samples, graph_.states[node].channels.blocks(),
-                            plan_->states[node].plane());
+      kernels_.node_moments(readable(gradient(pass, node, n)), terms, count, samples,
+                            graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
     }
   });
-  for (int t : outgoing) finish_backward(graph_.terms[t].affine, true, d_weights);
+  finish_backward(pass, int(outgoing.size()), [&](int i) { return graph_.terms[outgoing[i]].affine; }, d_weights);
+  for (int t : outgoing) {
+    const int affine = graph_.terms[t].affine, alpha = graph_.affines[affine].alpha;
+    if (alpha >= 0) d_mixing_[alpha] += d_factor_[affine];  // cells share their alphas
+  }
 }
 
-// Where the unit's output gradient comes from, and where its weight gradients go.
+// The call of the kernel but for what the unit reads and its gradient: where its output gradient comes from, and where
+// its weight gradients go.
 template <class T>
-UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int shard, bool wants_weights) {
+UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int sample, int samples, int task,
+                                               bool wants_weights) {
   const Unit& unit = graph_.units[u];
   const Coefficients k = coefficients(unit.affine);
   UnitBackward<T> call{};
-  call.shape = &plan_->units[u].shape;
+  call.shape = &pass.plan.units[u].shape;
   call.samples = samples;
   call.relu = unit.relu;
-  call.depthwise = packed_ + unit.packed_depthwise;
-  call.product_transposed = packed_ + unit.packed_transposed;
-  call.y = readable(output(u, sample));
-  call.g = readable(output_gradient(u, sample));
+  call.depthwise = pass.packed + unit.packed_depthwise;
+  call.product_transposed = pass.packed + unit.packed_transposed;
+  call.y = readable(output(pass, u, sample, Walk::backward));
+  call.g = readable(output_gradient(pass, u, sample));
   call.a = k.a;
   call.b = k.b;
   call.c = k.c;
-  call.factor = unit.next >= 0 ? nullptr : factor(unit.affine, sample);
+  call.factor = unit.next >= 0 ? nullptr : factor(pass, unit.affine, sample);
   if (wants_weights) {
-    T* partial = partial_ + shard * graph_.partial_size + unit.partial;
-    call.begins = sample == plan_->shards[shard].begin;
+    T* partial = weight_gradients(pass, unit) + task * graph_.states[unit.state].level_size[unit.level];
+    call.begins = sample == pass.plan.first_sample(unit.state, task);
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
     call.d_product = partial + unit.depthwise_size();
   }
@@ -79,29 +98,30 @@ UnitBackward<T> Network<T>::unit_gradient(int u, int sample, int samples, int sh
 
 // Where the outputs of the units are, and the gradients there: both come from `units` one after the other.
 template <class T>
-void Network<T>::look_ahead(UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample) {
+void Network<T>::look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i,
+                            int sample) {
   if (i + 1 == units.size()) return;
-  const auto &here = plan_->units[units[i]].shape, &next = plan_->units[units[i + 1]].shape;
+  const auto &here = pass.plan.units[units[i]].shape, &next = pass.plan.units[units[i + 1]].shape;
   if (here.out_blocks != next.out_blocks || here.out_plane() != next.out_plane()) return;
-  call.y_ahead = output(units[i + 1], sample).data;
-  call.g_ahead = output_gradient(units[i + 1], sample).data;
+  call.y_ahead = output(pass, units[i + 1], sample, Walk::backward).data;
+  call.g_ahead = output_gradient(pass, units[i + 1], sample).data;
 }
 
 // Units that read the output of another one: gives the gradient at that one's normalised output.
 template <class T>
-void Network<T>::backward_units(int v, int level, T* d_weights) {
+void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights) {
   const std::vector<int>& units = graph_.states[v].levels[level];
-  for_groups(plan_->states[v].group, [&](int n, int samples, int shard, int thread) {
-    T* scratch = this->scratch(thread);
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
+    T* scratch = this->scratch(pass, thread);
     for (std::size_t i = 0; i < units.size(); ++i) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
       const int previous = unit.previous;
       const Coefficients before = coefficients(graph_.units[previous].affine);
-      UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
-      look_ahead(call, units, i, n);
+      UnitBackward<T> call = unit_backward_call(pass, u, n, samples, task, d_weights != nullptr);
+      look_ahead(pass, call, units, i, n);
       const UnitShape& shape = *call.shape;
-      const View<const T> x = readable(output(previous, n));
+      const View<const T> x = readable(output(pass, previous, n, Walk::backward));
       T* free = scratch;
       if (shape.spread == Spread::pointwise) {
         call.x = x;
@@ -120,20 +140,21 @@ void Network<T>::backward_units(int v, int level, T* d_weights) {
       call.first = true;
       call.scratch = free + samples * size;
       kernels_.unit_backward(call);
-      kernels_.activation_backward(output_gradient(previous, n), readable(call.dx), x, before.scale, before.shift,
-                                   unit.relu, before.mean, moments(shard, graph_.units[previous].affine), samples,
+      kernels_.activation_backward(output_gradient(pass, previous, n), readable(call.dx), x, before.scale, before.shift,
+                                   unit.relu, before.mean, sums(v, task, graph_.units[previous].affine), samples,
                                    shape.in_blocks, shape.in_plane());
     }
   });
-  for (int u : units) finish_backward(graph_.units[graph_.units[u].previous].affine, false, d_weights);
-  if (d_weights) reduce_weight_gradients(units, d_weights);
+  finish_backward(
+      pass, int(units.size()), [&](int i) { return graph_.units[graph_.units[units[i]].previous].affine; }, d_weights);
+  if (d_weights) reduce_weight_gradients(pass, v, level, d_weights);
 }
 
 // All that reads the state itself: completes the gradient at the state.
 template <class T>
-void Network<T>::backward_sources(int v, T* d_weights) {
+void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   const State& state = graph_.states[v];
-  const auto& place = plan_->states[v];
+  const auto& place = pass.plan.states[v];
   const int blocks = state.channels.blocks();
   static const std::vector<int> none;
   const std::vector<int>& units = state.levels.empty() ? none : state.levels[0];
@@ -150,12 +171,12 @@ void Network<T>::backward_sources(int v, T* d_weights) {
     if (unit.relu) relu_units = true;
   }
   const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
-  for_groups(place.group, [&](int n, int samples, int shard, int thread) {
-    T* scratch = this->scratch(thread);
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
+    T* scratch = this->scratch(pass, thread);
     T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
     T* free = scratch + samples * (tile_stride[0] + tile_stride[1]);
-    const View<const T> x = readable(activation(v, n));
-    const View<T> g = wants_state ? gradient(v, n) : View<T>{nullptr, 0};
+    const View<const T> x = readable(activation(pass, v, n));
+    const View<T> g = wants_state ? gradient(pass, v, n) : View<T>{nullptr, 0};
     const View<T> behind_relu = wants_state ? View<T>{free, size} : View<T>{nullptr, 0};
     for (int relu : {0, 1})
       if (spreads[relu])
@@ -166,8 +187,8 @@ void Network<T>::backward_sources(int v, T* d_weights) {
     for (std::size_t i = 0; i < units.size(); ++i) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
-      UnitBackward<T> call = unit_gradient(u, n, samples, shard, d_weights != nullptr);
-      look_ahead(call, units, i, n);
+      UnitBackward<T> call = unit_backward_call(pass, u, n, samples, task, d_weights != nullptr);
+      look_ahead(pass, call, units, i, n);
       if (call.shape->spread == Spread::pointwise) {
         call.x = x;
       } else {
@@ -193,80 +214,106 @@ void Network<T>::backward_sources(int v, T* d_weights) {
       for (int t : pool.terms) {
         const Term& term = graph_.terms[t];
         const Coefficients k = coefficients(term.affine);
-        uses[count++] = {readable(gradient(term.node, n)), k.a, factor(term.affine, n)};
+        uses[count++] = {readable(gradient(pass, term.node, n)), k.a, factor(pass, term.affine, n)};
         for (int i = 0; i < lanes; ++i) {
           slope[i] += k.b[i];
           level[i] += k.c[i];
         }
       }
-      kernels_.pool_backward(g, x, readable(pooled(p, n)), samples, plan_->pools[p].shape, uses, count, slope, level,
-                             level + lanes);
+      kernels_.pool_backward(g, x, readable(pooled(pass, p, n, Walk::backward)), samples, pass.plan.pools[p].shape,
+                             uses, count, slope, level, level + lanes);
     }
     for (int t : state.identities)
-      kernels_.add_scaled(g, readable(gradient(graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
+      kernels_.add_scaled(g, readable(gradient(pass, graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
                           samples, blocks, place.plane());
   });
-  if (d_weights) reduce_weight_gradients(units, d_weights);
+  if (d_weights && !units.empty()) reduce_weight_gradients(pass, v, 0, d_weights);
+}
+
+template <class T>
+template <class AffineOf>
+void Network<T>::finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights) {
+  std::size_t additions = 0;
+  for (int i = 0; i < count; ++i) {
+    const Affine& affine = graph_.affines[affine_of(i)];
+    additions += std::size_t(affine.channels.lanes()) * (pass.plan.states[affine.state].tasks + kOwnWork);
+  }
+  parallel_for(threads_for(additions), count, [&](int i, int) { finish_backward(pass, affine_of(i), d_weights); });
 }
 
 // With G = sum of g and D = sum of g (y - mean), over batch and plane, and x^ the normalised output:
 //   dy = mixing gamma rstd (g - G / M - x^ rstd D / M) = a g + b y + c
 //   dgamma = mixing rstd D, dbeta = mixing G, dmixing = sum over channels of gamma rstd D + beta G
 template <class T>
-void Network<T>::finish_backward(int index, bool final_unit, T* d_weights) {
+void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
   const Affine& affine = graph_.affines[index];
   const Coefficients k = coefficients(index);
-  const bool mixed = final_unit && affine.alpha >= 0;
-  const double mixing = mixed ? mixing_[affine.alpha] : 1;
+  const double mixing = affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
   const int lanes = affine.channels.lanes();
-  const double count = double(plan_->samples) * plan_->affine_plane[index];
+  const double count = double(pass.plan.samples) * pass.plan.affine_plane[index];
   double d_mixing = 0;
-  for (int c = 0; c < affine.channels.count(); ++c) {
-    const int lane = affine.channels.lane(c);
-    double total = 0, moment = 0;
-    for (int shard = 0; shard < int(plan_->shards.size()); ++shard) {
-      const double* s = moments(shard, index);
-      total += s[lane];
-      moment += s[lanes + lane];
+  for_blocks(affine.channels, [&](int block, int first, int channels) {
+    double totals[kLanes] = {}, moments[kLanes] = {};
+    for (int task = 0; task < pass.plan.states[affine.state].tasks; ++task) {
+      const double* s = sums(affine.state, task, index) + block * kLanes;
+      for (int i = 0; i < kLanes; ++i) {
+        totals[i] += s[i];
+        moments[i] += s[lanes + i];
+      }
     }
-    if (affine.norm < 0) {
-      k.a[lane] = T(mixing);
-      k.b[lane] = k.c[lane] = T(0);
-      d_mixing += moment;
-      continue;
+    for (int i = 0; i < channels; ++i) {
+      const int lane = block * kLanes + i, c = first + i;
+      const double total = totals[i], moment = moments[i];
+      if (affine.norm < 0) {
+        k.a[lane] = T(mixing);
+        k.b[lane] = k.c[lane] = T(0);
+        d_mixing += moment;
+        continue;
+      }
+      const BatchNorm& norm = graph_.norms[affine.norm];
+      const double rstd = rstd_[affine.first_lane + lane], mean = batch_mean_[affine.first_lane + lane];
+      const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
+      const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
+      const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
+      k.a[lane] = T(a);
+      k.b[lane] = T(b);
+      k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
+      d_mixing += gamma * rstd * moment + beta * total;
+      if (d_weights && norm.gamma >= 0) {
+        d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
+        d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
+      }
     }
-    const BatchNorm& norm = graph_.norms[affine.norm];
-    const double rstd = rstd_[affine.lanes + lane], mean = batch_mean_[affine.lanes + lane];
-    const double gamma = norm.gamma < 0 ? 1 : pass_weights_[graph_.parameters[norm.gamma].offset + c];
-    const double beta = norm.beta < 0 ? 0 : pass_weights_[graph_.parameters[norm.beta].offset + c];
-    const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
-    k.a[lane] = T(a);
-    k.b[lane] = T(b);
-    k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
-    d_mixing += gamma * rstd * moment + beta * total;
-    if (d_weights && norm.gamma >= 0) {
-      d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
-      d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
-    }
-  }
-  if (mixed) d_mixing_[affine.alpha] += d_mixing;  // cells share their alphas
+  });
+  d_factor_[index] = d_mixing;
 }
 
+// The sums of the tasks' gradients, in their order. Of a large phase a unit's rows are cut into slices.
 template <class T>
-void Network<T>::reduce_weight_gradients(const std::vector<int>& units, T* d_weights) {
-  const int shards = int(plan_->shards.size());
-  parallel_for(threads_, int(units.size()), [&](int i, int) {
-    const Unit& unit = graph_.units[units[i]];
-    T* first = partial_ + unit.partial;
-    const std::size_t size = unit.depthwise_size() + unit.product_size();
-    for (int shard = 1; shard < shards; ++shard) {
-      const T* other = first + shard * graph_.partial_size;
-      for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
+void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights) {
+  const std::vector<int>& units = graph_.states[v].levels[level];
+  const std::size_t distance = graph_.states[v].level_size[level];
+  const int tasks = pass.plan.states[v].tasks, slices = distance * tasks < kManyPartials ? 1 : kSlices;
+  parallel_for(threads_for(distance * tasks), int(units.size()) * slices, [&](int i, int) {
+    const Unit& unit = graph_.units[units[i / slices]];
+    const int slice = i % slices, blocks = unit.shape.z_blocks();
+    auto add_tasks = [&](T* first, std::size_t size) {
+      for (int task = 1; task < tasks; ++task) {
+        const T* other = first + task * distance;
+        for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
+      }
+    };
+    T* depthwise = weight_gradients(pass, unit);
+    if (slice == 0 && unit.depthwise >= 0) {
+      add_tasks(depthwise, unit.depthwise_size());
+      for_depthwise_weights(graph_, unit,
+                            [&](std::size_t weight, std::size_t at) { d_weights[weight] = depthwise[at]; });
     }
-    const T* product = first + unit.depthwise_size();
+    const int first = blocks * slice / slices, last = blocks * (slice + 1) / slices;
     const std::size_t columns = unit.out.lanes();
-    for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { d_weights[weight] = first[at]; });
-    for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+    T* product = depthwise + unit.depthwise_size();
+    add_tasks(product + first * kLanes * columns, (last - first) * kLanes * columns);
+    for_product_weights(graph_, unit, first, last, [&](std::size_t weight, int row, int column) {
       d_weights[weight] = product[row * columns + column];
     });
   });

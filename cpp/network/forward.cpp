@@ -12,14 +12,13 @@ constexpr double kEpsilon = 1e-5;  // of the batch normalisation
 }  // namespace
 
 template <class T>
-void Network<T>::run_forward() {
-  if (!training_)  // the running statistics are known before anything runs
-    for (std::size_t i = 0; i < graph_.affines.size(); ++i) finish_forward(int(i), true);
-  for (const Unit& unit : graph_.units)
-    if (!training_ && unit.next >= 0) finish_forward(unit.affine, false);
+void Network<T>::run_forward(const Pass& pass) {
+  if (!pass.training)  // the running statistics are known before anything runs
+    for (const State& state : graph_.states)
+      for (const auto& affines : state.affines) finish_forward(pass, affines, 1);
   for (int v = 0; v < int(graph_.states.size()); ++v) {
-    if (graph_.states[v].auxiliary && !training_) continue;
-    forward_state(v);
+    if (graph_.states[v].auxiliary && !pass.training) continue;
+    forward_state(pass, v, Walk::forward);
     check_cancelled();
   }
 }
@@ -28,16 +27,16 @@ void Network<T>::run_forward() {
 // cache, all that leaves it at level 0 is computed; then, level by level, what follows in the chains. Between levels
 // the batch statistics are complete.
 template <class T>
-void Network<T>::forward_state(int v) {
+void Network<T>::forward_state(const Pass& pass, int v, Walk walk) {
   const State& state = graph_.states[v];
-  forward_units(v, 0);
-  for (int level = 1; level < int(state.levels.size()); ++level) forward_units(v, level);
+  forward_units(pass, v, 0, walk);
+  for (int level = 1; level < int(state.levels.size()); ++level) forward_units(pass, v, level, walk);
 }
 
 template <class T>
-void Network<T>::forward_units(int v, int level) {
+void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
   const State& state = graph_.states[v];
-  const auto& place = plan_->states[v];
+  const auto& place = pass.plan.states[v];
   const int blocks = state.channels.blocks();
   static const std::vector<int> none;
   const std::vector<int>& units = level < int(state.levels.size()) ? state.levels[level] : none;
@@ -50,29 +49,30 @@ void Network<T>::forward_units(int v, int level) {
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
   if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty())
-    for_groups(place.group, [&](int n, int samples, int shard, int thread) {
-      T* scratch = this->scratch(thread);
+    for_groups(pass, v, [&](int n, int samples, int task, int thread) {
+      T* scratch = this->scratch(pass, thread);
       T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
       T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
       if (level == 0) {
-        if (!backward_) add_arriving(state, n, samples, thread);
+        if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * state.lanes, 0.0);
+        if (walk == Walk::forward) add_arriving(pass, state, n, samples, thread);
         for (int relu : {0, 1})
           if (spreads[relu])
-            kernels_.load_tile(tiles[relu], readable(activation(v, n)), samples, blocks, place.h, place.w, halo[relu],
-                               nullptr, nullptr, relu == 1);
+            kernels_.load_tile(tiles[relu], readable(activation(pass, v, n)), samples, blocks, place.h, place.w,
+                               halo[relu], nullptr, nullptr, relu == 1);
         for (int p : state.pools)
-          kernels_.pool_forward(pooled(p, n), readable(activation(v, n)), samples, plan_->pools[p].shape,
-                                sums(shard, graph_.terms[graph_.pools[p].terms[0]].affine));
+          kernels_.pool_forward(pooled(pass, p, n, walk), readable(activation(pass, v, n)), samples,
+                                pass.plan.pools[p].shape, sums(v, task, graph_.terms[graph_.pools[p].terms[0]].affine));
       }
       for (int u : units) {
         const Unit& unit = graph_.units[u];
         UnitForward<T> call{};
-        call.shape = &plan_->units[u].shape;
+        call.shape = &pass.plan.units[u].shape;
         call.samples = samples;
         call.relu = unit.relu;
         call.scratch = own;
         const bool tiled = call.shape->spread != Spread::pointwise;
-        const View<T> x = level == 0 ? activation(v, n) : output(unit.previous, n);
+        const View<T> x = level == 0 ? activation(pass, v, n) : output(pass, unit.previous, n, walk);
         const Coefficients before = level == 0 ? Coefficients{} : coefficients(graph_.units[unit.previous].affine);
         if (!tiled) {
           call.x = readable(x);
@@ -89,50 +89,53 @@ void Network<T>::forward_units(int v, int level) {
           call.x = {scratch, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
           call.scratch = scratch + samples * call.x.stride;
         }
-        call.depthwise = packed_ + unit.packed_depthwise;
-        call.product = packed_ + unit.packed_product;
-        call.y = output(u, n);
-        call.sums = sums(shard, unit.affine);
+        call.depthwise = pass.packed + unit.packed_depthwise;
+        call.product = pass.packed + unit.packed_product;
+        call.y = output(pass, u, n, walk);
+        call.sums = sums(v, task, unit.affine);
         kernels_.unit_forward(call);
       }
     });
-  if (!training_ || backward_) return;
-  for (int u : units) finish_forward(graph_.units[u].affine, graph_.units[u].next < 0);
-  if (level == 0) {
-    for (int p : state.pools)
-      for (int t : graph_.pools[p].terms) finish_forward(graph_.terms[t].affine, true);
-    for (int t : state.identities) finish_forward(graph_.terms[t].affine, true);
-  }
+  if (!pass.training || walk == Walk::backward) return;
+  if (level < int(state.affines.size())) finish_forward(pass, state.affines[level], place.tasks);
 }
 
 template <class T>
-void Network<T>::add_arriving(const State& state, int sample, int samples, int thread) {
+void Network<T>::add_arriving(const Pass& pass, const State& state, int sample, int samples, int thread) {
   Summand<T>* terms = summands_.data() + thread * most_terms_;
   for (std::size_t i = 0; i < state.arriving.size();) {
     const int first = state.arriving[i], node = graph_.terms[first].node;
     int count = 0;
     for (; i < state.arriving.size() && graph_.terms[state.arriving[i]].node == node; ++i, ++count)
-      terms[count] = summand(graph_.terms[state.arriving[i]], sample);
-    kernels_.node_sum(activation(node, sample), terms, count, first == graph_.states[node].terms[0], samples,
-                      graph_.states[node].channels.blocks(), plan_->states[node].plane());
+      terms[count] = summand(pass, graph_.terms[state.arriving[i]], sample, Walk::forward);
+    kernels_.node_sum(activation(pass, node, sample), terms, count, first == graph_.states[node].terms[0], samples,
+                      graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
   }
 }
 
 template <class T>
-Summand<T> Network<T>::summand(const Term& term, int sample) {
-  const View<T> y = term.source == Source::unit   ? output(term.index, sample)
-                    : term.source == Source::pool ? pooled(term.index, sample)
-                                                  : activation(term.index, sample);
+Summand<T> Network<T>::summand(const Pass& pass, const Term& term, int sample, Walk walk) {
+  const View<T> y = term.source == Source::unit   ? output(pass, term.index, sample, walk)
+                    : term.source == Source::pool ? pooled(pass, term.index, sample, walk)
+                                                  : activation(pass, term.index, sample);
   const Coefficients k = coefficients(term.affine);
-  return {readable(y), k.scale, k.shift, factor(term.affine, sample), k.mean, nullptr};
+  return {readable(y), k.scale, k.shift, factor(pass, term.affine, sample), k.mean, nullptr};
 }
 
-// mean, scale and shift of an affine map, from the sums of all shards or from the running statistics.
+// From the sums of all tasks.
 template <class T>
-void Network<T>::finish_forward(int index, bool final_unit) {
+void Network<T>::finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks) {
+  std::size_t additions = 0;
+  for (int affine : affines) additions += std::size_t(graph_.affines[affine].channels.lanes()) * (tasks + kOwnWork);
+  parallel_for(threads_for(additions), int(affines.size()), [&](int i, int) { finish_forward(pass, affines[i]); });
+}
+
+// mean, scale and shift of an affine map, from the sums of all tasks or from the running statistics.
+template <class T>
+void Network<T>::finish_forward(const Pass& pass, int index) {
   const Affine& affine = graph_.affines[index];
   const Coefficients k = coefficients(index);
-  const double mixing = final_unit && affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
+  const double mixing = affine.alpha >= 0 ? mixing_[affine.alpha] : 1;
   const int lanes = affine.channels.lanes();
   if (affine.norm < 0) {
     std::fill_n(k.mean, lanes, T(0));
@@ -141,33 +144,40 @@ void Network<T>::finish_forward(int index, bool final_unit) {
     return;
   }
   const BatchNorm& norm = graph_.norms[affine.norm];
-  const double count = double(plan_->samples) * plan_->affine_plane[index];
-  for (int c = 0; c < norm.channels; ++c) {
-    const int lane = affine.channels.lane(c);
-    double mean, variance;
-    if (training_) {
-      double total = 0, squares = 0;
-      for (int shard = 0; shard < int(plan_->shards.size()); ++shard) {
-        const double* s = sums(shard, affine.statistics);
-        total += s[lane];
-        squares += s[lanes + lane];
+  const double count = double(pass.plan.samples) * pass.plan.affine_plane[index];
+  const double unbiased = count > 1 ? count / (count - 1) : 1;
+  for_blocks(affine.channels, [&](int block, int first, int channels) {
+    double totals[kLanes] = {}, totals_of_squares[kLanes] = {};
+    if (pass.training)
+      for (int task = 0; task < pass.plan.states[affine.state].tasks; ++task) {
+        const double* s = sums(affine.state, task, affine.statistics) + block * kLanes;
+        for (int i = 0; i < kLanes; ++i) {
+          totals[i] += s[i];
+          totals_of_squares[i] += s[lanes + i];
+        }
       }
-      mean = total / count;
-      variance = std::max(squares / count - mean * mean, 0.0);  // in this order NaN stays NaN
-      batch_mean_[affine.lanes + lane] = mean;
-      batch_variance_[affine.lanes + lane] = variance;
-    } else {
-      mean = running_[norm.running + c];
-      variance = running_[norm.running + norm.channels + c];
+    for (int i = 0; i < channels; ++i) {
+      const int lane = block * kLanes + i, c = first + i;
+      double mean, variance;
+      if (pass.training) {
+        const double total = totals[i], squares = totals_of_squares[i];
+        mean = total / count;
+        variance = std::max(squares / count - mean * mean, 0.0);  // in this order NaN stays NaN
+        batch_mean_[affine.first_lane + lane] = mean;
+        batch_unbiased_[affine.first_lane + lane] = unbiased * variance;
+      } else {
+        mean = running_[norm.running + c];
+        variance = running_[norm.running + norm.channels + c];
+      }
+      const double rstd = 1 / std::sqrt(variance + kEpsilon);
+      const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
+      const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
+      rstd_[affine.first_lane + lane] = rstd;
+      k.mean[lane] = T(mean);
+      k.scale[lane] = T(mixing * gamma * rstd);
+      k.shift[lane] = T(mixing * beta - k.scale[lane] * mean);  // of the scale as rounded: the mean then becomes beta
     }
-    const double rstd = 1 / std::sqrt(variance + kEpsilon);
-    const double gamma = norm.gamma < 0 ? 1 : pass_weights_[graph_.parameters[norm.gamma].offset + c];
-    const double beta = norm.beta < 0 ? 0 : pass_weights_[graph_.parameters[norm.beta].offset + c];
-    rstd_[affine.lanes + lane] = rstd;
-    k.mean[lane] = T(mean);
-    k.scale[lane] = T(mixing * gamma * rstd);
-    k.shift[lane] = T(mixing * beta - k.scale[lane] * mean);  // of the scale as rounded: the mean then becomes beta
-  }
+  });
 }
 
 template class Network<float>;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A network as data, independent of batch and image size.
+// A network as data, independent of batch and image size. So are the places of a unit's weights among the packed ones
+// and of their gradient among those of its phase, of which every task has a copy: they are here, too.
 //
 // States are activations in topological order. A node is a sum of terms; a term is the output of a unit or
 // pool that reads an earlier state, or that state itself, times an affine map (batch normalisation and
@@ -42,11 +43,13 @@ struct BatchNorm {
 // The map from a raw output to its contribution: mixing weight * batch_norm(y).
 struct Affine {
   Channels channels;
+  int state;  // that this leaves
   int norm = -1;
-  int alpha = -1;      // the mixing weight; -1: 1
-  int droppable = -1;  // row of the drop-path factors
-  std::size_t lanes;   // offset of its coefficients
-  int statistics;      // the affine whose sums hold this output's statistics (pools share theirs)
+  int alpha = -1;          // the mixing weight; -1: 1
+  int droppable = -1;      // row of the drop-path factors
+  std::size_t first_lane;  // of its coefficients, among those of all maps
+  std::size_t first_sum;   // of its sums, among the lanes of all that leaves the same state
+  int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
 };
 
 // Output channels [first, first + count) of a product come from one parameter over some of the taps.
@@ -66,7 +69,7 @@ struct Unit {
   int affine = -1;
   int node = -1;  // where the last unit of a chain goes
   std::size_t packed_depthwise, packed_product, packed_transposed;
-  std::size_t partial;  // of the weight gradient, within its phase
+  std::size_t partial;  // of the weight gradient, among those of its phase
 
   int taps() const { return shape.kernel * shape.kernel; }
   std::size_t depthwise_size() const { return depthwise < 0 ? 0 : std::size_t(in.lanes()) * taps(); }
@@ -95,15 +98,19 @@ enum class StateKind : std::uint8_t { image, node, concat };
 struct State {
   StateKind kind;
   Channels channels;
-  bool auxiliary = false;                // of the auxiliary head: not needed for evaluation
-  std::vector<int> terms;                // node: incoming, by the state they leave
-  std::vector<std::vector<int>> levels;  // outgoing units by level
-  std::vector<int> pools;                // outgoing
-  std::vector<int> identities;           // outgoing terms that read the state itself
-  std::vector<int> outgoing;             // all outgoing terms, those to one node together
-  std::vector<int> arriving;             // terms that are added to their nodes before this state's units run, likewise
-  std::vector<int> parts;                // concat
-  int concat = -1, part = 0;             // the concatenation that holds this node's memory
+  bool auxiliary = false;                 // of the auxiliary head: not needed for evaluation
+  bool has_alphas = false;                // whether a mixing weight lies on a way from the image to here
+  std::vector<int> terms;                 // node: incoming, by the state they leave
+  std::vector<std::vector<int>> levels;   // outgoing units by level
+  std::vector<std::size_t> level_size;    // their weights, packed
+  std::vector<int> pools;                 // outgoing
+  std::vector<int> identities;            // outgoing terms that read the state itself
+  std::vector<std::vector<int>> affines;  // of all that leaves it, by level
+  std::size_t lanes = 0;                  // of those
+  std::vector<int> outgoing;              // all outgoing terms, those to one node together
+  std::vector<int> arriving;              // terms that are added to their nodes before this state's units run, likewise
+  std::vector<int> parts;                 // concat
+  int concat = -1, part = 0;              // the concatenation that holds this node's memory
 };
 
 // Global average pooling and a linear layer with softmax loss.
@@ -132,7 +139,7 @@ struct Graph {
   std::vector<Head> heads;  // the main one first
   std::vector<AlphaGroup> alpha_groups;
   std::size_t num_weights = 0, num_running = 0, num_alphas = 0;
-  std::size_t lanes = 0, packed_size = 0, partial_size = 0;
+  std::size_t lanes = 0, packed_size = 0;
   int droppables = 0;
 
   // The state that a term leaves.

@@ -26,6 +26,7 @@ int GraphBuilder::add_concat(const std::vector<int>& nodes) {
   for (int i = 0; i < int(nodes.size()); ++i) {
     graph_.states[nodes[i]].concat = index;
     graph_.states[nodes[i]].part = i;
+    concat.has_alphas |= graph_.states[nodes[i]].has_alphas;
   }
   graph_.states.push_back(std::move(concat));
   return index;
@@ -57,12 +58,17 @@ int GraphBuilder::add_norm(const std::string& name, int channels, bool affine) {
   return int(graph_.norms.size()) - 1;
 }
 
-int GraphBuilder::add_affine(const Channels& channels, int norm) {
+int GraphBuilder::add_affine(int state, int level, const Channels& channels, int norm) {
+  State& source = graph_.states[state];
   const int index = int(graph_.affines.size());
-  Affine affine{channels, norm};
-  affine.lanes = graph_.lanes;
+  Affine affine{channels, state, norm};
+  affine.first_lane = graph_.lanes;
+  affine.first_sum = source.lanes;
   affine.statistics = index;
   graph_.lanes += channels.lanes();
+  source.lanes += channels.lanes();
+  if (int(source.affines.size()) <= level) source.affines.resize(level + 1);
+  source.affines[level].push_back(index);
   graph_.affines.push_back(affine);
   return index;
 }
@@ -75,6 +81,7 @@ int GraphBuilder::add_term(int node, Source source, int index, int affine, const
   graph_.terms.push_back({node, source, index, affine});
   auto leaves = [&](int t) { return graph_.source_state(graph_.terms[t]); };
   const int state = leaves(term);
+  graph_.states[node].has_alphas |= edge.alpha >= 0 || graph_.states[state].has_alphas;
   auto& terms = graph_.states[node].terms;
   terms.insert(std::find_if(terms.begin(), terms.end(), [&](int t) { return leaves(t) > state; }), term);
   graph_.states[state].outgoing.push_back(term);
@@ -145,7 +152,7 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Stage>& st
   }
   int norm = -1;
   if (next_is(StageKind::batch_norm)) norm = add_norm(edge.name + stages[at++].tail, channels, edge.affine_norm);
-  unit.affine = add_affine(unit.out, norm);
+  unit.affine = add_affine(state, unit.level, unit.out, norm);
 
   unit.packed_depthwise = graph_.packed_size;
   unit.packed_product = unit.packed_depthwise + unit.depthwise_size();
@@ -154,14 +161,14 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Stage>& st
 
   const int index = int(graph_.units.size());
   if (previous >= 0) graph_.units[previous].next = index;
-  auto& levels = graph_.states[state].levels;
-  if (int(levels.size()) <= unit.level) levels.resize(unit.level + 1);
-  std::size_t partial = 0;
-  for (int other : levels[unit.level])
-    partial += graph_.units[other].depthwise_size() + graph_.units[other].product_size();
-  unit.partial = partial;
-  graph_.partial_size = std::max(graph_.partial_size, partial + unit.depthwise_size() + unit.product_size());
-  levels[unit.level].push_back(index);
+  State& source = graph_.states[state];
+  if (int(source.levels.size()) <= unit.level) {
+    source.levels.resize(unit.level + 1);
+    source.level_size.resize(unit.level + 1);
+  }
+  unit.partial = source.level_size[unit.level];
+  source.level_size[unit.level] += unit.depthwise_size() + unit.product_size();
+  source.levels[unit.level].push_back(index);
   graph_.units.push_back(std::move(unit));
   return index;
 }
@@ -188,7 +195,7 @@ void GraphBuilder::connect_pool(int state, int node, const Operation& operation,
   int norm = -1;
   if (operation.stages.size() > 1)
     norm = add_norm(edge.name + operation.stages[1].tail, channels.count(), edge.affine_norm);
-  const int affine = add_affine(channels, norm);
+  const int affine = add_affine(state, 0, channels, norm);
   if (!pool.terms.empty()) graph_.affines[affine].statistics = graph_.terms[pool.terms[0]].affine;
   pool.terms.push_back(add_term(node, Source::pool, pools_[key], affine, edge));
 }
@@ -197,7 +204,7 @@ void GraphBuilder::connect(int state, int node, const Operation& operation, cons
   if (operation.zero) return;
   const auto& stages = operation.stages;
   if (stages.empty()) {
-    const int affine = add_affine(graph_.states[state].channels, -1);
+    const int affine = add_affine(state, 0, graph_.states[state].channels, -1);
     graph_.states[state].identities.push_back(add_term(node, Source::identity, state, affine, edge));
     return;
   }
@@ -219,7 +226,8 @@ void GraphBuilder::connect_auxiliary_pool(int state, int node) {
   graph_.states[state].pools.push_back(index);
   graph_.pools.push_back({state, shape, true, channels, {}});
   graph_.states[node].channels = channels;
-  graph_.pools[index].terms.push_back(add_term(node, Source::pool, index, add_affine(channels, -1), Edge{"", false}));
+  graph_.pools[index].terms.push_back(
+      add_term(node, Source::pool, index, add_affine(state, 0, channels, -1), Edge{"", false}));
 }
 
 void GraphBuilder::add_head(int state, bool relu, int classes, const std::string& name, double loss_weight) {

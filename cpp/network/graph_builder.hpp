@@ -37,7 +37,7 @@ class GraphBuilder {
  private:
   int add_parameter(const std::string& name, std::vector<int> shape, double bound, double start = 0);
   int add_norm(const std::string& name, int channels, bool affine);
-  int add_affine(const Channels& channels, int norm);
+  int add_affine(int state, int level, const Channels& channels, int norm);  // of what leaves the state
   int add_term(int node, Source source, int index, int affine, const Edge& edge);
   int add_unit(int state, int previous, const std::vector<Stage>& stages, std::size_t& at, int channels,
                const Edge& edge);

@@ -14,20 +14,21 @@ constexpr int kColumns = 256;  // of a weight's gradient at a time: their sums f
 // features[n][c] = mean over the plane of (relu) x; logits = features * weight^T + bias;
 // loss = mean over n of -log softmax(logits)[label].
 template <class T>
-Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward) {
+Loss Network<T>::run_head(const Pass& pass, const Head& head, const std::int32_t* labels, T* logits, T* d_weights,
+                          bool backward) {
   const Channels& channels = graph_.states[head.state].channels;
-  const int plane = plan_->states[head.state].plane(), inputs = channels.count(), classes = graph_.classes;
-  const int samples = plan_->samples;
-  const T* weight = pass_weights_ + graph_.parameters[head.weight].offset;
-  const T* bias = pass_weights_ + graph_.parameters[head.bias].offset;
+  const int plane = pass.plan.states[head.state].plane(), inputs = channels.count(), classes = graph_.classes;
+  const int samples = pass.plan.samples;
+  const T* weight = pass.weights + graph_.parameters[head.weight].offset;
+  const T* bias = pass.weights + graph_.parameters[head.bias].offset;
   features_.resize(std::size_t(samples) * inputs);
   d_logits_.resize(std::size_t(samples) * classes);
   losses_.assign(samples, 0);
   hits_.assign(samples, 0);
   auto value_of = [&](T x) { return head.relu && x <= 0 ? T(0) : x; };  // NaN stays NaN
 
-  for_groups(1, [&](int n, int, int, int) {
-    const T* x = activation(head.state, n).data;
+  parallel_for(threads_, samples, [&](int n, int) {
+    const T* x = activation(pass, head.state, n).data;
     double* f = features_.data() + std::size_t(n) * inputs;
     for (int c = 0; c < inputs; ++c) {
       const int lane = channels.lane(c);
@@ -54,7 +55,7 @@ Loss Network<T>::run_head(const Head& head, const std::int32_t* labels, T* logit
     for (int k = 0; k < classes; ++k)
       z[k] = head.loss_weight * (std::exp(z[k] - largest) / total - (k == label)) / samples;
     if (!backward) return;
-    const View<T> g = gradient(head.state, n);
+    const View<T> g = gradient(pass, head.state, n);
     std::fill_n(g.data, std::size_t(channels.lanes()) * plane, T(0));
     for (int c = 0; c < inputs; ++c) {
       double d = 0;

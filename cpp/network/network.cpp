@@ -37,14 +37,14 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       memory_(environment.memory),
       coefficients_(graph_.lanes * 6, environment.memory),
       sums_(environment.memory),
-      moments_(environment.memory),
       rstd_(graph_.lanes, environment.memory),
       batch_mean_(graph_.lanes, environment.memory),
-      batch_variance_(graph_.lanes, environment.memory),
+      batch_unbiased_(graph_.lanes, environment.memory),
       kept_mean_(graph_.lanes, environment.memory),
       kept_unbiased_(graph_.lanes, 1, environment.memory),
       mixing_(graph_.num_alphas, environment.memory),
       d_mixing_(graph_.num_alphas, environment.memory),
+      d_factor_(graph_.affines.size(), environment.memory),
       gradient_started_(graph_.states.size(), environment.memory),
       features_(environment.memory),
       d_logits_(environment.memory),
@@ -72,8 +72,15 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
 template <class T>
 typename Network<T>::Coefficients Network<T>::coefficients(int affine) {
   const std::size_t lanes = graph_.affines[affine].channels.lanes();
-  T* p = coefficients_.data() + graph_.affines[affine].lanes * 6;
+  T* p = coefficients_.data() + graph_.affines[affine].first_lane * 6;
   return {p, p + lanes, p + 2 * lanes, p + 3 * lanes, p + 4 * lanes, p + 5 * lanes};
+}
+
+// Fewer additions than these are not worth the waking of others.
+template <class T>
+Threads Network<T>::threads_for(std::size_t additions) const {
+  constexpr std::size_t kWorthThreads = std::size_t(1) << 14;
+  return additions < kWorthThreads ? Threads(1) : threads_;
 }
 
 template <class T>
@@ -111,8 +118,7 @@ typename Network<T>::Layout Network<T>::layout(const Plan& plan) const {
   Layout at{};
   at.packed = lines(plan.arena_size);
   at.scratch = at.packed + lines(graph_.packed_size);
-  at.partial = at.scratch + lines(plan.scratch_size * threads_.count);
-  at.size = at.partial + (plan.backward ? graph_.partial_size * plan.shards.size() : 0);
+  at.size = at.scratch + plan.scratch_size * threads_.count;
   return at;
 }
 
@@ -126,44 +132,39 @@ void Network<T>::use_workspace(void* workspace, std::size_t bytes) {
 }
 
 template <class T>
-void Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop) {
-  plan_ = &plan_for(batch, backward);
-  caller_ = std::this_thread::get_id();
-  stop_ = false;
-  pass_weights_ = weights;
-  training_ = training;
-  backward_ = false;
-  drop_ = drop;
-  const Layout at = layout(*plan_);
+typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward,
+                                            const T* drop) {
+  const Plan& plan = plan_for(batch, backward);
+  const Layout at = layout(plan);
   if (workspace_)
     require(at.size * sizeof(T) <= workspace_bytes_, "`workspace` has ", workspace_bytes_, " bytes; the pass takes ",
             at.size * sizeof(T));
   else
     memory_.reserve(at.size);
-  arena_ = workspace_ ? workspace_ : memory_.data();
-  packed_ = arena_ + at.packed;
-  scratch_ = arena_ + at.scratch;
-  partial_ = arena_ + at.partial;
-  const std::size_t sums = plan_->shards.size() * graph_.lanes * 2;
-  sums_.assign(sums, 0);
-  if (backward) moments_.assign(sums, 0);
-  pack(weights);
+  T* arena = workspace_ ? workspace_ : memory_.data();
+  const Pass pass{
+      plan, weights, drop, training, std::this_thread::get_id(), arena, arena + at.packed, arena + at.scratch};
+  stop_ = false;
+  if (sums_.size() < plan.sums_size) sums_.resize(plan.sums_size);
+  pack(pass);
   mix();
-  load_images(batch.images);
+  load_images(pass, batch.images);
+  return pass;
 }
 
 // The weights in the order in which the kernels read them; unused lanes are zero.
 template <class T>
-void Network<T>::pack(const T* weights) {
+void Network<T>::pack(const Pass& pass) {
+  const T* weights = pass.weights;
   parallel_for(threads_, int(graph_.units.size()), [&](int u, int) {
     const Unit& unit = graph_.units[u];
-    std::fill_n(packed_ + unit.packed_depthwise, unit.depthwise_size() + 2 * unit.product_size(), T(0));
-    T* depthwise = packed_ + unit.packed_depthwise;
-    T* product = packed_ + unit.packed_product;
-    T* transposed = packed_ + unit.packed_transposed;
+    std::fill_n(pass.packed + unit.packed_depthwise, unit.depthwise_size() + 2 * unit.product_size(), T(0));
+    T* depthwise = pass.packed + unit.packed_depthwise;
+    T* product = pass.packed + unit.packed_product;
+    T* transposed = pass.packed + unit.packed_transposed;
     const int columns = unit.out.lanes(), rows = unit.shape.z_blocks() * kLanes;
     for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t at) { depthwise[at] = weights[weight]; });
-    for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+    for_product_weights(graph_, unit, 0, unit.shape.z_blocks(), [&](std::size_t weight, int row, int column) {
       product[std::size_t(row) * columns + column] = weights[weight];
       transposed[std::size_t(column) * rows + row] = weights[weight];
     });
@@ -183,81 +184,74 @@ void Network<T>::mix() {
 }
 
 template <class T>
-void Network<T>::load_images(const T* images) {
-  const int plane = plan_->states[0].plane(), channels = graph_.in_channels;
+void Network<T>::load_images(const Pass& pass, const T* images) {
+  const Plan& plan = pass.plan;
+  const int plane = plan.states[0].plane(), channels = graph_.in_channels;
   const Channels& layout = graph_.states[0].channels;
-  parallel_for(threads_, int(plan_->shards.size()), [&](int shard, int) {
-    for (int n = plan_->shards[shard].begin; n < plan_->shards[shard].end; ++n) {
-      T* out = activation(0, n).data;
-      std::fill_n(out, std::size_t(layout.blocks()) * plane * kLanes, T(0));
-      for (int c = 0; c < channels; ++c) {
-        const T* in = images + (std::size_t(n) * channels + c) * plane;
-        T* to = out + std::size_t(c / kLanes) * plane * kLanes + c % kLanes;
-        for (int p = 0; p < plane; ++p) to[p * kLanes] = in[p];
-      }
+  parallel_for(threads_, plan.samples, [&](int n, int) {
+    T* out = activation(pass, 0, n).data;
+    std::fill_n(out, std::size_t(layout.blocks()) * plane * kLanes, T(0));
+    for (int c = 0; c < channels; ++c) {
+      const T* in = images + (std::size_t(n) * channels + c) * plane;
+      T* to = out + std::size_t(c / kLanes) * plane * kLanes + c % kLanes;
+      for (int p = 0; p < plane; ++p) to[p * kLanes] = in[p];
     }
   });
 }
 
 template <class T>
 void Network<T>::logits(const Batch<T>& batch, bool training, T* logits) {
-  begin(batch, weights_.data(), training, false, nullptr);
-  run_forward();
-  run_head(graph_.heads[0], nullptr, logits, nullptr, false);
+  const Pass pass = begin(batch, weights_.data(), training, false, nullptr);
+  run_forward(pass);
+  run_head(pass, graph_.heads[0], nullptr, logits, nullptr, false);
 }
 
 template <class T>
 Loss Network<T>::evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop) {
   const bool backward = d_weights || d_alphas;
-  begin(batch, weights, true, backward, drop);
-  run_forward();
+  const Pass pass = begin(batch, weights, true, backward, drop);
+  run_forward(pass);
   std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
   Loss total;
   for (std::size_t i = 0; i < graph_.heads.size(); ++i) {
     const Head& head = graph_.heads[i];
-    const Loss loss = run_head(head, batch.labels, nullptr, d_weights, backward);
+    const Loss loss = run_head(pass, head, batch.labels, nullptr, d_weights, backward);
     total.value += head.loss_weight * loss.value;
     if (i == 0) total.correct = loss.correct;
   }
-  if (backward) run_backward(d_weights, d_alphas, nullptr);
+  if (backward) run_backward(pass, d_weights, d_alphas, nullptr);
   return total;
 }
 
 template <class T>
 void Network<T>::forward(const Batch<T>& batch, const T* weights, T* output) {
-  begin(batch, weights, true, false, nullptr);
-  run_forward();
+  const Pass pass = begin(batch, weights, true, false, nullptr);
+  run_forward(pass);
   const int last = int(graph_.states.size()) - 1;
-  copy_channels(graph_.states[last].channels, plan_->states[last].plane(), plan_->samples, activation(last, 0),
-                [&](std::size_t at, T& value) { output[at] = value; });
+  copy_channels(graph_.states[last].channels, pass.plan.states[last].plane(), pass.plan.samples,
+                activation(pass, last, 0), [&](std::size_t at, T& value) { output[at] = value; });
 }
 
 template <class T>
 void Network<T>::backward(const Batch<T>& batch, const T* weights, const T* d_output, T* d_weights, T* d_alphas,
                           T* d_images) {
-  begin(batch, weights, true, true, nullptr);
-  run_forward();
+  const Pass pass = begin(batch, weights, true, true, nullptr);
+  run_forward(pass);
   std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
   const int last = int(graph_.states.size()) - 1;
   const Channels& channels = graph_.states[last].channels;
-  const View<T> g = gradient(last, 0);
-  std::fill_n(g.data, g.stride * plan_->samples, T(0));
-  copy_channels(channels, plan_->states[last].plane(), plan_->samples, g,
+  const View<T> g = gradient(pass, last, 0);
+  std::fill_n(g.data, g.stride * pass.plan.samples, T(0));
+  copy_channels(channels, pass.plan.states[last].plane(), pass.plan.samples, g,
                 [&](std::size_t at, T& value) { value = d_output[at]; });
   gradient_started_[last] = 1;
-  run_backward(d_weights, d_alphas, d_images);
+  run_backward(pass, d_weights, d_alphas, d_images);
 }
 
 template <class T>
 void Network<T>::keep_statistics() {
   kept_mean_ = batch_mean_;
-  for (std::size_t i = 0; i < graph_.affines.size(); ++i) {
-    const Affine& affine = graph_.affines[i];
-    const double count = double(plan_->samples) * plan_->affine_plane[i];
-    const double unbiased = count > 1 ? count / (count - 1) : 1;
-    for (std::size_t lane = affine.lanes; lane < affine.lanes + affine.channels.lanes(); ++lane)
-      kept_unbiased_[lane] = unbiased * batch_variance_[lane];
-  }
+  kept_unbiased_ = batch_unbiased_;
 }
 
 template <class T>
@@ -268,7 +262,7 @@ void Network<T>::update_running() {
     T* mean = running_.data() + norm.running;
     T* variance = mean + norm.channels;
     for (int c = 0; c < norm.channels; ++c) {
-      const std::size_t lane = affine.lanes + affine.channels.lane(c);
+      const std::size_t lane = affine.first_lane + affine.channels.lane(c);
       mean[c] = T((1 - kMomentum) * mean[c] + kMomentum * kept_mean_[lane]);
       variance[c] = T((1 - kMomentum) * variance[c] + kMomentum * kept_unbiased_[lane]);
     }
@@ -278,7 +272,7 @@ void Network<T>::update_running() {
 template <class T>
 typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
   const Plan plan(graph_, samples, height, width, backward, recompute_);
-  const std::size_t sums = plan.shards.size() * graph_.lanes * 2 * (backward ? 2 : 1) + graph_.lanes * 5;
+  const std::size_t sums = plan.sums_size + graph_.lanes * 5;
   const std::size_t size = layout(plan).size;
   return {plan.arena_size * sizeof(T), (size - plan.arena_size + graph_.lanes * 6) * sizeof(T) + sums * sizeof(double),
           size * sizeof(T)};

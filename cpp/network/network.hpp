@@ -40,6 +40,8 @@ class Network {
 
   const Graph& graph() const { return graph_; }
   const Threads& threads() const { return threads_; }
+  // Who runs the tasks from now on; no more threads than the network was made with.
+  void use_threads(const Threads& threads) { threads_ = threads; }
   Vector<T>& weights() { return weights_; }
   Vector<T>& alphas() { return alphas_; }
   Vector<T>& running() { return running_; }
@@ -79,73 +81,96 @@ class Network {
   };
 
   struct Layout {  // of the memory of a pass, in elements: activations first, then these
-    std::size_t packed, scratch, partial, size;
+    std::size_t packed, scratch, size;
   };
 
+  // What begin() fixes for one pass over a batch.
+  struct Pass {
+    const Plan& plan;
+    const T* weights;
+    const T* drop;
+    bool training;
+    std::thread::id caller;
+    T *arena, *packed, *scratch;
+  };
+
+  // The walk that an output of a unit or pool is for: where the plan rematerialises, it has a place in each.
+  enum class Walk : std::uint8_t { forward, backward };
+
   // network.cpp
-  void begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop);
-  void pack(const T* weights);
+  Pass begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop);
+  void pack(const Pass& pass);
   void mix();
-  void load_images(const T* images);
+  void load_images(const Pass& pass, const T* images);
   void check_cancelled() const;
   Layout layout(const Plan& plan) const;
   const Plan& plan_for(const Batch<T>& batch, bool backward);
   template <class Body>
-  void for_groups(int group, Body body);
+  void for_groups(const Pass& pass, int v, Body body);
 
   // forward.cpp
-  void run_forward();
-  void forward_state(int v);
-  void forward_units(int v, int level);
-  void finish_forward(int affine, bool final_unit);
-  void add_arriving(const State& state, int sample, int samples, int thread);
-  Summand<T> summand(const Term& term, int sample);
+  void run_forward(const Pass& pass);
+  void forward_state(const Pass& pass, int v, Walk walk);
+  void forward_units(const Pass& pass, int v, int level, Walk walk);
+  void finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks);
+  void finish_forward(const Pass& pass, int affine);
+  void add_arriving(const Pass& pass, const State& state, int sample, int samples, int thread);
+  Summand<T> summand(const Pass& pass, const Term& term, int sample, Walk walk);
 
   // backward.cpp
-  void run_backward(T* d_weights, T* d_alphas, T* d_images);
-  void backward_state(int v, T* d_weights);
-  void backward_terms(int v, T* d_weights);
-  void backward_units(int v, int level, T* d_weights);
-  void backward_sources(int v, T* d_weights);
-  UnitBackward<T> unit_gradient(int u, int sample, int samples, int shard, bool wants_weights);
-  void look_ahead(UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
-  void finish_backward(int affine, bool final_unit, T* d_weights);
-  void reduce_weight_gradients(const std::vector<int>& units, T* d_weights);
+  void run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_images);
+  void backward_state(const Pass& pass, int v, T* d_weights);
+  void backward_terms(const Pass& pass, int v, T* d_weights);
+  void backward_units(const Pass& pass, int v, int level, T* d_weights);
+  void backward_sources(const Pass& pass, int v, T* d_weights);
+  UnitBackward<T> unit_backward_call(const Pass& pass, int u, int sample, int samples, int task, bool wants_weights);
+  void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
+  void finish_backward(const Pass& pass, int affine, T* d_weights);
+  void reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights);
   void alpha_gradient(T* d_alphas) const;
 
+  template <class AffineOf>
+  void finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights);
+
   // head.cpp
-  Loss run_head(const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
+  Loss run_head(const Pass& pass, const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
 
   Coefficients coefficients(int affine);
-  std::size_t sums_at(int shard, int affine) const { return (shard * graph_.lanes + graph_.affines[affine].lanes) * 2; }
-  double* sums(int shard, int affine) { return sums_.data() + sums_at(shard, affine); }
-  double* moments(int shard, int affine) { return moments_.data() + sums_at(shard, affine); }
-  T* scratch(int thread) { return scratch_ + thread * plan_->scratch_size; }
-  View<T> activation(int v, int sample) {
-    const auto& place = plan_->states[v];
-    return {arena_ + place.at + sample * place.stride, place.stride};
+  Threads threads_for(std::size_t additions) const;
+  // Of a task of the phase that runs. Kept no longer than until the phase's end.
+  double* sums(int v, int task) { return sums_.data() + task * graph_.states[v].lanes * 2; }
+  double* sums(int v, int task, int affine) { return sums(v, task) + graph_.affines[affine].first_sum * 2; }
+  static T* scratch(const Pass& pass, int thread) { return pass.scratch + thread * pass.plan.scratch_size; }
+  static View<T> activation(const Pass& pass, int v, int sample) {
+    const auto& place = pass.plan.states[v];
+    return {pass.arena + place.at + sample * place.stride, place.stride};
   }
-  View<T> gradient(int v, int sample) {
-    const auto& place = plan_->states[v];
-    return {arena_ + place.gradient + sample * place.gradient_stride, place.gradient_stride};
+  static View<T> gradient(const Pass& pass, int v, int sample) {
+    const auto& place = pass.plan.states[v];
+    return {pass.arena + place.gradient + sample * place.gradient_stride, place.gradient_stride};
   }
-  std::size_t at(const Plan::OutputPlace& place) const { return backward_ ? place.backward : place.forward; }
-  View<T> output(int u, int sample) {
-    const auto& place = plan_->units[u];
-    return {arena_ + at(place.at) + sample * place.stride(), place.stride()};
+  static std::size_t at(const Plan::OutputPlace& place, Walk walk) {
+    return walk == Walk::backward ? place.backward : place.forward;
   }
-  View<T> output_gradient(int u, int sample) {  // at the normalised output
-    if (graph_.units[u].next < 0) return gradient(graph_.units[u].node, sample);
-    const auto& place = plan_->units[u];
-    return {arena_ + place.gradient + sample * place.stride(), place.stride()};
+  static View<T> output(const Pass& pass, int u, int sample, Walk walk) {
+    const auto& place = pass.plan.units[u];
+    return {pass.arena + at(place.at, walk) + sample * place.stride(), place.stride()};
   }
-  View<T> pooled(int p, int sample) {
-    const auto& place = plan_->pools[p];
-    return {arena_ + at(place.at) + sample * place.stride(), place.stride()};
+  View<T> output_gradient(const Pass& pass, int u, int sample) const {  // at the normalised output
+    if (graph_.units[u].next < 0) return gradient(pass, graph_.units[u].node, sample);
+    const auto& place = pass.plan.units[u];
+    return {pass.arena + place.gradient + sample * place.stride(), place.stride()};
   }
-  const T* factor(int affine, int sample) const {
+  static T* weight_gradients(const Pass& pass, const Unit& unit) {  // of the first task
+    return pass.arena + pass.plan.states[unit.state].partial[unit.level] + unit.partial;
+  }
+  static View<T> pooled(const Pass& pass, int p, int sample, Walk walk) {
+    const auto& place = pass.plan.pools[p];
+    return {pass.arena + at(place.at, walk) + sample * place.stride(), place.stride()};
+  }
+  const T* factor(const Pass& pass, int affine, int sample) const {
     const int row = graph_.affines[affine].droppable;
-    return drop_ && row >= 0 ? drop_ + std::size_t(row) * plan_->samples + sample : nullptr;
+    return pass.drop && row >= 0 ? pass.drop + std::size_t(row) * pass.plan.samples + sample : nullptr;
   }
 
   Graph graph_;
@@ -154,30 +179,21 @@ class Network {
   bool recompute_;
   const Kernels<T>& kernels_;
   std::function<bool()> cancel_;
-  std::thread::id caller_;
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false};  // of the pass that runs
   Vector<T> weights_, alphas_, running_;
-
-  // Of the pass that runs:
-  const Plan* plan_ = nullptr;
-  const T* pass_weights_ = nullptr;
-  const T* drop_ = nullptr;
-  bool training_ = true;
-  bool backward_ = false;  // then, what runs forward is for backward's sake: states and statistics are known
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   Buffer<T> memory_;
   T* workspace_ = nullptr;  // the caller's, instead of memory_
   std::size_t workspace_bytes_ = 0;
-  T *arena_ = nullptr, *packed_ = nullptr, *scratch_ = nullptr, *partial_ = nullptr;  // in one or the other
   Vector<T> coefficients_;
-  Vector<double> sums_;                         // of y and y^2: [shard][affine][2][lane]
-  Vector<double> moments_;                      // of g and g (y - mean), likewise
-  Vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
-  Vector<double> batch_mean_, batch_variance_;  // by lane
+  Vector<double> sums_;  // of y and y^2, in backward of g and g (y - mean): [task][affine][2][lane]
+  Vector<double> rstd_;  // by lane: 1 / sqrt(variance + eps)
+  Vector<double> batch_mean_, batch_unbiased_;  // by lane: of the last pass that trained
   Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes
   Vector<double> mixing_;                       // softmax of the alphas
   Vector<double> d_mixing_;                     // gradient of the loss by them
+  Vector<double> d_factor_;                     // and by the factor of each affine map
   Vector<char> gradient_started_;
   Vector<double> features_, d_logits_, losses_;  // of a head
   Vector<char> hits_;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Walks that the passes of a network share.
 #pragma once
+#include <algorithm>
+
 #include "core/parallel.hpp"
 #include "network/network.hpp"
 
 namespace pydarts {
+
+constexpr int kOwnWork = 16;  // of completing a channel, in additions
 
 // f(lane) of each channel in turn
 template <class F>
@@ -26,19 +30,23 @@ void for_depthwise_weights(const Graph& graph, const Unit& unit, F f) {
   });
 }
 
-// f(index of the weight, row, column) of the packed product
+// f(index of the weight, row, column) of some blocks of rows of the packed product
 template <class F>
-void for_product_weights(const Graph& graph, const Unit& unit, F f) {
-  const int in_lanes = unit.in.lanes();
-  for (const ProductPart& part : unit.parts) {
-    std::size_t weight = graph.parameters[part.parameter].offset;
+void for_product_weights(const Graph& graph, const Unit& unit, int first_block, int last_block, F f) {
+  const int in_blocks = unit.in.blocks(), inputs = unit.in.count(), padded = blocks_of(unit.in.part);
+  for (const ProductPart& part : unit.parts)
     for (int o = 0; o < part.count; ++o) {
       const int column = unit.out.lane(part.first + o);
-      for_lanes(unit.in, [&](int lane) {
-        for (int t = 0; t < part.taps; ++t) f(weight++, (part.first_tap + t) * in_lanes + lane, column);
-      });
+      const std::size_t weights = graph.parameters[part.parameter].offset + std::size_t(o) * inputs * part.taps;
+      for (int t = 0; t < part.taps; ++t) {
+        const int tap = (part.first_tap + t) * in_blocks;  // its first block
+        for (int b = std::max(first_block - tap, 0); b < std::min(last_block - tap, in_blocks); ++b) {
+          const int within = b % padded * kLanes, channel = b / padded * unit.in.part + within;
+          for (int i = 0; i < std::min(kLanes, unit.in.part - within); ++i)
+            f(weights + std::size_t(channel + i) * part.taps + t, (tap + b) * kLanes + i, column);
+        }
+      }
     }
-  }
 }
 
 // f(index in an (N, C, H, W) array, element of the activation)
@@ -52,18 +60,29 @@ void copy_channels(const Channels& channels, int plane, int samples, View<T> vie
     });
 }
 
-// Runs body(first sample, samples, shard, thread) over groups of at most `group` samples, in parallel by shard.
+// Runs body(first sample, samples, task, thread) over groups of samples of a state, in parallel by task.
 template <class T>
 template <class Body>
-void Network<T>::for_groups(int group, Body body) {
-  const auto& shards = plan_->shards;
-  parallel_for(threads_, int(shards.size()), [&](int shard, int thread) {
-    for (int n = shards[shard].begin; n < shards[shard].end; n += group) {
-      if (cancel_ && std::this_thread::get_id() == caller_ && cancel_()) stop_ = true;
+void Network<T>::for_groups(const Pass& pass, int v, Body body) {
+  const int group = pass.plan.states[v].group;
+  parallel_for(threads_, pass.plan.states[v].tasks, [&](int task, int thread) {
+    const int end = pass.plan.first_sample(v, task + 1);
+    for (int n = pass.plan.first_sample(v, task); n < end; n += group) {
+      if (cancel_ && std::this_thread::get_id() == pass.caller && cancel_()) stop_ = true;
       if (stop_) return;
-      body(n, std::min(group, shards[shard].end - n), shard, thread);
+      body(n, std::min(group, end - n), task, thread);
     }
   });
+}
+
+// f(block, its first channel, its channels): the blocks of an activation.
+template <class F>
+void for_blocks(const Channels& channels, F f) {
+  const int padded = blocks_of(channels.part);
+  for (int block = 0; block < channels.blocks(); ++block) {
+    const int within = block % padded * kLanes;
+    f(block, block / padded * channels.part + within, std::min(kLanes, channels.part - within));
+  }
 }
 
 template <class T>

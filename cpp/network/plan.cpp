@@ -10,15 +10,12 @@
 namespace pydarts {
 namespace {
 
-constexpr int kSamplesPerShard = 4, kMinShards = 8, kMaxShards = 32;
+constexpr int kSamplesPerTask = 4, kMinTasks = 8, kMaxTasks = 128;
 
-std::vector<Shard> make_shards(int samples) {
-  int count = std::clamp((samples + kSamplesPerShard - 1) / kSamplesPerShard, kMinShards, kMaxShards);
-  count = std::min(count, samples);
-  std::vector<Shard> shards(count);
-  for (int i = 0; i < count; ++i)
-    shards[i] = {int((long long)samples * i / count), int((long long)samples * (i + 1) / count)};
-  return shards;
+// Tasks of a phase: many, but with pixels enough for the kernels' chunks, and not more than their sums are worth.
+int count_tasks(int samples, int group) {
+  const int together = std::min(group, kSamplesPerTask);
+  return std::min(samples, std::clamp((samples + together - 1) / together, kMinTasks, kMaxTasks));
 }
 
 int strided(int size, int reach, int pad, int stride) { return (size + 2 * pad - reach) / stride + 1; }
@@ -41,12 +38,7 @@ int state_halo(const Graph& graph, const State& state, bool relu) {
 }
 
 Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_, bool recompute_)
-    : samples(samples_),
-      height(height_),
-      width(width_),
-      backward(backward_),
-      recompute(recompute_),
-      shards(make_shards(samples_)) {
+    : samples(samples_), height(height_), width(width_), backward(backward_), recompute(recompute_) {
   measure(graph);
   place(graph);
   size_scratch(graph);
@@ -86,6 +78,8 @@ void Plan::measure(const Graph& graph) {
       }
     }
     here.group = std::max(1, kChunk / here.plane());
+    here.tasks = count_tasks(samples, here.group);
+    sums_size = std::max(sums_size, here.tasks * state.lanes * 2);
     for (const auto& level : state.levels)
       for (int u : level) {
         const Unit& unit = graph.units[u];
@@ -211,6 +205,13 @@ void Plan::place(const Graph& graph) {
     for (int t : graph.pools[p].terms) read = std::max(read, arrival_time(v, graph.terms[t].node));
     pool_at[p] = add_output(sized(pools[p].stride()), v, forward_time(v, 0), read, backward_time(v, 0));
   }
+  std::vector<std::vector<int>> partial(graph.states.size());
+  if (backward)
+    for (int v = 0; v < int(graph.states.size()); ++v)
+      for (int level = 0; level < int(graph.states[v].levels.size()); ++level) {
+        const int time = backward_time(v, level);
+        partial[v].push_back(planner.add(states[v].tasks * graph.states[v].level_size[level], {time, time}));
+      }
   planner.solve();
   arena_size = planner.arena_size();
 
@@ -225,6 +226,7 @@ void Plan::place(const Graph& graph) {
     states[v].at = offset(activation[holder]) + within;
     states[v].gradient = offset(gradient[holder]) + within;
     states[v].stride = states[v].gradient_stride = states[holder].stride;
+    for (int buffer : partial[v]) states[v].partial.push_back(planner.offset(buffer));
   }
   for (std::size_t u = 0; u < units.size(); ++u) {
     units[u].at = output_place(unit_at[u]);

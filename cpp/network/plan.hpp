@@ -7,12 +7,6 @@
 
 namespace pydarts {
 
-// Samples [begin, end) that one task works on. Cut by the batch alone, so that sums do not depend on the
-// number of threads.
-struct Shard {
-  int begin, end;
-};
-
 // Sizes, places and lifetimes of all activations of a graph for one batch and image size. Offsets and
 // strides are in elements of the arena.
 struct Plan {
@@ -22,7 +16,9 @@ struct Plan {
     int h, w;
     std::size_t at, stride;  // activation
     std::size_t gradient, gradient_stride;
-    int group;  // samples that a task takes through a phase together
+    std::vector<std::size_t> partial;  // by level, the tasks' gradients of its weights: [task][unit]
+    int group;                         // samples that a task takes through a phase together
+    int tasks;  // of a phase: cut by batch and image alone, so that sums do not depend on the number of threads
     int plane() const { return h * w; }
   };
   struct OutputPlace {  // of what leaves a state, in either pass: the same place unless it is made again
@@ -43,13 +39,16 @@ struct Plan {
   int samples, height, width;
   bool backward;
   bool recompute;  // what leaves a state is not kept, but made again for the state's backward
-  std::vector<Shard> shards;
   std::vector<StatePlace> states;
   std::vector<UnitPlace> units;
   std::vector<PoolPlace> pools;
   std::vector<int> affine_plane;  // pixels of the output that an affine map belongs to
   std::size_t arena_size = 0;
   std::size_t scratch_size = 0;  // a thread
+  std::size_t sums_size = 0;     // of the tasks of a phase: [task][affine][2][lane]
+
+  // A task of a phase of a state works on the samples from its own first one to that of the next task.
+  int first_sample(int state, int task) const { return int((long long)samples * task / states[state].tasks); }
 
  private:
   void measure(const Graph& graph);

@@ -81,8 +81,8 @@ def search_many(
     executor : concurrent.futures.Executor, optional
         Any whose workers have pydarts, such as that of ``dask.distributed``:
         ``Client(...).get_executor()``. It stays open. By default processes of this machine, as many
-        as fill its cores. They are spawned, for OpenMP's threads do not survive a fork; so a script
-        has to call this under ``if __name__ == "__main__":``.
+        as fill its cores. They are spawned, for a fork copies what other threads have begun; so a
+        script has to call this under ``if __name__ == "__main__":``.
     threads : int
         Of each search.
     **options

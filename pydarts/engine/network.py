@@ -47,7 +47,7 @@ class StepDefaults(NamedTuple):
 
 
 def resolve_threads(threads: int | None) -> int:
-    """Return ``threads``, or for None the number that OpenMP would take."""
+    """Return ``threads``, or for None ``OMP_NUM_THREADS``, else the number of cores."""
     return _core.default_threads() if threads is None else integer("threads", threads, 1, 1025)
 
 
