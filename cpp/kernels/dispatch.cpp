@@ -80,14 +80,11 @@ std::size_t tile_size(int samples, int blocks, int h, int w, int halo) {
   return std::size_t(samples) * blocks * (h + 2 * halo) * (w + 2 * halo) * kLanes;
 }
 
-std::size_t unit_scratch(const UnitShape& s, int samples) {
-  const std::size_t capacity = s.out_w > kChunk ? s.out_w : kChunk;
-  const std::size_t chunk = capacity * kLanes + kChunkPad;
-  const std::size_t dz = s.spread == Spread::gather      ? s.z_blocks() * chunk
-                         : s.spread == Spread::depthwise ? tile_size(samples, s.in_blocks, s.out_h, s.out_w, s.pad)
-                                                         : 0;
-  return (s.z_blocks() + s.out_blocks) * chunk + 3 * s.out_blocks * kLanes + kMaxTaps * kLanes + capacity + dz +
-         kTilePad;
+std::size_t unit_scratch(const UnitShape& shape, int samples) {
+  Scratch<float> scratch;  // whose pieces are rounded up to more than those of double
+  const UnitBuffers<float> buffers(shape, samples, scratch);
+  (void)buffers;
+  return scratch.taken();
 }
 
 }  // namespace pydarts

@@ -8,15 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/scratch.hpp"
 #include "core/strict_math.hpp"
-
-// What is defined here is compiled once per instruction set, outside of that set's namespace: inlined everywhere, or
-// the linker could choose one set's copy for all.
-#if defined(__GNUC__) || defined(__clang__)
-#define PYDARTS_INLINE inline __attribute__((always_inline))
-#else
-#define PYDARTS_INLINE __forceinline
-#endif
 
 namespace pydarts {
 
@@ -48,6 +41,9 @@ struct UnitShape {
   PYDARTS_INLINE int out_plane() const { return out_h * out_w; }
 };
 
+// The most pixels of a chunk.
+PYDARTS_INLINE int chunk_pixels(const UnitShape& s) { return s.out_w > kChunk ? s.out_w : kChunk; }
+
 template <class T>
 struct View {
   T* data;
@@ -67,8 +63,8 @@ struct UnitForward {
   const T* depthwise;  // [block][tap][lane]
   const T* product;    // [z_blocks * lanes][out_blocks * lanes]
   View<T> y;
-  double* sums;  // [2][out_blocks * lanes]
-  T* scratch;    // unit_scratch(shape, samples)
+  double* sums;        // [2][out_blocks * lanes]
+  Scratch<T> scratch;  // unit_scratch(shape, samples)
 };
 
 // The gradient at y is dy = a * factor * g + b * y + c (batch normalisation and mixing weight folded
@@ -93,7 +89,7 @@ struct UnitBackward {
   T* d_product;
   bool begins;                 // these two are written, else added to
   const T *y_ahead, *g_ahead;  // what the next call reads as y and g, to be prefetched; null: nothing
-  T* scratch;
+  Scratch<T> scratch;
 };
 
 // One summand of a node: contribution = factor * (scale * y + shift), per channel.
@@ -204,8 +200,32 @@ struct Kernels {
   void (*softmax_rows)(const SoftmaxRows<T>&);
 };
 
+// What a unit's kernels work in: a chunk of z and of dy, the distances of its sums, the turned taps, the chunk's
+// places, and dz: of a gather a chunk, of a depthwise convolution whole planes in a border of zeros.
+template <class T>
+struct UnitBuffers {
+  T *z, *dy, *distances, *turned, *dz;
+  int* offset;
+
+  PYDARTS_INLINE UnitBuffers(const UnitShape& s, int samples, Scratch<T>& scratch) {
+    const std::size_t pixels = chunk_pixels(s), chunk = pixels * kLanes + kChunkPad;
+    const int border = 2 * s.pad;
+    z = scratch.take(s.z_blocks() * chunk);
+    dy = scratch.take(s.out_blocks * chunk);
+    distances = scratch.take(3 * s.out_blocks * kLanes);
+    turned = scratch.take(kMaxTaps * kLanes);
+    offset = reinterpret_cast<int*>(scratch.take(pixels));
+    dz = s.spread == Spread::pointwise ? nullptr
+         : s.spread == Spread::gather
+             ? scratch.take(s.z_blocks() * chunk)
+             : scratch.take(std::size_t(samples) * s.in_blocks * (s.out_h + border) * (s.out_w + border) * kLanes +
+                            kTilePad);
+  }
+};
+
 // Elements of scratch that a call needs.
 std::size_t unit_scratch(const UnitShape& shape, int samples);
+// Of a tile; behind it kTilePad may be read.
 std::size_t tile_size(int samples, int blocks, int h, int w, int halo);
 
 // The tables compiled into this library, best last; `kernels()` is the last that fits this machine, or the one that

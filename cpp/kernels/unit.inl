@@ -3,8 +3,6 @@
 
 constexpr int kWriteAhead = 96;  // pixels by which y is prefetched before it is written
 
-static int chunk_capacity(const UnitShape& s) { return s.out_w > kChunk ? s.out_w : kChunk; }
-
 // Output rows [first, last) of samples [sample, sample + samples): several whole small planes, or some
 // rows of a large one.
 struct Chunk {
@@ -16,7 +14,7 @@ struct Chunk {
 
 template <class F>
 static void for_chunks(const UnitShape& s, int samples, F&& f) {
-  const int plane = s.out_plane(), capacity = chunk_capacity(s);
+  const int plane = s.out_plane(), capacity = chunk_pixels(s);
   if (plane <= capacity) {
     const int together = capacity / plane;
     for (int n = 0; n < samples; n += together) {
@@ -111,17 +109,16 @@ static void unit_forward(const UnitForward<T>& a) {
   const UnitShape& s = *a.shape;
   const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
   const int lanes = s.out_blocks * kLanes;
-  T* z = a.scratch;
-  T* sums = z + s.z_blocks() * (std::size_t(chunk_capacity(s)) * kLanes + kChunkPad);
-  int* offset = reinterpret_cast<int*>(sums + 3 * lanes);
+  Scratch<T> scratch = a.scratch;
+  const UnitBuffers<T> own(s, a.samples, scratch);
+  const Distances<T> distances{own.distances, own.distances + lanes, own.distances + 2 * lanes};
   for_chunks(s, a.samples, [&](const Chunk& c) {
-    spread(z, s, in, c);
-    T* y = chunk_place(a.y.data, offset, c, s.out_w, a.y.stride, 0);
-    for (int i = 0; i < 2 * lanes; ++i) sums[i] = 0;
-    const Distances<T> distances{sums, sums + lanes, sums + 2 * lanes};
+    spread(own.z, s, in, c);
+    T* y = chunk_place(a.y.data, own.offset, c, s.out_w, a.y.stride, 0);
+    for (int i = 0; i < lanes; ++i) distances.sum[i] = distances.squares[i] = 0;
     const std::size_t y_block = std::size_t(s.out_plane()) * kLanes;
-    product<T, false, true>({y, offset, y_block, {y + kWriteAhead * kLanes, nullptr}, y_block}, c.pixels, z, c.block(),
-                            a.product, s.z_blocks(), s.out_blocks, distances);
+    product<T, false, true>({y, own.offset, y_block, {y + kWriteAhead * kLanes, nullptr}, y_block}, c.pixels, own.z,
+                            c.block(), a.product, s.z_blocks(), s.out_blocks, distances);
     for (int i = 0; i < lanes; i += kLanes)
       add_sums(a.sums + i, a.sums + lanes + i, distances.sum + i, distances.squares + i, distances.pivot + i, c.pixels);
   });
@@ -236,12 +233,10 @@ template <class T>
 static void unit_backward(const UnitBackward<T>& a) {
   const UnitShape& s = *a.shape;
   const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
-  const std::size_t capacity = std::size_t(chunk_capacity(s)) * kLanes + kChunkPad;
-  T* z = a.scratch;
-  T* dy = z + s.z_blocks() * capacity;
-  T* turned = dy + s.out_blocks * capacity;
-  int* offset = reinterpret_cast<int*>(turned + kMaxTaps * kLanes);
-  T* dz = turned + kMaxTaps * kLanes + chunk_capacity(s);
+  Scratch<T> scratch = a.scratch;
+  const UnitBuffers<T> own(s, a.samples, scratch);
+  T *z = own.z, *dy = own.dy, *dz = own.dz;
+  int* offset = own.offset;
   const int halo = s.spread == Spread::depthwise ? s.pad : 0;
   const std::size_t dz_block = std::size_t(s.out_h + 2 * halo) * (s.out_w + 2 * halo) * kLanes;
   if (halo > 0) clear_border(dz, a.samples * s.in_blocks, s.out_h, s.out_w, halo);
@@ -290,5 +285,5 @@ static void unit_backward(const UnitBackward<T>& a) {
         break;
     }
   });
-  if (s.spread == Spread::depthwise && (wants_x || a.d_depthwise)) depthwise_backward(a, in, dz, turned);
+  if (s.spread == Spread::depthwise && (wants_x || a.d_depthwise)) depthwise_backward(a, in, dz, own.turned);
 }

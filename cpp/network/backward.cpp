@@ -112,7 +112,7 @@ template <class T>
 void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights) {
   const std::vector<int>& units = graph_.states[v].levels[level];
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
-    T* scratch = this->scratch(pass, thread);
+    const LevelBuffers<T> buffers = this->buffers(pass, v, level, thread);
     for (std::size_t i = 0; i < units.size(); ++i) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
@@ -122,23 +122,20 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
       look_ahead(pass, call, units, i, n);
       const UnitShape& shape = *call.shape;
       const View<const T> x = readable(output(pass, previous, n, Walk::backward));
-      T* free = scratch;
       if (shape.spread == Spread::pointwise) {
         call.x = x;
         call.scale = before.scale;
         call.shift = before.shift;
       } else {
         call.halo = unit_halo(unit);
-        call.x = {free, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
+        call.x = {buffers.tiles[0], tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
         if (d_weights)
-          kernels_.load_tile(free, x, samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo, before.scale,
-                             before.shift, unit.relu);
-        free += samples * call.x.stride;
+          kernels_.load_tile(buffers.tiles[0], x, samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo,
+                             before.scale, before.shift, unit.relu);
       }
-      const std::size_t size = tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, 0);
-      call.dx = {free, size};
+      call.dx = {buffers.gradient, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, 0)};
       call.first = true;
-      call.scratch = free + samples * size;
+      call.scratch = buffers.own;
       kernels_.unit_backward(call);
       kernels_.activation_backward(output_gradient(pass, previous, n), readable(call.dx), x, before.scale, before.shift,
                                    unit.relu, before.mean, sums(v, task, graph_.units[previous].affine), samples,
@@ -172,15 +169,14 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   }
   const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
-    T* scratch = this->scratch(pass, thread);
-    T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
-    T* free = scratch + samples * (tile_stride[0] + tile_stride[1]);
+    const LevelBuffers<T> buffers = this->buffers(pass, v, 0, thread);
     const View<const T> x = readable(activation(pass, v, n));
     const View<T> g = wants_state ? gradient(pass, v, n) : View<T>{nullptr, 0};
-    const View<T> behind_relu = wants_state ? View<T>{free, size} : View<T>{nullptr, 0};
+    const View<T> behind_relu = wants_state ? View<T>{buffers.gradient, size} : View<T>{nullptr, 0};
     for (int relu : {0, 1})
       if (spreads[relu])
-        kernels_.load_tile(tiles[relu], x, samples, blocks, place.h, place.w, halo[relu], nullptr, nullptr, relu == 1);
+        kernels_.load_tile(buffers.tiles[relu], x, samples, blocks, place.h, place.w, halo[relu], nullptr, nullptr,
+                           relu == 1);
     if (wants_state && !started)
       for (int i = 0; i < samples; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
     bool first = true;  // of those behind the ReLU
@@ -192,13 +188,13 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       if (call.shape->spread == Spread::pointwise) {
         call.x = x;
       } else {
-        call.x = {tiles[unit.relu], tile_stride[unit.relu]};
+        call.x = {buffers.tiles[unit.relu], tile_stride[unit.relu]};
         call.halo = halo[unit.relu];
       }
       call.dx = unit.relu ? behind_relu : g;
       call.first = unit.relu && first;
       if (unit.relu) first = false;
-      call.scratch = free + samples * size;
+      call.scratch = buffers.own;
       kernels_.unit_backward(call);
     }
     if (!wants_state) return;
@@ -207,9 +203,11 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       const Pool& pool = graph_.pools[p];
       const int lanes = pool.channels.lanes();
       PoolUse<T>* uses = uses_.data() + thread * most_uses_;
-      T* slope = free;  // of all uses together
-      T* level = slope + lanes;
-      std::fill_n(slope, 2 * lanes, T(0));
+      Scratch<T> scratch = buffers.own;
+      T *slope = scratch.take(lanes), *level = scratch.take(lanes);  // of all uses together
+      T* row = scratch.take((std::size_t(pass.plan.pools[p].shape.out_w) + 2) * kLanes);
+      std::fill_n(slope, lanes, T(0));
+      std::fill_n(level, lanes, T(0));
       int count = 0;
       for (int t : pool.terms) {
         const Term& term = graph_.terms[t];
@@ -221,7 +219,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
         }
       }
       kernels_.pool_backward(g, x, readable(pooled(pass, p, n, Walk::backward)), samples, pass.plan.pools[p].shape,
-                             uses, count, slope, level, level + lanes);
+                             uses, count, slope, level, row);
     }
     for (int t : state.identities)
       kernels_.add_scaled(g, readable(gradient(pass, graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,

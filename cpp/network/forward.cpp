@@ -50,15 +50,13 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
 
   if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty())
     for_groups(pass, v, [&](int n, int samples, int task, int thread) {
-      T* scratch = this->scratch(pass, thread);
-      T* tiles[2] = {scratch, scratch + samples * tile_stride[0]};
-      T* own = scratch + samples * (tile_stride[0] + tile_stride[1]);
+      const LevelBuffers<T> buffers = this->buffers(pass, v, level, thread);
       if (level == 0) {
         if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * state.lanes, 0.0);
         if (walk == Walk::forward) add_arriving(pass, state, n, samples, thread);
         for (int relu : {0, 1})
           if (spreads[relu])
-            kernels_.load_tile(tiles[relu], readable(activation(pass, v, n)), samples, blocks, place.h, place.w,
+            kernels_.load_tile(buffers.tiles[relu], readable(activation(pass, v, n)), samples, blocks, place.h, place.w,
                                halo[relu], nullptr, nullptr, relu == 1);
         for (int p : state.pools)
           kernels_.pool_forward(pooled(pass, p, n, walk), readable(activation(pass, v, n)), samples,
@@ -70,7 +68,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
         call.shape = &pass.plan.units[u].shape;
         call.samples = samples;
         call.relu = unit.relu;
-        call.scratch = own;
+        call.scratch = buffers.own;
         const bool tiled = call.shape->spread != Spread::pointwise;
         const View<T> x = level == 0 ? activation(pass, v, n) : output(pass, unit.previous, n, walk);
         const Coefficients before = level == 0 ? Coefficients{} : coefficients(graph_.units[unit.previous].affine);
@@ -79,15 +77,14 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
           call.scale = before.scale;
           call.shift = before.shift;
         } else if (level == 0) {
-          call.x = {tiles[unit.relu], tile_stride[unit.relu]};
+          call.x = {buffers.tiles[unit.relu], tile_stride[unit.relu]};
           call.halo = halo[unit.relu];
         } else {
           const UnitShape& shape = *call.shape;
           call.halo = unit_halo(unit);
-          kernels_.load_tile(scratch, readable(x), samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo,
+          kernels_.load_tile(buffers.tiles[0], readable(x), samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo,
                              before.scale, before.shift, unit.relu);
-          call.x = {scratch, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
-          call.scratch = scratch + samples * call.x.stride;
+          call.x = {buffers.tiles[0], tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, call.halo)};
         }
         call.depthwise = pass.packed + unit.packed_depthwise;
         call.product = pass.packed + unit.packed_product;

@@ -140,7 +140,10 @@ class Network {
   // Of a task of the phase that runs. Kept no longer than until the phase's end.
   double* sums(int v, int task) { return sums_.data() + task * graph_.states[v].lanes * 2; }
   double* sums(int v, int task, int affine) { return sums(v, task) + graph_.affines[affine].first_sum * 2; }
-  static T* scratch(const Pass& pass, int thread) { return pass.scratch + thread * pass.plan.scratch_size; }
+  LevelBuffers<T> buffers(const Pass& pass, int v, int level, int thread) const {
+    const std::size_t size = pass.plan.scratch_size;
+    return {graph_, pass.plan, v, level, Scratch<T>(pass.scratch + thread * size, size)};
+  }
   static View<T> activation(const Pass& pass, int v, int sample) {
     const auto& place = pass.plan.states[v];
     return {pass.arena + place.at + sample * place.stride, place.stride};

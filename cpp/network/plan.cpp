@@ -235,28 +235,45 @@ void Plan::place(const Graph& graph) {
   for (std::size_t p = 0; p < pools.size(); ++p) pools[p].at = output_place(pool_at[p]);
 }
 
-// A thread's scratch: tiles of the state with and without ReLU, the gradient at the state, a unit's own.
-void Plan::size_scratch(const Graph& graph) {
-  for (std::size_t v = 0; v < states.size(); ++v) {
-    const State& state = graph.states[v];
-    const StatePlace& here = states[v];
-    std::size_t tiles = 0, own = 0, gradient = 0;
-    for (bool relu : {false, true})
-      tiles += tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu));
-    gradient = tile_size(here.group, state.channels.blocks(), here.h, here.w, 0);
-    for (const auto& level : state.levels)
-      for (int u : level) {
-        const UnitShape& shape = units[u].shape;
-        own = std::max(own, unit_scratch(shape, here.group));
-        tiles =
-            std::max(tiles, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, unit_halo(graph.units[u])));
-        gradient = std::max(gradient, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
-      }
-    for (int p : state.pools)
-      own = std::max(own, (std::size_t(pools[p].shape.out_w) + 2 + 2 * state.channels.blocks()) * kLanes);
-    scratch_size = std::max(scratch_size, tiles + gradient + own);
+template <class T>
+LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int level, Scratch<T> scratch) {
+  const State& state = graph.states[v];
+  const Plan::StatePlace& here = plan.states[v];
+  std::size_t tile[2] = {0, 0}, gradient_size = 0, kernel = 0;
+  if (level == 0) {
+    for (int relu : {0, 1})
+      tile[relu] = tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu == 1));
+    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, 0);
+    for (int p : state.pools) {  // as backward takes it
+      Scratch<T> pool;
+      pool.take(state.channels.lanes());
+      pool.take(state.channels.lanes());
+      pool.take((std::size_t(plan.pools[p].shape.out_w) + 2) * kLanes);
+      kernel = std::max(kernel, pool.taken());
+    }
   }
-  scratch_size = (scratch_size + 15) / 16 * 16;
+  if (level < int(state.levels.size()))
+    for (int u : state.levels[level]) {
+      const UnitShape& shape = plan.units[u].shape;
+      kernel = std::max(kernel, unit_scratch(shape, here.group));
+      if (level == 0) continue;
+      const int halo = unit_halo(graph.units[u]);
+      tile[0] = std::max(tile[0], tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, halo));
+      gradient_size = std::max(gradient_size, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
+    }
+  for (int i : {0, 1}) tiles[i] = scratch.take(tile[i] + kTilePad);
+  gradient = scratch.take(gradient_size);
+  own = scratch.part(kernel);
+  size = scratch.taken();
 }
+
+void Plan::size_scratch(const Graph& graph) {
+  for (int v = 0; v < int(states.size()); ++v)
+    for (int level = 0; level == 0 || level < int(graph.states[v].levels.size()); ++level)
+      scratch_size = std::max(scratch_size, LevelBuffers<float>(graph, *this, v, level, {}).size);
+}
+
+template struct LevelBuffers<float>;
+template struct LevelBuffers<double>;
 
 }  // namespace pydarts

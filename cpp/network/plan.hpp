@@ -56,6 +56,17 @@ struct Plan {
   void size_scratch(const Graph& graph);
 };
 
+// What a task keeps in its thread's scratch while it takes a group of samples through one level of a state.
+template <class T>
+struct LevelBuffers {
+  LevelBuffers(const Graph& graph, const Plan& plan, int v, int level, Scratch<T> scratch);
+
+  T* tiles[2];     // level 0: of the state, and of its ReLU; else tiles[0]: of a unit's input
+  T* gradient;     // at what the tiles are of
+  Scratch<T> own;  // of a kernel
+  std::size_t size;
+};
+
 // Halo of the tile of a state, or of a unit's input: what its widest reader needs.
 int unit_halo(const Unit& unit);
 int state_halo(const Graph& graph, const State& state, bool relu);

@@ -104,11 +104,12 @@ std::vector<double> run_unit(const Kernels<T>& kernels, const UnitShape& s, int 
   for (int row = 0; row < rows; ++row)
     for (int column = 0; column < out; ++column)
       transposed[std::size_t(column) * rows + row] = product[std::size_t(row) * out + column];
-  std::vector<T> tile(tile_size(samples, s.in_blocks, s.in_h, s.in_w, halo), not_a_number<T>());
+  const std::size_t tile_stride = tile_size(1, s.in_blocks, s.in_h, s.in_w, halo);
+  std::vector<T> tile(samples * tile_stride + kTilePad, not_a_number<T>());
   kernels.load_tile(tile.data(), view(x, x_stride), samples, s.in_blocks, s.in_h, s.in_w, halo, scale.data(),
                     shift.data(), true);
   const bool tiled = s.spread != Spread::pointwise;
-  const View<const T> source = tiled ? view<T>(std::as_const(tile), tile.size() / samples) : view(x, x_stride);
+  const View<const T> source = tiled ? view<T>(std::as_const(tile), tile_stride) : view(x, x_stride);
   std::vector<T> y(samples * y_stride, not_a_number<T>());
   std::vector<double> sums(2 * out);
   {
@@ -127,7 +128,7 @@ std::vector<double> run_unit(const Kernels<T>& kernels, const UnitShape& s, int 
     call.product = product.data();
     call.y = view(y, y_stride);
     call.sums = sums.data();
-    call.scratch = scratch.data();
+    call.scratch = {scratch.data(), scratch.size()};
     kernels.unit_forward(call);
   }
   std::vector<T> dx(samples * x_stride, not_a_number<T>()), d_depthwise(depthwise.size()), d_product(product.size());
@@ -155,7 +156,7 @@ std::vector<double> run_unit(const Kernels<T>& kernels, const UnitShape& s, int 
     call.first = call.begins = first;
     call.d_depthwise = s.spread == Spread::depthwise ? d_depthwise.data() : nullptr;
     call.d_product = d_product.data();
-    call.scratch = scratch.data();
+    call.scratch = {scratch.data(), scratch.size()};
     kernels.unit_backward(call);
   }
   std::vector<double> all;
@@ -319,7 +320,8 @@ std::vector<Sum> run_large_plane(const Kernels<T>& kernels) {
 
   UnitShape s = unit_shape(Spread::depthwise, 3, 1, 1, kSide, kSide);
   s.in_blocks = s.out_blocks = 1;
-  std::vector<T> tile(tile_size(1, 1, kSide, kSide, 1)), scratch(unit_scratch(s, 1)), d_depthwise(9 * kLanes);
+  std::vector<T> tile(tile_size(1, 1, kSide, kSide, 1) + kTilePad), scratch(unit_scratch(s, 1)),
+      d_depthwise(9 * kLanes);
   kernels.load_tile(tile.data(), view(std::as_const(x), stride), 1, 1, kSide, kSide, 1, nullptr, nullptr, false);
   std::vector<T> identity(kLanes * kLanes), depthwise(9 * kLanes);
   for (int i = 0; i < kLanes; ++i) identity[i * kLanes + i] = 1;
@@ -335,7 +337,7 @@ std::vector<Sum> run_large_plane(const Kernels<T>& kernels) {
   call.b = call.c = zero.data();
   call.d_depthwise = d_depthwise.data();
   call.begins = true;
-  call.scratch = scratch.data();
+  call.scratch = {scratch.data(), scratch.size()};
   kernels.unit_backward(call);
   for (T d : d_depthwise) all.push_back({double(d) / kPlane, 2e-6});
   return all;
@@ -451,7 +453,7 @@ void blocks_may_lie_far_away(const Kernels<T>& kernels) {
   call.product = product.data();
   call.y = view(y, y.size());
   call.sums = sums.data();
-  call.scratch = scratch.data();
+  call.scratch = {scratch.data(), scratch.size()};
   kernels.unit_forward(call);
   int same = 0;
   for (int i = 0; i < kSide; ++i) same += y[std::size_t(i) * kLanes] == values[i];
