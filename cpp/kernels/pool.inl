@@ -17,21 +17,46 @@ static bool usual(const PoolShape& s) {
          s.in_w >= 2;
 }
 
+// Whether all of these numbers are finite.
+template <class T>
+static bool all_finite(const T* x, int pixels) {
+  using V = Vec<T>;
+  const V zero = V::zero();
+  V sum[4] = {zero, zero, zero, zero};
+  int p = 0;
+  for (; p + 4 <= pixels; p += 4)
+    unroll<4>([&](auto u) PYDARTS_INLINED { sum[u].add_product(V::load(x + (p + u) * kLanes), zero); });
+  for (; p < pixels; ++p) sum[0].add_product(V::load(x + p * kLanes), zero);
+  T lanes[kLanes];
+  ((sum[0] + sum[1]) + (sum[2] + sum[3])).store(lanes);
+  bool finite = true;
+  for (int i = 0; i < kLanes; ++i) finite &= lanes[i] == 0;
+  return finite;
+}
+
+// Maxima of numbers, of what may be NaN as well, and sums.
+enum class Join { max, max_or_nan, sum };
+
+template <class V>
+static PYDARTS_INLINE V joined(Join join, const V& a, const V& b) {
+  return join == Join::max ? V::max(a, b) : join == Join::max_or_nan ? V::max_or_nan(a, b) : a + b;
+}
+
 // One row of the usual pool: of each column that a window covers, the maximum or sum is taken once for the three
 // windows that share it.
-template <class T, bool Max>
+template <class T, Join How>
 static void usual_pool_row(T* out, const T* in, const PoolShape& s, const Window& rows) {
   using V = Vec<T>;
   const int pitch = s.in_w * kLanes, height = rows.bottom - rows.top;
-  auto join = [](const V& a, const V& b) PYDARTS_INLINED { return Max ? V::max(a, b) : a + b; };
+  auto join = [](const V& a, const V& b) PYDARTS_INLINED { return joined(How, a, b); };
   auto column = [&](int x) PYDARTS_INLINED {
     const T* at = in + rows.top * pitch + x * kLanes;
     V value = V::load(at);
     for (int i = 1; i < height; ++i) value = join(value, V::load(at + i * pitch));
     return value;
   };
-  auto give = [&](int x, const V& joined, const V& weight)
-                  PYDARTS_INLINED { (Max ? joined : joined * weight).store(out + x * kLanes); };
+  auto give = [&](int x, const V& value, const V& weight)
+                  PYDARTS_INLINED { (How == Join::sum ? value * weight : value).store(out + x * kLanes); };
   const V edge = V::fill(T(1) / T(height * 2)), inner = V::fill(T(1) / T(height * 3));
   V left = column(0), middle = column(1);
   give(0, join(left, middle), edge);
@@ -64,10 +89,19 @@ static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShap
     for (int n = 0; n < samples; ++n) {
       const T* in = x.data + n * x.stride + std::size_t(b) * s.in_h * s.in_w * kLanes;
       T* out = y.data + n * y.stride + std::size_t(b) * out_plane * kLanes;
+      Join join = s.max ? Join::max : Join::sum;
+      int rows_seen = 0;
       for (int oy = 0; oy < s.out_h; ++oy) {
+        const Window rows = pool_window(s, oy, 0);
+        if (join == Join::max && rows.bottom > rows_seen) {  // from a NaN on, if there is one, the slower maximum
+          if (!all_finite(in + rows_seen * s.in_w * kLanes, (rows.bottom - rows_seen) * s.in_w))
+            join = Join::max_or_nan;
+          rows_seen = rows.bottom;
+        }
         if (is_usual) {
-          const Window rows = pool_window(s, oy, 0);
-          (s.max ? usual_pool_row<T, true> : usual_pool_row<T, false>)(out, in, s, rows);
+          (join == Join::max          ? usual_pool_row<T, Join::max>
+           : join == Join::max_or_nan ? usual_pool_row<T, Join::max_or_nan>
+                                      : usual_pool_row<T, Join::sum>)(out, in, s, rows);
         } else {
           for (int ox = 0; ox < s.out_w; ++ox) {
             const Window w = pool_window(s, oy, ox);
@@ -75,7 +109,7 @@ static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShap
             for (int i = w.top; i < w.bottom; ++i)
               for (int j = w.left; j < w.right; ++j) {
                 const V term = V::load(in + (i * s.in_w + j) * kLanes);
-                value = s.max ? V::max(value, term) : value + (s.relu ? term.relu() : term);
+                value = joined(join, value, s.relu && !s.max ? term.relu() : term);
               }
             if (s.max && s.relu) value = value.relu();
             if (!s.max) value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));

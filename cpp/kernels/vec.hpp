@@ -18,14 +18,14 @@ static PYDARTS_INLINE void unroll(F&& f) {
 }
 
 template <class T>
-struct Whole;  // the signed integer as wide as T
+struct Whole;  // the unsigned integer as wide as T: the bits of a NaN may overflow
 template <>
 struct Whole<float> {
-  typedef std::int32_t Type;
+  typedef std::uint32_t Type;
 };
 template <>
 struct Whole<double> {
-  typedef std::int64_t Type;
+  typedef std::uint64_t Type;
 };
 
 #if PYDARTS_VECTOR_BYTES == 64
@@ -122,16 +122,14 @@ struct Lanes {
     for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] * b.part[i];
     return v;
   }
-  static PYDARTS_INLINE Lanes max(const Lanes& a, const Lanes& b) {  // NaN if one of them is
+  static PYDARTS_INLINE Lanes max(const Lanes& a, const Lanes& b) {  // of numbers
     Lanes v;
-    for (int i = 0; i < kParts; ++i) {  // each keeps the NaN of one, and a NaN stays one with further bits set
-      const Native largest[2] = {a.part[i] > b.part[i] ? a.part[i] : b.part[i],
-                                 b.part[i] > a.part[i] ? b.part[i] : a.part[i]};
-      NativeWhole bits[2];
-      __builtin_memcpy(bits, largest, sizeof(bits));
-      bits[0] |= bits[1];
-      __builtin_memcpy(&v.part[i], bits, sizeof(Native));
-    }
+    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+    return v;
+  }
+  static PYDARTS_INLINE Lanes max_or_nan(const Lanes& a, const Lanes& b) {  // NaN if one of them is
+    Lanes v = max(a, b);                                                    // b's stays there
+    for (int i = 0; i < kParts; ++i) v.part[i] = a.part[i] == a.part[i] ? v.part[i] : a.part[i];
     return v;
   }
   PYDARTS_INLINE Lanes relu() const {

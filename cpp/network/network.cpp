@@ -90,14 +90,7 @@ void Network<T>::check_cancelled() const {
 
 template <class T>
 const Plan& Network<T>::plan_for(const Batch<T>& batch, bool backward) {
-  const auto known = std::find_if(plans_.begin(), plans_.end(), [&](const auto& plan) {
-    return plan->samples == batch.samples && plan->height == batch.height && plan->width == batch.width &&
-           plan->backward == backward;
-  });
-  if (known != plans_.end()) {  // the first is the one that was used longest ago
-    std::rotate(known, known + 1, plans_.end());
-    return *plans_.back();
-  }
+  if (const Plan* plan = find_plan(plans_, batch.samples, batch.height, batch.width, backward)) return *plan;
   auto plan = std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_);
   if (log_.write)
     log_.write(log_.context,

@@ -37,6 +37,15 @@ int state_halo(const Graph& graph, const State& state, bool relu) {
   return halo;
 }
 
+const Plan* find_plan(std::vector<std::unique_ptr<Plan>>& plans, int samples, int height, int width, bool backward) {
+  const auto found = std::find_if(plans.begin(), plans.end(), [&](const auto& plan) {
+    return plan->samples == samples && plan->height == height && plan->width == width && plan->backward == backward;
+  });
+  if (found == plans.end()) return nullptr;
+  std::rotate(found, found + 1, plans.end());
+  return plans.back().get();
+}
+
 Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_, bool recompute_)
     : samples(samples_), height(height_), width(width_), backward(backward_), recompute(recompute_) {
   measure(graph);

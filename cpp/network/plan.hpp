@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "network/graph.hpp"
@@ -66,6 +67,10 @@ struct LevelBuffers {
   Scratch<T> own;  // of a kernel
   std::size_t size;
 };
+
+// The plan for such a batch, which becomes the last: the first is the one that was used longest ago. Null: there is
+// none.
+const Plan* find_plan(std::vector<std::unique_ptr<Plan>>& plans, int samples, int height, int width, bool backward);
 
 // Halo of the tile of a state, or of a unit's input: what its widest reader needs.
 int unit_halo(const Unit& unit);
