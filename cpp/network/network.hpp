@@ -15,6 +15,7 @@
 #include "core/loss.hpp"
 #include "core/random.hpp"
 #include "network/graph.hpp"
+#include "network/inference.hpp"
 #include "network/plan.hpp"
 
 namespace pydarts {
@@ -89,6 +90,8 @@ class Network {
   void load_images(const T* images);
   void check_cancelled() const;
   Layout layout(const Plan& plan) const;
+  void infer(const Batch<T>& batch, T* logits);
+  T* memory_of(std::size_t size);
   const Plan& plan_for(const Batch<T>& batch, bool backward);
   template <class Body>
   void for_groups(int group, Body body);
@@ -166,6 +169,7 @@ class Network {
   bool backward_ = false;  // then, what runs forward is for backward's sake: states and statistics are known
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
+  std::unique_ptr<Inference<T>> inference_;   // of a derived network
   Buffer<T> memory_;
   T* workspace_ = nullptr;  // the caller's, instead of memory_
   std::size_t workspace_bytes_ = 0;
