@@ -118,6 +118,40 @@ struct PoolUse {
   const T* factor;
 };
 
+// --- of the evaluation of a derived network, one image at a time: rows [first, last) of an output ---
+
+// y (+)= spread(x) * product + bias, or relu of that.
+template <class T>
+struct UnitRows {
+  const UnitShape* shape;
+  int first, last;
+  int rows;        // that fit the scratch at a time
+  const T* image;  // its channels are planes; null: x is read
+  const T* x;      // pointwise: the activation itself, read through the ReLU; else a tile
+  int halo;        // of that tile
+  bool relu;
+  int channels, part_blocks;  // of a part of x, or of the image
+  const T* depthwise;
+  const T* product;
+  const T* bias;  // null: 0
+  T* y;           // a tile, if y_halo > 0; its border is cleared
+  int y_halo;
+  const int* offset;  // of the pixels of `rows` rows of that tile
+  bool accumulate, y_relu;
+  T* scratch;  // unit_scratch(shape, 1)
+};
+
+template <class T>
+struct PoolRows {
+  const PoolShape* shape;
+  int first, last;
+  const T* x;
+  T* const* y;  // several nodes take the same output
+  const bool* accumulate;
+  int count;
+  T* scratch;  // a row of x
+};
+
 // --- of the recurrent engine ---
 
 constexpr int kUnits = 16;          // hidden units that one task takes through a node
@@ -193,6 +227,14 @@ struct Kernels {
   // g = dx where scale * y + shift > 0 (or everywhere without relu); moments of g against y as in Summand
   void (*activation_backward)(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
                               const T* mean, double* moments, int samples, int blocks, int plane);
+  void (*unit_rows)(const UnitRows<T>&);
+  void (*pool_rows)(const PoolRows<T>&);
+  // rows of the tile of x or relu(x), and the border that belongs to them
+  void (*tile_rows)(T* tile, const T* x, int blocks, int h, int w, int halo, int first, int last, bool relu);
+  // y (+)= x
+  void (*add_rows)(T* y, const T* x, int blocks, int h, int w, int first, int last, bool accumulate);
+  // of each lane, over the plane
+  void (*channel_sums)(double* sums, const T* x, int blocks, int h, int w);
   void (*panel_product)(const PanelProduct<T>&);
   void (*gates_forward)(const NodeBlock<T>&);
   void (*gates_backward)(const NodeBlock<T>&);

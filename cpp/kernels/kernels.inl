@@ -34,6 +34,7 @@ namespace PYDARTS_ISA {
 #include "kernels/node.inl"
 #include "kernels/pool.inl"
 #include "kernels/unit.inl"
+#include "kernels/inference.inl"
 #include "kernels/panel.inl"
 #include "kernels/gates.inl"
 // clang-format on
@@ -42,6 +43,7 @@ template <class T>
 constexpr Kernels<T> table() {
   return {load_tile<T>,     unit_forward<T>,  unit_backward<T>,  pool_forward<T>,  pool_backward<T>,
           node_sum<T>,      node_moments<T>,  add_scaled<T>,     relu_backward<T>, activation_backward<T>,
+          unit_rows<T>,     pool_rows<T>,     tile_rows<T>,      add_rows<T>,      channel_sums<T>,
           panel_product<T>, gates_forward<T>, gates_backward<T>, softmax_rows<T>};
 }
 

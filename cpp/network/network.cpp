@@ -63,6 +63,7 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
   summands_.resize(most_terms_ * threads_.count);
   uses_.resize(most_uses_ * threads_.count);
   plans_.reserve(kPlansKept);
+  if (Inference<T>::suits(graph_)) inference_ = std::make_unique<Inference<T>>(graph_, threads_, environment.memory);
   if (log_.write)
     log_.write(log_.context, text("a network of ", weights_.size(), " weights and ", alphas_.size(), " alphas, ",
                                   threads_.count, " threads, ", instruction_set().name)
@@ -125,16 +126,22 @@ void Network<T>::use_workspace(void* workspace, std::size_t bytes) {
 }
 
 template <class T>
+T* Network<T>::memory_of(std::size_t size) {
+  if (workspace_) {
+    require(size * sizeof(T) <= workspace_bytes_, "`workspace` has ", workspace_bytes_, " bytes; the pass takes ",
+            size * sizeof(T));
+    return workspace_;
+  }
+  memory_.reserve(size);
+  return memory_.data();
+}
+
+template <class T>
 typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward,
                                             const T* drop) {
   const Plan& plan = plan_for(batch, backward);
   const Layout at = layout(plan);
-  if (workspace_)
-    require(at.size * sizeof(T) <= workspace_bytes_, "`workspace` has ", workspace_bytes_, " bytes; the pass takes ",
-            at.size * sizeof(T));
-  else
-    memory_.reserve(at.size);
-  T* arena = workspace_ ? workspace_ : memory_.data();
+  T* arena = memory_of(at.size);
   const Pass pass{
       plan, weights, drop, training, std::this_thread::get_id(), arena, arena + at.packed, arena + at.scratch};
   stop_ = false;
@@ -194,9 +201,29 @@ void Network<T>::load_images(const Pass& pass, const T* images) {
 
 template <class T>
 void Network<T>::logits(const Batch<T>& batch, bool training, T* logits) {
+  if (!training && inference_) return infer(batch, logits);
   const Pass pass = begin(batch, weights_.data(), training, false, nullptr);
   run_forward(pass);
   run_head(pass, graph_.heads[0], nullptr, logits, nullptr, false);
+}
+
+template <class T>
+void Network<T>::infer(const Batch<T>& batch, T* logits) {
+  bool made = false;
+  const Program& program = inference_->program(batch.height, batch.width, &made);
+  const std::size_t size = Inference<T>::size(program, threads_, batch.samples);
+  if (made && log_.write)
+    log_.write(log_.context, text("planned evaluation of images of ", batch.height, " x ", batch.width, ": ",
+                                  size * sizeof(T), " bytes")
+                                 .c_str());
+  T* memory = memory_of(size);
+  stop_ = false;
+  const auto stopped = [this, caller = std::this_thread::get_id()] {
+    if (cancel_ && std::this_thread::get_id() == caller && cancel_()) stop_ = true;
+    return stop_.load(std::memory_order_relaxed);
+  };
+  inference_->run(program, batch.images, batch.samples, weights_.data(), running_.data(), memory, stopped, logits);
+  check_cancelled();
 }
 
 template <class T>
@@ -266,9 +293,13 @@ template <class T>
 typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
   const Plan plan(graph_, samples, height, width, backward, recompute_);
   const std::size_t sums = plan.sums_size + graph_.lanes * 5;
-  const std::size_t size = layout(plan).size;
-  return {plan.arena_size * sizeof(T), (size - plan.arena_size + graph_.lanes * 6) * sizeof(T) + sums * sizeof(double),
-          size * sizeof(T)};
+  std::size_t size = layout(plan).size, folded = 0;
+  if (inference_) {
+    size = std::max(size, Inference<T>::size(Program(graph_, height, width), threads_, samples));
+    folded = inference_->folded_size();
+  }
+  return {plan.arena_size * sizeof(T),
+          (size - plan.arena_size + graph_.lanes * 6 + folded) * sizeof(T) + sums * sizeof(double), size * sizeof(T)};
 }
 
 template void initial_weights(const Graph&, Random&, float*);

@@ -15,6 +15,7 @@
 #include "core/loss.hpp"
 #include "core/random.hpp"
 #include "network/graph.hpp"
+#include "network/inference.hpp"
 #include "network/plan.hpp"
 
 namespace pydarts {
@@ -104,6 +105,8 @@ class Network {
   void load_images(const Pass& pass, const T* images);
   void check_cancelled() const;
   Layout layout(const Plan& plan) const;
+  void infer(const Batch<T>& batch, T* logits);
+  T* memory_of(std::size_t size);
   const Plan& plan_for(const Batch<T>& batch, bool backward);
   template <class Body>
   void for_groups(const Pass& pass, int v, Body body);
@@ -186,6 +189,7 @@ class Network {
   Vector<T> weights_, alphas_, running_;
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
+  std::unique_ptr<Inference<T>> inference_;   // of a derived network
   Buffer<T> memory_;
   T* workspace_ = nullptr;  // the caller's, instead of memory_
   std::size_t workspace_bytes_ = 0;

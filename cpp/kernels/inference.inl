@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// Evaluation of a derived network: rows of one image, with batch normalisations folded into the products. What one
+// output pixel is made of, and in which order, does not depend on the rows or tiles that it is computed with.
+
+// Factors of a product, in the terms of product.inl; z[p * Step + k * z_row + block * z_block].
+template <class T>
+struct RowsProduct {
+  T* y;
+  std::size_t y_block;
+  const int* offset;  // of each pixel in y; null: one after the other
+  const T* z;
+  std::size_t z_row, z_block;
+  const T* weights;
+  const T* bias;  // null: 0
+  int columns, parts, part_blocks, last_lanes;
+  bool accumulate, relu;
+};
+
+template <class T, int Step, int Pixels, int Blocks>
+static PYDARTS_INLINE void rows_product_tile(const RowsProduct<T>& a, int pixel, int block) {
+  using V = Vec<T>;
+  V acc[Pixels][Blocks];
+  unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+    const V bias = a.bias ? V::load(a.bias + (block + n) * kLanes) : V::zero();
+    unroll<Pixels>([&](auto p) PYDARTS_INLINED { acc[p][n] = bias; });
+  });
+  const T* row = a.weights + block * kLanes;
+  const T* z = a.z + pixel * Step;
+  for (int part = 0; part < a.parts; ++part)
+    for (int b = 1; b <= a.part_blocks; ++b, z += a.z_block) {
+      const int lanes = b < a.part_blocks ? kLanes : a.last_lanes;  // the others are zero
+      const T* zk = z;
+      const T* weights = row;
+      for (int k = 0; k < lanes; ++k, weights += a.columns, zk += a.z_row) {
+        V w[Blocks];
+        unroll<Blocks>([&](auto n) PYDARTS_INLINED { w[n] = V::load(weights + n * kLanes); });
+        unroll<Pixels>([&](auto p) PYDARTS_INLINED {
+          const T value = zk[p * Step];
+          unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n].add_product(value, w[n]); });
+        });
+      }
+      row += kLanes * a.columns;
+    }
+  unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+    T* out = a.y + (block + n) * a.y_block;
+    unroll<Pixels>([&](auto p) PYDARTS_INLINED {
+      T* place = out + (a.offset ? a.offset[pixel + p] : (pixel + p) * kLanes);
+      V value = acc[p][n];
+      if (a.accumulate) value = value + V::load(place);
+      (a.relu ? value.relu() : value).store(place);
+    });
+  });
+}
+
+template <class T, int Step, int Blocks>
+static void rows_product_columns(const RowsProduct<T>& a, int pixels, int block) {
+  constexpr int kMain = Blocks == 1 || PYDARTS_REGISTERS >= 32 ? 12 : 6;
+  int p = 0;
+  auto tiles = [&](auto size) {
+    rows_product_tile<T, Step, decltype(size)::value, Blocks>(a, p, block);
+    p += size;
+  };
+  // Few pixels at the end would wait for the latency of each addition: the last tiles are about equal.
+  while (pixels - p >= 2 * kMain || pixels - p == kMain) tiles(Index<kMain>{});
+  if constexpr (kMain > 6) {
+    if (pixels - p >= kMain + 6) tiles(Index<kMain>{});
+    while (pixels - p >= 15) tiles(Index<8>{});
+    if (pixels - p > 12) tiles(Index<7>{});
+    while (pixels - p >= 8) tiles(Index<8>{});
+    if (pixels - p == 7) tiles(Index<7>{});
+  }
+  while (pixels - p >= 6) tiles(Index<6>{});
+  if (pixels - p >= 4) tiles(Index<4>{});
+  if (pixels - p >= 2) tiles(Index<2>{});
+  if (pixels - p >= 1) tiles(Index<1>{});
+}
+
+template <class T, int Step>
+static void rows_product(const RowsProduct<T>& a, int pixels) {
+  const int blocks = a.columns / kLanes;
+  int block = 0;
+  for (; block + 2 <= blocks; block += 2) rows_product_columns<T, Step, 2>(a, pixels, block);
+  if (block < blocks) rows_product_columns<T, Step, 1>(a, pixels, block);
+}
+
+// Zeros around rows [first, last) of each plane of a tile, and above and below the first and last of all.
+template <class T>
+static void clear_rows_border(T* tile, int blocks, int h, int w, int halo, int first, int last) {
+  const std::size_t pitch = std::size_t(w + 2 * halo) * kLanes;
+  auto clear = [](T* from, std::size_t pixels) {
+    for (std::size_t p = 0; p < pixels; ++p) Vec<T>::zero().store(from + p * kLanes);
+  };
+  for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo) * pitch) {
+    if (first == 0) clear(tile, std::size_t(halo) * (w + 2 * halo));
+    for (int y = first; y < last; ++y) {
+      clear(tile + (y + halo) * pitch, halo);
+      clear(tile + (y + halo) * pitch + (w + halo) * kLanes, halo);
+    }
+    if (last == h) clear(tile + (h + halo) * pitch, std::size_t(halo) * (w + 2 * halo));
+  }
+}
+
+template <class T>
+static void tile_rows(T* tile, const T* x, int blocks, int h, int w, int halo, int first, int last, bool relu) {
+  using V = Vec<T>;
+  const std::size_t pitch = std::size_t(w + 2 * halo) * kLanes;
+  clear_rows_border(tile, blocks, h, w, halo, first, last);
+  for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo) * pitch, x += std::size_t(h) * w * kLanes)
+    for (int y = first; y < last; ++y) {
+      const T* in = x + std::size_t(y) * w * kLanes;
+      T* to = tile + (y + halo) * pitch + halo * kLanes;
+      for (int p = 0; p < w * kLanes; p += kLanes) {
+        const V value = V::load(in + p);
+        (relu ? value.relu() : value).store(to + p);
+      }
+    }
+}
+
+// z[channel, tap][pixel] of output rows [first, last): the taps of an image whose channels are planes.
+template <class T>
+static void image_rows(T* z, std::size_t z_row, const T* image, int channels, const UnitShape& s, int first, int last) {
+  for (int t = 0; t < s.taps; ++t)
+    for (int c = 0; c < channels; ++c, z += z_row)
+      for (int y = first; y < last; ++y) {
+        T* to = z + std::size_t(y - first) * s.out_w;
+        const int at_y = y * s.stride_h + s.tap_y[t];
+        const bool inside = at_y >= 0 && at_y < s.in_h;
+        const T* from = image + (std::size_t(c) * s.in_h + (inside ? at_y : 0)) * s.in_w;
+        for (int x = 0; x < s.out_w; ++x) {
+          const int at_x = x * s.stride_w + s.tap_x[t];
+          to[x] = inside && at_x >= 0 && at_x < s.in_w ? from[at_x] : T(0);
+        }
+      }
+}
+
+template <class T>
+static void unit_rows(const UnitRows<T>& a) {
+  const UnitShape& s = *a.shape;
+  const bool tiled = a.y_halo > 0;
+  const std::size_t pitch = std::size_t(s.out_w + 2 * a.y_halo) * kLanes;
+  if (tiled) clear_rows_border(a.y, s.out_blocks, s.out_h, s.out_w, a.y_halo, a.first, a.last);
+  RowsProduct<T> product{};
+  product.y_block = (s.out_h + 2 * a.y_halo) * pitch;
+  product.offset = tiled ? a.offset : nullptr;
+  product.z = a.scratch;
+  product.weights = a.product;
+  product.bias = a.bias;
+  product.columns = s.out_blocks * kLanes;
+  product.accumulate = a.accumulate;
+  product.relu = a.y_relu;
+  for (int y = a.first; y < a.last; y += a.rows) {
+    const int last = y + a.rows < a.last ? y + a.rows : a.last;
+    const Chunk c{0, 1, y, last, (last - y) * s.out_w};
+    product.y = a.y + (y + a.y_halo) * pitch + a.y_halo * kLanes;
+    if (a.image) {
+      product.parts = product.part_blocks = 1;
+      product.last_lanes = s.taps * a.channels;
+      product.z_row = c.pixels;
+      image_rows(a.scratch, c.pixels, a.image, a.channels, s, y, last);
+      rows_product<T, 1>(product, c.pixels);
+      continue;
+    }
+    product.parts = s.z_blocks() / a.part_blocks;
+    product.part_blocks = a.part_blocks;
+    product.last_lanes = a.channels - (a.part_blocks - 1) * kLanes;
+    product.z_row = 1;
+    product.z_block = c.block();
+    spread(a.scratch, s, UnitInput<T>{{a.x, 0}, a.halo, nullptr, nullptr, a.relu, a.depthwise}, c);
+    rows_product<T, kLanes>(product, c.pixels);
+  }
+}
+
+// Rows of a pool: over the columns' maxima or sums, then for all nodes that it goes to.
+template <class T>
+static void pool_rows(const PoolRows<T>& a) {
+  using V = Vec<T>;
+  const PoolShape& s = *a.shape;
+  const std::size_t in_plane = std::size_t(s.in_h) * s.in_w * kLanes,
+                    out_plane = std::size_t(s.out_h) * s.out_w * kLanes;
+  T* column = a.scratch;
+  for (int b = 0; b < s.blocks; ++b)
+    for (int y = a.first; y < a.last; ++y) {
+      const Window rows = pool_window(s, y, 0);
+      const T* in = a.x + b * in_plane + std::size_t(rows.top) * s.in_w * kLanes;
+      for (int x = 0; x < s.in_w; ++x) {
+        V value = V::load(in + x * kLanes);
+        for (int i = 1; i < rows.bottom - rows.top; ++i) {
+          const V other = V::load(in + (std::size_t(i) * s.in_w + x) * kLanes);
+          value = s.max ? V::max(value, other) : value + other;
+        }
+        value.store(column + x * kLanes);
+      }
+      for (int x = 0; x < s.out_w; ++x) {
+        const Window w = pool_window(s, y, x);
+        V value = V::load(column + w.left * kLanes);
+        for (int j = w.left + 1; j < w.right; ++j) {
+          const V other = V::load(column + j * kLanes);
+          value = s.max ? V::max(value, other) : value + other;
+        }
+        if (!s.max) value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
+        const std::size_t at = b * out_plane + (std::size_t(y) * s.out_w + x) * kLanes;
+        for (int i = 0; i < a.count; ++i) {
+          T* to = a.y[i] + at;
+          (a.accumulate[i] ? V::load(to) + value : value).store(to);
+        }
+      }
+    }
+}
+
+template <class T>
+static void add_rows(T* y, const T* x, int blocks, int h, int w, int first, int last, bool accumulate) {
+  using V = Vec<T>;
+  const std::size_t plane = std::size_t(h) * w * kLanes, begin = std::size_t(first) * w * kLanes,
+                    end = std::size_t(last) * w * kLanes;
+  for (int b = 0; b < blocks; ++b, y += plane, x += plane)
+    for (std::size_t i = begin; i < end; i += kLanes)
+      (accumulate ? V::load(y + i) + V::load(x + i) : V::load(x + i)).store(y + i);
+}
+
+template <class T>
+static void channel_sums(double* sums, const T* x, int blocks, int h, int w) {
+  for (int b = 0; b < blocks; ++b, sums += kLanes) {
+    for (int i = 0; i < kLanes; ++i) sums[i] = 0;
+    for (int y = 0; y < h; ++y, x += std::size_t(w) * kLanes) plane_sum(x, w).add_to(sums);
+  }
+}
