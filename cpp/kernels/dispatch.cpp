@@ -8,18 +8,18 @@
 
 namespace pydarts {
 
-#define PYDARTS_DECLARE(name)       \
-  namespace name {                  \
-  extern const Kernels<float> f32;  \
-  extern const Kernels<double> f64; \
+#define PYDARTS_DECLARE(name)                          \
+  namespace name {                                     \
+  extern const Kernels<float> f32;                     \
+  extern const Kernels<double> f64;                    \
+  extern const RecurrentKernels<float> recurrent_f32;  \
+  extern const RecurrentKernels<double> recurrent_f64; \
   }
 PYDARTS_DECLARE(baseline)
 #ifdef PYDARTS_X86
 PYDARTS_DECLARE(avx2)
 PYDARTS_DECLARE(avx512)
-namespace avx512_wide {
-extern const Kernels<float> f32;
-}
+PYDARTS_DECLARE(avx512_wide)
 #endif
 #undef PYDARTS_DECLARE
 
@@ -48,14 +48,16 @@ const InstructionSet* instruction_sets(int* count) {
 #endif
   static const InstructionSet sets[] = {
 #ifdef PYDARTS_X86
-      {"baseline", true, true, &baseline::f32, &baseline::f64},
-      {"avx2", has_avx2, has_avx2, &avx2::f32, &avx2::f64},
-      {"avx512", has_avx512, has_avx512, &avx512::f32, &avx512::f64},
-      {"avx512-wide", has_avx512, has_avx512 && full_width_512(processor()), &avx512_wide::f32, &avx512::f64},
+      {"baseline", true, true, &baseline::f32, &baseline::f64, &baseline::recurrent_f32, &baseline::recurrent_f64},
+      {"avx2", has_avx2, has_avx2, &avx2::f32, &avx2::f64, &avx2::recurrent_f32, &avx2::recurrent_f64},
+      {"avx512", has_avx512, has_avx512, &avx512::f32, &avx512::f64, &avx512_wide::recurrent_f32,
+       &avx512_wide::recurrent_f64},
+      {"avx512-wide", has_avx512, has_avx512 && full_width_512(processor()), &avx512_wide::f32, &avx512::f64,
+       &avx512_wide::recurrent_f32, &avx512_wide::recurrent_f64},
 #elif defined(__aarch64__) || defined(_M_ARM64)
-      {"neon", true, true, &baseline::f32, &baseline::f64},
+      {"neon", true, true, &baseline::f32, &baseline::f64, &baseline::recurrent_f32, &baseline::recurrent_f64},
 #else
-      {"baseline", true, true, &baseline::f32, &baseline::f64},
+      {"baseline", true, true, &baseline::f32, &baseline::f64, &baseline::recurrent_f32, &baseline::recurrent_f64},
 #endif
   };
   *count = int(sizeof(sets) / sizeof(sets[0]));
@@ -74,6 +76,14 @@ const Kernels<float>& kernels<float>() {
 template <>
 const Kernels<double>& kernels<double>() {
   return *instruction_set().f64;
+}
+template <>
+const RecurrentKernels<float>& recurrent_kernels<float>() {
+  return *instruction_set().recurrent_f32;
+}
+template <>
+const RecurrentKernels<double>& recurrent_kernels<double>() {
+  return *instruction_set().recurrent_f64;
 }
 
 std::size_t tile_size(int samples, int blocks, int h, int w, int halo) {

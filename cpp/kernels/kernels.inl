@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// All kernels of one instruction set. The including file defines
+// All kernels of one instruction set but the recurrent ones. The including file defines
 //   PYDARTS_ISA            the namespace
 //   PYDARTS_VECTOR_BYTES   width of the native vector
 //   PYDARTS_REGISTERS      how many of them there are
@@ -8,21 +8,8 @@
 // whose copy the linker might then choose for all.
 #include <utility>
 
+#include "kernels/compiler.hpp"
 #include "kernels/kernels.hpp"
-
-#if defined(__GNUC__) || defined(__clang__)
-#define PYDARTS_PREFETCH(p) __builtin_prefetch(p, 0, 2)
-#define PYDARTS_INLINED __attribute__((always_inline))  // of a lambda: its captures must stay in registers
-#else
-#include <cstring>
-#define PYDARTS_PREFETCH(p) ((void)0)
-#define PYDARTS_INLINED [[msvc::forceinline]]
-#include <cmath>
-#define __builtin_memset memset
-#define __builtin_memcpy memcpy
-#define __builtin_sqrt sqrt
-#define __builtin_log log
-#endif
 
 namespace pydarts {
 namespace PYDARTS_ISA {
@@ -35,16 +22,13 @@ namespace PYDARTS_ISA {
 #include "kernels/pool.inl"
 #include "kernels/unit.inl"
 #include "kernels/inference.inl"
-#include "kernels/panel.inl"
-#include "kernels/gates.inl"
 // clang-format on
 
 template <class T>
 constexpr Kernels<T> table() {
-  return {load_tile<T>,     unit_forward<T>,  unit_backward<T>,  pool_forward<T>,  pool_backward<T>,
-          node_sum<T>,      node_moments<T>,  add_scaled<T>,     relu_backward<T>, activation_backward<T>,
-          unit_rows<T>,     pool_rows<T>,     tile_rows<T>,      add_rows<T>,      channel_sums<T>,
-          panel_product<T>, gates_forward<T>, gates_backward<T>, softmax_rows<T>};
+  return {load_tile<T>, unit_forward<T>, unit_backward<T>, pool_forward<T>,  pool_backward<T>,
+          node_sum<T>,  node_moments<T>, add_scaled<T>,    relu_backward<T>, activation_backward<T>,
+          unit_rows<T>, pool_rows<T>,    tile_rows<T>,     add_rows<T>,      channel_sums<T>};
 }
 
 extern const Kernels<float> f32;

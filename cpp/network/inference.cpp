@@ -252,7 +252,7 @@ void Inference<T>::fold(const Unit& unit, const T* weights, const T* running, st
   for_depthwise_weights(graph_, unit, [&](std::size_t weight, std::size_t to) { depthwise[to] = weights[weight]; });
   int column_before = -1;
   double factor = 1;
-  for_product_weights(graph_, unit, [&](std::size_t weight, int row, int column) {
+  for_product_weights(graph_, unit, 0, unit.shape.z_blocks(), [&](std::size_t weight, int row, int column) {
     if (column != column_before) factor = scale(unit, column);  // an output has one part: its lanes are its channels
     column_before = column;
     product[std::size_t(row / in_lanes * row_lanes + row % in_lanes) * columns + column] = T(weights[weight] * factor);

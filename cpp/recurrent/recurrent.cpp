@@ -37,7 +37,7 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
       stride_(int(padded(hidden, kPanel))),
       threads_(threads),
       dropout_(dropout),
-      kernels_(kernels<T>()),
+      kernels_(recurrent_kernels<T>()),
       weights_(memory),
       alphas_(memory),
       running_(memory),

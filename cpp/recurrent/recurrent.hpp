@@ -183,7 +183,7 @@ class RecurrentNetwork {
   int vocabulary_, hidden_, stride_;
   Threads threads_;
   Dropout dropout_;
-  const Kernels<T>& kernels_;
+  const RecurrentKernels<T>& kernels_;
   std::function<bool()> cancel_;
   std::vector<Parameter> parameters_;
   std::vector<Matrix> matrices_;  // x to s_0; then one a node; then the decoder

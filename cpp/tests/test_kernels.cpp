@@ -30,7 +30,6 @@ template <>
 const Kernels<double>& table(const InstructionSet& set) {
   return *set.f64;
 }
-
 template <class T>
 T not_a_number() {
   return std::numeric_limits<T>::quiet_NaN();
@@ -380,7 +379,7 @@ void max_pools_spread_nan(const Kernels<T>& kernels) {
 }
 
 template <class T>
-void activations_spread_nan(const Kernels<T>& kernels) {
+void activations_spread_nan(const Kernels<T>& kernels, const RecurrentKernels<T>& recurrent) {
   std::vector<T> g(kLanes), x(kLanes, not_a_number<T>());
   const std::vector<T> dx(kLanes, 2);
   kernels.relu_backward(view(g, kLanes), view(dx, kLanes), view(std::as_const(x), kLanes), 1, 1, 1);
@@ -396,7 +395,7 @@ void activations_spread_nan(const Kernels<T>& kernels) {
     node.sources = sources.data();
     node.mixing = mixing.data();
     node.state = state.data();
-    kernels.gates_forward(node);
+    recurrent.gates_forward(node);
     for (int i = 0; i < kUnits; ++i) CHECK(std::isnan(state[i]) == (i == 2));
   }
 
@@ -407,7 +406,7 @@ void activations_spread_nan(const Kernels<T>& kernels) {
     const std::int32_t label = 5;
     double loss = 0;
     char hit = 0;
-    kernels.softmax_rows({logits.data(), kPanel, bias.data(), &label, 1, kClasses, 1, &loss, &hit});
+    recurrent.softmax_rows({logits.data(), kPanel, bias.data(), &label, 1, kClasses, 1, &loss, &hit});
     CHECK(std::isnan(loss));
     CHECK(std::all_of(logits.begin(), logits.begin() + kClasses, [](T d) { return std::isnan(d); }));
   }
@@ -477,8 +476,8 @@ int main() {
     large_planes_keep_their_sums(set);
     max_pools_spread_nan(*set.f32);
     max_pools_spread_nan(*set.f64);
-    activations_spread_nan(*set.f32);
-    activations_spread_nan(*set.f64);
+    activations_spread_nan(*set.f32, *set.recurrent_f32);
+    activations_spread_nan(*set.f64, *set.recurrent_f64);
 #ifndef PYDARTS_UNOPTIMISED  // then nothing is fused
     if (std::strcmp(set.name, "baseline") != 0) {
       products_are_fused(*set.f32);
