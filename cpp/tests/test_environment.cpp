@@ -95,7 +95,7 @@ void all_that_grows_comes_from_the_hooks() {
   };
   const std::size_t small = used(2, 128, 4);
   CHECK(used(16, 128, 4) == small);
-  CHECK(used(2, 256, 8) == small);  // both batches have as many shards as there can be
+  CHECK(used(2, 256, 8) == small);
 }
 
 // Every allocation of a network fails once.
