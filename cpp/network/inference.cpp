@@ -16,7 +16,7 @@ constexpr int kProgramsKept = 4;
 constexpr double kEpsilon = 1e-5;  // of the batch normalisation
 // Multiplications with their additions from which a phase is shared by threads: to start and await them takes some
 // microseconds, in which one thread does a good part of these.
-constexpr double kWorthSharing = 5e5;
+constexpr double kWorthSharing = 2e5;
 constexpr int kTilePixels = 12;  // of a product: rows at a time are best a multiple of it
 
 std::size_t lines(std::size_t elements) { return (elements + 15) / 16 * 16; }
