@@ -7,7 +7,7 @@ template <class T>
 struct RowsProduct {
   T* y;
   std::size_t y_block;
-  const int* offset;  // of each pixel in y; null: one after the other
+  const int* offset;  // of each pixel in y, which is then written; null: one after the other
   const T* z;
   std::size_t z_row, z_block;
   const T* weights;
@@ -26,12 +26,13 @@ static PYDARTS_INLINE void rows_product_tile(const RowsProduct<T>& a, int pixel,
   });
   const T* row = a.weights + block * kLanes;
   const T* z = a.z + pixel * Step;
+  const std::size_t z_row = Step == 1 ? a.z_row : 1;
   for (int part = 0; part < a.parts; ++part)
     for (int b = 1; b <= a.part_blocks; ++b, z += a.z_block) {
       const int lanes = b < a.part_blocks ? kLanes : a.last_lanes;  // the others are zero
       const T* zk = z;
       const T* weights = row;
-      for (int k = 0; k < lanes; ++k, weights += a.columns, zk += a.z_row) {
+      for (int k = 0; k < lanes; ++k, weights += a.columns, zk += z_row) {
         V w[Blocks];
         unroll<Blocks>([&](auto n) PYDARTS_INLINED { w[n] = V::load(weights + n * kLanes); });
         unroll<Pixels>([&](auto p) PYDARTS_INLINED {
@@ -41,15 +42,23 @@ static PYDARTS_INLINE void rows_product_tile(const RowsProduct<T>& a, int pixel,
       }
       row += kLanes * a.columns;
     }
-  unroll<Blocks>([&](auto n) PYDARTS_INLINED {
-    T* out = a.y + (block + n) * a.y_block;
-    unroll<Pixels>([&](auto p) PYDARTS_INLINED {
-      T* place = out + (a.offset ? a.offset[pixel + p] : (pixel + p) * kLanes);
-      V value = acc[p][n];
-      if (a.accumulate) value = value + V::load(place);
-      (a.relu ? value.relu() : value).store(place);
-    });
-  });
+  auto each = [&](auto&& f) PYDARTS_INLINED {
+    unroll<Blocks>([&](auto n) PYDARTS_INLINED { unroll<Pixels>([&](auto p) PYDARTS_INLINED { f(p, n); }); });
+  };
+  T* out = a.y + block * a.y_block;
+  const std::size_t y_block = a.y_block;
+  const bool relu = a.relu;
+  if (const int* offset = a.offset) {
+    offset += pixel;
+    if (relu) each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n] = acc[p][n].relu(); });
+    each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n].store(out + n * y_block + offset[p]); });
+    return;
+  }
+  out += pixel * kLanes;
+  if (a.accumulate)
+    each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n] = acc[p][n] + V::load(out + n * y_block + p * kLanes); });
+  if (relu) each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n] = acc[p][n].relu(); });
+  each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n].store(out + n * y_block + p * kLanes); });
 }
 
 template <class T, int Step, int Blocks>
@@ -124,12 +133,20 @@ static void image_rows(T* z, std::size_t z_row, const T* image, int channels, co
       for (int y = first; y < last; ++y) {
         T* to = z + std::size_t(y - first) * s.out_w;
         const int at_y = y * s.stride_h + s.tap_y[t];
-        const bool inside = at_y >= 0 && at_y < s.in_h;
-        const T* from = image + (std::size_t(c) * s.in_h + (inside ? at_y : 0)) * s.in_w;
-        for (int x = 0; x < s.out_w; ++x) {
-          const int at_x = x * s.stride_w + s.tap_x[t];
-          to[x] = inside && at_x >= 0 && at_x < s.in_w ? from[at_x] : T(0);
+        if (at_y < 0 || at_y >= s.in_h) {
+          for (int x = 0; x < s.out_w; ++x) to[x] = 0;
+          continue;
         }
+        const T* from = image + (std::size_t(c) * s.in_h + at_y) * s.in_w + s.tap_x[t];
+        int x = 0;
+        for (; x < s.out_w && x * s.stride_w + s.tap_x[t] < 0; ++x) to[x] = 0;
+        if (s.stride_w == 1) {
+          const int inside = s.in_w - s.tap_x[t] < s.out_w ? s.in_w - s.tap_x[t] : s.out_w;
+          using V = Vec<T>;
+          for (; x + kLanes <= inside; x += kLanes) V::load(from + x).store(to + x);
+          for (; x < inside; ++x) to[x] = from[x];
+        }
+        for (; x < s.out_w; ++x) to[x] = x * s.stride_w + s.tap_x[t] < s.in_w ? from[x * s.stride_w] : T(0);
       }
 }
 

@@ -14,7 +14,10 @@ namespace {
 
 constexpr int kProgramsKept = 4;
 constexpr double kEpsilon = 1e-5;  // of the batch normalisation
-constexpr int kTilePixels = 12;    // of a product: rows at a time are best a multiple of it
+// Multiplications with their additions from which a phase is shared by threads: to start and await them takes some
+// microseconds, in which one thread does a good part of these.
+constexpr double kWorthSharing = 2e5;
+constexpr int kTilePixels = 12;  // of a product: rows at a time are best a multiple of it
 
 std::size_t lines(std::size_t elements) { return (elements + 15) / 16 * 16; }
 
@@ -119,7 +122,13 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
   std::vector<char> written(graph.states.size(), 0), biased(graph.states.size(), 0);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     Step& step = steps[i];
-    if (i == 0 || step.phase != steps[i - 1].phase) phases.push_back(int(i));
+    if (i == 0 || step.phase != steps[i - 1].phase) {
+      phases.push_back(int(i));
+      work.push_back(0);
+    }
+    if (step.kind == Kind::unit)
+      work.back() += double(units[step.index].out_plane()) *
+                     (graph.units[step.index].product_size() + graph.units[step.index].depthwise_size());
     for (Target& target : step.targets) {
       target.accumulate = written[target.node];
       written[target.node] = 1;
@@ -402,8 +411,8 @@ void Inference<T>::run(const Program& program, const T* images, int samples, con
     for (int n = 0; n < samples; ++n) {
       for (int phase = 0; phase < phases; ++phase) {
         if (stopped()) return;
-        parallel_for(threads_, threads_.count,
-                     [&](int band, int thread) { run_phase(pass_of(n, thread), phase, band, threads_.count); });
+        const int bands = program.work[phase] < kWorthSharing ? 1 : threads_.count;
+        parallel_for(threads_, bands, [&](int band, int thread) { run_phase(pass_of(n, thread), phase, band, bands); });
       }
       run_head(program, pass_of(n, 0), logits + std::size_t(n) * graph_.classes);
     }

@@ -50,6 +50,7 @@ struct Program {
   std::vector<std::array<Place, 2>> tiles;  // of a state: of x, of relu(x)
   std::vector<Place> outputs;               // of units inside chains
   std::vector<std::vector<int>> offsets;    // of a unit's pixels in a tile
+  std::vector<double> work;                 // multiplications with their additions of each phase
   std::size_t arena_size = 0, scratch_size = 0;
 };
 
