@@ -562,6 +562,7 @@ class TestCutShort:
         command = ["search-text", data, *TINY, "--no-progress", "--out", str(out)]
         command += ["--epochs", "2000", "--time-budget", "2s"]
         command += ["--train-epochs", "2000", "--train-time-budget", "1s"]
+        command += ["--lr", "1", "--train-lr", "1"]  # thousands of steps at the default diverge
         assert cli.main(command) == 0
         shown = capsys.readouterr().out
         assert re.findall(r"the time budget of (\d) s is spent", shown) == ["2", "1"]

@@ -15,3 +15,12 @@
 #define __builtin_sqrt sqrt
 #define __builtin_log log
 #endif
+
+#ifdef __has_builtin
+#define PYDARTS_HAS_SHUFFLE __has_builtin(__builtin_shufflevector)
+#else
+#define PYDARTS_HAS_SHUFFLE 0
+#endif
+#if PYDARTS_VECTOR_BYTES == 64 && !PYDARTS_HAS_SHUFFLE
+#include <immintrin.h>
+#endif

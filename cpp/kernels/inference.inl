@@ -16,80 +16,65 @@ struct RowsProduct {
   bool accumulate, relu;
 };
 
-template <class T, int Step, int Pixels, int Blocks>
-static PYDARTS_INLINE void rows_product_tile(const RowsProduct<T>& a, int pixel, int block) {
-  using V = Vec<T>;
-  V acc[Pixels][Blocks];
-  unroll<Blocks>([&](auto n) PYDARTS_INLINED {
-    const V bias = a.bias ? V::load(a.bias + (block + n) * kLanes) : V::zero();
-    unroll<Pixels>([&](auto p) PYDARTS_INLINED { acc[p][n] = bias; });
-  });
+// Count pixels, of which the first `count` are wanted, by Blocks blocks of columns.
+template <class T, int Step, int Count, int Blocks, class Int>
+static PYDARTS_INLINE void rows_product_tile(const RowsProduct<T>& a, int pixel, Int count, int block) {
+  using V = Lanes<T, Blocks * kLanes>;
+  V acc[Count];
+  const V bias = a.bias ? V::load(a.bias + block * kLanes) : V::zero();
+  unroll<Count>([&](auto p) PYDARTS_INLINED { acc[p] = bias; });
   const T* row = a.weights + block * kLanes;
   const T* z = a.z + pixel * Step;
-  const std::size_t z_row = Step == 1 ? a.z_row : 1;
   for (int part = 0; part < a.parts; ++part)
-    for (int b = 1; b <= a.part_blocks; ++b, z += a.z_block) {
+    for (int b = 1; b <= a.part_blocks; ++b, z += a.z_block, row += kLanes * a.columns) {
       const int lanes = b < a.part_blocks ? kLanes : a.last_lanes;  // the others are zero
       const T* zk = z;
       const T* weights = row;
-      for (int k = 0; k < lanes; ++k, weights += a.columns, zk += z_row) {
-        V w[Blocks];
-        unroll<Blocks>([&](auto n) PYDARTS_INLINED { w[n] = V::load(weights + n * kLanes); });
-        unroll<Pixels>([&](auto p) PYDARTS_INLINED {
-          const T value = zk[p * Step];
-          unroll<Blocks>([&](auto n) PYDARTS_INLINED { acc[p][n].add_product(value, w[n]); });
-        });
+      for (int k = 0; k < lanes; ++k, weights += a.columns, zk += a.z_row) {
+        const V w = V::load(weights);
+        unroll<Count>([&](auto p) PYDARTS_INLINED { acc[p].add_product(zk[p * Step], w); });
       }
-      row += kLanes * a.columns;
     }
-  auto each = [&](auto&& f) PYDARTS_INLINED {
-    unroll<Blocks>([&](auto n) PYDARTS_INLINED { unroll<Pixels>([&](auto p) PYDARTS_INLINED { f(p, n); }); });
-  };
   T* out = a.y + block * a.y_block;
-  const std::size_t y_block = a.y_block;
-  const bool relu = a.relu;
-  if (const int* offset = a.offset) {
-    offset += pixel;
-    if (relu) each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n] = acc[p][n].relu(); });
-    each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n].store(out + n * y_block + offset[p]); });
-    return;
-  }
-  out += pixel * kLanes;
-  if (a.accumulate)
-    each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n] = acc[p][n] + V::load(out + n * y_block + p * kLanes); });
-  if (relu) each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n] = acc[p][n].relu(); });
-  each([&](auto p, auto n) PYDARTS_INLINED { acc[p][n].store(out + n * y_block + p * kLanes); });
+  unroll<Count>([&](auto p) PYDARTS_INLINED {
+    if (int(p) >= int(count)) return;
+    T* place = out + (a.offset ? a.offset[pixel + p] : (pixel + p) * kLanes);
+    unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+      Vec<T> value = acc[p].template block<decltype(n)::value>();
+      if (a.accumulate) value = value + Vec<T>::load(place + n * a.y_block);
+      (a.relu ? value.relu() : value).store(place + n * a.y_block);
+    });
+  });
 }
 
 template <class T, int Step, int Blocks>
 static void rows_product_columns(const RowsProduct<T>& a, int pixels, int block) {
-  constexpr int kMain = Blocks == 1 || PYDARTS_REGISTERS >= 32 ? 12 : 6;
+  constexpr int kMain = tile_pixels<T, Blocks>() < 12 ? tile_pixels<T, Blocks>() : 12;
   int p = 0;
-  auto tiles = [&](auto size) {
-    rows_product_tile<T, Step, decltype(size)::value, Blocks>(a, p, block);
+  auto tile = [&](auto size, auto count) PYDARTS_INLINED {
+    rows_product_tile<T, Step, decltype(size)::value, Blocks>(a, p, count, block);
     p += size;
   };
-  // Few pixels at the end would wait for the latency of each addition: the last tiles are about equal.
-  while (pixels - p >= 2 * kMain || pixels - p == kMain) tiles(Index<kMain>{});
-  if constexpr (kMain > 6) {
-    if (pixels - p >= kMain + 6) tiles(Index<kMain>{});
-    while (pixels - p >= 15) tiles(Index<8>{});
-    if (pixels - p > 12) tiles(Index<7>{});
-    while (pixels - p >= 8) tiles(Index<8>{});
-    if (pixels - p == 7) tiles(Index<7>{});
+  if constexpr (!kFewSizes<T>) {
+    // Few pixels at the end would wait for the latency of each addition: the last tiles are about equal.
+    while (pixels - p >= 2 * kMain || pixels - p == kMain) tile(Index<kMain>{}, Index<kMain>{});
+    if (kMain == 12 && pixels - p > 16) tile(Index<kMain>{}, Index<kMain>{});
   }
-  while (pixels - p >= 6) tiles(Index<6>{});
-  if (pixels - p >= 4) tiles(Index<4>{});
-  if (pixels - p >= 2) tiles(Index<2>{});
-  if (pixels - p >= 1) tiles(Index<1>{});
+  constexpr int kRest = kMain < 8 ? kMain : 8;
+  while (p < pixels) tile(Index<kRest>{}, pixels - p);  // reads further, within the scratch
 }
 
 template <class T, int Step>
 static void rows_product(const RowsProduct<T>& a, int pixels) {
   const int blocks = a.columns / kLanes;
   int block = 0;
-  for (; block + 2 <= blocks; block += 2) rows_product_columns<T, Step, 2>(a, pixels, block);
-  if (block < blocks) rows_product_columns<T, Step, 1>(a, pixels, block);
+  auto columns = [&](auto size) PYDARTS_INLINED {
+    for (; block + size <= blocks; block += size)
+      rows_product_columns<T, Step, decltype(size)::value>(a, pixels, block);
+  };
+  if constexpr (kWidestProduct<T> >= 4) columns(Index<4>{});
+  if constexpr (kWidestProduct<T> >= 2) columns(Index<2>{});
+  columns(Index<1>{});
 }
 
 // Zeros around rows [first, last) of each plane of a tile, and above and below the first and last of all.

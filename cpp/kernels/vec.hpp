@@ -32,6 +32,7 @@ struct Whole<double> {
 typedef float Half __attribute__((vector_size(32)));
 typedef float Full __attribute__((vector_size(64)));
 
+#if PYDARTS_HAS_SHUFFLE
 // A vector of 16 floats and its halves: two blocks of channels.
 static PYDARTS_INLINE Full join(Half low, Half high) {
   return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -51,6 +52,23 @@ static PYDARTS_INLINE Full lane_of_halves(Full v) {
   constexpr int m = k + 8;
   return __builtin_shufflevector(v, v, k, k, k, k, k, k, k, k, m, m, m, m, m, m, m, m);
 }
+#else  // GCC before 12
+static PYDARTS_INLINE Full join(Half low, Half high) {
+  return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
+}
+template <int At>
+static PYDARTS_INLINE Half half(Full v, Index<At>) {
+  return _mm512_extractf32x8_ps(v, At);
+}
+static PYDARTS_INLINE Full between(Full a, Full b) {
+  return _mm512_castsi512_ps(_mm512_alignr_epi64(_mm512_castps_si512(b), _mm512_castps_si512(a), 4));
+}
+template <int k>
+static PYDARTS_INLINE Full lane_of_halves(Full v) {
+  constexpr int m = k + 8;
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(k, k, k, k, k, k, k, k, m, m, m, m, m, m, m, m), v);
+}
+#endif
 #endif
 
 template <class T, int N>

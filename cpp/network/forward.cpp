@@ -5,11 +5,6 @@
 #include "network/passes.hpp"
 
 namespace pydarts {
-namespace {
-
-constexpr double kEpsilon = 1e-5;  // of the batch normalisation
-
-}  // namespace
 
 template <class T>
 void Network<T>::run_forward(const Pass& pass) {
@@ -166,7 +161,7 @@ void Network<T>::finish_forward(const Pass& pass, int index) {
         mean = running_[norm.running + c];
         variance = running_[norm.running + norm.channels + c];
       }
-      const double rstd = 1 / std::sqrt(variance + kEpsilon);
+      const double rstd = 1 / std::sqrt(variance + kBatchNormEpsilon);
       const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
       const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
       rstd_[affine.first_lane + lane] = rstd;

@@ -33,6 +33,8 @@ struct Parameter {
   double start;
 };
 
+constexpr double kBatchNormEpsilon = 1e-5;
+
 struct BatchNorm {
   std::string name;
   int channels;

@@ -13,7 +13,6 @@ namespace pydarts {
 namespace {
 
 constexpr int kProgramsKept = 4;
-constexpr double kEpsilon = 1e-5;  // of the batch normalisation
 // Multiplications with their additions from which a phase is shared by threads: to start and await them takes some
 // microseconds, in which one thread does a good part of these.
 constexpr double kWorthSharing = 2e5;
@@ -250,7 +249,8 @@ void Inference<T>::fold(const Unit& unit, const T* weights, const T* running, st
     const int index = graph_.affines[of.affine].norm;
     if (index < 0) return 1.0;
     const BatchNorm& norm = graph_.norms[index];
-    return parameter(norm.gamma, c, 1) / std::sqrt(double(running[norm.running + norm.channels + c]) + kEpsilon);
+    return parameter(norm.gamma, c, 1) /
+           std::sqrt(double(running[norm.running + norm.channels + c]) + kBatchNormEpsilon);
   };
   auto shift = [&](const Unit& of, int c) {
     const int index = graph_.affines[of.affine].norm;

@@ -68,8 +68,8 @@ void arenas_have_their_sizes() {
   const CellGenotype cell{{{"sep_conv_7x7", 0}, {"conv_7x1_1x7", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}};
   const Graph graphs[] = {supernet_graph({3, 4, 5, 2}), supernet_graph({16, 8, 10, 3}), supernet_graph({4, 20, 10, 3}),
                           derived_graph({36, 20, 10, 3}, cell, cell, true, 0.4)};
-  const std::size_t sizes[] = {748800, 748800, 2983152,  817920,  1560960, 1560960, 16182624, 1900800,
-                               748800, 748800, 15888288, 1338480, 743904,  743904,  11779920, 4487808};
+  const std::size_t sizes[] = {748800, 748800, 3000288,  817920,  1560960, 1560960, 16381968, 2098368,
+                               748800, 748800, 15907872, 1338480, 743904,  743904,  12786768, 6307440};
   int i = 0;
   for (const Graph& graph : graphs)
     for (bool backward : {false, true})
