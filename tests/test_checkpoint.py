@@ -294,10 +294,14 @@ def test_the_cell_and_the_validation_images_count(tmp_path: Path) -> None:
 # Kills. A process that has started no thread forks children that search, and kills them.
 
 KILLS = """
-import os, random, signal, sys, time
+import os, random, signal, sys, threading, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import test_checkpoint as t
+from tqdm import tqdm
+
+# The default lock is one for all forked processes: who is killed while holding it would stop the others for ever.
+tqdm.set_lock(threading.RLock())
 
 folder, wanted = Path(sys.argv[1]), int(sys.argv[2])
 draw = random.Random(0)
