@@ -300,7 +300,7 @@ from pathlib import Path
 import test_checkpoint as t
 from tqdm import tqdm
 
-# The default lock is one for all forked processes: who is killed while holding it would stop the others for ever.
+# The default lock is one for all forked processes: one killed while holding it would stop all.
 tqdm.set_lock(threading.RLock())
 
 folder, wanted = Path(sys.argv[1]), int(sys.argv[2])

@@ -380,7 +380,7 @@ template <class T>
 void Inference<T>::run_head(const Program& program, const Pass& pass, T* logits) const {
   const Head& head = graph_.heads[0];
   const Channels& channels = graph_.states[head.state].channels;
-  const auto [h, w] = program.sizes[head.state];
+  const int h = program.sizes[head.state][0], w = program.sizes[head.state][1];
   const T* weight = seen_weights_.data() + graph_.parameters[head.weight].offset;
   const T* bias = seen_weights_.data() + graph_.parameters[head.bias].offset;
   Scratch<T> scratch = pass.scratch;
