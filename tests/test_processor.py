@@ -42,5 +42,5 @@ def test_fma_peaks_are_plausible() -> None:
 
 
 def test_fma_peak_wants_a_thread() -> None:
-    with pytest.raises(ValueError, match=r"`threads` \(=0\) must be at least 1"):
+    with pytest.raises(ValueError, match=r"`threads` \(=0\) must lie in 1..1024"):
         _core.fma_peak(0)

@@ -348,7 +348,7 @@ PYBIND11_MODULE(_core, m) {
   m.def(
       "fma_peak",
       [](int threads) {
-        require(threads >= 1, "`threads` (=", threads, ") must be at least 1");
+        require(threads >= 1 && threads <= kMaxThreads, "`threads` (=", threads, ") must lie in 1..", kMaxThreads);
         std::map<int, double> peaks;
         for (const FmaKernel& kernel : fma_kernels()) {
           {

@@ -39,18 +39,19 @@ long long write_some(int file, const char* data, std::size_t size) {
 }
 bool sync(int file) { return _commit(file) == 0; }
 bool close_file(int file) { return _close(file) == 0; }
-bool sync_folder(const fs::path&) { return true; }
+void sync_folder(const fs::path&) {}
 std::uint64_t process() { return std::uint64_t(_getpid()); }
 #else
 int create(const fs::path& path) { return open(path.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666); }
 long long write_some(int file, const char* data, std::size_t size) { return write(file, data, size); }
 bool sync(int file) { return fsync(file) == 0; }
 bool close_file(int file) { return close(file) == 0; }
-bool sync_folder(const fs::path& folder) {  // the new name is safe, too, once the folder is
+// The new name is safe, too, once the folder is; a folder that cannot be opened or synced has it all the same.
+void sync_folder(const fs::path& folder) {
   const int opened = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_CLOEXEC);
-  if (opened < 0) return false;
-  const bool synced = sync(opened);
-  return close_file(opened) && synced;
+  if (opened < 0) return;
+  (void)sync(opened);
+  (void)close_file(opened);
 }
 std::uint64_t process() { return std::uint64_t(getpid()); }
 #endif
@@ -117,7 +118,9 @@ bool replace_file(const fs::path& path, const std::vector<Bytes>& content) {
   Temporary file(path);
   for (const Bytes& bytes : content)
     if (!file.write(bytes)) return false;
-  return file.finish() && file.rename(path) && sync_folder(path.parent_path());
+  if (!file.finish() || !file.rename(path)) return false;
+  sync_folder(path.parent_path());
+  return true;
 }
 
 }  // namespace pydarts

@@ -6,8 +6,6 @@
 namespace pydarts {
 namespace {
 
-constexpr int kMaxThreads = 1024;
-
 const pydarts_runtime kDefaults = {sizeof(pydarts_runtime)};
 
 }  // namespace

@@ -27,7 +27,7 @@
 namespace pydarts {
 namespace {
 
-constexpr int kMaxParts = 64, kMaxThreads = 1024;
+constexpr int kMaxParts = 64;
 // So long a thread that waits stays awake: longer than the serial parts between the phases of a pass, shorter than the
 // time slice that the thread for which it waits may be without a core.
 constexpr std::chrono::microseconds kAwake{60};
@@ -78,7 +78,11 @@ class Pool {
     for (std::thread& thread : threads_) thread.join();
   }
 
+  // Whether the calling thread is in a loop already: a task may have led it to another network.
+  bool running() const { return running_; }
+
   void run(int count, int tasks, Threads::Run run, const void* body) {
+    running_ = true;
     start(count - 1);
     run_ = run;
     body_ = body;
@@ -93,6 +97,7 @@ class Pool {
     opened_.notify();
     take_tasks(0);
     if ((state_ -= kOpen) & kInside) left_.wait([&] { return (state_ & kInside) == 0; });
+    running_ = false;
   }
 
  private:
@@ -137,6 +142,7 @@ class Pool {
 
   std::atomic<std::uint64_t> state_{0};
   Condition opened_, left_;
+  bool running_ = false;  // the calling thread's alone
   Threads::Run run_ = nullptr;
   const void* body_ = nullptr;
   int count_ = 0, parts_ = 0;
@@ -178,8 +184,8 @@ int default_threads() {
 void run_tasks(const Threads& threads, int tasks, Threads::Run run, const void* body) {
   const int count = std::min(threads.count, tasks);
   if (count > 1 && threads.parallel_for) return threads.parallel_for(threads.context, tasks, run, body);
-  if (count > 1)
-    if (Pool* pool = own_pool()) return pool->run(count, tasks, run, body);
+  Pool* pool = count > 1 ? own_pool() : nullptr;
+  if (pool && !pool->running()) return pool->run(count, tasks, run, body);
   for (int task = 0; task < tasks; ++task) run(body, task, 0);
 }
 

@@ -20,6 +20,8 @@ struct Threads {
       : count(count), parallel_for(parallel_for), context(context) {}
 };
 
+constexpr int kMaxThreads = 1024;
+
 // Threads used when the caller names none: OMP_NUM_THREADS, else as many as the process may use cores.
 int default_threads();
 

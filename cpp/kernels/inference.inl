@@ -61,7 +61,7 @@ static void rows_product_columns(const RowsProduct<T>& a, int pixels, int block)
     if (kMain == 12 && pixels - p > 16) tile(Index<kMain>{}, Index<kMain>{});
   }
   constexpr int kRest = kMain < 8 ? kMain : 8;
-  while (p < pixels) tile(Index<kRest>{}, pixels - p);  // reads further, within the scratch
+  while (p < pixels) tile(Index<kRest>{}, pixels - p);  // reads further: see take_rows
 }
 
 template <class T, int Step>
@@ -96,18 +96,12 @@ static void clear_rows_border(T* tile, int blocks, int h, int w, int halo, int f
 
 template <class T>
 static void tile_rows(T* tile, const T* x, int blocks, int h, int w, int halo, int first, int last, bool relu) {
-  using V = Vec<T>;
   const std::size_t pitch = std::size_t(w + 2 * halo) * kLanes;
   clear_rows_border(tile, blocks, h, w, halo, first, last);
   for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo) * pitch, x += std::size_t(h) * w * kLanes)
-    for (int y = first; y < last; ++y) {
-      const T* in = x + std::size_t(y) * w * kLanes;
-      T* to = tile + (y + halo) * pitch + halo * kLanes;
-      for (int p = 0; p < w * kLanes; p += kLanes) {
-        const V value = V::load(in + p);
-        (relu ? value.relu() : value).store(to + p);
-      }
-    }
+    for (int y = first; y < last; ++y)
+      read_activation<T>(tile + (y + halo) * pitch + halo * kLanes, x + std::size_t(y) * w * kLanes, w, nullptr,
+                         nullptr, relu);
 }
 
 // z[channel, tap][pixel] of output rows [first, last): the taps of an image whose channels are planes.
@@ -144,7 +138,9 @@ static void unit_rows(const UnitRows<T>& a) {
   RowsProduct<T> product{};
   product.y_block = (s.out_h + 2 * a.y_halo) * pitch;
   product.offset = tiled ? a.offset : nullptr;
-  product.z = a.scratch;
+  Scratch<T> scratch = a.scratch;
+  T* z = take_rows(s, a.rows, scratch);
+  product.z = z;
   product.weights = a.product;
   product.bias = a.bias;
   product.columns = s.out_blocks * kLanes;
@@ -158,7 +154,7 @@ static void unit_rows(const UnitRows<T>& a) {
       product.parts = product.part_blocks = 1;
       product.last_lanes = s.taps * a.channels;
       product.z_row = c.pixels;
-      image_rows(a.scratch, c.pixels, a.image, a.channels, s, y, last);
+      image_rows(z, c.pixels, a.image, a.channels, s, y, last);
       rows_product<T, 1>(product, c.pixels);
       continue;
     }
@@ -167,7 +163,7 @@ static void unit_rows(const UnitRows<T>& a) {
     product.last_lanes = a.channels - (a.part_blocks - 1) * kLanes;
     product.z_row = 1;
     product.z_block = c.block();
-    spread(a.scratch, s, UnitInput<T>{{a.x, 0}, a.halo, nullptr, nullptr, a.relu, a.depthwise}, c);
+    spread(z, s, UnitInput<T>{{a.x, 0}, a.halo, nullptr, nullptr, a.relu, a.depthwise}, c);
     rows_product<T, kLanes>(product, c.pixels);
   }
 }
@@ -179,26 +175,23 @@ static void pool_rows(const PoolRows<T>& a) {
   const PoolShape& s = *a.shape;
   const std::size_t in_plane = std::size_t(s.in_h) * s.in_w * kLanes,
                     out_plane = std::size_t(s.out_h) * s.out_w * kLanes;
-  T* column = a.scratch;
+  Scratch<T> scratch = a.scratch;
+  T* column = scratch.take(std::size_t(s.in_w) * kLanes);
+  const Join join = s.max ? Join::max_or_nan : Join::sum;
   for (int b = 0; b < s.blocks; ++b)
     for (int y = a.first; y < a.last; ++y) {
       const Window rows = pool_window(s, y, 0);
       const T* in = a.x + b * in_plane + std::size_t(rows.top) * s.in_w * kLanes;
       for (int x = 0; x < s.in_w; ++x) {
         V value = V::load(in + x * kLanes);
-        for (int i = 1; i < rows.bottom - rows.top; ++i) {
-          const V other = V::load(in + (std::size_t(i) * s.in_w + x) * kLanes);
-          value = s.max ? V::max(value, other) : value + other;
-        }
+        for (int i = 1; i < rows.bottom - rows.top; ++i)
+          value = joined(join, value, V::load(in + (std::size_t(i) * s.in_w + x) * kLanes));
         value.store(column + x * kLanes);
       }
       for (int x = 0; x < s.out_w; ++x) {
         const Window w = pool_window(s, y, x);
         V value = V::load(column + w.left * kLanes);
-        for (int j = w.left + 1; j < w.right; ++j) {
-          const V other = V::load(column + j * kLanes);
-          value = s.max ? V::max(value, other) : value + other;
-        }
+        for (int j = w.left + 1; j < w.right; ++j) value = joined(join, value, V::load(column + j * kLanes));
         if (!s.max) value = value * V::fill(T(1) / T((w.bottom - w.top) * (w.right - w.left)));
         const std::size_t at = b * out_plane + (std::size_t(y) * s.out_w + x) * kLanes;
         for (int i = 0; i < a.count; ++i) {
@@ -211,12 +204,14 @@ static void pool_rows(const PoolRows<T>& a) {
 
 template <class T>
 static void add_rows(T* y, const T* x, int blocks, int h, int w, int first, int last, bool accumulate) {
-  using V = Vec<T>;
-  const std::size_t plane = std::size_t(h) * w * kLanes, begin = std::size_t(first) * w * kLanes,
-                    end = std::size_t(last) * w * kLanes;
+  const std::size_t plane = std::size_t(h) * w * kLanes, begin = std::size_t(first) * w * kLanes;
   for (int b = 0; b < blocks; ++b, y += plane, x += plane)
-    for (std::size_t i = begin; i < end; i += kLanes)
-      (accumulate ? V::load(y + i) + V::load(x + i) : V::load(x + i)).store(y + i);
+    for_pixels<T>((last - first) * w, [&](auto size, int p) PYDARTS_INLINED {
+      using V = Lanes<T, size * kLanes>;
+      T* to = y + begin + p * kLanes;
+      const V value = V::load(x + begin + p * kLanes);
+      (accumulate ? V::load(to) + value : value).store(to);
+    });
 }
 
 template <class T>

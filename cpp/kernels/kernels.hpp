@@ -139,7 +139,7 @@ struct UnitRows {
   int y_halo;
   const int* offset;  // of the pixels of `rows` rows of that tile
   bool accumulate, y_relu;
-  T* scratch;  // unit_scratch(shape, 1)
+  Scratch<T> scratch;  // take_rows(shape, rows)
 };
 
 template <class T>
@@ -150,7 +150,7 @@ struct PoolRows {
   T* const* y;  // several nodes take the same output
   const bool* accumulate;
   int count;
-  T* scratch;  // a row of x
+  Scratch<T> scratch;  // a row of x
 };
 
 template <class T>
@@ -207,6 +207,12 @@ struct UnitBuffers {
                             kTilePad);
   }
 };
+
+// What unit_rows works in: z of some rows, and of the 7 pixels that products read behind it.
+template <class T>
+PYDARTS_INLINE T* take_rows(const UnitShape& s, int rows, Scratch<T>& scratch) {
+  return scratch.take(s.z_blocks() * (std::size_t(rows) * s.out_w * kLanes + kChunkPad) + 7 * kLanes);
+}
 
 // Elements of scratch that a call needs.
 std::size_t unit_scratch(const UnitShape& shape, int samples);

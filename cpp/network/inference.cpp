@@ -13,6 +13,7 @@ namespace pydarts {
 namespace {
 
 constexpr int kProgramsKept = 4;
+constexpr int kImagesTogether = 32;  // of a thread
 // Multiplications with their additions from which a phase is shared by threads: to start and await them takes some
 // microseconds, in which one thread does a good part of these.
 constexpr double kWorthSharing = 2e5;
@@ -156,15 +157,17 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
     if (state.concat < 0 && held[v].death >= 0) wish(tile_size(1, blocks, h, w, 0), held[v], &states[v]);
     for (int relu : {0, 1})
       if (tile[v][relu].death > 0)
-        wish(tile_size(1, blocks, h, w, tiles[v][relu].halo), tile[v][relu], &tiles[v][relu].at);
+        wish(tile_size(1, blocks, h, w, tiles[v][relu].halo) + kTilePad, tile[v][relu], &tiles[v][relu].at);
   }
   for (std::size_t u = 0; u < units.size(); ++u) {
     const UnitShape& shape = units[u];
     if (graph.states[graph.units[u].state].auxiliary) continue;
-    scratch_size = std::max(scratch_size, lines(unit_scratch(shape, 1)));
+    Scratch<float> scratch;
+    take_rows(shape, rows[u], scratch);
+    scratch_size = std::max(scratch_size, scratch.taken());
     if (graph.units[u].next < 0) continue;
     const int halo = outputs[u].halo;
-    wish(tile_size(1, shape.out_blocks, shape.out_h, shape.out_w, halo), mid[u], &outputs[u].at);
+    wish(tile_size(1, shape.out_blocks, shape.out_h, shape.out_w, halo) + kTilePad, mid[u], &outputs[u].at);
     const int pixels = rows[u] * shape.out_w;
     for (int p = 0; p < pixels && halo > 0; ++p)
       offsets[u].push_back((p / shape.out_w * (shape.out_w + 2 * halo) + p % shape.out_w) * kLanes);
@@ -185,7 +188,8 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
 template <class T>
 struct Inference<T>::Pass {
   const T* image;
-  T *arena, *scratch;
+  T* arena;
+  Scratch<T> scratch;
 };
 
 template <class T>
@@ -201,13 +205,8 @@ bool Inference<T>::suits(const Graph& graph) {
 }
 
 template <class T>
-Inference<T>::Inference(const Graph& graph, const Threads& threads, const MemoryHooks& memory)
-    : graph_(graph),
-      threads_(threads),
-      kernels_(pydarts::kernels<T>()),
-      packed_(memory),
-      seen_weights_(memory),
-      seen_running_(memory) {
+Inference<T>::Inference(const Graph& graph, const MemoryHooks& memory)
+    : graph_(graph), kernels_(pydarts::kernels<T>()), packed_(memory), seen_weights_(memory), seen_running_(memory) {
   programs_.reserve(kProgramsKept);
   for (const Unit& unit : graph.units) {
     at_.push_back(packed_size_);
@@ -218,8 +217,13 @@ Inference<T>::Inference(const Graph& graph, const Threads& threads, const Memory
 template <class T>
 const Program& Inference<T>::program(int height, int width, bool* made) {
   if (made) *made = false;
-  for (const auto& program : programs_)
-    if (program->height == height && program->width == width) return *program;
+  const auto known = std::find_if(programs_.begin(), programs_.end(), [&](const auto& program) {
+    return program->height == height && program->width == width;
+  });
+  if (known != programs_.end()) {  // the first is the one that was used longest ago
+    std::rotate(known, known + 1, programs_.end());
+    return *programs_.back();
+  }
   auto program = std::make_unique<Program>(graph_, height, width);
   if (made) *made = true;
   if (int(programs_.size()) == kProgramsKept) programs_.erase(programs_.begin());
@@ -228,9 +232,12 @@ const Program& Inference<T>::program(int height, int width, bool* made) {
 }
 
 template <class T>
-std::size_t Inference<T>::size(const Program& program, const Threads& threads, int samples) {
-  const int arenas = samples < threads.count ? 1 : threads.count;
-  return arenas * program.arena_size + threads.count * program.scratch_size;
+typename Inference<T>::Layout Inference<T>::layout(const Program& program, const Threads& threads, int samples) {
+  Layout layout{};
+  layout.by_bands = threads.count > 1 && 2 * samples <= threads.count;  // else the images are enough for the threads
+  layout.scratch = (layout.by_bands ? 1 : threads.count) * program.arena_size;
+  layout.size = layout.scratch + threads.count * program.scratch_size;
+  return layout;
 }
 
 // Every unit that gives to a node has the biases of all of them: the first one that runs brings them.
@@ -279,7 +286,7 @@ void Inference<T>::fold(const Unit& unit, const T* weights, const T* running, st
 }
 
 template <class T>
-void Inference<T>::fold(const T* weights, const T* running) {
+void Inference<T>::fold(const Threads& threads, const T* weights, const T* running) {
   auto same = [](const Vector<T>& seen, const T* now, std::size_t size) {
     return seen.size() == size && std::memcmp(seen.data(), now, size * sizeof(T)) == 0;
   };
@@ -289,8 +296,7 @@ void Inference<T>::fold(const T* weights, const T* running) {
   packed_.assign(packed_size_, T(0));
   seen_running_.assign(running, running + graph_.num_running);
   seen_weights_.assign(weights, weights + graph_.num_weights);
-  parallel_for(threads_, int(graph_.units.size()),
-               [&](int u, int) { fold(graph_.units[u], weights, running, at_[u]); });
+  parallel_for(threads, int(graph_.units.size()), [&](int u, int) { fold(graph_.units[u], weights, running, at_[u]); });
 }
 
 template <class T>
@@ -377,7 +383,8 @@ void Inference<T>::run_head(const Program& program, const Pass& pass, T* logits)
   const auto [h, w] = program.sizes[head.state];
   const T* weight = seen_weights_.data() + graph_.parameters[head.weight].offset;
   const T* bias = seen_weights_.data() + graph_.parameters[head.bias].offset;
-  double* features = reinterpret_cast<double*>(pass.scratch);
+  Scratch<T> scratch = pass.scratch;
+  double* features = reinterpret_cast<double*>(scratch.take(2 * std::size_t(channels.lanes())));
   kernels_.channel_sums(features, pass.arena + program.states[head.state], channels.blocks(), h, w);
   int inputs = 0;
   for_lanes(channels, [&](int lane) { features[inputs++] = features[lane] / (h * w); });
@@ -392,40 +399,42 @@ void Inference<T>::run_head(const Program& program, const Pass& pass, T* logits)
 }
 
 template <class T>
-void Inference<T>::run(const Program& program, const T* images, int samples, const T* weights, const T* running,
-                       T* memory, const std::function<bool()>& stopped, T* logits) {
-  fold(weights, running);
+void Inference<T>::run(const Program& program, const Threads& threads, const T* images, int samples, const T* weights,
+                       const T* running, T* memory, const std::function<bool()>& stopped, T* logits) {
+  fold(threads, weights, running);
   const std::size_t image = std::size_t(graph_.in_channels) * program.height * program.width;
-  const bool by_bands = samples < threads_.count;
-  T* scratch = memory + (by_bands ? 1 : threads_.count) * program.arena_size;
+  const Layout at = layout(program, threads, samples);
   auto pass_of = [&](int n, int thread) {
-    return Pass{images + n * image, memory + (by_bands ? 0 : thread) * program.arena_size,
-                scratch + thread * program.scratch_size};
+    return Pass{images + n * image, memory + (at.by_bands ? 0 : thread) * program.arena_size,
+                Scratch<T>(memory + at.scratch + thread * program.scratch_size, program.scratch_size)};
   };
   const int phases = int(program.phases.size()) - 1;
   auto run_phase = [&](const Pass& pass, int phase, int band, int bands) {
     for (int i = program.phases[phase]; i < program.phases[phase + 1]; ++i)
       run_step(program, program.steps[i], pass, band, bands);
   };
-  if (by_bands) {
+  if (at.by_bands) {
     for (int n = 0; n < samples; ++n) {
       for (int phase = 0; phase < phases; ++phase) {
         if (stopped()) return;
-        const int bands = program.work[phase] < kWorthSharing ? 1 : threads_.count;
-        parallel_for(threads_, bands, [&](int band, int thread) { run_phase(pass_of(n, thread), phase, band, bands); });
+        const int bands = program.work[phase] < kWorthSharing ? 1 : threads.count;
+        parallel_for(threads, bands, [&](int band, int thread) { run_phase(pass_of(n, thread), phase, band, bands); });
       }
       run_head(program, pass_of(n, 0), logits + std::size_t(n) * graph_.classes);
     }
     return;
   }
-  parallel_for(threads_, samples, [&](int n, int thread) {
-    const Pass pass = pass_of(n, thread);
-    for (int phase = 0; phase < phases; ++phase) {
-      if (stopped()) return;
-      run_phase(pass, phase, 0, 1);
-    }
-    run_head(program, pass, logits + std::size_t(n) * graph_.classes);
-  });
+  const int together = kImagesTogether * threads.count;  // between them the caller is asked, even if it runs no task
+  for (int first = 0; first < samples && !stopped(); first += together)
+    parallel_for(threads, std::min(together, samples - first), [&](int i, int thread) {
+      const int n = first + i;
+      const Pass pass = pass_of(n, thread);
+      for (int phase = 0; phase < phases; ++phase) {
+        if (stopped()) return;
+        run_phase(pass, phase, 0, 1);
+      }
+      run_head(program, pass, logits + std::size_t(n) * graph_.classes);
+    });
 }
 
 template class Inference<float>;

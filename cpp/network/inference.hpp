@@ -60,30 +60,33 @@ class Inference {
   // Whether a graph is one that this can evaluate: without architecture parameters, with one operation an edge.
   static bool suits(const Graph& graph);
 
-  Inference(const Graph& graph, const Threads& threads, const MemoryHooks& memory);
+  Inference(const Graph& graph, const MemoryHooks& memory);
 
   // The program for a size; `made`, if given, tells whether it is new.
   const Program& program(int height, int width, bool* made = nullptr);
 
-  // Elements of memory that a pass takes.
-  static std::size_t size(const Program& program, const Threads& threads, int samples);
+  // Of the memory of a pass, in elements: arenas first, one or a thread's each, then the threads' scratch.
+  struct Layout {
+    bool by_bands;  // threads share an image; else each takes images
+    std::size_t scratch, size;
+  };
+  static Layout layout(const Program& program, const Threads& threads, int samples);
   // Elements that the folded weights take.
   std::size_t folded_size() const { return packed_size_ + graph_.num_weights + graph_.num_running; }
 
   // (samples, classes) into `logits`. `stopped` is asked between steps; once it says so, the rest is left out.
-  void run(const Program& program, const T* images, int samples, const T* weights, const T* running, T* memory,
-           const std::function<bool()>& stopped, T* logits);
+  void run(const Program& program, const Threads& threads, const T* images, int samples, const T* weights,
+           const T* running, T* memory, const std::function<bool()>& stopped, T* logits);
 
  private:
   struct Pass;
 
-  void fold(const T* weights, const T* running);
+  void fold(const Threads& threads, const T* weights, const T* running);
   void fold(const Unit& unit, const T* weights, const T* running, std::size_t at);
   void run_step(const Program& program, const Program::Step& step, const Pass& pass, int band, int bands) const;
   void run_head(const Program& program, const Pass& pass, T* logits) const;
 
   const Graph& graph_;
-  Threads threads_;
   const Kernels<T>& kernels_;
   std::vector<std::unique_ptr<Program>> programs_;  // of the sizes seen last
   std::vector<std::size_t> at_;                     // of a unit's packed weights: depthwise, product, bias

@@ -63,7 +63,7 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
   summands_.resize(most_terms_ * threads_.count);
   uses_.resize(most_uses_ * threads_.count);
   plans_.reserve(kPlansKept);
-  if (Inference<T>::suits(graph_)) inference_ = std::make_unique<Inference<T>>(graph_, threads_, environment.memory);
+  if (Inference<T>::suits(graph_)) inference_ = std::make_unique<Inference<T>>(graph_, environment.memory);
   if (log_.write)
     log_.write(log_.context, text("a network of ", weights_.size(), " weights and ", alphas_.size(), " alphas, ",
                                   threads_.count, " threads, ", instruction_set().name)
@@ -211,7 +211,7 @@ template <class T>
 void Network<T>::infer(const Batch<T>& batch, T* logits) {
   bool made = false;
   const Program& program = inference_->program(batch.height, batch.width, &made);
-  const std::size_t size = Inference<T>::size(program, threads_, batch.samples);
+  const std::size_t size = Inference<T>::layout(program, threads_, batch.samples).size;
   if (made && log_.write)
     log_.write(log_.context, text("planned evaluation of images of ", batch.height, " x ", batch.width, ": ",
                                   size * sizeof(T), " bytes")
@@ -222,7 +222,8 @@ void Network<T>::infer(const Batch<T>& batch, T* logits) {
     if (cancel_ && std::this_thread::get_id() == caller && cancel_()) stop_ = true;
     return stop_.load(std::memory_order_relaxed);
   };
-  inference_->run(program, batch.images, batch.samples, weights_.data(), running_.data(), memory, stopped, logits);
+  inference_->run(program, threads_, batch.images, batch.samples, weights_.data(), running_.data(), memory, stopped,
+                  logits);
   check_cancelled();
 }
 
@@ -295,7 +296,7 @@ typename Network<T>::Memory Network<T>::memory(int samples, int height, int widt
   const std::size_t sums = plan.sums_size + graph_.lanes * 5;
   std::size_t size = layout(plan).size, folded = 0;
   if (inference_) {
-    size = std::max(size, Inference<T>::size(Program(graph_, height, width), threads_, samples));
+    size = std::max(size, Inference<T>::layout(Program(graph_, height, width), threads_, samples).size);
     folded = inference_->folded_size();
   }
   return {plan.arena_size * sizeof(T),
