@@ -49,12 +49,16 @@ def flat(grads: dict[str, dict[str, Array]]) -> dict[str, Array]:
 
 
 def run_python(
-    code: str, timeout: float = 60, **environment: str
+    code: str, timeout: float = 60, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run code that may crash, hang or need another environment in a process of its own."""
+    """Run code that may crash, hang or need another environment in a process of its own.
+
+    A variable that is None is not set there.
+    """
+    changed = {**os.environ, **environment}
     return subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {ROOT!r})\n{code}"],
-        env={**os.environ, **environment},
+        env={name: value for name, value in changed.items() if value is not None},
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -394,4 +394,6 @@ def test_recorded_tasks() -> None:
     loops = record(case)
     assert loops[-1][1] == []
     assert max(len(tasks) for _, tasks in loops) > 2
-    assert all(seconds > 0 for _, tasks in loops for seconds in tasks)
+    durations = [seconds for _, tasks in loops for seconds in tasks]
+    assert min(durations) >= 0
+    assert sum(durations) > 0  # a single one may be shorter than the clock's tick

@@ -14,6 +14,7 @@ import pytest
 from nets import batch, flat, run_python, snapshot, supernet
 
 import pydarts
+from pydarts import _core
 from pydarts.bilevel import BilevelStep, arch_gradient
 
 
@@ -69,6 +70,28 @@ def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples:
         assert snapshot(net) == before
     assert net.loss_and_grads(*batch())[0] == expected or call == "step"
     step(**small, lr=0.1)
+
+
+@needs_timer
+@pytest.mark.parametrize(("samples", "side"), [(1, 768), (200, 64)], ids=["bands", "images"])
+def test_an_evaluation_is_stopped(samples: int, side: int) -> None:
+    net = pydarts.Network(pydarts.DARTS_V2, 16, 8, classes=3, in_channels=2, threads=2)
+    x = np.random.default_rng(0).normal(size=(samples, 2, side, side)).astype(np.float32)
+    expected = net.logits(x, training=False)
+    started = time.perf_counter()
+    net.logits(x, training=False)
+    duration = time.perf_counter() - started
+    for part in (0.1, 0.3):
+        delays = (
+            delay_of_interrupt(part * duration, lambda: net.logits(x, training=False))
+            for _ in range(3)
+        )
+        assert any(delay < 0.2 for delay in delays), (part, duration)
+    net.set_deadline(0.0)
+    with pytest.raises(_core.OutOfTime):
+        net.logits(x, training=False)
+    net.set_deadline(None)
+    np.testing.assert_array_equal(net.logits(x, training=False), expected)
 
 
 @needs_timer

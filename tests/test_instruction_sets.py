@@ -69,6 +69,14 @@ def test_instruction_sets_agree(
             )
 
 
+def test_the_best_one_is_the_default() -> None:
+    fits = [name for name in every_isa if name != "avx512-wide" or _core.full_width_512()]
+    code = "import pydarts; print(pydarts._core.instruction_set())"
+    done = run_python(code, PYDARTS_ISA=None)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == fits[-1]
+
+
 def test_an_unknown_instruction_set_is_refused() -> None:
     code = "import pydarts, numpy as np; pydarts.Supernet(1, 3).logits(np.ones((2, 3, 4, 4)))"
     done = run_python(code, PYDARTS_ISA="nonsense")

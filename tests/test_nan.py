@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plain
 import pytest
+from test_inference import EVERYTHING
 
 import pydarts
 from pydarts import _core
+from pydarts.spaces.darts import Genotype
 
 # Even: at stride 2 dilated convolutions see it as well, and it is the centre of a window.
 PIXEL = 1, 0, 2, 2
@@ -44,6 +48,36 @@ def test_a_maximum_is_nan_wherever_it_stands(stride: int, row: int, column: int)
     x = np.zeros((1, 1, 5, 6), np.float32)
     x[0, 0, row, column] = np.nan
     assert np.isnan(net.forward(x)).all()
+
+
+def cells_of(*operations: str) -> Genotype:
+    """Return cells whose every node takes these two operations' outputs."""
+    edges = [(name, which) for _ in range(4) for which, name in enumerate(operations)]
+    return Genotype(edges, [2, 3, 4, 5], edges, [2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    "genotype",
+    [
+        cells_of("max_pool_3x3", "max_pool_3x3"),
+        cells_of("max_pool_3x3", "skip_connect"),
+        EVERYTHING,
+    ],
+    ids=["pools", "pools_and_skips", "everything"],
+)
+def test_evaluation_does_not_hide_it(genotype: Genotype, threads: int, dtype: str) -> None:
+    options: dict[str, Any] = {"in_channels": 2, "dtype": dtype, "threads": threads}
+    net = pydarts.Network(genotype, 3, 3, classes=4, **options)
+    h, w = 6, 7
+    x = np.random.default_rng(2).normal(size=(h * w + 1, 2, h, w))
+    for i in range(h * w):  # each image but the last has another pixel that is NaN
+        x[i, 1, i // w, i % w] = np.nan
+    expected = np.repeat(np.arange(len(x)) < h * w, 4).reshape(-1, 4)
+    np.testing.assert_array_equal(np.isnan(net.logits(x, training=False)), expected)
+    alone = [np.isnan(net.logits(x[i : i + 1], training=False)).all() for i in (0, 9, h * w)]
+    assert alone == [True, True, False]
 
 
 @pytest.mark.parametrize("order", [1, 2])

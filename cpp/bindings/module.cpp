@@ -340,6 +340,7 @@ PYBIND11_MODULE(_core, m) {
     for (int i = 0; i < count; ++i) list.emplace_back(sets[i].name, sets[i].supported);
     return list;
   });
+  m.def("full_width_512", [] { return full_width_512(processor()); });
   m.def("processor", [] {
     const Processor& here = processor();
     return py::make_tuple(here.vendor, here.family, here.model);

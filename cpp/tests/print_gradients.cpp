@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Prints losses and gradients of small networks in both precisions, for every instruction set to be held against
-// the others: also one that runs in an emulator, where there is no Python.
+// Prints losses, gradients and logits of small networks in both precisions, for every instruction set to be held
+// against the others: also one that runs in an emulator, where there is no Python.
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -42,6 +43,26 @@ void run(const char* what, Graph graph, int samples, int height, int width) {
   print(what, d_alphas);
 }
 
+// Images one by one, and one large enough for threads to share its rows.
+template <class T>
+void run_evaluation(const char* what, const Graph& graph) {
+  constexpr int kSamples = 4, kThreads = 3;
+  for (const auto& [samples, height, width] : {std::array<int, 3>{kSamples, 9, 11}, {1, 38, 29}}) {
+    Network<T> network(graph, 7, {kThreads});
+    Random random(3);
+    std::vector<T> images(std::size_t(kSamples) * graph.in_channels * height * width);
+    for (T& pixel : images) pixel = T(random.normal());
+    const std::vector<std::int32_t> labels(kSamples);
+    network.evaluate({images.data(), labels.data(), kSamples, height, width}, network.weights().data(), nullptr,
+                     nullptr);
+    network.keep_statistics();
+    network.update_running();
+    std::vector<T> logits(samples * graph.classes);
+    network.logits({images.data(), nullptr, samples, height, width}, false, logits.data());
+    print(what, logits);
+  }
+}
+
 template <class T>
 void run_recurrent(const char* what, const RecurrentCell& cell) {
   constexpr int kVocabulary = 37, kHidden = 21, kLength = 4, kBatch = 5;
@@ -65,8 +86,16 @@ void run_recurrent(const char* what, const RecurrentCell& cell) {
 template <class T>
 void run_all() {
   run<T>("supernet", supernet_graph({3, 4, 5, 2}), 5, 13, 10);
-  const CellGenotype cell{{{"sep_conv_7x7", 0}, {"conv_7x1_1x7", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}};
-  run<T>("derived", derived_graph({6, 4, 3, 1}, cell, cell, true, 0.4), 4, 9, 11);
+  const CellGenotype cell{{{"sep_conv_7x7", 0},
+                           {"conv_7x1_1x7", 1},
+                           {"dil_conv_5x5", 2},
+                           {"skip_connect", 0},
+                           {"max_pool_3x3", 1},
+                           {"avg_pool_3x3", 0}},
+                          {2, 3, 4}};
+  const Graph derived = derived_graph({6, 4, 3, 1}, cell, cell, true, 0.4);
+  run<T>("derived", derived, 4, 9, 11);
+  run_evaluation<T>("derived_evaluation", derived);
   run_recurrent<T>("recurrent_supernet", RecurrentCell::supernet(4));
   run_recurrent<T>("recurrent_derived", {{{0, 1, 0}, {1, 1, 1}, {0, 1, 2}, {2, 1, 3}}, {0, 1, 2, 3}, false});
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// For ThreadSanitizer: two handles search at the same time, each with two threads. With an argument a race is planted
-// in a parallel loop, which the tool must find.
+// For ThreadSanitizer: two handles search at the same time, each with two threads; then two evaluate, by images and in
+// bands of rows, in threads that run one pass and end. With an argument a race is planted in a parallel loop, which the
+// tool must find.
 #include <chrono>
 #include <cstdio>
 #include <thread>
+#include <vector>
 
 #include "capi.hpp"
 #include "check.hpp"
@@ -21,12 +23,35 @@ void search() {
     CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
 }
 
+// The pool of threads that a calling thread starts ends with it; the handle goes on to the next calling thread.
+void evaluate() {
+  const capi::Images one(1, 1, 40, 41), several(2, 7);
+  capi::Net net;
+  CHECK(capi::derived(net, capi::runtime(3)) == PYDARTS_OK);
+  std::vector<float> expected[2];
+  for (int i = 0; i < 3; ++i)
+    for (const capi::Images* images : {&one, &several}) {
+      std::vector<float> logits(images->labels.size() * 3);
+      std::thread([&] {
+        CHECK(pydarts_logits(net.get(), &images->batch, 0, logits.data(), logits.size()) == PYDARTS_OK);
+      }).join();
+      std::vector<float>& first = expected[images == &several];
+      if (i == 0) first = logits;
+      CHECK(logits == first);
+    }
+}
+
+void both(void (*call)()) {
+  std::thread first(call), second(call);
+  first.join();
+  second.join();
+}
+
 }  // namespace
 
 int main(int argc, char**) {
-  std::thread first(search), second(search);
-  first.join();
-  second.join();
+  both(search);
+  both(evaluate);
   if (argc > 1) {
     int sum = 0;
     pydarts::parallel_for(2, 20, [&](int task, int) {

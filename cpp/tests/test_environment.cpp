@@ -44,6 +44,18 @@ struct Data {
 
 Graph small_supernet() { return supernet_graph({2, 1, 3, 1}); }
 
+Graph small_derived() {
+  const CellGenotype cell{{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"conv_7x1_1x7", 2}, {"skip_connect", 0}}, {2, 3}};
+  return derived_graph({4, 3, 3, 1}, cell, cell, false, 0);
+}
+
+// Of a derived network.
+std::vector<float> evaluated(Network<float>& network, const Data& data) {
+  std::vector<float> logits(data.labels.size() * network.graph().classes);
+  network.logits(data.batches.train, false, logits.data());
+  return logits;
+}
+
 BilevelStep<float> make_step(const Network<float>& network, int order, bool shortcuts, const MemoryHooks& memory) {
   const Vector<float> zeros(network.graph().num_alphas, memory);
   UnrolledStep unrolled;
@@ -270,6 +282,86 @@ void a_workspace_is_used_and_not_more() {
   CHECK(gradient == expected);
 }
 
+// The text of what `call` throws; empty if it does not.
+template <class Call>
+std::string refusal(Call call) {
+  try {
+    call();
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return {};
+}
+
+// One thread that takes the numbers, and so the memory, of `count` in turn.
+void run_in_turn(void* count, int tasks, Threads::Run run, const void* body) {
+  for (int task = 0; task < tasks; ++task) run(body, task, task % *static_cast<int*>(count));
+}
+
+// Also where fewer threads run the pass than the network was made with.
+void evaluation_uses_its_workspace_and_not_more() {
+  constexpr int kMade = 4;
+  for (int samples : {1, 2, 3, 4, 9}) {
+    const Data data(samples, 1, 33);
+    Network<float> plain(small_derived(), 1, {1});
+    const std::vector<float> expected = evaluated(plain, data);
+    for (int threads = 1; threads <= kMade; ++threads) {
+      Network<float> network(small_derived(), 1, {kMade, kHooks});
+      network.use_threads(Threads(threads, run_in_turn, &threads));
+      alignas(kCacheLine) unsigned char little[kCacheLine];
+      network.use_workspace(little, sizeof little);
+      const std::string told = refusal([&] { evaluated(network, data); });
+      const std::string start = text("`workspace` has ", sizeof little, " bytes; the pass takes ");
+      CHECK(told.compare(0, start.size(), start) == 0);
+      const std::size_t bytes = told.size() > start.size() ? std::stoull(told.substr(start.size())) : 0;
+      CHECK(bytes > 0 && bytes <= network.memory(samples, 33, 33, false).workspace);
+      // So large a guard holds what any number of threads would write.
+      std::vector<unsigned char> memory((1 + kMade) * bytes + kCacheLine, 0xa5);
+      auto* at = memory.data();
+      while (reinterpret_cast<std::uintptr_t>(at) % kCacheLine) ++at;
+      network.use_workspace(at, bytes);
+      const std::size_t live = hooked.bytes;
+      CHECK(evaluated(network, data) == expected);
+      CHECK(hooked.bytes - live < bytes);
+      CHECK(std::all_of(at + bytes, memory.data() + memory.size(), [](unsigned char byte) { return byte == 0xa5; }));
+      CHECK(std::any_of(at + bytes - bytes / 8, at + bytes, [](unsigned char byte) { return byte != 0xa5; }));
+      network.use_workspace(at, bytes - 1);
+      CHECK(refusal([&] { evaluated(network, data); }) ==
+            text("`workspace` has ", bytes - 1, " bytes; the pass takes ", bytes));
+    }
+  }
+}
+
+// Who asks for the threads of a task that is one of a loop itself gets the calling thread alone.
+void a_cancel_callback_may_run_another_network() {
+  const Data data(9, 9, 12);
+  struct Both {
+    Network<float> supernet{small_supernet(), 1, {2}}, derived{small_derived(), 1, {2}};
+    State run(const Data& data) {
+      State all(supernet.weights().size() + supernet.alphas().size());
+      all.push_back(float(supernet
+                              .evaluate(data.batches.train, supernet.weights().data(), all.data(),
+                                        all.data() + supernet.weights().size())
+                              .value));
+      const std::vector<float> logits = evaluated(derived, data);
+      all.insert(all.end(), logits.begin(), logits.end());
+      return all;
+    }
+  };
+  const State expected = Both().run(data);
+  Both outer, inner;
+  int asked = 0, different = 0;
+  const auto cancel = [&] {
+    different += inner.run(data) != expected;
+    ++asked;
+    return false;
+  };
+  outer.supernet.set_cancel(cancel);
+  outer.derived.set_cancel(cancel);
+  for (int i = 0; i < 3; ++i) CHECK(outer.run(data) == expected);
+  CHECK(asked > 0 && different == 0);
+}
+
 void the_log_tells_of_plans() {
   std::vector<std::string> lines;
   const Log log{&lines,
@@ -293,6 +385,25 @@ void the_log_tells_of_plans() {
   CHECK(plans(kept + 1));
   CHECK(!plans(1));  // the one that was used longest ago is gone
   CHECK(plans(2));
+
+  Network<float> derived(small_derived(), 1, {1, {}, log});
+  auto plans_evaluation = [&](int side) {  // of images of so many pixels
+    const std::size_t before = lines.size();
+    for (int samples : {1, 2}) {  // for both
+      std::vector<float> logits(samples * 3);
+      derived.logits({data.images.data(), nullptr, samples, side, side}, false, logits.data());
+    }
+    const bool made = lines.size() > before;
+    CHECK(lines.size() == before + made);
+    const std::string line = text("planned evaluation of images of ", side, " x ", side, ": ");
+    CHECK(!made || lines.back().compare(0, line.size(), line) == 0);
+    return made;
+  };
+  for (int side = 3; side < 3 + kept; ++side) CHECK(plans_evaluation(side));
+  CHECK(!plans_evaluation(3));
+  CHECK(plans_evaluation(3 + kept));
+  CHECK(!plans_evaluation(3));  // the one that was used longest ago is gone
+  CHECK(plans_evaluation(4));
 }
 
 // The running statistics show a NaN of the batch in both of their halves, as in PyTorch.
@@ -338,6 +449,8 @@ int main() {
   a_recurrent_network_survives_too();
   any_threads_give_the_same();
   a_workspace_is_used_and_not_more();
+  evaluation_uses_its_workspace_and_not_more();
+  a_cancel_callback_may_run_another_network();
   the_log_tells_of_plans();
   nan_reaches_the_running_statistics();
   images_have_limits();
