@@ -282,6 +282,129 @@ void nodes_agree(const InstructionSet& set) {
       agree(run_node(table<float>(set), count, plane), run_node(table<double>(set), count, plane));
 }
 
+// Calls body(first, last) for each of so many bands of rows.
+template <class Body>
+void for_bands(int bands, int height, const Body& body) {
+  for (int band = 0; band < bands; ++band) {
+    const int first = height * band / bands, last = height * (band + 1) / bands;
+    if (first < last) body(first, last);
+  }
+}
+
+// A unit of evaluation whose output is a tile if y_halo > 0, else a node that has something already.
+template <class T>
+std::vector<double> run_unit_rows(const Kernels<T>& kernels, const UnitShape& s, bool of_image, int y_halo, int bands) {
+  const bool tiled = s.spread != Spread::pointwise && !of_image;
+  const int taps = std::max(1, s.kernel * s.kernel), halo = tiled ? s.pad + 1 : 0;
+  const int in = s.in_blocks * kLanes, out = s.out_blocks * kLanes, channels = in - 3;
+  const int rows = of_image ? taps * channels : s.z_blocks() * kLanes;
+  std::vector<T> x = numbers<T>(1, std::size_t(of_image ? channels : in) * s.in_plane());
+  for (std::size_t i = 0; !of_image && i < x.size(); ++i)
+    if (i / kLanes / s.in_plane() * kLanes + i % kLanes >= std::size_t(channels)) x[i] = 0;  // an unused lane
+  const std::vector<T> depthwise = numbers<T>(3, std::size_t(in) * taps, 0, 1.0 / taps);
+  const std::vector<T> product = numbers<T>(4, std::size_t(rows) * out, 0, 1.0 / rows), bias = numbers<T>(5, out);
+  std::vector<T> tile(tiled ? tile_size(1, s.in_blocks, s.in_h, s.in_w, halo) + kTilePad : 0, not_a_number<T>());
+  if (tiled)
+    for_bands(bands, s.in_h, [&](int first, int last) {
+      kernels.tile_rows(tile.data(), x.data(), s.in_blocks, s.in_h, s.in_w, halo, first, last, true);
+    });
+  std::vector<T> y = numbers<T>(6, tile_size(1, s.out_blocks, s.out_h, s.out_w, y_halo));
+  const int at_a_time = std::max(1, kChunk / s.out_w);
+  std::vector<int> offset;
+  for (int p = 0; p < at_a_time * s.out_w && y_halo > 0; ++p)
+    offset.push_back((p / s.out_w * (s.out_w + 2 * y_halo) + p % s.out_w) * kLanes);
+  Scratch<T> counted;
+  take_rows(s, at_a_time, counted);
+  for_bands(bands, s.out_h, [&](int first, int last) {
+    std::vector<T> scratch(counted.taken(), not_a_number<T>());
+    UnitRows<T> call{};
+    call.shape = &s;
+    call.first = first;
+    call.last = last;
+    call.rows = at_a_time;
+    call.image = of_image ? x.data() : nullptr;
+    call.x = tiled ? tile.data() : x.data();
+    call.halo = halo;
+    call.relu = !tiled;
+    call.channels = channels;
+    call.part_blocks = s.in_blocks;
+    call.depthwise = depthwise.data();
+    call.product = product.data();
+    call.bias = y_halo > 0 ? bias.data() : nullptr;
+    call.y = y.data();
+    call.y_halo = y_halo;
+    call.offset = offset.data();
+    call.accumulate = y_halo == 0;
+    call.y_relu = y_halo > 0;
+    call.scratch = {scratch.data(), scratch.size()};
+    kernels.unit_rows(call);
+  });
+  std::vector<double> all;
+  append(all, y);
+  return all;
+}
+
+// A pool for two nodes, an identity for one of them, and the channels' sums over it.
+template <class T>
+std::vector<double> run_plane_rows(const Kernels<T>& kernels, const PoolShape& s, int bands) {
+  const int lanes = s.blocks * kLanes;
+  const std::vector<T> x = numbers<T>(1, std::size_t(lanes) * s.in_h * s.in_w);
+  const std::size_t size = std::size_t(lanes) * s.out_h * s.out_w;
+  const std::vector<T> other = numbers<T>(2, size);
+  std::vector<T> written(size, not_a_number<T>()), added = numbers<T>(3, size), copied = written;
+  T* const y[] = {written.data(), added.data()};
+  const bool accumulate[] = {false, true};
+  for_bands(bands, s.out_h, [&](int first, int last) {
+    std::vector<T> scratch(std::size_t(s.in_w) * kLanes, not_a_number<T>());
+    kernels.pool_rows({&s, first, last, x.data(), y, accumulate, 2, {scratch.data(), scratch.size()}});
+    kernels.add_rows(added.data(), other.data(), s.blocks, s.out_h, s.out_w, first, last, true);
+    kernels.add_rows(copied.data(), other.data(), s.blocks, s.out_h, s.out_w, first, last, false);
+  });
+  std::vector<double> sums(lanes, not_a_number<double>()), all;
+  kernels.channel_sums(sums.data(), added.data(), s.blocks, s.out_h, s.out_w);
+  append(all, written);
+  append(all, added);
+  append(all, copied);
+  append(all, sums);
+  return all;
+}
+
+// Also bands with each other, to the bit.
+template <class Run>
+void rows_agree(const Run& run, const InstructionSet& set) {
+  const std::vector<double> single = run(table<float>(set), 1), exact = run(table<double>(set), 1);
+  agree(single, exact);
+  for (int bands : {2, 3}) CHECK(run(table<float>(set), bands) == single && run(table<double>(set), bands) == exact);
+}
+
+void evaluation_agrees(const InstructionSet& set) {
+  const int sizes[][2] = {{1, 1}, {2, 3}, {7, 7}, {9, 13}, {14, 33}, {3, 140}};
+  const int blocks[][2] = {{1, 1}, {2, 3}, {3, 2}, {1, 4}, {2, 7}, {1, 2}};
+  for (const auto& size : sizes) {
+    std::vector<std::pair<UnitShape, bool>> shapes{{unit_shape(Spread::pointwise, 1, 1, 1, size[0], size[1]), false}};
+    for (int stride : {1, 2}) {
+      for (int kernel : {3, 5, 7})
+        for (int dilation : {1, 2})
+          shapes.push_back({unit_shape(Spread::depthwise, kernel, dilation, stride, size[0], size[1]), false});
+      for (bool of_image : {false, true})
+        shapes.push_back({unit_shape(Spread::gather, 3, 1, stride, size[0], size[1]), of_image});
+    }
+    for (auto& [s, of_image] : shapes) {
+      s.in_blocks = of_image ? 1 : blocks[&size - sizes][0];
+      s.out_blocks = blocks[&size - sizes][1];
+      for (int y_halo : {0, 2})
+        rows_agree([&, &s = s, of_image = of_image](
+                       const auto& kernels, int bands) { return run_unit_rows(kernels, s, of_image, y_halo, bands); },
+                   set);
+    }
+    for (bool max : {false, true})
+      for (int stride : {1, 2}) {
+        const PoolShape s = pool_shape(max, 3, stride, 1, size[0], size[1]);
+        rows_agree([&](const auto& kernels, int bands) { return run_plane_rows(kernels, s, bands); }, set);
+      }
+  }
+}
+
 // The sums that normalisation takes, over a plane of 1024 x 1024 pixels whose mean is far from zero.
 struct Sum {
   double value, bound;  // of the relative error in single precision
@@ -473,6 +596,7 @@ int main() {
     units_agree(set);
     pools_agree(set);
     nodes_agree(set);
+    evaluation_agrees(set);
     large_planes_keep_their_sums(set);
     max_pools_spread_nan(*set.f32);
     max_pools_spread_nan(*set.f64);
