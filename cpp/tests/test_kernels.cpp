@@ -354,8 +354,10 @@ std::vector<double> run_plane_rows(const Kernels<T>& kernels, const PoolShape& s
   std::vector<T> written(size, not_a_number<T>()), added = numbers<T>(3, size), copied = written;
   T* const y[] = {written.data(), added.data()};
   const bool accumulate[] = {false, true};
+  Scratch<T> counted;
+  counted.take(std::size_t(s.in_w) * kLanes);
   for_bands(bands, s.out_h, [&](int first, int last) {
-    std::vector<T> scratch(std::size_t(s.in_w) * kLanes, not_a_number<T>());
+    std::vector<T> scratch(counted.taken(), not_a_number<T>());
     kernels.pool_rows({&s, first, last, x.data(), y, accumulate, 2, {scratch.data(), scratch.size()}});
     kernels.add_rows(added.data(), other.data(), s.blocks, s.out_h, s.out_w, first, last, true);
     kernels.add_rows(copied.data(), other.data(), s.blocks, s.out_h, s.out_w, first, last, false);
