@@ -161,7 +161,10 @@ Pool* own_pool() {
   }();
   (void)fork_watched;
 #endif
-  if (!pool) pool.reset(new (std::nothrow) Pool);
+  try {
+    if (!pool) pool = std::make_unique<Pool>();
+  } catch (const std::bad_alloc&) {
+  }
   return pool.get();
 }
 
