@@ -8,6 +8,7 @@
 
 namespace pydarts {
 
+// A set may lack some of these, and takes another set's.
 #define PYDARTS_DECLARE(name)                          \
   namespace name {                                     \
   extern const Kernels<float> f32;                     \
