@@ -12,6 +12,7 @@ import numpy as np
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
+from pydarts.spaces.space import Cell
 
 Entry = tuple[str, int]
 
@@ -33,9 +34,10 @@ def integer_field(name: str, value: object) -> int:
     raise ArgumentError(name, f"(={show(value)}) must be an integer")
 
 
-def _operation(name: str, value: object, known: Sequence[str]) -> str:
+def _operation(name: str, value: object, cell: Cell, source: int, node: int) -> str:
     if not isinstance(value, str):
         raise ArgumentError(name, f"(={show(value)}) must be the name of an operation")
+    known = cell.known_operations(source, node)
     if value in known:
         return str(value)  # a plain string, whatever subclass it came as
     if value == "none":
@@ -46,32 +48,40 @@ def _operation(name: str, value: object, known: Sequence[str]) -> str:
     raise ArgumentError(name, f"(={show(value)}) is an unknown operation; {hint}")
 
 
-def check_entries(
-    name: str, value: object, known: Sequence[str], inputs: int, per_node: int
-) -> tuple[Entry, ...]:
-    entries = _items(name, value)
+def check_entries(cell: Cell, value: object) -> tuple[Entry, ...]:
+    """Return the (operation, input) pairs of a cell as tuples, or raise an error that names one."""
+    name, entries = cell.name, _items(cell.name, value)
     if not entries:
         raise ArgumentError(name, f"(={show(value)}) must not be empty")
-    if len(entries) % per_node:
-        raise ArgumentError(
-            name,
-            f"(={show(value)}) must have {per_node} entries for each node, but has {len(entries)}",
-        )
+    nodes = cell.nodes_of_entries(len(entries))
+    if nodes is None or (cell.differs_by_edge and nodes[-1] >= cell.inputs + cell.nodes):
+        raise ArgumentError(name, f"(={show(value)}) {_wanted(cell)}, but has {len(entries)}")
     checked: list[Entry] = []
-    for k, entry in enumerate(entries):
+    for k, (entry, node) in enumerate(zip(entries, nodes, strict=True)):
         at = f"{name}[{k}]"
         pair = _items(at, entry)
         if len(pair) != 2:
             raise ArgumentError(at, f"(={show(entry)}) must be an (operation, input) pair")
-        op = _operation(f"{at}[0]", pair[0], known)
         source = integer_field(f"{at}[1]", pair[1])
-        node = inputs + k // per_node
         if not 0 <= source < node:
-            raise ValueError(
-                f"`{at}[1]` (={show(source)}) must be an input before node {node}: 0 to {node - 1}"
-            )
+            problem = f"(={show(source)}) must be an input before node {node}: 0 to {node - 1}"
+            raise ArgumentError(f"{at}[1]", problem)
+        op = _operation(f"{at}[0]", pair[0], cell, source, node)
+        if cell.kept_edges is None and source != k - nodes.index(node):
+            problem = f"(={show(source)}) must be {k - nodes.index(node)}: all edges are kept"
+            raise ArgumentError(f"{at}[1]", f"{problem}, in their order")
         checked.append((op, source))
     return tuple(checked)
+
+
+def _wanted(cell: Cell) -> str:
+    if cell.differs_by_edge:
+        return f"must have the entries of {cell.nodes} nodes"
+    if cell.kept_edges is None:
+        return "must have an entry for every edge"
+    if cell.kept_edges <= cell.inputs:
+        return f"must have {cell.kept_edges} entries for each node"
+    return f"must have up to {cell.kept_edges} entries for each node, as many as it has inputs"
 
 
 def check_concat(name: str, value: object, nodes: range) -> tuple[int, ...]:

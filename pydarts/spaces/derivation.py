@@ -10,11 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
 from pydarts.spaces.cell_checks import Entry
-from pydarts.spaces.space import edges
+from pydarts.spaces.space import Cell
 
 
 def check_alphas(alphas: object, names: Sequence[str]) -> None:
@@ -25,50 +26,64 @@ def check_alphas(alphas: object, names: Sequence[str]) -> None:
         raise ArgumentError("alphas", f"(={show(found)}) must map {cells} to {arrays}")
 
 
-def derive_cell(
-    name: str, alpha: object, operations: Sequence[str], inputs: int, keep: int
-) -> list[Entry]:
-    """Return the entries that one α matrix stands for, `keep` for each node."""
+def derive_cell(name: str, alpha: object, cell: Cell) -> list[Entry]:
+    """Return the entries that one α matrix stands for."""
+    array = _checked(name, alpha, cell)
+    nodes = _count_nodes(name, array.shape[0], cell)
+    pairs = cell.edges_of(nodes)
+    rows = array.astype(np.float64)
+    best: list[tuple[float, str]] = []
+    for edge, ((source, node), row) in enumerate(zip(pairs, rows, strict=True)):
+        operations = cell.candidates[edge if cell.differs_by_edge else 0]
+        values = row[: len(operations)].tolist()
+        if not np.isfinite(values).all():
+            column = int(np.argwhere(~np.isfinite(values))[0])
+            raise ValueError(
+                f"`{name}[{edge}, {column}]` (={values[column]}) must be finite "
+                f"(edge {source}→{node}, {operations[column].name})"
+            )
+        columns = [k for k, op in enumerate(operations) if cell.keeps_none or not op.is_none]
+        # max and sorted are stable, so ties fall to the earlier operation and edge.
+        k = max(columns, key=values.__getitem__)
+        top = values.index(max(values))
+        rest = math.fsum(math.exp(a - values[top]) for i, a in enumerate(values) if i != top)
+        best.append((values[k] - values[top] - math.log1p(rest), operations[k].name))
+    entries: list[Entry] = []
+    for node in range(cell.inputs, cell.inputs + nodes):
+        incoming = [(*best[e], j) for e, (j, i) in enumerate(pairs) if i == node]
+        if cell.kept_edges is not None:
+            incoming.sort(key=lambda edge: -edge[0])
+        entries += [(op, j) for _, op, j in incoming[: cell.kept(node)]]
+    return entries
+
+
+def _checked(name: str, alpha: object, cell: Cell) -> NDArray[np.number]:
     try:
-        array = np.asarray(alpha)
+        array: NDArray[np.number] = np.asarray(alpha)
     except (TypeError, ValueError):
         raise ArgumentError(name, f"(={show(alpha)}) must be an array of numbers") from None
     if array.dtype.kind not in "fiu":
         raise ArgumentError(name, f"must be an array of real numbers, not of {array.dtype}")
-    if array.ndim != 2 or array.shape[1] != len(operations):
+    if array.ndim != 2 or array.shape[1] != cell.columns:
+        columns = f"a column for each of {', '.join(cell.operations)}"
+        if cell.differs_by_edge:
+            columns = "as many columns as an edge has operations at most"
         raise ArgumentError(
-            name,
-            f"has shape {array.shape}, but must be (edges, {len(operations)}), "
-            f"a column for each of {', '.join(operations)}",
+            name, f"has shape {array.shape}, but must be (edges, {cell.columns}), {columns}"
         )
-    counts = [inputs]  # edges of a cell of 1, 2, … nodes
-    while counts[-1] < array.shape[0] or len(counts) < 5:
-        counts.append(counts[-1] + inputs + len(counts))
-    if array.shape[0] not in counts:
+    return array
+
+
+def _count_nodes(name: str, rows: int, cell: Cell) -> int:
+    counts = [cell.inputs]  # edges of a cell of 1, 2, … nodes
+    while counts[-1] < rows or len(counts) < 5:
+        counts.append(counts[-1] + cell.inputs + len(counts))
+    if rows not in counts:
         raise ArgumentError(
-            name,
-            f"has {array.shape[0]} rows, but a cell has {', '.join(map(str, counts[:5]))}, … edges",
+            name, f"has {rows} rows, but a cell has {', '.join(map(str, counts[:5]))}, … edges"
         )
-    nodes = counts.index(array.shape[0]) + 1
-    pairs = edges(nodes, inputs)
-    rows = array.astype(np.float64)
-    if not np.isfinite(rows).all():
-        edge, column = np.argwhere(~np.isfinite(rows))[0].tolist()
-        raise ValueError(
-            f"`{name}[{edge}, {column}]` (={rows[edge, column]}) must be finite "
-            f"(edge {pairs[edge][0]}→{pairs[edge][1]}, {operations[column]})"
-        )
-    columns = [k for k, op in enumerate(operations) if op != "none"]
-    best: list[tuple[float, str]] = []
-    for row in rows.tolist():
-        # max and sorted are stable, so ties fall to the earlier operation and edge.
-        k = max(columns, key=row.__getitem__)
-        top = row.index(max(row))
-        rest = math.fsum(math.exp(a - row[top]) for i, a in enumerate(row) if i != top)
-        best.append((row[k] - row[top] - math.log1p(rest), operations[k]))
-    entries: list[Entry] = []
-    for node in range(inputs, inputs + nodes):
-        incoming = [(*best[e], j) for e, (j, i) in enumerate(pairs) if i == node]
-        incoming.sort(key=lambda edge: -edge[0])
-        entries += [(op, j) for _, op, j in incoming[:keep]]
-    return entries
+    nodes = counts.index(rows) + 1
+    if cell.differs_by_edge and nodes != cell.nodes:
+        problem = f"has {rows} rows, but the cell {cell.name!r} {len(cell.edges_of())} edges"
+        raise ArgumentError(name, problem)
+    return nodes

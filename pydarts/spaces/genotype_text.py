@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Text forms of a genotype: the literature's ``Genotype(...)``, and JSON."""
+"""Text forms of a genotype: the literature's ``Genotype(...)`` and ``|op~0|+…``, and JSON."""
 
 from __future__ import annotations
 
@@ -7,20 +7,28 @@ import ast
 import json
 import re
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.cell_checks import integer_field
-from pydarts.spaces.space import Space
+from pydarts.spaces.space import GENOTYPES, READY, Space
+
+if TYPE_CHECKING:
+    from pydarts.spaces.genotype import BaseGenotype
 
 _FORMAT: Final = "pydarts-genotype"
 _VERSION: Final = 1
 _USUAL: Final = "Genotype"  # what the literature calls every kind
-_MAX_TEXT: Final = 1 << 16  # a genotype is under 1 KiB; longer is a mistake or an attack
+_MAX_TEXT: Final = 1 << 18  # a genotype is under 1 KiB, its space under 128; longer is an attack
 _MAX_DEPTH: Final = 16
 _MAX_RANGE: Final = 4096
 
+# One node or several: |op~0|+|op~0|op~1|
+_EDGES: Final = re.compile(
+    r"\|[\w.\-]{1,64}~\d{1,2}\|(?:[\w.\-]{1,64}~\d{1,2}\||\+\|[\w.\-]{1,64}~\d{1,2}\|)*",
+    re.ASCII,
+)
 _CALL: Final = r"(?<!\w)(?:{})\s*\("
 # All that a genotype's text can hold. Operators are left out on purpose: a long chain of them
 # makes a tree that is deep without a bracket.
@@ -38,9 +46,25 @@ _TOKEN: Final = re.compile(
 )
 
 
-def genotype_text(space: Space, genotype: object) -> str:
-    fields = ", ".join(f"{name}={list(getattr(genotype, name))}" for name in space.fields)
-    return f"{space.genotype.__name__}({fields})"
+def genotype_text(genotype: BaseGenotype) -> str:
+    """Return the form of the literature, which `parse_text` reads."""
+    space = genotype.space
+    if _writes_edges(space):
+        nodes: dict[int, str] = {}
+        for op, source, node in genotype.kept(space.cells[0].name):
+            nodes[node] = nodes.get(node, "|") + f"{op}~{source}|"
+        return "+".join(nodes.values())
+    kind = type(genotype)
+    fields = [f"{name}={list(getattr(genotype, name))}" for name in space.fields]
+    if space.name != kind.usual_space:
+        fields.append(f"space={space.name!r}")
+    return f"{kind.__name__}({', '.join(fields)})"
+
+
+def _writes_edges(space: Space) -> bool:
+    """Whether cells are written edge by edge, as those of NAS-Bench-201."""
+    cell = space.cells[0]
+    return len(space.cells) == 1 and cell.output == "last" and cell.kept_edges is None
 
 
 def _check_text(text: object) -> str:
@@ -99,47 +123,60 @@ def _literal(name: str, node: ast.expr) -> object:
         raise ArgumentError(name, "must be made of lists, tuples, strings and integers") from None
 
 
-def _space_of(
-    call: str, keywords: set[str], positional: int, expected: Space, spaces: Sequence[Space]
-) -> Space:
-    """Find a call's space by its name, its keywords or the number of its values."""
+def _kind_of(
+    call: str, keywords: set[str], positional: int, expected: Space
+) -> type[BaseGenotype]:
+    """Find the class of a call by its name, its keywords or the number of its values."""
     # The literature writes Genotype for every kind; what leaves it open is as expected.
-    for space in spaces:
-        if call == space.genotype.__name__ != _USUAL:
-            return space
-    for space in spaces:
+    for kind in GENOTYPES.values():
+        if call == kind.__name__ != _USUAL:
+            return kind
+    others = [READY[kind.usual_space] for kind in GENOTYPES.values()]
+    for space in (expected, *others):
         names = space.fields
         if keywords.intersection(names) or (not keywords and positional == len(names)):
-            return space
-    return expected
+            return space.genotype
+    return expected.genotype
 
 
-def parse_call(text: str, space: Space, spaces: Sequence[Space]) -> dict[str, Any]:
-    """Read ``Genotype(...)`` into its fields; their values are not checked yet.
+def parse_text(
+    text: object, kind: str, usual: str, space: Space | None
+) -> tuple[Space, dict[str, Any]]:
+    """Read a genotype's text into its space and its fields; their values are not checked yet.
 
     Parameters
     ----------
     text : str
-    space : Space
+    kind : str
+        Of the spaces that are expected.
+    usual : str
+        The name of the space that is meant where neither the text nor `space` tells.
+    space : Space or None
         That is expected.
-    spaces : sequence of Space
-        All that there are, for an error that says which one it is of.
     """
-    classes = {_USUAL, *(each.genotype.__name__ for each in spaces)}
-    source, names = _call_source(_check_text(text), classes), space.fields
+    text = _check_text(text)
+    written = _EDGES.search(text)
+    if written is not None and "(" not in text[: written.start()] and kind == "convolutional":
+        return _parse_edges(text, written, space or READY["nas-bench-201"])
+    expected = space or READY[usual]
+    source = _call_source(text, {_USUAL, *(each.__name__ for each in GENOTYPES.values())})
     try:
         call = ast.parse(source, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError("malformed genotype: it is not a single `Genotype(...)`")
         given = [(str(keyword.arg), keyword.value) for keyword in call.keywords]
-        keywords = {name for name, _ in given}
-        found = _space_of(call.func.id, keywords, len(call.args), space, spaces)
-        if found != space:
+        named = [_literal("space", node) for name, node in given if name == "space"]
+        given = [(name, node) for name, node in given if name != "space"]
+        found = _kind_of(call.func.id, {name for name, _ in given}, len(call.args), expected)
+        if found.kind != kind:
             raise ArgumentError(
                 "text",
-                f"is a {found.kind} genotype where a {space.kind} one is expected: "
-                f"{found.genotype.__name__}.parse reads it",
+                f"is a {found.kind} genotype where a {kind} one is expected: "
+                f"{found.__name__}.parse reads it",
             )
+        if named:
+            expected = _named_space(named, space)
+        names = expected.fields
         if len(call.args) > len(names):
             raise ValueError(
                 f"malformed genotype: {len(call.args)} values for the fields {', '.join(names)}"
@@ -157,7 +194,39 @@ def parse_call(text: str, space: Space, spaces: Sequence[Space]) -> dict[str, An
         raise ValueError(f"malformed genotype: {error.msg}") from None
     except (RecursionError, MemoryError):
         raise ValueError("malformed genotype: it nests too deeply") from None
-    return _all_fields(fields, names)
+    return expected, _all_fields(fields, names)
+
+
+def _named_space(named: list[object], space: Space | None) -> Space:
+    """The space that a text names, which must be the one that is expected."""
+    name = named[0]
+    if len(named) > 1 or not isinstance(name, str):
+        raise ValueError("malformed genotype: `space` must be one name")
+    if space is not None:
+        if space.name != name:
+            raise ArgumentError("text", f"is of the space {show(name)}, not {space.name!r}")
+        return space
+    if name not in READY:
+        problem = f"is of the space {show(name)}, which is no ready one: pass it as `space`"
+        raise ArgumentError("text", problem)
+    return READY[name]
+
+
+def _parse_edges(
+    text: str, written: re.Match[str], space: Space
+) -> tuple[Space, dict[str, Any]]:
+    if _EDGES.search(text, written.end()):
+        raise ArgumentError("text", "holds several genotypes where one is expected")
+    if not _writes_edges(space):
+        raise ArgumentError("text", f"is no genotype of the space {space.name!r}")
+    entries = []
+    for number, node in enumerate(written[0].split("+"), start=1):
+        terms = [term.split("~") for term in node.strip("|").split("|")]
+        if [source for _, source in terms] != [str(source) for source in range(number)]:
+            problem = f"malformed genotype: node {number} (={show(node)}) must have the inputs"
+            raise ValueError(f"{problem} {', '.join(map(str, range(number)))} in this order")
+        entries += [(op, int(source)) for op, source in terms]
+    return space, {space.cells[0].name: entries}
 
 
 def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -167,8 +236,12 @@ def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def dump_json(space: Space, genotype: object) -> str:
+def dump_json(genotype: BaseGenotype, usual: bool) -> str:
+    """Return a genotype as JSON; of its kind's `usual` space the space is left out."""
+    space = genotype.space
     members: dict[str, object] = {"format": _FORMAT, "version": _VERSION, "kind": space.kind}
+    if not usual:
+        members["space"] = space.reference
     members |= {name: getattr(genotype, name) for name in space.fields}
     # A line for each member: json's own indent would give every number one.
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in members.items())
@@ -182,8 +255,8 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def load_json(text: str, space: Space, spaces: Sequence[Space]) -> dict[str, Any]:
-    """Read a genotype's JSON into its fields; their values are not checked yet."""
+def load_json(text: object, kind: str, usual: str) -> tuple[Space, dict[str, Any]]:
+    """Read a genotype's JSON into its space and its fields; their values are not checked yet."""
     text = _check_text(text)
     try:
         members = json.loads(text, object_pairs_hook=_unique_members)
@@ -193,18 +266,32 @@ def load_json(text: str, space: Space, spaces: Sequence[Space]) -> dict[str, Any
         raise ValueError("malformed genotype JSON: it nests too deeply") from None
     if not isinstance(members, dict):
         raise ValueError(f"malformed genotype JSON: {show(members)} is not an object")
-    for name, value in (("format", _FORMAT), ("version", _VERSION), ("kind", space.kind)):
+    for name, value in (("format", _FORMAT), ("version", _VERSION), ("kind", kind)):
         found = members.pop(name, None)
         # The types too, or true and 1.0 would pass as version 1.
         if type(found) is not type(value) or found != value:
-            classes = {each.kind: each.genotype.__name__ for each in spaces}
-            other = classes.get(found) if name == "kind" and isinstance(found, str) else None
-            hint = f": {other}.from_json reads it" if other else ""
+            other = GENOTYPES.get(found) if name == "kind" and isinstance(found, str) else None
+            hint = f": {other.__name__}.from_json reads it" if other else ""
             raise ValueError(f"genotype JSON: `{name}` (={show(found)}) must be {value!r}{hint}")
+    space = _space_member(members.pop("space", usual), kind)
     names = space.fields
     unknown = [name for name in members if name not in names]
     if unknown:
         raise ValueError(
             f"genotype JSON: unknown member {show(unknown[0])}; known are {', '.join(names)}"
         )
-    return _all_fields(members, names)
+    return space, _all_fields(members, names)
+
+
+def _space_member(value: object, kind: str) -> Space:
+    if isinstance(value, str):
+        if value not in READY or READY[value].kind != kind:
+            names = ", ".join(name for name, space in READY.items() if space.kind == kind)
+            problem = f"`space` (={show(value)}) is no ready one: {names}"
+            raise ValueError(f"genotype JSON: {problem}")
+        return READY[value]
+    try:
+        return Space.from_dict(value)
+    except ArgumentError as error:
+        problem = f"`space`: `{error.argument}` {error.problem}"
+        raise ValueError(f"genotype JSON: {problem}") from None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All spaces and the published cells by name, and genotypes of whichever kind a text holds."""
+"""The published cells by name, and genotypes of whichever kind a text holds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pydarts.spaces.darts import DARTS, DARTS_V1, DARTS_V2
+from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.recurrent import RECURRENT, RECURRENT_DARTS_V1, RECURRENT_DARTS_V2
+from pydarts.spaces.recurrent import (
+    RECURRENT_DARTS_V1,
+    RECURRENT_DARTS_V2,
+    RecurrentGenotype,
+)
 from pydarts.spaces.space import Space
-
-#: All spaces.
-SPACES: Final = (DARTS, RECURRENT)
 
 #: The published cells, by name.
 PUBLISHED: Final[Mapping[str, BaseGenotype]] = MappingProxyType(
@@ -37,12 +38,12 @@ def parse_genotype(text: str) -> BaseGenotype:
     Raises
     ------
     ValueError
-        If the text holds none; says why it is none of the first space.
+        If the text holds none; says why it is none of the first kind.
     """
     is_json = text.lstrip().startswith("{")
     first: ValueError | None = None
-    for space in SPACES:
-        kind = space.genotype
+    kind: type[BaseGenotype]
+    for kind in (Genotype, RecurrentGenotype):
         read: Callable[[str], BaseGenotype] = kind.from_json if is_json else kind.parse
         try:
             return read(text)

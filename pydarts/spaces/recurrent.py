@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recurrent space of DARTS, its genotypes, and the published cells.
+"""Genotypes of the recurrent space, and the published cells of DARTS.
 
 Source: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
 https://arxiv.org/abs/1806.09055, section 3.1.2.
@@ -7,9 +7,7 @@ https://arxiv.org/abs/1806.09055, section 3.1.2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -17,16 +15,18 @@ from pydarts.common import extensions
 from pydarts.common.checks import integer
 from pydarts.spaces.cell_checks import Entry
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.space import CellSpace, Space
+from pydarts.spaces.ready import RECURRENT
+from pydarts.spaces.space import Space
 
 if TYPE_CHECKING:
     from pydarts.export.pytorch import RecurrentModel
 
-#: The candidate activations, in the order of α's columns.
-RECURRENT_OPERATIONS: Final = ("none", "tanh", "relu", "sigmoid", "identity")
+Self = TypeVar("Self", bound="RecurrentGenotype")
+
+#: The names of the candidate activations, in the order of α's columns.
+RECURRENT_OPERATIONS: Final = RECURRENT.cells[0].operations
 
 
-@dataclass(frozen=True, init=False, repr=False)
 class RecurrentGenotype(BaseGenotype):
     """A recurrent cell.
 
@@ -54,17 +54,16 @@ class RecurrentGenotype(BaseGenotype):
     https://arxiv.org/abs/1806.09055
     """
 
-    space: ClassVar[Space]
+    kind = "recurrent"
+    usual_space = "darts-recurrent"
 
     recurrent: tuple[Entry, ...]
     concat: tuple[int, ...]
 
-    # Written out, for it takes any sequence where the fields are tuples.
-    def __init__(self, recurrent: Sequence[Sequence[str | int]], concat: Sequence[int]) -> None:
-        self._set(recurrent=recurrent, concat=concat)
-
     @classmethod
-    def random(cls, seed: int, *, nodes: int = 8) -> RecurrentGenotype:
+    def random(
+        cls: type[Self], seed: int, *, space: Space | None = None, nodes: int | None = None
+    ) -> Self:
         """Return a genotype drawn at random: what a search has to be better than.
 
         For each node an activation and an earlier state, both drawn uniformly. The output is the
@@ -74,8 +73,10 @@ class RecurrentGenotype(BaseGenotype):
         ----------
         seed : int
             The same seed gives the same genotype.
-        nodes : int
-            Number of nodes.
+        space : Space, optional
+            The recurrent one, which is the only one.
+        nodes : int, optional
+            Number of nodes; by default 8.
 
         Returns
         -------
@@ -89,52 +90,13 @@ class RecurrentGenotype(BaseGenotype):
             If either is not an integer.
         """
         rng = np.random.default_rng(integer("seed", seed, 0, 2**63))
-        own = range(1, 1 + integer("nodes", nodes, 1))
+        count = RECURRENT.cells[0].nodes if nodes is None else integer("nodes", nodes, 1)
+        own = range(1, 1 + count)
         activations = RECURRENT_OPERATIONS[1:]
         cell = [
             (activations[rng.integers(len(activations))], int(rng.integers(node))) for node in own
         ]
-        return cls(cell, own)
-
-    @classmethod
-    def derive(
-        cls, alphas: Mapping[str, Any], *, concat: Sequence[int] | None = None
-    ) -> RecurrentGenotype:
-        """Return the genotype that architecture parameters stand for.
-
-        Each row of α is turned to weights by a softmax over all operations, ``none`` included.
-        Each node keeps the incoming edge with the largest weight of an operation other than
-        ``none`` (on ties the earlier edge), and that edge its operation of the largest weight,
-        ``none`` excluded (on ties the earlier operation).
-
-        Parameters
-        ----------
-        alphas : mapping of str to array-like
-            ``{"recurrent": a}``, an array of shape (edges, 5): rows in the order of
-            ``edges(nodes, inputs=1)``, columns in that of `RECURRENT_OPERATIONS`. The number of
-            nodes follows from the number of edges: 36 edges are 8 nodes.
-        concat : sequence of int, optional
-            The nodes whose mean the cell returns; by default all of them.
-
-        Returns
-        -------
-        RecurrentGenotype
-
-        Raises
-        ------
-        ValueError
-            If `alphas` has other members, or the array's shape or type is wrong, or it holds a
-            value that is not finite, or `concat` does not fit the cell.
-
-        Notes
-        -----
-        Weights are compared as in `Genotype.derive`.
-
-        References
-        ----------
-        Section 2.4 of https://arxiv.org/abs/1806.09055
-        """
-        return super().derive(alphas, concat=concat)
+        return cls(cell, own, space=space)
 
     def to_torch(
         self, *, vocab_size: int, hidden_size: int = 850, **dropouts: float
@@ -166,31 +128,6 @@ class RecurrentGenotype(BaseGenotype):
         )
         return model
 
-
-#: The recurrent space: one cell of eight nodes, each of one activation of one earlier state.
-RECURRENT: Final = Space(
-    name="darts-recurrent",
-    kind="recurrent",
-    cells=(
-        CellSpace(
-            name="recurrent",
-            title="Recurrent cell",
-            output_field="concat",
-            operations=RECURRENT_OPERATIONS,
-            extra_operations=(),
-            input_names=("0",),
-            merged_inputs=("x_t", "h_t\u22121"),
-            nodes=8,
-            kept_edges=1,
-            output="mean",
-            output_name="h_t",
-        ),
-    ),
-    skip_operation="identity",
-    skip_cell="recurrent",
-    genotype=RecurrentGenotype,
-)
-RecurrentGenotype.space = RECURRENT
 
 #: Found by first-order DARTS on Penn Treebank (the paper's code, ``DARTS_V1``).
 RECURRENT_DARTS_V1: Final = RecurrentGenotype(
