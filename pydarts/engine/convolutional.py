@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import os
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +21,11 @@ from pydarts.engine.network import (
     StepDefaults,
     wanted_gradients,
 )
-from pydarts.spaces.darts import DARTS, OPERATIONS, Genotype
+from pydarts.spaces.darts import OPERATIONS, Genotype
+from pydarts.spaces.genotype import require_kind
+from pydarts.spaces.operation import Operation
+from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.space import Space
 
 
 class ImageNetwork(EngineNetwork):
@@ -28,6 +34,13 @@ class ImageNetwork(EngineNetwork):
     weight_step = "WeightStep"
     bilevel_step = "BilevelStep"
     bilevel_gradient = "arch_gradient"
+
+    space: Space
+
+    @property
+    def dimensions(self) -> int:
+        """2 for images, 1 for signals."""
+        return self.space.dimensions
 
     @property
     def in_channels(self) -> int:
@@ -43,7 +56,7 @@ class ImageNetwork(EngineNetwork):
         ----------
         batch_size : int
         image_size : int or tuple of int
-            Height and width of the images, or one number for both.
+            Height and width of the images, or one number for both; of signals the length.
         training : bool, optional
             Whether a whole search or training step is planned, or passes without gradients.
 
@@ -53,7 +66,8 @@ class ImageNetwork(EngineNetwork):
             ``activations``, ``scratch`` (of the kernels), ``weights`` (with gradient, optimiser and
             the vectors of the second order) and their sum ``total``.
         """
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        side = 1 if self.dimensions == 1 else image_size
+        height, width = (side, image_size) if isinstance(image_size, int) else image_size
         activations, scratch = self._engine.memory(
             integer("batch_size", batch_size, 1),
             integer("image_size", height, 1),
@@ -118,6 +132,19 @@ class ImageNetwork(EngineNetwork):
         )
         return float(loss), self._gradients(wanted, weights, alphas)
 
+    def state(self) -> dict[str, Any]:
+        draw = {"noise_step": self._engine.noise_step} if self._draws_noise else {}
+        return {**super().state(), **draw}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        if self._draws_noise:
+            self._engine.noise_step = state["noise_step"]
+
+    @property
+    def _draws_noise(self) -> bool:
+        return False
+
     def weight_step_arguments(
         self,
         x: ArrayLike,
@@ -147,10 +174,11 @@ class ImageNetwork(EngineNetwork):
 
     def _images(self, name: str, x: ArrayLike) -> Array:
         images = np.ascontiguousarray(x, dtype=self.dtype)
-        if images.ndim != 4:
-            raise ArgumentError(
-                name, f"must have 4 axes (N, C, H, W), not the shape {images.shape}"
-            )
+        if self.dimensions == 1 and images.ndim == 3:
+            images = images[:, :, np.newaxis]
+        if images.ndim != 4 or (self.dimensions == 1 and images.shape[2] != 1):
+            axes = "4 axes (N, C, H, W)" if self.dimensions == 2 else "3 axes (N, C, L)"
+            raise ArgumentError(name, f"must have {axes}, not the shape {images.shape}")
         if images.size == 0:
             raise ArgumentError(name, f"is empty: its shape is {images.shape}")
         if images.shape[1] != self.in_channels:
@@ -175,30 +203,39 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
     """The cell supernet: every edge is a softmax-weighted mixture of all candidate operations.
 
     The output of edge (j, i) is ``sum_k softmax(alpha_edge)_k * op_k(x_j)``, and node i sums its
-    edges. The cells at one and two thirds of the depth halve the image and double the channels.
-    Liu, Simonyan, Yang, *DARTS*, https://arxiv.org/abs/1806.09055.
+    edges. In the space of DARTS the cells at one and two thirds of the depth halve the image and
+    double the channels. Liu, Simonyan, Yang, *DARTS*, https://arxiv.org/abs/1806.09055.
 
     Parameters
     ----------
     channels : int, optional
         Channels C of the first cells.
     cells : int, optional
-        Number of cells.
+        Number of cells; of a space that counts by stages, such as NAS-Bench-201, those of a stage.
     classes : int, optional
     in_channels : int, optional
         Channels of the images.
     dtype : dtype, optional
         float32 for work, float64 for verification.
     seed : int, optional
-        Of the initial weights and architecture parameters.
+        Of the initial weights and architecture parameters, and of noise.
     threads : int, optional
         Threads to use; by default all. Results are the same to the bit for any number of threads.
     memory : {"store", "recompute"}, optional
         Whether to store all activations or, with rematerialisation, only the states (nodes and
         inputs of cells): a fraction of the memory for 20 to 40 % more time, with the same results.
+    space : str, path or Space, optional
+        What is searched: the name of a ready space, a JSON file, or a `pydarts.spaces.Space`.
+    stem : {"cifar", "imagenet"}, optional
+        What the network begins with: a 3x3 convolution, or three of stride 2, two of them before
+        what the first cell takes as its older input, which leave an eighth of each side.
+
+    Raises
+    ------
+    ValueError
+        If an argument cannot be used, or the engine cannot build the space: names the operation.
     """
 
-    space = DARTS
     step_defaults = StepDefaults(0.025, 0.9, 3e-4, 5.0, 3e-4, (0.5, 0.999))
 
     def __init__(
@@ -211,9 +248,19 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         seed: int = 0,
         threads: int | None = None,
         memory: str = "store",
+        *,
+        space: str | os.PathLike[str] | Space = DARTS,
+        stem: str = "cifar",
     ):
+        self.space = as_space(space)
         sizes = checked_sizes(channels, cells, classes, in_channels)
-        super().__init__("supernet", (*sizes, _rematerialise(memory)), dtype, seed, threads)
+        arguments = (json.dumps(self.space.reference), *sizes, _stem(stem), _rematerialise(memory))
+        super().__init__("supernet", arguments, dtype, seed, threads)
+
+    @property
+    def _draws_noise(self) -> bool:
+        rows = (row for cell in self.space.cells for row in cell.candidates)
+        return any(op.is_noise for row in rows for op in row)
 
 
 class Network(ImageNetwork):
@@ -222,14 +269,15 @@ class Network(ImageNetwork):
     Parameters
     ----------
     genotype : Genotype
-        The two cells.
+        The cells, of any space.
     channels, cells, classes, in_channels : int, optional
         As in `Supernet`.
     auxiliary : bool, optional
-        Whether to add the auxiliary head behind cell ``2 * cells // 3``; the loss then includes it.
+        Whether to add the auxiliary head behind the last layer that halves the image (cell
+        ``2 * cells // 3`` in the space of DARTS); the loss then includes it.
     auxiliary_weight : float, optional
         Weight of the auxiliary head's loss.
-    dtype, seed, threads, memory : optional
+    dtype, seed, threads, memory, stem : optional
         As in `Supernet`.
     """
 
@@ -246,14 +294,15 @@ class Network(ImageNetwork):
         seed: int = 0,
         threads: int | None = None,
         memory: str = "store",
+        *,
+        stem: str = "cifar",
     ):
-        DARTS.require("genotype", genotype)
+        require_kind("genotype", genotype, Genotype)
+        self.space = genotype.space
         arguments = (
+            genotype.to_json(),
             *checked_sizes(channels, cells, classes, in_channels),
-            list(genotype.normal),
-            list(genotype.normal_concat),
-            list(genotype.reduce),
-            list(genotype.reduce_concat),
+            _stem(stem),
             bool(auxiliary),
             number("auxiliary_weight", auxiliary_weight),
             _rematerialise(memory),
@@ -277,27 +326,38 @@ class MixedOperation(ImageNetwork):
     channels : int
         Channels of input and output.
     stride : {1, 2}, optional
-    operations : iterable of str, optional
-        Names of the candidates; by default all eight.
+    operations : iterable of str or Operation, optional
+        The candidates, or names of ready ones; by default the eight of DARTS.
     dtype, seed, threads : optional
         As in `Supernet`.
+    dimensions : {1, 2}, optional
+        1 for signals, which have a stride along their length alone.
     """
 
     def __init__(
         self,
         channels: int,
         stride: int = 1,
-        operations: Iterable[str] = OPERATIONS,
+        operations: Iterable[str | Operation] = OPERATIONS,
         dtype: DTypeLike = "float32",
         seed: int = 0,
         threads: int | None = None,
+        *,
+        dimensions: int = 2,
     ):
+        candidates = [op if isinstance(op, str) else op.to_dict() for op in operations]
         arguments = (
+            json.dumps(candidates),
             integer("channels", channels, 1),
             integer("stride", stride, 1),
-            list(operations),
+            integer("dimensions", dimensions, 1, 3),
         )
+        self._dimensions = dimensions
         super().__init__("mixed_operation", arguments, dtype, seed, threads)
+
+    @property
+    def dimensions(self) -> int:
+        return self._dimensions
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the output (N, C, H', W') for ``x`` (N, C, H, W)."""
@@ -335,6 +395,10 @@ def checked_sizes(
         integer("classes", classes, 2),
         integer("in_channels", in_channels, 1),
     )
+
+
+def _stem(stem: str) -> str:
+    return choice("stem", stem, ("cifar", "imagenet"))
 
 
 def _rematerialise(memory: str) -> bool:

@@ -262,7 +262,7 @@ class EngineNetwork:
 class BaseSupernet(EngineNetwork, Generic[G]):
     """A network whose edges are mixtures of candidate operations, weighted by α."""
 
-    space: ClassVar[Space]
+    space: Space
     step_defaults: ClassVar[StepDefaults]
 
     @property

@@ -24,7 +24,9 @@ from pydarts.engine.network import (
     StepDefaults,
     wanted_gradients,
 )
-from pydarts.spaces.recurrent import RECURRENT, RECURRENT_OPERATIONS, RecurrentGenotype
+from pydarts.spaces.genotype import require_kind
+from pydarts.spaces.ready import RECURRENT
+from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
 
 _NODES = 8
 _STEP_DEFAULTS = StepDefaults(20.0, 0.0, 5e-7, 0.25, 3e-3, (0.9, 0.999))
@@ -353,7 +355,7 @@ class RecurrentNetwork(TextNetwork):
         dropout_input: float = 0.75,
         dropout_embedding: float = 0.2,
     ):
-        RECURRENT.require("genotype", genotype)
+        require_kind("genotype", genotype, RecurrentGenotype)
         # The engine counts the activations without `none`.
         cell = [(RECURRENT_OPERATIONS.index(op) - 1, source) for op, source in genotype.recurrent]
         outputs = [node - 1 for node in genotype.concat]

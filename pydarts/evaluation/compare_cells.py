@@ -18,7 +18,7 @@ from pydarts.evaluation.statistics import MAX_ARRANGEMENTS
 from pydarts.evaluation.trials import train_once
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import published as published_cells
-from pydarts.spaces.space import Space
+from pydarts.spaces.space import GENOTYPES
 from pydarts.training.checkpoint import difference, fingerprint
 from pydarts.training.progress import log_line, progress_bar
 from pydarts.training.task import Task
@@ -49,7 +49,7 @@ def run_comparison(
 ) -> Comparison:
     """Train seed by seed, so that what is cut short leaves whole seeds."""
     choice("resume", resume, ("auto", "never"))
-    cells = _contenders(task.space, genotypes, random_cells, published)
+    cells = _contenders(task, genotypes, random_cells, published)
     task.check_train(config)
     config = task.complete(config)
     own_seeds, data = _checked(seeds), fingerprint(*task.arrays)
@@ -87,7 +87,7 @@ def run_comparison(
 
 
 def _contenders(
-    space: Space, genotypes: Any, random_cells: int, published: bool
+    task: Task, genotypes: Any, random_cells: int, published: bool
 ) -> list[Contender]:
     if isinstance(genotypes, Mapping):
         found = {str(name): genotype for name, genotype in genotypes.items()}
@@ -95,11 +95,11 @@ def _contenders(
         found = {"found": genotypes}
     else:
         found = {f"found {i}": genotype for i, genotype in enumerate(genotypes)}
+    kind = GENOTYPES[task.kind]
     for name, genotype in found.items():
-        if not isinstance(genotype, space.genotype):
+        if not isinstance(genotype, kind):
             raise ArgumentTypeError(
-                "genotypes",
-                f"holds {show(genotype)} as {name!r}: it must be a {space.genotype.__name__}",
+                "genotypes", f"holds {show(genotype)} as {name!r}: it must be a {kind.__name__}"
             )
     if not found:
         raise ArgumentError("genotypes", f"(={genotypes!r}) is empty")
@@ -110,13 +110,17 @@ def _contenders(
             f"(={count}) and {len(found)} found cells are more than an exact test can go through",
         )
     cells = [Contender(name, "found", genotype) for name, genotype in found.items()]
+    space = cells[0].genotype.space
     nodes = cells[0].genotype.nodes(space.cells[0].name)
     cells += [
-        Contender(f"random {i}", "random", space.genotype.random(i, nodes=nodes))
+        Contender(f"random {i}", "random", kind.random(i, space=space, nodes=nodes))
         for i in range(count)
     ]
     if published:
-        name, genotype = list(published_cells(space).items())[-1]
+        known = list(published_cells(space).items())
+        if not known:
+            raise ArgumentError("published", f"(=True): the space {space.name!r} has none")
+        name, genotype = known[-1]
         cells.append(Contender(name, "published", genotype))
     if len({contender.name for contender in cells}) < len(cells):
         names = ", ".join(found)

@@ -82,9 +82,8 @@ def run_random_search(
     task = task.split(train_fraction, rng)
     task.check_train(config)
     # `compare` takes the small seeds.
-    draw = task.space.genotype.random
-    nodes = task.space.cells[0].nodes
-    cells = [draw(int(seed), nodes=nodes) for seed in rng.integers(2**32, 2**63, count)]
+    draw, space = task.space.genotype.random, task.space
+    cells = [draw(int(seed), space=space) for seed in rng.integers(2**32, 2**63, count)]
     config = task.complete(config)
     result = RandomSearchResult(config, task.metric.name)
     bar = progress_bar("random search", count, progress, "training")

@@ -167,7 +167,9 @@ class Model(TrainedModel):
             if len(normalization.mean) != in_channels:
                 raise ValueError(f"{in_channels} channels but {len(normalization.mean)} means")
             sizes = (config.channels, config.cells, len(labels), in_channels)
-            minimum = 4 * _num_weights(sizes, genotype, config)
+            minimum = 4 * _core.derived_num_weights(
+                genotype.to_json(), *sizes, config.stem, config.auxiliary
+            )
         state = read_weights(weights, minimum)
         net = Network(
             genotype,
@@ -175,6 +177,7 @@ class Model(TrainedModel):
             auxiliary=config.auxiliary,
             auxiliary_weight=config.auxiliary_weight,
             threads=threads,
+            stem=config.stem,
         )
         load_weights(net, state, weights, path)
         model = cls(net, normalization, labels, size, config, image_layout=layout)
@@ -196,9 +199,3 @@ def _count(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**16:
         raise ValueError(f"{name} holds {value!r}")
     return value
-
-
-def _num_weights(sizes: tuple[int, int, int, int], genotype: Genotype, config: TrainConfig) -> int:
-    g = genotype
-    cells = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
-    return _core.derived_num_weights(*sizes, *cells, config.auxiliary)

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
-from pydarts.common.checks import integer
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import integer, show
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.cell_checks import Entry, check_concat, check_entries
 from pydarts.spaces.derivation import check_alphas, derive_cell
 from pydarts.spaces.genotype_text import dump_json, genotype_text, load_json, parse_text
@@ -133,7 +133,7 @@ class BaseGenotype:
             An object with the members ``format``, ``version``, ``kind``, ``space`` (the name of a
             ready space or a whole one; left out for that of DARTS) and one for each field.
         """
-        return dump_json(self, self.space.name == type(self).usual_space)
+        return dump_json(self)
 
     @classmethod
     def from_json(cls: type[Self], text: str) -> Self:
@@ -294,6 +294,14 @@ class BaseGenotype:
         nodes = self.space.cell(cell).nodes_of_entries(len(entries))
         assert nodes is not None
         return [(op, source, node) for (op, source), node in zip(entries, nodes, strict=True)]
+
+
+def require_kind(argument: str, value: object, kind: type[Self]) -> Self:
+    """Return a genotype of that class, or raise ArgumentTypeError."""
+    if not isinstance(value, kind):
+        name = kind.__name__
+        raise ArgumentTypeError(argument, f"(={show(value)}) must be a {name}; see {name}.parse")
+    return value
 
 
 def _space_of(kind: type[BaseGenotype], space: Space | None) -> Space:

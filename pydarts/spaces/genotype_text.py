@@ -56,7 +56,7 @@ def genotype_text(genotype: BaseGenotype) -> str:
         return "+".join(nodes.values())
     kind = type(genotype)
     fields = [f"{name}={list(getattr(genotype, name))}" for name in space.fields]
-    if space.name != kind.usual_space:
+    if not space.is_usual:
         fields.append(f"space={space.name!r}")
     return f"{kind.__name__}({', '.join(fields)})"
 
@@ -236,11 +236,11 @@ def _all_fields(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def dump_json(genotype: BaseGenotype, usual: bool) -> str:
-    """Return a genotype as JSON; of its kind's `usual` space the space is left out."""
+def dump_json(genotype: BaseGenotype) -> str:
+    """Return a genotype as JSON; the usual space is left out."""
     space = genotype.space
     members: dict[str, object] = {"format": _FORMAT, "version": _VERSION, "kind": space.kind}
-    if not usual:
+    if not space.is_usual:
         members["space"] = space.reference
     members |= {name: getattr(genotype, name) for name in space.fields}
     # A line for each member: json's own indent would give every number one.

@@ -439,6 +439,11 @@ class Space:
         )
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it is the space that is meant where none of its kind is named."""
+        return self.name == self.genotype.usual_space
+
+    @property
     def reference(self) -> str | dict[str, Any]:
         """Its name if it is a ready space, else all of it: what a genotype's JSON holds."""
         return self.name if READY.get(self.name) == self else self.to_dict()
@@ -446,15 +451,6 @@ class Space:
     def cell(self, name: str) -> Cell:
         """The kind of cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
-
-    def require(self, argument: str, genotype: object) -> None:
-        """Raise ArgumentTypeError unless it is a genotype of this space."""
-        if not isinstance(genotype, self.genotype) or genotype.space != self:
-            name = self.genotype.__name__
-            of = "" if not isinstance(genotype, self.genotype) else f" of the space {self.name!r}"
-            raise ArgumentTypeError(
-                argument, f"(={show(genotype)}) must be a {name}{of}; see {name}.parse"
-            )
 
     def derive(self, alphas: Mapping[str, Any]) -> BaseGenotype:
         """The genotype that architecture parameters stand for."""

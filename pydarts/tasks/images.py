@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,8 @@ from pydarts.data.splits import sample, split_half
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.models.image_model import Model
 from pydarts.models.scores import image_loss
-from pydarts.spaces.darts import DARTS
+from pydarts.spaces.ready import DARTS
+from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.metrics import ACCURACY
 from pydarts.training.task import Metrics, SearchData, Task, TrainData
@@ -29,6 +30,7 @@ from pydarts.training.task import Metrics, SearchData, Task, TrainData
 Images = NDArray[Any]
 Codes = NDArray[np.int64]
 Pair = tuple[Images, Codes]
+AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 
 
 def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
@@ -49,6 +51,8 @@ class ImageClassification(Task):
         Where the shape leaves it open.
     valid, test : tuple of (array-like, iterable), optional
         Images and labels to validate a training on, and to score a model on.
+    space : Space, optional
+        What is searched, and whether that is images or signals.
     threads : int, optional
         Of all networks; by default all.
 
@@ -58,7 +62,7 @@ class ImageClassification(Task):
         For unusable images or labels; names the argument.
     """
 
-    space = DARTS
+    kind = "convolutional"
     search_config = SearchConfig
     train_config = TrainConfig
     metric = ACCURACY
@@ -72,8 +76,10 @@ class ImageClassification(Task):
         *,
         valid: tuple[ArrayLike, Iterable[Any]] | None = None,
         test: tuple[ArrayLike, Iterable[Any]] | None = None,
+        space: Space = DARTS,
         threads: int | None = None,
     ):
+        self.space = space
         self.images: Images = as_images(X, image_layout=image_layout)
         labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
@@ -100,6 +106,8 @@ class ImageClassification(Task):
             seed=config.seed,
             threads=self.threads,
             memory=config.memory,
+            space=self.space,
+            stem=self.complete(config).stem,
         )
 
     def step_options(self, config: SearchConfig) -> Mapping[str, Any]:
@@ -127,10 +135,11 @@ class ImageClassification(Task):
             raise ArgumentError("restore_best_weights", problem)
         require_batch(len(self.images), config.batch_size, self._learned)
 
-    def complete(self, config: TrainConfig) -> TrainConfig:
-        return config.fit_epochs(len(self.images))
+    def complete(self, config: AnyConfig) -> AnyConfig:
+        return config.completed(len(self.images), self.images.shape[2:])
 
     def model(self, genotype: Any, config: TrainConfig) -> Model:
+        config = self.complete(config)
         net = Network(
             genotype,
             config.channels,
@@ -142,6 +151,7 @@ class ImageClassification(Task):
             seed=config.seed,
             threads=self.threads,
             memory=config.memory,
+            stem=config.stem,
         )
         normalization = Normalization.fit(self.images)
         size, layout = self.images.shape[2:], self.image_layout

@@ -40,6 +40,7 @@ class LanguageModelling(Task):
         Of all networks; by default all.
     """
 
+    kind = "recurrent"
     space = RECURRENT
     search_config = TextSearchConfig
     train_config = TextTrainConfig

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydarts.spaces.darts import DARTS
-from pydarts.spaces.recurrent import RECURRENT
 from pydarts.training.config_base import Config, option
 
 _MEMORY = "store, or recompute to trade time for memory"
+_STEM = "what the network begins with; auto: imagenet from 64 pixels, or 1,024 samples, on"
+_STEMS = ("auto", "cifar", "imagenet")
+_LARGE_SIDE, _LARGE_LENGTH = 64, 1024  # from here on the ImageNet stem
 _AUGMENTATION = {
     "crop_padding": "random crop after padding by this many pixels",
     "flip": "random horizontal flip (wrong for digits and letters)",
@@ -42,6 +43,7 @@ class SearchConfig(Config):
         "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
     )
     reuse_gradient: bool = option(False, "step w with the unrolled step's gradient (faster)")
+    stem: str = option("auto", _STEM, choices=_STEMS)
     memory: str = option("store", _MEMORY, choices=("store", "recompute"))
     train_fraction: float = option(
         0.5, "share of the images that the weights learn on", below=1, positive=True
@@ -54,6 +56,7 @@ class SearchConfig(Config):
     cutout: int = option(0, _AUGMENTATION["cutout"])
     seed: int = option(0, "of weights, α, split and batches")
 
+    earlier: ClassVar[Mapping[str, Any]] = {"stem": "cifar"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # A hundred times fewer steps than the paper's: α must move ten times faster.
         "quick": {
@@ -72,6 +75,10 @@ class SearchConfig(Config):
         },
         "paper": {"crop_padding": 4, "flip": True},
     }
+
+    def completed(self, images: int, size: Sequence[int]) -> SearchConfig:
+        """With `stem` filled in for so many images of a size."""
+        return dataclasses.replace(self, stem=_completed_stem(self.stem, size))
 
     def describe_size(self) -> str:
         """The size of the supernet, for people."""
@@ -98,12 +105,14 @@ class TrainConfig(Config):
     crop_padding: int = option(0, _AUGMENTATION["crop_padding"])
     flip: bool = option(False, _AUGMENTATION["flip"])
     cutout: int = option(0, _AUGMENTATION["cutout"])
+    stem: str = option("auto", _STEM, choices=_STEMS)
     memory: str = option("store", _MEMORY, choices=("store", "recompute"))
     restore_best_weights: bool = option(
         False, "end with the weights of the epoch of the lowest validation loss"
     )
     seed: int = option(0, "of weights, batches and augmentation")
 
+    earlier: ClassVar[Mapping[str, Any]] = {"stem": "cifar"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {
             "channels": 8,
@@ -127,11 +136,18 @@ class TrainConfig(Config):
         "paper": {"crop_padding": 4, "flip": True, "cutout": 16},
     }
 
-    def fit_epochs(self, images: int) -> TrainConfig:
-        """With `epochs` filled in: about 400,000 images seen, in 4 to 60 passes."""
-        if self.epochs is not None:
-            return self
-        return dataclasses.replace(self, epochs=min(60, max(4, round(400_000 / images))))
+    def completed(self, images: int, size: Sequence[int]) -> TrainConfig:
+        """With `stem` filled in, and `epochs`: about 400,000 images seen, in 4 to 60 passes."""
+        epochs = self.epochs or min(60, max(4, round(400_000 / images)))
+        return dataclasses.replace(self, epochs=epochs, stem=_completed_stem(self.stem, size))
+
+
+def _completed_stem(stem: str, size: Sequence[int]) -> str:
+    if stem != "auto":
+        return stem
+    height, width = size
+    large = width >= _LARGE_LENGTH if height == 1 else min(height, width) >= _LARGE_SIDE
+    return "imagenet" if large else "cifar"
 
 
 _DROPOUT = {
@@ -278,8 +294,8 @@ class TextTrainConfig(Config):
     }
 
 
-#: The class of a search's configuration, by the name of the space.
+#: The class of a search's configuration, by the kind of space.
 SEARCH_CONFIGS: Mapping[str, type[Config]] = {
-    DARTS.name: SearchConfig,
-    RECURRENT.name: TextSearchConfig,
+    "convolutional": SearchConfig,
+    "recurrent": TextSearchConfig,
 }

@@ -124,7 +124,7 @@ class Config:
         unknown = current.keys() - {each.name for each in dataclasses.fields(cls)}
         if unknown:
             raise ValueError(f"there is no option {min(unknown)!r}")
-        return cls(**current)
+        return cls(**{**cls.earlier, **current})
 
 
 def current_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

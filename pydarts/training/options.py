@@ -50,6 +50,7 @@ class SearchFields(TypedDict, total=False):
     epsilon: float
     hvp: str
     reuse_gradient: bool
+    stem: str
     memory: str
     train_fraction: float
     max_images: int | None
@@ -80,6 +81,7 @@ class TrainFields(TypedDict, total=False):
     crop_padding: int
     flip: bool
     cutout: int
+    stem: str
     memory: str
     restore_best_weights: bool
     seed: int

@@ -233,7 +233,7 @@ def read_configuration(folder: Path, space: Space) -> tuple[Any, dict[str, Any]]
     """Read the configuration of a search in a folder, and how it ended: ``interrupted``,
     ``stopped`` and ``seconds``, of which config.json of version 1 knows nothing.
     """
-    kind, old = SEARCH_CONFIGS[space.name], folder / "config.json"
+    kind, old = SEARCH_CONFIGS[space.kind], folder / "config.json"
     if old.is_file() and not (folder / "result.json").is_file():
         with _reading(old) as path:
             return kind.from_dict(json.loads(path.read_text(encoding="utf-8"))), {}

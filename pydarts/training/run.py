@@ -16,6 +16,7 @@ from pydarts.common.errors import ArgumentError
 from pydarts.engine.sgd import SGD
 from pydarts.methods.method import Method
 from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
@@ -27,6 +28,7 @@ from pydarts.training.weights import WeightTracker
 
 def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> SearchResult[Any]:
     """Search a cell for a task by a method."""
+    config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
     check_budgets(task, method, config, data, run)
@@ -34,7 +36,7 @@ def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> Sear
     step = method.step(supernet, **task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
-    identity = {"genotype": None, "method": method.name}
+    identity = {"genotype": None, "method": method.name, "space": _space(task.space)}
     parts = {"valid": data.valid}
     loop = SearchLoop(method, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
@@ -56,10 +58,10 @@ def run_training(task: Task, genotype: BaseGenotype, config: Any, run: RunOption
     task.check_train(config)
     needs = partial(task.train_bytes, genotype)
     check_memory(run, config, "training", needs, task)
-    return fit(task, task.model(genotype, config), run, str(genotype))
+    return fit(task, task.model(genotype, config), run, genotype)
 
 
-def fit(task: Task, model: Any, run: RunOptions, genotype: str = "") -> Any:
+def fit(task: Task, model: Any, run: RunOptions, genotype: BaseGenotype | None = None) -> Any:
     """Train a model that was built, and return it."""
     config, network = model.config, model.network
     rng = np.random.default_rng(config.seed)
@@ -67,7 +69,9 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: str = "") -> Any:
     step = SGD(network, **task.sgd_options(config))
     patience = task.averaging_patience(config)
     tracker = WeightTracker(network, config.restore_best_weights, patience)
-    parts, identity = {"tracker": tracker}, {"genotype": genotype}
+    parts, identity = {"tracker": tracker}, {"genotype": "", "space": None}
+    if genotype is not None:
+        identity = {"genotype": str(genotype), "space": _space(genotype.space)}
     loop = TrainingLoop(task, data, model, network, step, parts, rng, run, identity, tracker.finish)
     with loop:
         for epoch in loop.epochs():
@@ -78,3 +82,8 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: str = "") -> Any:
             validation = tracker.validate(data.validate, model.history)
             loop.on_epoch_end({**data.metrics(loop, epoch), **validation})
     return model
+
+
+def _space(space: Space) -> str | dict[str, Any] | None:
+    """What a checkpoint holds of a space; None for the usual one, which earlier ones do not name."""
+    return None if space.is_usual else space.reference

@@ -135,8 +135,10 @@ class Task(ABC):
 
     Attributes
     ----------
+    kind : str
+        Of its spaces: ``"convolutional"`` or ``"recurrent"``.
     space : Space
-        What is searched, and what a genotype must be of.
+        What is searched.
     search_config, train_config : type
         Classes of the configurations.
     metric : Metric
@@ -147,7 +149,8 @@ class Task(ABC):
         Of all networks.
     """
 
-    space: ClassVar[Space]
+    kind: ClassVar[str]
+    space: Space
     search_config: ClassVar[type[Config]]
     train_config: ClassVar[type[Config]]
     metric: ClassVar[Metric]
@@ -198,7 +201,9 @@ class Task(ABC):
         """Raise ValueError where there is too little data for a training."""
 
     def complete(self, config: Any) -> Any:
-        """Return a training's configuration with what depends on the data filled in."""
+        """Return a configuration, of a search or training, with what depends on the data filled
+        in.
+        """
         return config
 
     @abstractmethod
