@@ -71,6 +71,29 @@ def test_every_outcome_occurs():
     assert len(np.unique(cut, axis=0)) == 8 * 7  # one a centre
 
 
+def test_signals_are_shifted_and_cut_along_the_width_alone():
+    images = np.repeat(batch(1, 2, 1, 9), 2000, axis=0)
+    rng = np.random.default_rng(0)
+    shifted = Augmentation(crop_padding=3)(images, rng)
+    padded = np.pad(images[0], ((0, 0), (0, 0), (3, 3)))
+    allowed = [padded[:, :, left : left + 9] for left in range(7)]
+    assert len(np.unique(shifted, axis=0)) == 7
+    assert all(among(found, allowed) for found in np.unique(shifted, axis=0))
+    cut = Augmentation(cutout=4)(images, rng)
+    assert len(np.unique(cut, axis=0)) == 9
+    assert ((cut == 0).sum(axis=3) <= 4).all()
+    assert (cut == 0).any(axis=3).all()
+    turned = np.unique(Augmentation(flip=True)(images, rng), axis=0)
+    assert len(turned) == 2
+    assert all(among(found, [images[0], images[0, :, :, ::-1]]) for found in turned)
+
+
+def test_images_keep_their_random_stream():
+    out = Augmentation(2, True, 2)(batch(2, 1, 5, 5), np.random.default_rng(1))
+    assert out[:, 0, 1].tolist() == [[0, 10, 9, 0, 0], [33, 0, 0, 0, 0]]
+    assert out[:, 0, 3].tolist() == [[0, 20, 19, 18, 17], [43, 44, 45, 0, 0]]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_off_is_a_copy(dtype):
     images = batch(dtype=dtype)

@@ -18,7 +18,10 @@ from pydarts.evaluation.compare_cells import run_comparison
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult, run_random_search
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig, TrainConfig
@@ -105,7 +108,8 @@ def compare(
     if (X_test is None) != (y_test is None):
         raise ArgumentError("X_test", "and `y_test` must come together")
     test = None if X_test is None or y_test is None else (X_test, y_test)
-    task = ImageClassification(X, y, image_layout, test=test, threads=threads)
+    space = _space_of(genotypes)
+    task = ImageClassification(X, y, image_layout, test=test, space=space, threads=threads)
     if test is None:
         task = task.hold_out(0.2, np.random.default_rng(0))
     return run_comparison(
@@ -182,6 +186,7 @@ def random_search(
     X: ArrayLike,
     y: Iterable[Any],
     *,
+    space: str | os.PathLike[str] | Space = DARTS,
     k: int = 5,
     train_fraction: float = 0.8,
     progress: bool = True,
@@ -201,6 +206,8 @@ def random_search(
     ----------
     X, y, preset, config, image_layout, threads
         As in `train`.
+    space : str, path or Space, optional
+        Of the cells, as in `search`.
     k : int
         How many cells to draw.
     train_fraction : float
@@ -224,7 +231,7 @@ def random_search(
         On Ctrl-C before the first training ended.
     """
     config = TrainConfig.make(preset, options, config=config)
-    task = ImageClassification(X, y, image_layout, threads=threads)
+    task = ImageClassification(X, y, image_layout, space=as_space(space), threads=threads)
     return run_random_search(task, config, k, train_fraction, progress)
 
 
@@ -265,6 +272,14 @@ def random_search_text(
     config = TextTrainConfig.make(preset, options, config=config)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     return run_random_search(task, config, k, 0.8, progress)
+
+
+def _space_of(genotypes: Any) -> Space:
+    """The space of the cells that are compared; the comparison itself looks for what is none."""
+    several = genotypes.values() if isinstance(genotypes, Mapping) else genotypes
+    cells = [several] if isinstance(several, BaseGenotype) else list(several)
+    usual = not cells or not isinstance(cells[0], BaseGenotype) or cells[0].kind != DARTS.kind
+    return DARTS if usual else cells[0].space
 
 
 def _without_seed(options: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -22,7 +23,9 @@ from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.config import SearchConfig, TextSearchConfig
 from pydarts.training.loop import Diverged
@@ -57,6 +60,7 @@ def search_many(
     *,
     seeds: Iterable[int],
     executor: Executor | None = None,
+    space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: Method | None = None,
@@ -74,7 +78,7 @@ def search_many(
 
     Parameters
     ----------
-    X, y, preset, config, method, image_layout
+    X, y, space, preset, config, method, image_layout
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -109,11 +113,13 @@ def search_many(
     runs = _checked(seeds, options)
     SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     labels = list(y)
-    images = ImageClassification(X, labels, image_layout).images
+    found = as_space(space)
+    images = ImageClassification(X, labels, image_layout, space=found).images
     given = {
         "preset": preset,
         "config": config,
         "method": method,
+        "space": found,
         "image_layout": "NCHW",
         **options,
     }

@@ -15,7 +15,9 @@ from pydarts.data.vocabulary import Level
 from pydarts.methods.darts import Darts
 from pydarts.methods.method import Method
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
+from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_memory, estimate_search
@@ -36,6 +38,7 @@ def search(
     X: ArrayLike,
     y: Iterable[Any],
     *,
+    space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: Method | None = None,
@@ -51,10 +54,14 @@ def search(
     Parameters
     ----------
     X : array-like
-        Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels.
-        They are normalised by mean and standard deviation of the training half.
+        Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels, or
+        signals, as the space takes them. They are normalised by mean and standard deviation of the
+        training half.
     y : iterable
         (N,) labels of any hashable kind.
+    space : str, path or Space, optional
+        What is searched: ``"darts"``, ``"nas-bench-201"``, ``"s2"``, ``"s3"``, ``"s4"``, for
+        signals (N, L) or (N, C, L) ``"darts-1d"``, a JSON file, or a `pydarts.spaces.Space`.
     preset : {"quick", "standard", "paper"}
         All hyper-parameters at once: minutes on two cores, more, or the original's.
     config : SearchConfig, optional
@@ -93,7 +100,7 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(X, y, image_layout, threads=threads)
+    task = ImageClassification(X, y, image_layout, space=as_space(space), threads=threads)
     return run_search(task, method or Darts.from_config(config), config, run)
 
 
@@ -149,6 +156,7 @@ def estimate(
     X: ArrayLike,
     y: Iterable[Any],
     *,
+    space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: Method | None = None,
@@ -164,7 +172,7 @@ def estimate(
 
     Parameters
     ----------
-    X, y, preset, config, method, image_layout, threads, **options
+    X, y, space, preset, config, method, image_layout, threads, **options
         As in `search`.
 
     Returns
@@ -172,7 +180,7 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(X, y, image_layout, threads=threads)
+    task = ImageClassification(X, y, image_layout, space=as_space(space), threads=threads)
     return _estimate(task, method or Darts.from_config(config), config, run)
 
 

@@ -15,6 +15,7 @@ from pydarts.data.vocabulary import Level
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.genotype import require_kind
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
@@ -48,7 +49,7 @@ def train(
     Parameters
     ----------
     genotype : Genotype
-        The cells, as from `search` or one of the published ones.
+        The cells, as from `search` or one of the published ones, of any space.
     X, y
         As in `search`.
     X_valid, y_valid : array-like, iterable, optional
@@ -82,7 +83,8 @@ def train(
     if (X_valid is None) != (y_valid is None):
         raise ArgumentError("X_valid", "and `y_valid` must come together")
     valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
-    task = ImageClassification(X, y, image_layout, valid=valid, threads=threads)
+    space = require_kind("genotype", genotype, Genotype).space
+    task = ImageClassification(X, y, image_layout, valid=valid, space=space, threads=threads)
     model: Model = run_training(task, genotype, config, run)
     return model
 

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydarts.spaces.space import GENOTYPES, READY, Space
 from pydarts.training.task import Task
 
 
@@ -51,9 +52,18 @@ class Kind(ABC):
     def add_data(cls, parser: argparse.ArgumentParser) -> None:
         """Add DATA and the options that tell how it is read."""
 
+    @classmethod  # noqa: B027  # text has one space
+    def add_space(cls, group: Any) -> None:  # text has one space
+        """Add the option that says what is searched."""
+
+    @classmethod
+    def space(cls, args: argparse.Namespace) -> Space:
+        """What is searched."""
+        return READY[GENOTYPES[cls.task_type.kind].usual_space]
+
     @classmethod
     @abstractmethod
-    def load(cls, args: argparse.Namespace, threads: int | None) -> Kind:
+    def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> Kind:
         """Load the data, check all that could surprise later, and say what it is."""
 
     @abstractmethod

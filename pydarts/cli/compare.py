@@ -88,13 +88,13 @@ def compare(args: argparse.Namespace) -> int:
     if not (folder / GENOTYPE).is_file():
         raise FileNotFoundError(f"{folder} holds no cell: it has no {GENOTYPE}")
     genotype = read_genotype_file(folder / GENOTYPE)
-    kind = KINDS[genotype.space.name]
+    kind = KINDS[genotype.kind]
     if args.data is None:
         _read_data(kind, args, folder)
     with named(args, kind.task_type.train_config):
         threads = resolve_threads(args.threads)
         config, source = _config(kind, args, folder)
-    task = kind.load(args, threads).task
+    task = kind.load(args, threads, genotype.space).task
     cells = 1 + args.random + args.published
     seeds = "1 seed" if args.seeds == 1 else f"{args.seeds} seeds each"
     say(f"Training {cells} cells with {seeds}, {source}.")

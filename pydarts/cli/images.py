@@ -16,6 +16,8 @@ from pydarts.data import datasets
 from pydarts.data.images import check_consistent
 from pydarts.data.npz import read_npz
 from pydarts.models.image_model import Model
+from pydarts.spaces.ready import as_space
+from pydarts.spaces.space import READY, Space
 from pydarts.tasks.images import ImageClassification
 
 
@@ -42,14 +44,33 @@ class ImageKind(Kind):
         add_image_layout(parser)
 
     @classmethod
-    def load(cls, args: argparse.Namespace, threads: int | None) -> ImageKind:
+    def add_space(cls, group: Any) -> None:
+        names = ", ".join(name for name, space in READY.items() if space.kind == "convolutional")
+        group.add_argument(
+            "--space",
+            default="darts",
+            metavar="NAME|FILE",
+            help=f"what is searched: {names}, or a JSON file (default: darts)",
+        )
+
+    @classmethod
+    def space(cls, args: argparse.Namespace) -> Space:
+        return as_space(args.space)
+
+    @classmethod
+    def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
         data = datasets.load(args.data)
         with named(args, about=data.name):
             test = None
             if data.X_test is not None and data.y_test is not None:
                 test = data.X_test, data.y_test
             task = ImageClassification(
-                data.X_train, data.y_train, args.image_layout, test=test, threads=threads
+                data.X_train,
+                data.y_train,
+                args.image_layout,
+                test=test,
+                space=space,
+                threads=threads,
             )
             if test is None:
                 task = task.hold_out(0.2, np.random.default_rng(0))

@@ -51,7 +51,7 @@ from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
 from pydarts.methods.darts import Darts
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.published import SPACES
+from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
 from pydarts.training.checkpoint import read_checkpoint
 from pydarts.training.history import write_history
@@ -63,7 +63,7 @@ from pydarts.training.task import SearchData, Task
 _TABLES = ("alphas.npz", "alpha_history.npz", "history.csv", "result.json")
 _SEARCH_FILES = (
     *(GENOTYPE, "config.json", SEARCH_CHECKPOINT, *_TABLES),  # config.json: of version 0.1
-    *(f"{cell.name}.svg" for space in SPACES for cell in space.cells),
+    *(f"{cell.name}.svg" for space in READY.values() for cell in space.cells),
 )
 _TRAINING_FILES = (
     *("model/model.json", "model/model.safetensors", "train_history.csv", TRAIN_CHECKPOINT),
@@ -78,6 +78,7 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     task = kind.task_type
     _add_common(kind, parser)
     group = parser.add_argument_group("search")
+    kind.add_space(group)
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
     group = _add_long_runs(parser, "the search", "; the training comes after it")
@@ -102,7 +103,7 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
 def add_train_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None:
     """The arguments of `train` and `train-text`."""
     task = kind.task_type
-    parser.add_argument("genotype", metavar="GENOTYPE", help=genotype_help(task.space))
+    parser.add_argument("genotype", metavar="GENOTYPE", help=genotype_help(task.kind))
     _add_common(kind, parser)
     group = parser.add_argument_group("training")
     add_preset(group, task.train_config)
@@ -158,7 +159,9 @@ def search(kind: type[Kind], args: argparse.Namespace) -> int:
     with named(args, task.train_config, "train-"):
         options = {"seed": config.seed, **given(args, "train")}
         train_config = task.train_config.make(args.train_preset or args.preset, options)
-    run = Run(kind, args, SEARCH_CHECKPOINT, "search")
+    with named(args):
+        space = kind.space(args)
+    run = Run(kind, args, SEARCH_CHECKPOINT, "search", space)
     with named(args, task.search_config):
         run.search_data(config)
     if args.train:
@@ -178,8 +181,8 @@ def train(kind: type[Kind], args: argparse.Namespace) -> int:
     task = kind.task_type
     with named(args, task.train_config):
         config = task.train_config.make(args.preset, given(args, "train"))
-    genotype = read_genotype(args.genotype, task.space)
-    run = Run(kind, args, TRAIN_CHECKPOINT, "training")
+    genotype = read_genotype(args.genotype, task.kind)
+    run = Run(kind, args, TRAIN_CHECKPOINT, "training", genotype.space)
     run.check_training(config)
     return run.finish(lambda: run.train(genotype, config))
 
@@ -187,7 +190,14 @@ def train(kind: type[Kind], args: argparse.Namespace) -> int:
 class Run:
     """The work on one set of data: what was given, what came of it, what was saved of that."""
 
-    def __init__(self, kind: type[Kind], args: argparse.Namespace, checkpoint: str, what: str):
+    def __init__(
+        self,
+        kind: type[Kind],
+        args: argparse.Namespace,
+        checkpoint: str,
+        what: str,
+        space: Space,
+    ):
         # All that can be checked is, before the work, which may take hours, begins.
         with named(args):
             self.threads = resolve_threads(args.threads)
@@ -197,7 +207,7 @@ class Run:
             with named(args, prefix=prefix):
                 self._options(prefix)
         self.out = claim_folder(args.out, args.force, checkpoint, what)
-        self.kind = kind.load(args, self.threads)
+        self.kind = kind.load(args, self.threads, space)
         self.task: Task = self.kind.task
         self.record: dict[str, Any] = {}
         self.saved: list[str] = []

@@ -22,6 +22,7 @@ from pydarts.data.corpus import (
 from pydarts.data.text_files import PARTS
 from pydarts.data.vocabulary import UNITS
 from pydarts.models.language_model import LanguageModel
+from pydarts.spaces.space import Space
 from pydarts.tasks.text import LanguageModelling
 
 SAMPLE_LENGTH = {"char": 300, "word": 60}
@@ -65,7 +66,7 @@ class TextKind(Kind):
         )
 
     @classmethod
-    def load(cls, args: argparse.Namespace, threads: int | None) -> TextKind:
+    def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> TextKind:
         with named(args):
             corpus = load_corpus(_source(args), level=args.level, max_vocab=args.max_vocab)
         sizes = {"learn from": corpus.train, "validate on": corpus.valid, "test on": corpus.test}

@@ -25,6 +25,9 @@ class Augmentation:
     The original pads with black before it normalises; its cutout is as here (DeVries and Taylor,
     https://arxiv.org/abs/1708.04552).
 
+    Signals are images of height 1: they are shifted and cut along the width alone, and a flip
+    reverses them in time, which is wrong for sounds and most sensors.
+
     Attributes
     ----------
     crop_padding : int
@@ -75,8 +78,11 @@ class Augmentation:
         count, _, height, width = images.shape
         if self.crop_padding:
             pad = self.crop_padding
-            padded = np.pad(images, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+            above = 0 if height == 1 else pad
+            padded = np.pad(images, ((0, 0), (0, 0), (above, above), (pad, pad)))
             top, left = rng.integers(0, 2 * pad + 1, (2, count))
+            if height == 1:
+                top = np.zeros_like(top)
             windows = sliding_window_view(padded, (height, width), axis=(2, 3))
             images = windows[np.arange(count), :, top, left]  # a copy, as is the other branch
         else:

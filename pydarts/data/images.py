@@ -20,8 +20,8 @@ MIN_SIZE = 4
 4x4 pixels nothing would be left."""
 
 
-def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
-    """Bring images into the shape (N, C, H, W), contiguous, as uint8 or float32.
+def as_images(X: ArrayLike, *, image_layout: str | None = None, dimensions: int = 2) -> Images:
+    """Bring images or signals into the shape (N, C, H, W), contiguous, as uint8 or float32.
 
     Values are never rescaled: see `Normalization`.
 
@@ -33,19 +33,24 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are. Needed only if the shape is ambiguous, that is, unless exactly one
         of the second and the last axis has 1 to 4 entries.
+    dimensions : {2, 1}
+        1: `X` holds signals (N, L) or (N, C, L), or (N, C, 1, L) as they are returned. They are
+        images of height 1; int16, as sounds are stored in, becomes float32 whatever the values.
 
     Returns
     -------
     ndarray of uint8 or float32, shape (N, C, H, W)
-        May share memory with `X`.
+        May share memory with `X`. H is 1 for signals.
 
     Raises
     ------
     ValueError
         If `X` is empty, not numeric, of another number of axes, of an ambiguous shape, smaller than
-        4x4 pixels, or holds a value that is NaN, infinite or beyond the range of float32.
+        4x4 pixels (signals: shorter than 4 samples), or holds a value that is NaN, infinite or
+        beyond the range of float32.
     """
     choice("image_layout", image_layout, ("NCHW", "NHWC", None))
+    choice("dimensions", dimensions, (2, 1))
     try:
         array = np.asarray(X)
     except ValueError as error:  # numpy's own message speaks of "inhomogeneous" sequences
@@ -53,6 +58,8 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
     if array.dtype.kind not in "buif":
         problem = f"has dtype {array.dtype}: pixels must be integers, floats or booleans"
         raise ArgumentTypeError("X", problem)
+    if dimensions == 1:
+        return _signals(array, image_layout)
     if array.ndim not in (3, 4):
         problem = f"has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
         raise ArgumentError("X", problem + _shape_hint(array.shape))
@@ -67,9 +74,7 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None) -> Images:
             f" least {MIN_SIZE}x{MIN_SIZE} (a single image needs a leading axis, X[np.newaxis];"
             " `image_layout` says where the channels are)",
         )
-    if _fits_uint8(array):
-        return np.ascontiguousarray(planes, np.uint8)
-    return np.ascontiguousarray(planes, np.float32)
+    return _stored(array, planes)
 
 
 def check_consistent(X: Sized, y: Sized) -> None:
@@ -79,10 +84,40 @@ def check_consistent(X: Sized, y: Sized) -> None:
 
 
 def _shape_hint(shape: tuple[int, ...]) -> str:
-    side = math.isqrt(shape[1]) if len(shape) == 2 else 0
-    if side < 2 or side**2 != shape[1]:
+    if len(shape) != 2:
         return ""
+    side = math.isqrt(shape[1])
+    if side < 2 or side**2 != shape[1]:
+        return "; signals (N, L) need a one-dimensional space"
     return f"; flattened square images: X.reshape(-1, {side}, {side})"
+
+
+def _signals(array: NDArray[Any], layout: str | None) -> Images:
+    if layout == "NHWC":
+        problem = "(='NHWC') is for images: of signals the channels come first, (N, C, L)"
+        raise ArgumentError("image_layout", problem)
+    if array.ndim not in (2, 3, 4) or (array.ndim == 4 and array.shape[2] != 1):
+        problem = f"has shape {array.shape}: signals must be (N, L), (N, C, L) or (N, C, 1, L)"
+        raise ArgumentError("X", problem)
+    if array.size == 0:
+        raise ArgumentError("X", f"is empty: its shape is {array.shape}")
+    count, length = len(array), array.shape[-1]
+    if length < MIN_SIZE:
+        raise ArgumentError(
+            "X",
+            f"has shape {array.shape}, read as signals of {length} samples: two reductions need at"
+            f" least {MIN_SIZE} (the samples are the last axis)",
+        )
+    if array.dtype == np.int16:
+        array = array.astype(np.float32)
+    return _stored(array, array.reshape(count, -1, 1, length))
+
+
+def _stored(array: NDArray[Any], planes: NDArray[Any]) -> Images:
+    """The planes of an array, in the type that holds its values."""
+    if _fits_uint8(array):
+        return np.ascontiguousarray(planes, np.uint8)
+    return np.ascontiguousarray(planes, np.float32)
 
 
 def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:

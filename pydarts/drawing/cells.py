@@ -22,6 +22,7 @@ _MAX_NODES: Final = 32  # the work grows with the cube, and larger drawings are 
 _OUTPUTS: Final = {
     "concatenation": ("concatenates", "concatenated", ""),
     "mean": ("is the mean of", "averaged", "mean"),
+    "last": ("is", "output", ""),
 }
 
 
@@ -108,9 +109,12 @@ def _graph(genotype: BaseGenotype, which: str | None, title: str | None = None) 
     merged = len(cell.merged_inputs)
     states = [*cell.merged_inputs, *cell.state_names(nodes)]
     links: list[Link] = [(None, k, merged) for k in range(merged)]
-    links += [(op, merged + source, merged + node) for op, source, node in genotype.kept(name)]
-    concat = getattr(genotype, cell.output_field)
-    links += [(None, merged + node, len(states)) for node in concat]
+    links += [
+        (op, merged + source, merged + node)
+        for op, source, node in genotype.kept(name)
+        if op != "none"
+    ]
+    links += [(None, merged + node, len(states)) for node in genotype.outputs(name)]
     return _Graph(
         cell.title if title is None else title,
         [*states, cell.output_name],
@@ -138,7 +142,9 @@ def _describe(graph: _Graph) -> str:
     sentences = [f"{graph.title}."]
     for node in range(graph.inputs, output):
         terms = [(op, _plain(graph.names[j])) for op, j, target in graph.links if target == node]
-        if terms[0][0] is None:
+        if not terms:
+            sentences.append(f"Node {graph.names[node]} = 0.")
+        elif terms[0][0] is None:
             merged = " and ".join(name for _, name in terms)
             sentences.append(f"Node {graph.names[node]} merges {merged}.")
         else:

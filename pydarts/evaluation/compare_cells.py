@@ -86,9 +86,7 @@ def run_comparison(
     return comparison
 
 
-def _contenders(
-    task: Task, genotypes: Any, random_cells: int, published: bool
-) -> list[Contender]:
+def _contenders(task: Task, genotypes: Any, random_cells: int, published: bool) -> list[Contender]:
     if isinstance(genotypes, Mapping):
         found = {str(name): genotype for name, genotype in genotypes.items()}
     elif isinstance(genotypes, BaseGenotype):

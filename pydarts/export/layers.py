@@ -1,35 +1,43 @@
 # SPDX-License-Identifier: MIT
 """The layers of a derived network as data, of which each exporter makes its own.
 
-Channels, strides and names are defined here once; the engine has its own definition of them.
+The network is built from its space as the engine builds it; names are those of the parameters.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.operation import Operation, Stage
+from pydarts.spaces.space import RESIDUAL_BLOCK, Space, Stack
+
+Size = tuple[int, int]
 
 
 class Conv(NamedTuple):
-    """A convolution without bias that pads to the size of its input, over its stride."""
+    """A convolution without bias, its weight under `name`."""
 
+    name: str
     inputs: int
     outputs: int
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    kernel: Size = (1, 1)
+    stride: Size = (1, 1)
     dilation: int = 1
     groups: int = 1
 
     @property
-    def padding(self) -> tuple[int, int]:
-        """Zeros on either side of the two axes."""
-        return self.dilation * (self.kernel[0] // 2), self.dilation * (self.kernel[1] // 2)
+    def padding(self) -> Size:
+        """Zeros on either side of the two axes: of even windows none."""
+        height, width = (self.dilation * (k // 2) if k % 2 else 0 for k in self.kernel)
+        return height, width
 
 
 class Norm(NamedTuple):
     """Batch normalisation with affine parameters."""
 
+    name: str
     channels: int
 
 
@@ -37,135 +45,269 @@ class Relu(NamedTuple):
     """max(x, 0)."""
 
 
-Stage = Conv | Norm | Relu
-
-
-class Chain(NamedTuple):
-    """A sequence of stages, named by their numbers, below ``op`` where `named`."""
-
-    stages: tuple[Stage, ...]
-    named: bool = True
-
-    def names(self, layer: str) -> list[str]:
-        """The names of the stages' weights in a layer of that name."""
-        return [f"{layer}.{'op.' if self.named else ''}{k}" for k in range(len(self.stages))]
-
-
 class Pool(NamedTuple):
-    """3x3 pooling that leaves its padding out."""
+    """Pooling that leaves its padding out: of odd windows half of them, of even ones nothing."""
 
     kind: str  # "max" or "avg"
-    stride: int
+    kernel: Size
+    stride: Size
+
+    @property
+    def padding(self) -> Size:
+        """Of the two axes."""
+        height, width = (k // 2 if k % 2 else 0 for k in self.kernel)
+        return height, width
 
 
 class FactorizedReduce(NamedTuple):
-    """ReLU; ``conv_1`` on it, ``conv_2`` on it shifted by a pixel, both of stride 2; ``bn``."""
+    """`first` on x, and `second` on x shifted by a pixel along the strided axes; concatenated."""
+
+    first: Conv
+    second: Conv
+
+
+class Zero(NamedTuple):
+    """Zeros, in place of a node that nothing reaches."""
 
     inputs: int
     outputs: int
-
-    @property
-    def convs(self) -> tuple[Conv, Conv]:
-        """The convolutions to either half of the channels."""
-        half = self.outputs // 2
-        return (
-            Conv(self.inputs, half, stride=(2, 2)),
-            Conv(self.inputs, self.outputs - half, stride=(2, 2)),
-        )
+    stride: Size
 
 
-class Identity(NamedTuple):
-    """x."""
+Layer = Conv | Norm | Relu | Pool | FactorizedReduce | Zero
+Chain = tuple[Layer, ...]
 
 
-Layer = Chain | Pool | FactorizedReduce | Identity
+class Edge(NamedTuple):
+    """A chain from a state; `droppable` by drop path."""
+
+    chain: Chain
+    source: int
+    droppable: bool
 
 
 class Cell(NamedTuple):
-    """Nodes are sums of two edges, (layer, state it reads), whose outputs are concatenated."""
+    """Inputs through their chains are the first states; nodes sum edges; outputs are joined."""
 
-    preprocess: tuple[Layer, Layer]
-    edges: tuple[tuple[Layer, int], ...]
-    concat: tuple[int, ...]
+    inputs: tuple[Chain, ...]
+    nodes: tuple[tuple[Edge, ...], ...]
+    outputs: tuple[int, ...]
     channels: int  # of the output
 
 
-def stem(in_channels: int, channels: int) -> Chain:
-    """Return the layer whose output the first two cells read."""
-    return Chain((Conv(in_channels, 3 * channels, (3, 3)), Norm(3 * channels)), named=False)
+class Network(NamedTuple):
+    """Stems, whose outputs the first cell takes; cells; what comes before the pooling."""
+
+    stems: tuple[Chain, ...]
+    cells: tuple[Cell, ...]
+    tail: Chain
+    auxiliary: int | None  # the cell behind which an auxiliary head may stand
+
+    @property
+    def channels(self) -> int:
+        """Of the last cell, which the classifier reads."""
+        return self.cells[-1].channels
 
 
-def cells(genotype: Genotype, channels: int, count: int) -> list[Cell]:
-    """Return the cells of a network, of which those at a third and two thirds are reductions.
+class _State(NamedTuple):
+    channels: int
+    halvings: int
+
+
+def network(
+    genotype: Genotype, channels: int, cells: int, in_channels: int, stem: str = "cifar"
+) -> Network:
+    """Return the derived network of a genotype.
 
     Parameters
     ----------
     genotype : Genotype
-    channels : int
-        Channels of the nodes of the first cells; a reduction doubles them.
-    count : int
-        Number of cells.
+    channels, cells, in_channels : int
+    stem : {"cifar", "imagenet"}
+        As of `pydarts.Network`.
 
     Returns
     -------
-    list of Cell
+    Network
     """
+    space, stack = genotype.space, genotype.space.stack
+    assert stack is not None
+    stems, before = _stems(space, stack, channels, in_channels, stem)
     found: list[Cell] = []
-    before_last = last = 3 * channels
-    halved = False
-    for i in range(count):
-        reduction = i in (count // 3, 2 * count // 3)
-        channels *= 2 if reduction else 1
-        entries = genotype.reduce if reduction else genotype.normal
-        concat = genotype.reduce_concat if reduction else genotype.normal_concat
-        first = (
-            FactorizedReduce(before_last, channels) if halved else _project(before_last, channels)
-        )
-        edges = tuple(
-            (operation(name, channels, 2 if reduction and state < 2 else 1), state)
-            for name, state in entries
-        )
-        cell = Cell((first, _project(last, channels)), edges, concat, channels * len(concat))
+    auxiliary = None
+    for i, (kind, stride, factor) in enumerate(_layers(stack, cells)):
+        channels *= factor
+        if kind == RESIDUAL_BLOCK:
+            cell = _residual_block(space, f"cells.{i}", before[-1].channels, channels, stride)
+        else:
+            cell = _cell(genotype, kind, f"cells.{i}", before, channels, stride)
         found.append(cell)
-        before_last, last, halved = last, cell.channels, reduction
+        halvings = before[-1].halvings + (stride == 2)
+        before = (before[-1], _State(cell.channels, halvings))
+        if stride == 2:
+            auxiliary = i
+    tail: Chain = ()
+    if stack.norm_relu:
+        tail = (Norm("lastact.0", before[-1].channels), Relu())
+    return Network(stems, tuple(found), tail, auxiliary)
+
+
+def _layers(stack: Stack, cells: int) -> list[tuple[str, int, int]]:
+    """Kind, stride and growth of channels of each layer; the growth is of the first of several."""
+    found: list[tuple[str, int, int]] = []
+    for layer in stack.layers:
+        if layer.until is not None:
+            count = max(0, int(Fraction(layer.until) * cells) - len(found))
+        elif layer.repeat is not None:
+            count = cells if layer.repeat == "cells" else int(layer.repeat)
+        else:
+            by_fraction = not stack.counts_stages
+            count = 0 if by_fraction and len(found) >= cells else 1
+        for k in range(count):
+            found.append((layer.cell, layer.stride, layer.channels if k == 0 else 1))
     return found
 
 
-def operation(name: str, channels: int, stride: int) -> Layer:
-    """Return the layer of an edge.
-
-    Parameters
-    ----------
-    name : str
-        Name of the operation, such as ``"sep_conv_3x3"``.
-    channels : int
-        Channels of its input and output.
-    stride : int
-        1 or 2.
-
-    Returns
-    -------
-    Layer
-    """
-    c, s = channels, stride
-    if name == "skip_connect":
-        return Identity() if s == 1 else FactorizedReduce(c, c)
-    if name == "conv_7x1_1x7":
-        wide, high = Conv(c, c, (1, 7), (1, s)), Conv(c, c, (7, 1), (s, 1))
-        return Chain((Relu(), wide, high, Norm(c)), named=False)
-    kind, _, size = name.rpartition("_")
-    k = int(size[0])
-    if kind == "sep_conv":
-        return Chain((*_depthwise(c, k, s, 1), *_depthwise(c, k, 1, 1)))
-    if kind == "dil_conv":
-        return Chain(_depthwise(c, k, s, 2))
-    return Pool(kind.removesuffix("_pool"), s)
+def _window(space: Space, side: int) -> Size:
+    return (1, side) if space.dimensions == 1 else (side, side)
 
 
-def _project(inputs: int, outputs: int) -> Chain:
-    return Chain((Relu(), Conv(inputs, outputs), Norm(outputs)))
+def _stems(
+    space: Space, stack: Stack, channels: int, in_channels: int, stem: str
+) -> tuple[tuple[Chain, ...], tuple[_State, ...]]:
+    window, two = _window(space, 3), _window(space, 2)
+    if stem == "cifar":
+        width = stack.stem * channels
+        chain = (Conv("stem.0", in_channels, width, window), Norm("stem.1", width))
+        return (chain,), (_State(width, 0), _State(width, 0))
+    half = channels // 2
+    first = (
+        Conv("stem0.0", in_channels, half, window, two),
+        Norm("stem0.1", half),
+        Relu(),
+        Conv("stem0.3", half, channels, window, two),
+        Norm("stem0.4", channels),
+    )
+    second = (
+        Relu(),
+        Conv("stem1.1", channels, channels, window, two),
+        Norm("stem1.2", channels),
+    )
+    return (first, second), (_State(channels, 2), _State(channels, 3))
 
 
-def _depthwise(channels: int, size: int, stride: int, dilation: int) -> tuple[Stage, ...]:
-    each = Conv(channels, channels, (size, size), (stride, stride), dilation, groups=channels)
-    return Relu(), each, Conv(channels, channels), Norm(channels)
+def _cell(
+    genotype: Genotype,
+    kind: str,
+    name: str,
+    before: tuple[_State, ...],
+    channels: int,
+    stride: int,
+) -> Cell:
+    space = genotype.space
+    cell = space.cell(kind)
+    states = before[-cell.inputs :]
+    inputs: list[Chain] = []
+    widths: list[int] = []
+    for k, state in enumerate(states):
+        at = f"{name}.preprocess{k if cell.inputs > 1 else ''}"
+        if not cell.preprocessed:
+            inputs.append(())
+        elif state.halvings < states[-1].halvings:
+            inputs.append(_factorized_reduce(at, state.channels, channels, _window(space, 2)))
+        else:
+            inputs.append(
+                (
+                    Relu(),
+                    Conv(f"{at}.op.1", state.channels, channels),
+                    Norm(f"{at}.op.2", channels),
+                )
+            )
+        widths.append(channels if cell.preprocessed else state.channels)
+    operations = {op.name: op for row in cell.candidates for op in row}
+    operations |= {op.name: op for op in cell.extra_operations}
+    member = "_ops" if space.parameter_names == "darts" else "layers"
+    nodes: list[list[Edge]] = [[] for _ in range(genotype.nodes(kind))]
+    for k, (op_name, source, node) in enumerate(genotype.kept(kind)):
+        op = operations[op_name]
+        if op.is_none or op.is_noise:  # noise is zero in a trained network
+            continue
+        steps = _window(space, stride if source < cell.inputs else 1)
+        inner = widths[source] if source < cell.inputs else channels
+        chain = _chain(op, f"{name}.{member}.{k}", inner, channels, steps)
+        nodes[node - cell.inputs].append(Edge(chain, source, bool(chain)))
+    for edges in nodes:
+        if not edges:
+            zero = Zero(widths[0], channels, _window(space, stride))
+            edges.append(Edge((zero,), 0, False))
+    outputs = genotype.outputs(kind)
+    return Cell(tuple(inputs), tuple(map(tuple, nodes)), outputs, channels * len(outputs))
+
+
+def _chain(op: Operation, name: str, inputs: int, outputs: int, stride: Size) -> Chain:
+    """The layers of an operation on an edge, from so many channels to so many."""
+    if op.is_identity:
+        return _factorized_reduce(name, inputs, outputs, stride) if max(stride) > 1 else ()
+    by_axis = [stage.strides for stage in op.stages]
+    windows = [k for k, stage in enumerate(op.stages) if stage.kernel or stage.kind == "pointwise"]
+    layers: list[Layer] = []
+    prefix = f"{name}.{op.prefix}." if op.prefix else f"{name}."
+    for k, stage in enumerate(op.stages):
+        if any(by_axis):
+            taken = (
+                stride[0] if by_axis[k] == "height" else 1,
+                stride[1] if by_axis[k] == "width" else 1,
+            )
+        else:
+            taken = stride if windows and k == windows[0] else (1, 1)
+        layer, inputs = _layer(stage, f"{prefix}{k}", inputs, outputs, taken)
+        layers += layer
+    return tuple(layers)
+
+
+def _layer(
+    stage: Stage, name: str, inputs: int, outputs: int, stride: Size
+) -> tuple[list[Layer], int]:
+    """The layer of a stage, if the derived network has it, and its channels."""
+    kernel = stage.kernel or (1, 1)
+    match stage.kind:
+        case "relu":
+            return [Relu()], inputs
+        case "batch_norm":
+            return [Norm(name, inputs)], inputs
+        case "search_batch_norm":
+            return [], inputs
+        case "depthwise":
+            return [Conv(name, inputs, inputs, kernel, stride, stage.dilation, inputs)], inputs
+        case "max_pool" | "avg_pool":
+            return [Pool(stage.kind.removesuffix("_pool"), kernel, stride)], inputs
+        case _:
+            return [Conv(name, inputs, outputs, kernel, stride, stage.dilation)], outputs
+
+
+def _factorized_reduce(name: str, inputs: int, outputs: int, stride: Size) -> Chain:
+    half = outputs // 2
+    both = FactorizedReduce(
+        Conv(f"{name}.conv_1", inputs, half, stride=stride),
+        Conv(f"{name}.conv_2", inputs, outputs - half, stride=stride),
+    )
+    return Relu(), both, Norm(f"{name}.bn", outputs)
+
+
+def _residual_block(space: Space, name: str, inputs: int, outputs: int, stride: int) -> Cell:
+    steps, window = _window(space, stride), _window(space, 3)
+    main = (
+        Relu(),
+        Conv(f"{name}.conv_a.op.1", inputs, outputs, window, steps),
+        Norm(f"{name}.conv_a.op.2", outputs),
+        Relu(),
+        Conv(f"{name}.conv_b.op.1", outputs, outputs, window),
+        Norm(f"{name}.conv_b.op.2", outputs),
+    )
+    shortcut: list[Layer] = []
+    if stride > 1:
+        shortcut.append(Pool("avg", steps, steps))
+    if stride > 1 or inputs != outputs:
+        shortcut.append(Conv(f"{name}.downsample.1", inputs, outputs))
+    edges = (Edge(main, 0, False), Edge(tuple(shortcut), 0, False))
+    return Cell(((),), (edges,), (1,), outputs)

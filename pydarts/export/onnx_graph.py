@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -153,10 +153,15 @@ def image_graph(model: Model) -> onnx.ModelProto:
         for name, values in model.normalization.to_dict().items()
     )
     x = g.add("Div", g.add("Sub", "images", mean), std)
-    s0 = s1 = _layer(g, layers.stem(net.in_channels, c.channels), "stem", x)
-    for i, cell in enumerate(layers.cells(net.genotype, c.channels, c.cells)):
-        s0, s1 = s1, _cell(g, cell, f"cells.{i}", (s0, s1))
-    features = g.add("Flatten", g.add("GlobalAveragePool", s1))
+    plan = layers.network(net.genotype, c.channels, c.cells, net.in_channels, c.stem)
+    before = [x]
+    for chain in plan.stems:
+        before.append(_chain(g, chain, before[-1]))
+    before = before[-2:] if len(plan.stems) > 1 else [before[-1]] * 2
+    for cell in plan.cells:
+        before = [before[-1], _cell(g, cell, before)]
+    last = _chain(g, plan.tail, before[-1])
+    features = g.add("Flatten", g.add("GlobalAveragePool", last))
     weight, bias = g.weight("classifier.weight"), g.weight("classifier.bias")
     g.add("Gemm", features, weight, bias, output="logits", transB=1)
     return g.model(
@@ -166,60 +171,61 @@ def image_graph(model: Model) -> onnx.ModelProto:
     )
 
 
-def _cell(g: _Graph, cell: layers.Cell, name: str, before: tuple[str, str]) -> str:
-    states = [
-        _layer(g, layer, f"{name}.preprocess{k}", x)
-        for k, (layer, x) in enumerate(zip(cell.preprocess, before, strict=True))
-    ]
-    for k in range(0, len(cell.edges), 2):
-        operands = [
-            _layer(g, layer, f"{name}._ops.{e}", states[source])
-            for e, (layer, source) in enumerate(cell.edges[k : k + 2], start=k)
-        ]
-        states.append(g.add("Add", *operands))
-    return g.add("Concat", *(states[i] for i in cell.concat), axis=1)
+def _cell(g: _Graph, cell: layers.Cell, before: Sequence[str]) -> str:
+    taken = before[-len(cell.inputs) :]
+    states = [_chain(g, chain, x) for chain, x in zip(cell.inputs, taken, strict=True)]
+    for node in cell.nodes:
+        operands = [_chain(g, edge.chain, states[edge.source]) for edge in node]
+        states.append(g.add("Sum", *operands) if len(operands) > 1 else operands[0])
+    outputs = [states[i] for i in cell.outputs]
+    return g.add("Concat", *outputs, axis=1) if len(outputs) > 1 else outputs[0]
 
 
-def _layer(g: _Graph, layer: layers.Layer, name: str, x: str) -> str:
-    match layer:
-        case layers.Chain(stages):
-            for stage, at in zip(stages, layer.names(name), strict=True):
-                x = _stage(g, stage, at, x)
-        case layers.Pool(kind, stride):
-            operator = {"max": "MaxPool", "avg": "AveragePool"}[kind]
-            # Of the average, ONNX leaves the padding out unless told otherwise.
-            x = g.add(operator, x, kernel_shape=[3, 3], strides=[stride] * 2, pads=[1] * 4)
-        case layers.FactorizedReduce(_, outputs):
-            x = g.add("Relu", x)
-            # A pixel less at the start, one of zeros more at the end, of both axes.
-            shift = g.constant("shift", np.array([0, 0, -1, -1, 0, 0, 1, 1]))
-            first, second = layer.convs
-            both = (
-                _stage(g, first, f"{name}.conv_1", x),
-                _stage(g, second, f"{name}.conv_2", g.add("Pad", x, shift)),
-            )
-            x = _stage(g, layers.Norm(outputs), f"{name}.bn", g.add("Concat", *both, axis=1))
+def _chain(g: _Graph, chain: layers.Chain, x: str) -> str:
+    for layer in chain:
+        x = _layer(g, layer, x)
     return x
 
 
-def _stage(g: _Graph, stage: layers.Stage, name: str, x: str) -> str:
-    match stage:
+def _layer(g: _Graph, layer: layers.Layer, x: str) -> str:
+    match layer:
         case layers.Relu():
             return g.add("Relu", x)
-        case layers.Conv():
-            return g.add(
-                "Conv",
-                x,
-                g.weight(f"{name}.weight"),
-                kernel_shape=stage.kernel,
-                strides=stage.stride,
-                dilations=[stage.dilation] * 2,
-                pads=stage.padding * 2,
-                group=stage.groups,
-            )
         case layers.Norm():
             parts = ("weight", "bias", "running_mean", "running_var")
-            return g.add("BatchNormalization", x, *(g.weight(f"{name}.{part}") for part in parts))
+            names = (g.weight(f"{layer.name}.{part}") for part in parts)
+            return g.add("BatchNormalization", x, *names)
+        case layers.Conv():
+            return _conv(g, layer, g.weight(f"{layer.name}.weight"), x)
+        case layers.Pool(kind, kernel, stride):
+            operator = {"max": "MaxPool", "avg": "AveragePool"}[kind]
+            pads = layer.padding * 2
+            # Of the average, ONNX leaves the padding out unless told otherwise.
+            return g.add(operator, x, kernel_shape=kernel, strides=stride, pads=pads)
+        case layers.FactorizedReduce(first, second):
+            # A pixel less at the start, one of zeros more at the end, of the strided axes.
+            down, right = (step - 1 for step in first.stride)
+            shift = np.array([0, 0, -down, -right, 0, 0, down, right])
+            shifted = g.add("Pad", x, g.constant(f"shift_{down}_{right}", shift))
+            both = _layer(g, first, x), _layer(g, second, shifted)
+            return g.add("Concat", *both, axis=1)
+        case layers.Zero(inputs, outputs, stride):
+            name = f"zero_{inputs}_{outputs}"
+            zeros = g.constant(name, np.zeros((outputs, inputs, 1, 1), np.float32))
+            return _conv(g, layers.Conv(name, inputs, outputs, stride=stride), zeros, x)
+
+
+def _conv(g: _Graph, conv: layers.Conv, weight: str, x: str) -> str:
+    return g.add(
+        "Conv",
+        x,
+        weight,
+        kernel_shape=conv.kernel,
+        strides=conv.stride,
+        dilations=[conv.dilation] * 2,
+        pads=conv.padding * 2,
+        group=conv.groups,
+    )
 
 
 # Text

@@ -7,9 +7,10 @@ networks, so states pass both ways.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Sequence
+from functools import reduce
 from math import floor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 try:
     import torch
@@ -19,6 +20,7 @@ except ImportError as error:
     raise ImportError("`to_torch` needs PyTorch: pip install 'pydarts-nas[torch]'") from error
 
 from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError
 from pydarts.engine.convolutional import checked_sizes
 from pydarts.engine.network import EngineNetwork
 from pydarts.export import layers
@@ -28,80 +30,123 @@ from pydarts.spaces.darts import Genotype
 from pydarts.spaces.recurrent import RecurrentGenotype
 
 
-def _stage(stage: layers.Stage) -> nn.Module:
-    match stage:
-        case layers.Conv(inputs, outputs, kernel, stride, dilation, groups):
-            padding = stage.padding
+def _module(layer: layers.Layer) -> nn.Module:
+    match layer:
+        case layers.Conv(_, inputs, outputs, kernel, stride, dilation, groups):
+            padding = layer.padding
             return nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups, bias=False)
-        case layers.Norm(channels):
+        case layers.Norm(_, channels):
             return nn.BatchNorm2d(channels)
         case layers.Relu():
             return nn.ReLU()
+        case layers.Pool("max", kernel, stride):
+            return nn.MaxPool2d(kernel, stride, layer.padding)
+        case layers.Pool(_, kernel, stride):
+            return nn.AvgPool2d(kernel, stride, layer.padding, count_include_pad=False)
+        case layers.FactorizedReduce(first, second):
+            return _FactorizedReduce(_module(first), _module(second), first.stride)
+        case layers.Zero(_, channels, stride):
+            return _Zero(channels, stride)
 
 
-def _layer(layer: layers.Layer) -> nn.Module:
-    match layer:
-        case layers.Chain(stages, named):
-            chain = nn.Sequential(*map(_stage, stages))
-            return nn.Sequential(OrderedDict(op=chain)) if named else chain
-        case layers.Pool("max", stride):
-            return nn.MaxPool2d(3, stride, 1)
-        case layers.Pool(_, stride):
-            return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-        case layers.FactorizedReduce():
-            return FactorizedReduce(layer)
-        case layers.Identity():
-            return nn.Identity()
-
-
-class FactorizedReduce(nn.Module):
-    """Halves height and width: two 1x1 convolutions of stride 2, the second a pixel down and right.
+class _FactorizedReduce(nn.Module):
+    """Two strided 1x1 convolutions, the second a pixel further along the strided axes.
 
     The second is padded with zeros at the end of an odd side.
     """
 
-    def __init__(self, layer: layers.FactorizedReduce):
+    def __init__(self, first: nn.Module, second: nn.Module, stride: tuple[int, int]):
         super().__init__()
-        self.conv_1, self.conv_2 = map(_stage, layer.convs)
-        self.bn = nn.BatchNorm2d(layer.outputs)
+        # Held in a list: their parameters have names further up.
+        self._convs = [first, second]
+        down, right = (step - 1 for step in stride)
+        self._shift = (-right, right, -down, down)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C', ceil(H/2), ceil(W/2))."""
-        x = x.relu()
-        both = [self.conv_1(x), self.conv_2(F.pad(x, (-1, 1, -1, 1)))]
-        out: Tensor = self.bn(torch.cat(both, dim=1))
-        return out
+        """(N, C, H, W) to (N, C', ceil(H/2), ceil(W/2)), or as the strides are."""
+        first, second = self._convs
+        return torch.cat([first(x), second(F.pad(x, self._shift))], dim=1)
 
 
-class Cell(nn.Module):
-    """A discrete cell: node i sums operations 2i and 2i+1 of the genotype."""
+class _Zero(nn.Module):
+    """Zeros of the size that a strided convolution would give."""
 
-    def __init__(self, cell: layers.Cell):
+    def __init__(self, channels: int, stride: tuple[int, int]):
         super().__init__()
-        self.preprocess0, self.preprocess1 = map(_layer, cell.preprocess)
-        self._ops = nn.ModuleList(_layer(layer) for layer, _ in cell.edges)
-        self._sources = [source for _, source in cell.edges]
-        self._concat = cell.concat
+        self._channels, self._stride = channels, stride
 
-    def forward(self, s0: Tensor, s1: Tensor, drop_path: float) -> Tensor:
-        """The output from those of the two cells before.
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to zeros (N, C', ceil(H/s), ceil(W/s))."""
+        down, right = self._stride
+        shape = x[:, :1, ::down, ::right].shape
+        return x.new_zeros((shape[0], self._channels, *shape[2:]))
+
+
+class _Chain(nn.Module):
+    """Layers one after the other, whose parameters belong to `root` by the names of the layers."""
+
+    def __init__(self, chain: layers.Chain, root: nn.Module):
+        super().__init__()
+        self._modules_in_order: list[nn.Module] = []
+        for layer in chain:
+            module = _module(layer)
+            self._modules_in_order.append(module)
+            if isinstance(layer, layers.FactorizedReduce):
+                for conv, made in zip(layer, cast(_FactorizedReduce, module)._convs, strict=True):
+                    _put(root, conv.name, made)
+            elif isinstance(layer, (layers.Conv, layers.Norm)):
+                _put(root, layer.name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last layer's output."""
+        for module in self._modules_in_order:
+            x = module(x)
+        return x
+
+
+def _put(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Make a module a part of another one under a dotted name."""
+    *path, last = name.split(".")
+    for part in path:
+        if part not in root._modules:
+            root.add_module(part, nn.Module())
+        root = cast(nn.Module, root._modules[part])
+    root.add_module(last, module)
+
+
+class _Cell:
+    """A discrete cell: every node is the sum of its edges."""
+
+    def __init__(self, cell: layers.Cell, root: nn.Module):
+        self._inputs = [_Chain(chain, root) for chain in cell.inputs]
+        self._nodes = [
+            [(_Chain(edge.chain, root), edge.source, edge.droppable) for edge in node]
+            for node in cell.nodes
+        ]
+        self._outputs = cell.outputs
+
+    def __call__(self, before: Sequence[Tensor], drop_path: float) -> Tensor:
+        """The output from those of the layers before.
 
         Each operand other than an identity is dropped, for a sample, with probability `drop_path`.
         """
-        states = [self.preprocess0(s0), self.preprocess1(s1)]
-        operands: list[Tensor] = []
-        for op, source in zip(self._ops, self._sources, strict=True):
-            operand = op(states[source])
-            if drop_path > 0 and not isinstance(op, nn.Identity):
-                operand = operand * F.dropout(operand.new_ones(len(operand), 1, 1, 1), drop_path)
-            operands.append(operand)
-            if len(operands) == 2:
-                states.append(operands.pop() + operands.pop())
-        return torch.cat([states[i] for i in self._concat], dim=1)
+        taken = before[-len(self._inputs) :]
+        states = [chain(x) for chain, x in zip(self._inputs, taken, strict=True)]
+        for node in self._nodes:
+            operands = []
+            for chain, source, droppable in node:
+                operand = chain(states[source])
+                if drop_path > 0 and droppable:
+                    keep = F.dropout(operand.new_ones(len(operand), 1, 1, 1), drop_path)
+                    operand = operand * keep
+                operands.append(operand)
+            states.append(reduce(torch.add, operands))
+        outputs = [states[i] for i in self._outputs]
+        return torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
 
 
 class AuxiliaryHead(nn.Module):
-    """A second classifier on the output of cell 2L//3, for training."""
+    """A second classifier on the output of the last layer that halves the image, for training."""
 
     def __init__(self, channels: int, classes: int):
         super().__init__()
@@ -145,6 +190,8 @@ class DerivedNetwork(nn.Module):
         See `pydarts.Network`.
     auxiliary : bool
         Whether it has an auxiliary head, for training.
+    stem : {"cifar", "imagenet"}
+        See `pydarts.Network`.
 
     Attributes
     ----------
@@ -165,19 +212,23 @@ class DerivedNetwork(nn.Module):
         classes: int,
         in_channels: int,
         auxiliary: bool,
+        stem: str = "cifar",
     ):
         super().__init__()
         checked_sizes(channels, cells, classes, in_channels)
-        plan = layers.cells(genotype, channels, cells)
+        plan = layers.network(genotype, channels, cells, in_channels, stem)
         self.register_buffer("mean", None, persistent=False)
         self.register_buffer("std", None, persistent=False)
-        self.stem = _layer(layers.stem(in_channels, channels))
-        self.cells = nn.ModuleList(map(Cell, plan))
-        self._auxiliary_cell = 2 * cells // 3
-        self.auxiliary_head = (
-            AuxiliaryHead(plan[self._auxiliary_cell].channels, classes) if auxiliary else None
-        )
-        self.classifier = nn.Linear(plan[-1].channels, classes)
+        self._stems = [_Chain(chain, self) for chain in plan.stems]
+        self._cells = [_Cell(cell, self) for cell in plan.cells]
+        self._tail = _Chain(plan.tail, self)
+        self._auxiliary_cell = plan.auxiliary
+        self.auxiliary_head: AuxiliaryHead | None = None
+        if auxiliary:
+            if plan.auxiliary is None:
+                raise ArgumentError("auxiliary", "(=True): no layer of the space halves the image")
+            self.auxiliary_head = AuxiliaryHead(plan.cells[plan.auxiliary].channels, classes)
+        self.classifier = nn.Linear(plan.channels, classes)
         self.drop_path = 0.0
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -196,13 +247,16 @@ class DerivedNetwork(nn.Module):
         if self.mean is not None and self.std is not None:
             x = (x - self.mean) / self.std
         drop_path = self.drop_path if self.training else 0.0
-        s0 = s1 = self.stem(x)
+        before = [x]
+        for chain in self._stems:
+            before.append(chain(before[-1]))
+        before = before[-2:] if len(self._stems) > 1 else [before[-1]] * 2
         auxiliary = None
-        for i, cell in enumerate(self.cells):
-            s0, s1 = s1, cell(s0, s1, drop_path)
+        for i, cell in enumerate(self._cells):
+            before = [before[-1], cell(before, drop_path)]
             if self.training and self.auxiliary_head is not None and i == self._auxiliary_cell:
-                auxiliary = self.auxiliary_head(s1)
-        logits: Tensor = self.classifier(s1.mean(dim=(2, 3)))
+                auxiliary = self.auxiliary_head(before[-1])
+        logits: Tensor = self.classifier(self._tail(before[-1]).mean(dim=(2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
 
 
@@ -320,7 +374,7 @@ def image_module(model: Model) -> DerivedNetwork:
     """
     c, n = model.config, model.normalization
     sizes = (c.channels, c.cells, len(model.labels), model.network.in_channels)
-    module = DerivedNetwork(model.network.genotype, *sizes, c.auxiliary)
+    module = DerivedNetwork(model.network.genotype, *sizes, c.auxiliary, c.stem)
     module.mean, module.std = (torch.tensor(values)[:, None, None] for values in (n.mean, n.std))
     return _with_state(module, model.network)
 

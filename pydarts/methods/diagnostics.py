@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.engine.network import Alphas, Array
+from pydarts.spaces.space import Space
 
 
-def entropies(alphas: Alphas) -> dict[str, float]:
-    """Return the mean entropy of the mixtures of each group's edges.
+def entropies(alphas: Alphas, space: Space) -> dict[str, float]:
+    """Return the mean entropy of the mixtures of each kind of cell's edges.
 
     Parameters
     ----------
     alphas : dict of str to ndarray
-        Architecture parameters (edges, operations) by group.
+        Architecture parameters (edges, operations) by kind of cell.
+    space : Space
+        Of which they are.
 
     Returns
     -------
@@ -27,9 +30,13 @@ def entropies(alphas: Alphas) -> dict[str, float]:
     """
     found = {}
     for name, group in alphas.items():
-        odds = group.astype(np.float64) - group.max(axis=1, keepdims=True)
-        log_sum = np.log(np.exp(odds).sum(axis=1))
-        p = np.exp(odds - log_sum[:, np.newaxis])
+        present = space.cell(name).exists(len(group))
+        shifted = group.astype(np.float64) - group.max(
+            axis=1, keepdims=True, where=present, initial=-np.inf
+        )
+        odds = np.where(present, shifted, 0.0)
+        log_sum = np.log(np.where(present, np.exp(odds), 0.0).sum(axis=1))
+        p = np.where(present, np.exp(odds - log_sum[:, np.newaxis]), 0.0)
         found[name] = float((log_sum - (p * odds).sum(axis=1)).mean())
     return found
 

@@ -74,7 +74,9 @@ class Model(TrainedModel):
 
     def normalized(self, X: ArrayLike) -> NDArray[Any]:
         """Return images as the network takes them."""
-        return self.normalization.apply(as_images(X, image_layout=self.image_layout))
+        return self.normalization.apply(
+            as_images(X, image_layout=self.image_layout, dimensions=self.space.dimensions)
+        )
 
     def logits(self, X: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float32]:
         """Return the logits (N, classes) of images, in any form that `pydarts.train` takes."""

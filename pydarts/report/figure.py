@@ -10,7 +10,7 @@ import numpy as np
 
 from pydarts.report.charts import PALETTE, Look, looks
 from pydarts.report.report_data import Curve, ReportData, cell_edges, curves
-from pydarts.spaces.space import CellSpace
+from pydarts.spaces.space import Cell
 from pydarts.training.result import SearchResult
 
 if TYPE_CHECKING:
@@ -91,24 +91,29 @@ def _plot_curves(part: Any, drawn: list[Curve]) -> None:
             axes.legend(fontsize=8, frameon=False)
 
 
-def _plot_edges(part: Any, data: ReportData, cell: CellSpace) -> None:
+def _plot_edges(part: Any, data: ReportData, cell: Cell) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    names, weights = cell.operations, data.weights(cell.name)
+    every, weights = looks(cell.operations), data.weights(cell.name)
     epochs = range(data.span[0], data.span[0] + len(weights))
     edges = cell_edges(data.genotype, cell.name)
     margin = 0.05 * np.ptp(weights) + 1e-6
     for edge, axes in enumerate(_grid(part, len(edges), _EDGES)):
-        for k, (name, look) in enumerate(looks(names).items()):
+        for k, op in enumerate(cell.candidates[edge if cell.differs_by_edge else 0]):
+            name, look = op.name, every[op.name]
             shares, dashes = weights[:, edge, k], _dashes(look)
             axes.plot(epochs, shares, color=look.light, dashes=dashes, label=name, linewidth=1.2)
         axes.set_title(edges[edge][2], fontsize=8)
         axes.set_ylim(weights.min() - margin, weights.max() + margin)
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.tick_params(labelsize=7)
-    handles, labels = axes.get_legend_handles_labels()
+    shown: dict[str, Any] = {}
+    for axes in part.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
     part.suptitle(f"{cell.title}: softmax(α) of each edge", fontsize=10)
-    part.legend(handles, labels, loc="outside lower center", ncols=len(names), fontsize=8)
+    ncols = min(len(shown), 9)
+    part.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=ncols, fontsize=8)
 
 
 def _dashes(look: Look) -> tuple[float, ...]:

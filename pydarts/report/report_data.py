@@ -14,12 +14,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.common.arrays import softmax
 from pydarts.common.environment import environment
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.published import SPACES, parse_genotype
+from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import Space
 from pydarts.training.history import History, read_history
 from pydarts.training.result import SearchResult, read_configuration
@@ -52,11 +51,7 @@ _CURVES: Final = (
     ("Accuracy", {"train_accuracy": "training", "valid_accuracy": "validation"}, True),
     ("Perplexity", {"valid_perplexity": "validation"}, False),
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
-    (
-        "Entropy of the mixing weights",
-        {f"alpha_entropy_{cell.name}": cell.name for space in SPACES for cell in space.cells},
-        False,
-    ),
+    ("Entropy of the mixing weights", {"alpha_entropy_*": "*"}, False),
     ("Norm of the gradient with respect to α", {"alpha_gradient_norm": "norm"}, False),
     ("Skip connections", {"skips": "skips"}, False),
 )
@@ -205,9 +200,9 @@ def cell_edges(genotype: BaseGenotype, cell: str) -> list[tuple[int, int, str]]:
     list of (int, int, str)
         Source, node and name of each, in the order of α's rows.
     """
-    space, nodes = genotype.space.cell(cell), genotype.nodes(cell)
-    names = space.state_names(nodes)
-    return [(j, i, f"{names[j]} → {names[i]}") for j, i in space.edges(nodes)]
+    kind, nodes = genotype.space.cell(cell), genotype.nodes(cell)
+    names = kind.state_names(nodes)
+    return [(j, i, f"{names[j]} → {names[i]}") for j, i in kind.edges_of(nodes)]
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
@@ -215,13 +210,27 @@ def curves(history: Sequence[Mapping[str, Any]]) -> Iterator[Curve]:
     for title, columns, percent in _CURVES:
         lines = {
             name: [number(entry.get(column)) for entry in history]
-            for column, name in columns.items()
+            for column, name in _existing(columns, history)
         }
         found = {
             name: line for name, line in lines.items() if any(value is not None for value in line)
         }
         if found:
             yield Curve(title, found, percent)
+
+
+def _existing(
+    columns: Mapping[str, str], history: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """The columns with their lines' names, a star being what each kind of cell fills in."""
+    for column, name in columns.items():
+        if name != "*":
+            yield column, name
+            continue
+        prefix = column.removesuffix("*")
+        for found in dict.fromkeys(key for entry in history for key in entry):
+            if found.startswith(prefix):
+                yield found, found.removeprefix(prefix)
 
 
 def number(value: object) -> float | None:
@@ -237,7 +246,7 @@ def _outcome(interrupted: object, stopped: object) -> dict[str, Any]:
 
 
 def _epoch_genotypes(space: Space, history: Sequence[Mapping[str, Any]]) -> list[BaseGenotype]:
-    return [space.genotype.parse(str(entry.get("genotype"))) for entry in history]
+    return [space.genotype.parse(str(entry.get("genotype")), space=space) for entry in history]
 
 
 def _snapshots(
@@ -277,14 +286,15 @@ def _mixing_weights(genotype: BaseGenotype, alphas: Mapping[str, NDArray[Any]]) 
     weights = {}
     for name, alpha in alphas.items():
         rows = np.asarray(alpha, np.float64)
-        expected = (len(cell_edges(genotype, name)), len(genotype.space.cell(name).operations))
+        cell = genotype.space.cell(name)
+        expected = (len(cell_edges(genotype, name)), cell.columns)
         if rows.shape != expected:
             raise ValueError(
                 f"alphas of shape {rows.shape} do not fit a cell, which has {expected}"
             )
         if not np.isfinite(rows).all():
             raise ValueError("alphas must be finite")
-        weights[name] = softmax(rows)
+        weights[name] = cell.mixing_weights(rows)
     return weights
 
 

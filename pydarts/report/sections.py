@@ -13,7 +13,7 @@ from pydarts.drawing.svg import escape
 from pydarts.report.charts import Look, Series, dot_chart, line_chart, looks, swatch
 from pydarts.report.report_data import ReportData, cell_edges, curves, number
 from pydarts.report.tables import SHARES, fact_table, label, number_table, show_value
-from pydarts.spaces.space import CellSpace
+from pydarts.spaces.space import Cell
 from pydarts.training.config import SEARCH_CONFIGS
 
 
@@ -72,7 +72,8 @@ def alphas_section(data: ReportData) -> Iterator[str]:
     yield (
         "<p>The tables show the share of each candidate operation in the sum on its edge, "
         "softmax(α), in per cent. The outlined entries make up the discrete cell: the strongest "
-        "edges of each node, each with its strongest operation other than <code>none</code>.</p>"
+        "edges of each node, each with its strongest operation; a cell that must not hold "
+        "<code>none</code> leaves that out.</p>"
     )
     yield '<div class="heats">'
     for cell in data.space.cells:
@@ -94,19 +95,19 @@ def alphas_section(data: ReportData) -> Iterator[str]:
         yield "</div>"
 
 
-def _edge_charts(data: ReportData, cell: CellSpace, legend: Mapping[str, Look]) -> Iterator[str]:
+def _edge_charts(data: ReportData, cell: Cell, legend: Mapping[str, Look]) -> Iterator[str]:
     weights = data.weights(cell.name)
     options: dict[str, Any] = {"size": (170, 120), "legend": False, "points": False}
     options["bounds"] = float(weights.min()), float(weights.max())
     for edge, (_, _, name) in enumerate(cell_edges(data.genotype, cell.name)):
         lines = [
-            Series(operation, weights[:, edge, k].tolist(), data.span[0], legend[operation])
-            for k, operation in enumerate(cell.operations)
+            Series(op.name, weights[:, edge, k].tolist(), data.span[0], legend[op.name])
+            for k, op in enumerate(cell.candidates[edge if cell.differs_by_edge else 0])
         ]
         yield line_chart(name, lines, data.span, percent=True, **options) or ""
 
 
-def _heat_map(data: ReportData, cell: CellSpace) -> Iterator[str]:
+def _heat_map(data: ReportData, cell: Cell) -> Iterator[str]:
     first, last = data.span
     weights = data.weights(cell.name)
     complete = len(weights) == len(data.snapshots)
@@ -119,18 +120,24 @@ def _heat_map(data: ReportData, cell: CellSpace) -> Iterator[str]:
         f'<table class="heat" style="--lowest:{lowest};--range:{max(1, highest - lowest)}">'
         f"<caption>{cell.title}: from {lowest / 10} to {highest / 10}</caption>"
     )
-    columns = "".join(f'<th scope="col"><span>{op}</span></th>' for op in cell.operations)
+    heads: Iterable[str] = cell.operations
+    if cell.differs_by_edge:  # then the entries name the operations
+        heads = (f"candidate {k}" for k in range(1, cell.columns + 1))
+    columns = "".join(f'<th scope="col"><span>{head}</span></th>' for head in heads)
     yield f'<thead><tr><th scope="col">edge</th>{columns}</tr></thead><tbody>'
     for row, (source, node, name) in enumerate(cell_edges(data.genotype, cell.name)):
         entries = ""
-        for column, operation in enumerate(cell.operations):
+        candidates = cell.candidates[row if cell.differs_by_edge else 0]
+        for column, operation in enumerate(op.name for op in candidates):
             trajectory = [_permille(weight) for weight in weights[:, row, column]]
             epochs = chosen.get((operation, source, node), [])
             entries += "<td" + (' class="kept"' if last in epochs else "")
             if complete:
                 entries += f' data-weights="{_joined(trajectory)}"'
                 entries += f' data-kept="{_joined(epochs)}"' if epochs else ""
-            entries += f' style="--w:{trajectory[-1]}">{trajectory[-1] / 10}</td>'
+            shown = f"{operation} " if cell.differs_by_edge else ""
+            entries += f' style="--w:{trajectory[-1]}">{shown}{trajectory[-1] / 10}</td>'
+        entries += "<td></td>" * (cell.columns - len(candidates))
         yield f'<tr><th scope="row">{name}</th>{entries}</tr>'
     yield "</tbody></table>"
 
@@ -195,7 +202,7 @@ def comparison_section(data: ReportData) -> Iterator[str]:
 
 def configuration_section(data: ReportData) -> Iterator[str]:
     """The hyper-parameters of the search, and what they mean."""
-    options = SEARCH_CONFIGS[data.space.name].options()
+    options = SEARCH_CONFIGS[data.space.kind].options()
     helps = {option.name: option.metadata["help"] for option in options}
     yield from fact_table({name: (v, helps.get(name, "")) for name, v in data.config.items()})
 

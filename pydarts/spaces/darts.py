@@ -76,6 +76,7 @@ class Genotype(BaseGenotype):
         classes: int = 10,
         in_channels: int = 3,
         auxiliary: bool = False,
+        stem: str = "cifar",
     ) -> DerivedNetwork:
         """Return the derived network as an untrained ``torch.nn.Module``.
 
@@ -86,6 +87,7 @@ class Genotype(BaseGenotype):
         ----------
         channels, cells, classes, in_channels : int
         auxiliary : bool
+        stem : {"cifar", "imagenet"}
             See `pydarts.Network`.
 
         Returns
@@ -98,7 +100,7 @@ class Genotype(BaseGenotype):
             If PyTorch is not installed.
         """
         network: DerivedNetwork = extensions.call(
-            "Genotype.to_torch", self, channels, cells, classes, in_channels, auxiliary
+            "Genotype.to_torch", self, channels, cells, classes, in_channels, auxiliary, stem
         )
         return network
 

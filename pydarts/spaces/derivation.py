@@ -37,7 +37,7 @@ def derive_cell(name: str, alpha: object, cell: Cell) -> list[Entry]:
         operations = cell.candidates[edge if cell.differs_by_edge else 0]
         values = row[: len(operations)].tolist()
         if not np.isfinite(values).all():
-            column = int(np.argwhere(~np.isfinite(values))[0])
+            column = int(np.argmin(np.isfinite(values)))
             raise ValueError(
                 f"`{name}[{edge}, {column}]` (={values[column]}) must be finite "
                 f"(edge {source}→{node}, {operations[column].name})"

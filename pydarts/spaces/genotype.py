@@ -52,7 +52,9 @@ class BaseGenotype:
         wrong = [*(set(given) - set(space.fields)), *(set(space.fields) - set(given))]
         if wrong:
             names = ", ".join(space.fields)
-            raise TypeError(f"a genotype of {space.name!r} has the fields {names}: see {wrong[0]!r}")
+            raise TypeError(
+                f"a genotype of {space.name!r} has the fields {names}: see {wrong[0]!r}"
+            )
         checked: dict[str, tuple[Any, ...]] = {}
         for cell in space.cells:
             entries = check_entries(cell, given[cell.name])

@@ -123,9 +123,7 @@ def _literal(name: str, node: ast.expr) -> object:
         raise ArgumentError(name, "must be made of lists, tuples, strings and integers") from None
 
 
-def _kind_of(
-    call: str, keywords: set[str], positional: int, expected: Space
-) -> type[BaseGenotype]:
+def _kind_of(call: str, keywords: set[str], positional: int, expected: Space) -> type[BaseGenotype]:
     """Find the class of a call by its name, its keywords or the number of its values."""
     # The literature writes Genotype for every kind; what leaves it open is as expected.
     for kind in GENOTYPES.values():
@@ -212,9 +210,7 @@ def _named_space(named: list[object], space: Space | None) -> Space:
     return READY[name]
 
 
-def _parse_edges(
-    text: str, written: re.Match[str], space: Space
-) -> tuple[Space, dict[str, Any]]:
+def _parse_edges(text: str, written: re.Match[str], space: Space) -> tuple[Space, dict[str, Any]]:
     if _EDGES.search(text, written.end()):
         raise ArgumentError("text", "holds several genotypes where one is expected")
     if not _writes_edges(space):

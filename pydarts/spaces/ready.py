@@ -87,10 +87,7 @@ def as_space(value: str | os.PathLike[str] | Space) -> Space:
     if isinstance(value, Space):
         found = value
     elif isinstance(value, (str, os.PathLike)):
-        if value in READY:
-            found = READY[str(value)]
-        else:
-            found = _read_space(Path(value))
+        found = READY[str(value)] if value in READY else _read_space(Path(value))
     else:
         raise ArgumentTypeError("space", f"(={show(value)}) must be a name, a file or a Space")
     if found.kind != "convolutional":

@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pydarts.common.arrays import softmax
 from pydarts.common.checks import choice, integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.operation import Operation, check_name
@@ -167,6 +171,16 @@ class Cell:
         """Whether some edges have other candidates than others."""
         return len(set(self.candidates)) > 1
 
+    def exists(self, rows: int) -> NDArray[np.bool_]:
+        """Which entries of α, (rows, columns), stand for an operation."""
+        counts = [len(self.candidates[k if self.differs_by_edge else 0]) for k in range(rows)]
+        found: NDArray[np.bool_] = np.arange(self.columns) < np.array(counts)[:, np.newaxis]
+        return found
+
+    def mixing_weights(self, alpha: NDArray[Any]) -> NDArray[np.float64]:
+        """The softmax of α, (..., edges, columns), over the operations of each edge."""
+        return softmax(np.where(self.exists(alpha.shape[-2]), alpha, -np.inf))
+
     def searched_operations(self, source: int, node: int) -> tuple[str, ...]:
         """What an edge of a discrete cell may carry of its candidates."""
         every = self.edges_of()
@@ -295,7 +309,7 @@ class Stack:
         if by_fraction and by_stage:
             raise ArgumentError("layers", "mix `until` and `repeat`='cells', which count by two")
         if not by_fraction and not by_stage:
-            problem = "name neither `until` nor `repeat`='cells', so the number of cells says nothing"
+            problem = "name neither `until` nor `repeat`='cells': `cells` would mean nothing"
             raise ArgumentError("layers", problem)
         fractions = [Fraction(str(layer.until)) for layer in by_fraction]
         if fractions != sorted(fractions):
@@ -434,9 +448,7 @@ class Space:
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields of its genotypes: of each cell the edges, then the nodes of the output."""
-        return tuple(
-            name for cell in self.cells for name in (cell.name, cell.output_field) if name
-        )
+        return tuple(name for cell in self.cells for name in (cell.name, cell.output_field) if name)
 
     @property
     def is_usual(self) -> bool:

@@ -17,7 +17,7 @@ from pydarts.data.batches import Batches, require_batch
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
-from pydarts.data.splits import sample, split_half
+from pydarts.data.splits import group_codes, sample, split_half
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.models.image_model import Model
 from pydarts.models.scores import image_loss
@@ -49,6 +49,8 @@ class ImageClassification(Task):
         (N,) labels of any hashable kind.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the shape leaves it open.
+    groups : iterable, optional
+        One for each image: the halves of a search, and a test set that is held out, share none.
     valid, test : tuple of (array-like, iterable), optional
         Images and labels to validate a training on, and to score a model on.
     space : Space, optional
@@ -74,18 +76,20 @@ class ImageClassification(Task):
         y: Iterable[Any],
         image_layout: str | None = None,
         *,
+        groups: Iterable[Any] | None = None,
         valid: tuple[ArrayLike, Iterable[Any]] | None = None,
         test: tuple[ArrayLike, Iterable[Any]] | None = None,
         space: Space = DARTS,
         threads: int | None = None,
     ):
-        self.space = space
-        self.images: Images = as_images(X, image_layout=image_layout)
+        self.space, self.image_layout = space, image_layout
+        self.images: Images = self._as_images(X)
         labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
         self.labels = Labels.fit(labels)
         self.codes: Codes = self.labels.encode(labels)
-        self.image_layout, self.threads = image_layout, threads
+        self.groups = None if groups is None else group_codes(groups, len(self.images))
+        self.threads = threads
         self.valid = None if valid is None else self._pair("valid", *valid)
         self.test = None if test is None else self._pair("test", *test)
         self._learned = "`X`"  # what errors call the images
@@ -170,14 +174,16 @@ class ImageClassification(Task):
         return float((np.concatenate(found) == codes).mean())
 
     def split(self, train_fraction: float, rng: np.random.Generator) -> ImageClassification:
-        kept, test = split_half(self.codes, rng, train_fraction, labels=self.labels)
+        labels, groups = self.labels, self.groups
+        kept, test = split_half(self.codes, rng, train_fraction, labels=labels, groups=groups)
         return self._part(kept, test)
 
     def hold_out(self, fraction: float, rng: np.random.Generator) -> ImageClassification:
         """Return the task with a fraction of each class as the test set: those of
         `pydarts.data.splits.hold_out`.
         """
-        test, kept = split_half(self.codes, rng, fraction, labels=self.labels)
+        labels, groups = self.labels, self.groups
+        test, kept = split_half(self.codes, rng, fraction, labels=labels, groups=groups)
         return self._part(kept, test)
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
@@ -195,14 +201,18 @@ class ImageClassification(Task):
     def _part(self, kept: Codes, test: Codes) -> ImageClassification:
         part = copy(self)
         part.images, part.codes = self.images[kept], self.codes[kept]
+        part.groups = None if self.groups is None else self.groups[kept]
         part.test = self.images[test], self.codes[test]
         part._learned = "the part of `X` that is trained on"
         return part
 
+    def _as_images(self, X: ArrayLike) -> Images:
+        return as_images(X, image_layout=self.image_layout, dimensions=self.space.dimensions)
+
     def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
         """Images and codes of labels that are validated or tested on."""
         try:
-            images = as_images(X, image_layout=self.image_layout)
+            images = self._as_images(X)
             codes = self.labels.encode(y)
         except ArgumentError as error:
             raise ArgumentError(f"{error.argument}_{name}", error.problem) from error
@@ -223,22 +233,28 @@ class ImageSearchData(SearchData):
 
     def __init__(self, task: ImageClassification, config: SearchConfig, rng: np.random.Generator):
         self._config, self._rng = config, rng
-        images, codes = sample(task.images, task.codes, config.max_images, rng)
+        everything = np.arange(len(task.codes))
+        chosen, codes = sample(everything, task.codes, config.max_images, rng)
+        groups = None if task.groups is None else task.groups[chosen]
         try:
-            train, valid = split_half(codes, rng, config.train_fraction, labels=task.labels)
+            train, valid = split_half(
+                codes, rng, config.train_fraction, labels=task.labels, groups=groups
+            )
         except ValueError as error:
             if len(codes) == len(task.codes):
                 raise
             problem = f"(={config.max_images}) is too small: {error}"
             raise ArgumentError("max_images", problem) from None
         require_batch(min(len(train), len(valid)), config.batch_size, "either half of `X`")
-        normalization = Normalization.fit(images[train])
-        self._train: Pair = normalization.apply(images[train]), codes[train]
-        self._valid: Pair = normalization.apply(images[valid]), codes[valid]
+        images = task.images[chosen[train]]
+        normalization = Normalization.fit(images)
+        self._train: Pair = normalization.apply(images), codes[train]
+        self._valid: Pair = normalization.apply(task.images[chosen[valid]]), codes[valid]
         self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
         self.batches = Batches(len(train), config.batch_size, rng)
         self.valid = Batches(len(valid), config.batch_size, rng)
-        self.arrays = task.images, task.codes
+        # Groups are part of what a checkpoint goes on with: they decide the halves.
+        self.arrays = (task.images, task.codes, *(() if task.groups is None else (task.groups,)))
         self.units = self.steps = len(train) // config.batch_size
         self.validations = len(valid) / config.batch_size
         self.amount = "max_images", len(codes)

@@ -17,7 +17,7 @@ from pydarts.data.vocabulary import UNITS
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.models.language_model import LanguageModel, derived_network
 from pydarts.models.scores import perplexity_of, text_loss
-from pydarts.spaces.recurrent import RECURRENT
+from pydarts.spaces.ready import RECURRENT
 from pydarts.training.checkpoint import State
 from pydarts.training.config import TextSearchConfig, TextTrainConfig
 from pydarts.training.metrics import PERPLEXITY

@@ -57,6 +57,8 @@ class Config:
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: Values of options that files of earlier versions do not hold.
+    earlier: ClassVar[Mapping[str, Any]] = {}
 
     preset: str = "paper"
 

@@ -69,7 +69,7 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: BaseGenotype | None =
     step = SGD(network, **task.sgd_options(config))
     patience = task.averaging_patience(config)
     tracker = WeightTracker(network, config.restore_best_weights, patience)
-    parts, identity = {"tracker": tracker}, {"genotype": "", "space": None}
+    parts, identity = {"tracker": tracker}, dict[str, Any](genotype="", space=None)
     if genotype is not None:
         identity = {"genotype": str(genotype), "space": _space(genotype.space)}
     loop = TrainingLoop(task, data, model, network, step, parts, rng, run, identity, tracker.finish)
@@ -85,5 +85,5 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: BaseGenotype | None =
 
 
 def _space(space: Space) -> str | dict[str, Any] | None:
-    """What a checkpoint holds of a space; None for the usual one, which earlier ones do not name."""
+    """What a checkpoint holds of a space; None: the usual one, which earlier ones do not name."""
     return None if space.is_usual else space.reference

@@ -64,7 +64,10 @@ class SearchLoop(TrainingLoop):
         alphas = self.network.alphas
         genotype = self._method.select(alphas, self.space)
         return {
-            **{f"alpha_entropy_{name}": value for name, value in entropies(alphas).items()},
+            **{
+                f"alpha_entropy_{name}": value
+                for name, value in entropies(alphas, self.space).items()
+            },
             "alpha_gradient_norm": float(np.mean(self._norms)),
             "eigenvalue": self._eigenvalue() if self._wants_eigenvalue else None,
             "skips": self.space.count_skips(genotype),
