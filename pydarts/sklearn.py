@@ -33,6 +33,9 @@ from pydarts.data.images import MIN_SIZE, as_images
 from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.published import parse_genotype
+from pydarts.spaces.ready import as_space
+from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.config_base import Config, current_names
 
@@ -61,6 +64,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     preset : {"quick", "standard", "paper"}
         Of search and training.
+    space : str, path or Space, optional
+        What is searched, as in `pydarts.search`; of images, not of signals.
     genotype : Genotype, optional
         A cell to train instead of searching one.
     image_shape : tuple of int, optional
@@ -95,6 +100,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     preset: str = "quick"
+    space: Any = "darts"
     genotype: Genotype | None = None
     image_shape: Sequence[int] | None = None
     image_layout: str | None = None
@@ -118,6 +124,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     search_epsilon: float | None = None
     search_hvp: str | None = None
     search_reuse_gradient: bool | None = None
+    search_stem: str | None = None
     search_memory: str | None = None
     search_train_fraction: float | None = None
     search_max_images: int | None = None
@@ -139,6 +146,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     crop_padding: int | None = None
     flip: bool | None = None
     cutout: int | None = None
+    stem: str | None = None
     memory: str | None = None
 
     def fit(self: Self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -185,7 +193,11 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "batch_size",
                 _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
             )
-            result = search(images, labels, seed=seeds[0], **common, **options)
+            space = as_space(self.space)
+            if space.dimensions != 2:
+                problem = f"(={space.name!r}) is of signals, which `pydarts.search` takes"
+                raise ArgumentError("space", problem)
+            result = search(images, labels, space=space, seed=seeds[0], **common, **options)
             genotype = self.genotype_ = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt
@@ -248,8 +260,11 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 k: tuple(v) if isinstance(v, list) else v
                 for k, v in current_names(current_names(dict(d["parameters"])), "search_").items()
             }
+            space = parameters.get("space", "darts")
+            if isinstance(space, str) and space.startswith("{"):
+                parameters["space"] = Space.from_json(space)
             if parameters["genotype"] is not None:
-                parameters["genotype"] = Genotype.parse(parameters["genotype"])
+                parameters["genotype"] = parse_genotype(parameters["genotype"])
             self = cls(**parameters)
             self.n_features_in_ = integer("features", d["features"], 1)
             self.image_shape_ = _sizes(d["image_shape"])
@@ -336,8 +351,8 @@ def _at_most(batch_size: int, images: int) -> int:
 
 def _plain(name: str, value: Any) -> Any:
     """A parameter as JSON can hold it."""
-    if isinstance(value, BaseGenotype):
-        return str(value)
+    if isinstance(value, (BaseGenotype, Space)):
+        return value.to_json()
     if isinstance(value, (tuple, list)):
         return [_plain(name, v) for v in value]
     if isinstance(value, np.generic):

@@ -277,7 +277,7 @@ def test_invalid_fields(change: dict[str, Any], message: str) -> None:
         ("Genotype(" + "not " * 15000 + "1)", "malformed"),
         ("Genotype(" + "1 if 1 else " * 5000 + "1)", "malformed"),
         ("Genotype(" + "lambda x: " * 6000 + "1)", "unexpected"),
-        ("#" * (1 << 16) + TINY_TEXT, "characters"),
+        ("#" * (1 << 18) + TINY_TEXT, "characters"),
     ],
     ids=lambda value: value[:60],
 )
@@ -338,7 +338,7 @@ def tiny_json(**changes: object) -> str:
         ("null", "is not an object"),
         ("{}", r"`format` \(=None\) must be 'pydarts-genotype'"),
         ("[" * 60000, "malformed genotype JSON"),
-        (" " * (1 << 16) + "{}", "characters"),
+        (" " * (1 << 18) + "{}", "characters"),
         (tiny_json(format="x"), r"`format` \(='x'\)"),
         (tiny_json(version=2), r"`version` \(=2\) must be 1"),
         (tiny_json(version=True), r"`version` \(=True\) must be 1"),

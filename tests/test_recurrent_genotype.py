@@ -198,7 +198,7 @@ CONVOLUTIONAL = r"a convolutional genotype where a recurrent one is expected: Ge
         ("Genotype([], [2], [], [2])", CONVOLUTIONAL),
         ("Genotype(normal=[])", CONVOLUTIONAL),
         ("Genotype(" + "[" * 30000, "nest deeper"),
-        ("#" * (1 << 16) + TINY_TEXT, "characters"),
+        ("#" * (1 << 18) + TINY_TEXT, "characters"),
     ],
     ids=lambda value: value[:60],
 )
