@@ -45,7 +45,10 @@ CONVOLUTIONAL = (DARTS, NAS_BENCH_201, S2, S3, S4, DARTS_1D)
 CONV = Operation("conv_1x1", [relu, pointwise, batch_norm])
 SKIP = Operation("skip_connect")
 NONE = Operation("none", [none])
-BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+BEST = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
+    "+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+)
 
 
 def small(**changes: Any) -> Space:
