@@ -133,7 +133,7 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
           kernels_.load_tile(buffers.tiles[0], x, samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo,
                              before.scale, before.shift, unit.relu);
       }
-      call.dx = {buffers.gradient, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, 0)};
+      call.dx = {buffers.gradient, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, Halo{})};
       call.first = true;
       call.scratch = buffers.own;
       kernels_.unit_backward(call);
@@ -158,7 +158,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   const bool wants_state = state.kind != StateKind::image || graph_.input_gradient;
   const bool started = gradient_started_[v] || (state.concat >= 0 && gradient_started_[state.concat]);
   gradient_started_[v] = 1;
-  const int halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
+  const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
                                       tile_size(1, blocks, place.h, place.w, halo[1])};
   bool spreads[2] = {false, false}, relu_units = false;
@@ -167,7 +167,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     if (unit.shape.spread != Spread::pointwise && d_weights) spreads[unit.relu] = true;
     if (unit.relu) relu_units = true;
   }
-  const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
+  const std::size_t size = tile_size(1, blocks, place.h, place.w, Halo{});
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     const LevelBuffers<T> buffers = this->buffers(pass, v, 0, thread);
     const View<const T> x = readable(activation(pass, v, n));

@@ -35,7 +35,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
   const int blocks = state.channels.blocks();
   static const std::vector<int> none;
   const std::vector<int>& units = level < int(state.levels.size()) ? state.levels[level] : none;
-  const int halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
+  const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
                                       tile_size(1, blocks, place.h, place.w, halo[1])};
   bool spreads[2] = {false, false};  // whether a unit reads a tile of x, or of relu(x)

@@ -73,7 +73,7 @@ struct Unit {
   std::size_t packed_depthwise, packed_product, packed_transposed;
   std::size_t partial;  // of the weight gradient, among those of its phase
 
-  int taps() const { return shape.kernel * shape.kernel; }
+  int taps() const { return shape.kernel_taps(); }
   std::size_t depthwise_size() const { return depthwise < 0 ? 0 : std::size_t(in.lanes()) * taps(); }
   std::size_t product_size() const { return std::size_t(shape.z_blocks()) * kLanes * out.lanes(); }
 };

@@ -109,10 +109,13 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Stage>& st
   if (next_is(StageKind::depthwise)) {
     const Stage& stage = stages[at++];
     shape.spread = Spread::depthwise;
-    shape.kernel = stage.kernel_h;
+    shape.kernel_h = stage.kernel_h;
+    shape.kernel_w = stage.kernel_w;
     shape.dilation = stage.dilation;
-    shape.stride_h = shape.stride_w = stage.stride_h;
-    shape.pad = unit.pad_h = unit.pad_w = stage.dilation * (stage.kernel_h - 1) / 2;
+    shape.stride_h = stage.stride_h;
+    shape.stride_w = stage.stride_w;
+    shape.pad_h = unit.pad_h = stage.dilation * (stage.kernel_h - 1) / 2;
+    shape.pad_w = unit.pad_w = stage.dilation * (stage.kernel_w - 1) / 2;
     unit.depthwise = add_parameter(edge.name + stage.tail + ".weight", {inputs, 1, stage.kernel_h, stage.kernel_w},
                                    1 / std::sqrt(double(stage.kernel_h * stage.kernel_w)));
   }
@@ -188,7 +191,8 @@ void GraphBuilder::connect_pool(int state, int node, const Operation& operation,
     shape.window_w = stage.kernel_w;
     shape.stride_h = stage.stride_h;
     shape.stride_w = stage.stride_w;
-    shape.pad = stage.kernel_h / 2;
+    shape.pad_h = stage.kernel_h / 2;
+    shape.pad_w = stage.kernel_w / 2;
     graph_.pools.push_back({state, shape, false, channels, {}});
   }
   Pool& pool = graph_.pools[pools_[key]];

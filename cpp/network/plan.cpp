@@ -20,20 +20,22 @@ int count_tasks(int samples, int group) {
 
 int strided(int size, int reach, int pad, int stride) { return (size + 2 * pad - reach) / stride + 1; }
 
+Halo widest(Halo a, Halo b) { return {std::max(a.h, b.h), std::max(a.w, b.w)}; }
+
 }  // namespace
 
-int unit_halo(const Unit& unit) {
-  if (unit.shape.spread == Spread::pointwise) return 0;
-  int halo = std::max(unit.pad_h, unit.pad_w);
-  for (int t = 0; t < unit.shape.taps; ++t) halo = std::max({halo, int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
+Halo unit_halo(const Unit& unit) {
+  if (unit.shape.spread == Spread::pointwise) return {};
+  Halo halo{unit.pad_h, unit.pad_w};
+  for (int t = 0; t < unit.shape.taps; ++t) halo = widest(halo, {int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
   return halo;
 }
 
-int state_halo(const Graph& graph, const State& state, bool relu) {
-  int halo = 0;
+Halo state_halo(const Graph& graph, const State& state, bool relu) {
+  Halo halo{};
   if (!state.levels.empty())
     for (int u : state.levels[0])
-      if (graph.units[u].relu == relu) halo = std::max(halo, unit_halo(graph.units[u]));
+      if (graph.units[u].relu == relu) halo = widest(halo, unit_halo(graph.units[u]));
   return halo;
 }
 
@@ -98,7 +100,8 @@ void Plan::measure(const Graph& graph) {
         shape.in_w = unit.previous < 0 ? here.w : units[unit.previous].shape.out_w;
         int reach_h = 1, reach_w = 1;
         if (shape.spread == Spread::depthwise) {
-          reach_h = reach_w = shape.dilation * (shape.kernel - 1) + 1;
+          reach_h = shape.dilation * (shape.kernel_h - 1) + 1;
+          reach_w = shape.dilation * (shape.kernel_w - 1) + 1;
         } else if (shape.spread == Spread::gather && unit.parts.size() == 1) {
           reach_h = shape.tap_y[shape.taps - 1] + unit.pad_h + 1;
           reach_w = shape.tap_x[shape.taps - 1] + unit.pad_w + 1;
@@ -120,8 +123,8 @@ void Plan::measure(const Graph& graph) {
         shape.window_w = here.w - shape.stride_w;
         shape.out_h = shape.out_w = 2;
       } else {
-        shape.out_h = strided(here.h, shape.window_h, shape.pad, shape.stride_h);
-        shape.out_w = strided(here.w, shape.window_w, shape.pad, shape.stride_w);
+        shape.out_h = strided(here.h, shape.window_h, shape.pad_h, shape.stride_h);
+        shape.out_w = strided(here.w, shape.window_w, shape.pad_w, shape.stride_w);
       }
     }
   }
@@ -252,7 +255,7 @@ LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int l
   if (level == 0) {
     for (int relu : {0, 1})
       tile[relu] = tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu == 1));
-    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, 0);
+    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, Halo{});
     for (int p : state.pools) {  // as backward takes it
       Scratch<T> pool;
       pool.take(state.channels.lanes());
@@ -266,9 +269,9 @@ LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int l
       const UnitShape& shape = plan.units[u].shape;
       kernel = std::max(kernel, unit_scratch(shape, here.group));
       if (level == 0) continue;
-      const int halo = unit_halo(graph.units[u]);
+      const Halo halo = unit_halo(graph.units[u]);
       tile[0] = std::max(tile[0], tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, halo));
-      gradient_size = std::max(gradient_size, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
+      gradient_size = std::max(gradient_size, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, Halo{}));
     }
   for (int i : {0, 1}) tiles[i] = scratch.take(tile[i] + kTilePad);
   gradient = scratch.take(gradient_size);

@@ -73,7 +73,7 @@ struct LevelBuffers {
 const Plan* find_plan(std::vector<std::unique_ptr<Plan>>& plans, int samples, int height, int width, bool backward);
 
 // Halo of the tile of a state, or of a unit's input: what its widest reader needs.
-int unit_halo(const Unit& unit);
-int state_halo(const Graph& graph, const State& state, bool relu);
+Halo unit_halo(const Unit& unit);
+Halo state_halo(const Graph& graph, const State& state, bool relu);
 
 }  // namespace pydarts
