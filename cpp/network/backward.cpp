@@ -91,7 +91,7 @@ UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int samp
     T* partial = weight_gradients(pass, unit) + task * graph_.states[unit.state].level_size[unit.level];
     call.begins = sample == pass.plan.first_sample(unit.state, task);
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
-    call.d_product = partial + unit.depthwise_size();
+    call.d_product = unit.parts.empty() ? nullptr : partial + unit.depthwise_size();
   }
   return call;
 }
@@ -269,7 +269,8 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
         continue;
       }
       const BatchNorm& norm = graph_.norms[affine.norm];
-      const double rstd = rstd_[affine.first_lane + lane], mean = batch_mean_[affine.first_lane + lane];
+      const double rstd = rstd_[affine.first_lane + lane];
+      const double mean = batch_mean_[affine.first_lane + lane] - bias_of(pass, affine, c);
       const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
       const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
       const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
@@ -277,6 +278,7 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
       k.b[lane] = T(b);
       k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
       d_mixing += gamma * rstd * moment + beta * total;
+      if (d_weights && affine.bias >= 0) d_weights[graph_.parameters[affine.bias].offset + c] = 0;
       if (d_weights && norm.gamma >= 0) {
         d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
         d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
@@ -307,6 +309,7 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
       for_depthwise_weights(graph_, unit,
                             [&](std::size_t weight, std::size_t at) { d_weights[weight] = depthwise[at]; });
     }
+    if (unit.parts.empty()) return;
     const int first = blocks * slice / slices, last = blocks * (slice + 1) / slices;
     const std::size_t columns = unit.out.lanes();
     T* product = depthwise + unit.depthwise_size();
@@ -324,7 +327,7 @@ void Network<T>::alpha_gradient(T* d_alphas) const {
     for (int row = 0; row < group.rows; ++row) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;
       double mean = 0;
-      for (int k = 0; k < group.columns; ++k) mean += mixing_[at + k] * d_mixing_[at + k];
+      for (int k = 0; k < group.counts[row]; ++k) mean += mixing_[at + k] * d_mixing_[at + k];
       for (int k = 0; k < group.columns; ++k) d_alphas[at + k] = T(mixing_[at + k] * (d_mixing_[at + k] - mean));
     }
 }

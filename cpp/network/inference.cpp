@@ -194,7 +194,10 @@ struct Inference<T>::Pass {
 
 template <class T>
 bool Inference<T>::suits(const Graph& graph) {
-  if (graph.num_alphas > 0 || graph.heads.empty()) return false;
+  if (graph.num_alphas > 0 || graph.heads.empty() || graph.heads[0].relu) return false;
+  for (const Unit& unit : graph.units)
+    if (unit.parts.empty() || graph.affines[unit.affine].bias >= 0) return false;
+  if (std::any_of(graph.states.begin(), graph.states.end(), [](const State& s) { return s.is_zero(); })) return false;
   const State& image = graph.states[0];
   if (!image.pools.empty() || !image.identities.empty()) return false;
   for (int u : image.levels[0])

@@ -36,6 +36,12 @@ struct Plan {
     OutputPlace at;
     std::size_t stride() const { return std::size_t(shape.blocks) * shape.out_h * shape.out_w * kLanes; }
   };
+  struct NoisePlace {
+    int h, w;
+    OutputPlace at;
+    std::size_t stride;
+    int plane() const { return h * w; }
+  };
 
   int samples, height, width;
   bool backward;
@@ -43,6 +49,7 @@ struct Plan {
   std::vector<StatePlace> states;
   std::vector<UnitPlace> units;
   std::vector<PoolPlace> pools;
+  std::vector<NoisePlace> noises;
   std::vector<int> affine_plane;  // pixels of the output that an affine map belongs to
   std::size_t arena_size = 0;
   std::size_t scratch_size = 0;  // a thread

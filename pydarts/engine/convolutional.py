@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -213,7 +214,8 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         memory: str = "store",
     ):
         sizes = checked_sizes(channels, cells, classes, in_channels)
-        super().__init__("supernet", (*sizes, _rematerialise(memory)), dtype, seed, threads)
+        arguments = (json.dumps("darts"), *sizes, "cifar", _rematerialise(memory))
+        super().__init__("supernet", arguments, dtype, seed, threads)
 
 
 class Network(ImageNetwork):
@@ -249,11 +251,9 @@ class Network(ImageNetwork):
     ):
         DARTS.require("genotype", genotype)
         arguments = (
+            genotype.to_json(),
             *checked_sizes(channels, cells, classes, in_channels),
-            list(genotype.normal),
-            list(genotype.normal_concat),
-            list(genotype.reduce),
-            list(genotype.reduce_concat),
+            "cifar",
             bool(auxiliary),
             number("auxiliary_weight", auxiliary_weight),
             _rematerialise(memory),
@@ -293,9 +293,10 @@ class MixedOperation(ImageNetwork):
         threads: int | None = None,
     ):
         arguments = (
+            json.dumps(list(operations)),
             integer("channels", channels, 1),
             integer("stride", stride, 1),
-            list(operations),
+            2,
         )
         super().__init__("mixed_operation", arguments, dtype, seed, threads)
 

@@ -199,6 +199,4 @@ def _count(name: str, value: object) -> int:
 
 
 def _num_weights(sizes: tuple[int, int, int, int], genotype: Genotype, config: TrainConfig) -> int:
-    g = genotype
-    cells = (list(g.normal), list(g.normal_concat), list(g.reduce), list(g.reduce_concat))
-    return _core.derived_num_weights(*sizes, *cells, config.auxiliary)
+    return _core.derived_num_weights(genotype.to_json(), *sizes, "cifar", config.auxiliary)
