@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 __version__: str
 
 class InvalidArgument(ValueError): ...
+class BadFile(ValueError): ...
 class NonFinite(ArithmeticError): ...
 class OutOfTime(Exception): ...
 
 _Array = NDArray[Any]
-_Cell = list[tuple[str, int]]
 
 def default_threads() -> int: ...
 def instruction_set() -> str: ...
@@ -20,14 +20,12 @@ def full_width_512() -> bool: ...
 def processor() -> tuple[str, int, int]: ...
 def fma_peak(threads: int) -> dict[int, float]: ...
 def derived_num_weights(
+    genotype: str,
     channels: int,
     cells: int,
     classes: int,
     in_channels: int,
-    normal: _Cell,
-    normal_concat: list[int],
-    reduce: _Cell,
-    reduce_concat: list[int],
+    stem: str,
     auxiliary: bool,
 ) -> int: ...
 
@@ -38,6 +36,10 @@ class Network32:
     def alphas(self) -> _Array: ...
     @property
     def running(self) -> _Array: ...
+    @property
+    def noise_step(self) -> int: ...
+    @noise_step.setter
+    def noise_step(self, step: int) -> None: ...
     @property
     def threads(self) -> int: ...
     def set_deadline(self, seconds: float | None) -> None: ...
@@ -108,23 +110,23 @@ class WeightStep32:
     ) -> tuple[float, int]: ...
 
 def supernet32(
+    space: str,
     channels: int,
     cells: int,
     classes: int,
     in_channels: int,
+    stem: str,
     recompute: bool,
     seed: int,
     threads: int,
 ) -> Network32: ...
 def derived32(
+    genotype: str,
     channels: int,
     cells: int,
     classes: int,
     in_channels: int,
-    normal: _Cell,
-    normal_concat: list[int],
-    reduce: _Cell,
-    reduce_concat: list[int],
+    stem: str,
     auxiliary: bool,
     auxiliary_weight: float,
     recompute: bool,
@@ -132,7 +134,7 @@ def derived32(
     threads: int,
 ) -> Network32: ...
 def mixed_operation32(
-    channels: int, stride: int, operations: list[str], seed: int, threads: int
+    operations: str, channels: int, stride: int, dimensions: int, seed: int, threads: int
 ) -> Network32: ...
 def arch_gradient32(
     net: Network32,
@@ -159,6 +161,10 @@ class Network64:
     def alphas(self) -> _Array: ...
     @property
     def running(self) -> _Array: ...
+    @property
+    def noise_step(self) -> int: ...
+    @noise_step.setter
+    def noise_step(self, step: int) -> None: ...
     @property
     def threads(self) -> int: ...
     def set_deadline(self, seconds: float | None) -> None: ...
@@ -229,23 +235,23 @@ class WeightStep64:
     ) -> tuple[float, int]: ...
 
 def supernet64(
+    space: str,
     channels: int,
     cells: int,
     classes: int,
     in_channels: int,
+    stem: str,
     recompute: bool,
     seed: int,
     threads: int,
 ) -> Network64: ...
 def derived64(
+    genotype: str,
     channels: int,
     cells: int,
     classes: int,
     in_channels: int,
-    normal: _Cell,
-    normal_concat: list[int],
-    reduce: _Cell,
-    reduce_concat: list[int],
+    stem: str,
     auxiliary: bool,
     auxiliary_weight: float,
     recompute: bool,
@@ -253,7 +259,7 @@ def derived64(
     threads: int,
 ) -> Network64: ...
 def mixed_operation64(
-    channels: int, stride: int, operations: list[str], seed: int, threads: int
+    operations: str, channels: int, stride: int, dimensions: int, seed: int, threads: int
 ) -> Network64: ...
 def arch_gradient64(
     net: Network64,

@@ -8,6 +8,7 @@
 
 #include "bilevel/network_oracle.hpp"
 #include "bindings/engine.hpp"
+#include "core/bad_file.hpp"
 #include "core/processor.hpp"
 #include "kernels/fma.hpp"
 #include "network/limits.hpp"
@@ -15,6 +16,14 @@
 using namespace pydarts;
 
 namespace {
+
+Genotype genotype_of(const std::string& json) { return read_genotype(json.data(), json.size()); }
+
+std::size_t derived_num_weights(const std::string& genotype, int channels, int cells, int classes, int in_channels,
+                                const std::string& stem, bool auxiliary) {
+  return derived_graph(genotype_of(genotype), {channels, cells, classes, in_channels, stem_of(stem)}, auxiliary, 0)
+      .num_weights;
+}
 
 template <class T>
 Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Integers* labels) {
@@ -83,6 +92,9 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("weights", [](py::object self) { return view(self.cast<Net&>().network.weights(), self); })
       .def_property_readonly("alphas", [](py::object self) { return view(self.cast<Net&>().network.alphas(), self); })
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
+      .def_property(
+          "noise_step", [](const Net& self) { return self.network.noise_step(); },
+          [](Net& self, std::uint64_t step) { self.network.set_noise_step(step); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
       .def(
@@ -298,29 +310,33 @@ void bind(py::module_& m, const std::string& suffix) {
         py::arg("gradient"), py::arg("w"), py::arg("v"), py::arg("epsilon"));
 
   m.def(("supernet" + suffix).c_str(),
-        [](int channels, int cells, int classes, int in_channels, bool recompute, std::uint64_t seed, int threads) {
-          return std::make_unique<Net>(supernet_graph({channels, cells, classes, in_channels}), seed,
+        [](const std::string& space, int channels, int cells, int classes, int in_channels, const std::string& stem,
+           bool recompute, std::uint64_t seed, int threads) {
+          const NetworkConfig config{channels, cells, classes, in_channels, stem_of(stem)};
+          return std::make_unique<Net>(supernet_graph(read_space(space.data(), space.size()), config), seed,
                                        Environment{threads}, recompute);
         },
-        py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("recompute"),
-        py::arg("seed"), py::arg("threads"));
+        py::arg("space"), py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"),
+        py::arg("stem"), py::arg("recompute"), py::arg("seed"), py::arg("threads"));
   m.def(("derived" + suffix).c_str(),
-        [](int channels, int cells, int classes, int in_channels,
-           const std::vector<std::pair<std::string, int>>& normal, const std::vector<int>& normal_concat,
-           const std::vector<std::pair<std::string, int>>& reduce, const std::vector<int>& reduce_concat,
+        [](const std::string& genotype, int channels, int cells, int classes, int in_channels, const std::string& stem,
            bool auxiliary, double auxiliary_weight, bool recompute, std::uint64_t seed, int threads) {
-          return std::make_unique<Net>(derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat},
-                                                     {reduce, reduce_concat}, auxiliary, auxiliary_weight),
-                                       seed, Environment{threads}, recompute);
+          const NetworkConfig config{channels, cells, classes, in_channels, stem_of(stem)};
+          return std::make_unique<Net>(derived_graph(genotype_of(genotype), config, auxiliary, auxiliary_weight), seed,
+                                       Environment{threads}, recompute);
         },
-        py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("normal"),
-        py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"),
-        py::arg("auxiliary_weight"), py::arg("recompute"), py::arg("seed"), py::arg("threads"));
+        py::arg("genotype"), py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"),
+        py::arg("stem"), py::arg("auxiliary"), py::arg("auxiliary_weight"), py::arg("recompute"), py::arg("seed"),
+        py::arg("threads"));
   m.def(("mixed_operation" + suffix).c_str(),
-        [](int channels, int stride, const std::vector<std::string>& operations, std::uint64_t seed, int threads) {
-          return std::make_unique<Net>(mixed_operation_graph(channels, stride, operations), seed, Environment{threads});
+        [](const std::string& operations, int channels, int stride, int dimensions, std::uint64_t seed, int threads) {
+          const Json json = parse_json(operations.data(), operations.size());
+          return std::make_unique<Net>(
+              mixed_operation_graph(read_operations(json, dimensions), channels, stride, dimensions), seed,
+              Environment{threads});
         },
-        py::arg("channels"), py::arg("stride"), py::arg("operations"), py::arg("seed"), py::arg("threads"));
+        py::arg("operations"), py::arg("channels"), py::arg("stride"), py::arg("dimensions"), py::arg("seed"),
+        py::arg("threads"));
 }
 
 }  // namespace
@@ -328,6 +344,7 @@ void bind(py::module_& m, const std::string& suffix) {
 PYBIND11_MODULE(_core, m) {
   m.doc() = "The engine of pydarts; the public names are in the package above.";
   py::register_exception<InvalidArgument>(m, "InvalidArgument", PyExc_ValueError);
+  py::register_exception<BadFile>(m, "BadFile", PyExc_ValueError);
   py::register_exception<NonFinite>(m, "NonFinite", PyExc_ArithmeticError);
   py::register_exception<OutOfTime>(m, "OutOfTime");
   m.attr("__version__") = PYDARTS_VERSION;
@@ -360,17 +377,8 @@ PYBIND11_MODULE(_core, m) {
         return peaks;
       },
       py::arg("threads"));
-  m.def(
-      "derived_num_weights",
-      [](int channels, int cells, int classes, int in_channels, const std::vector<std::pair<std::string, int>>& normal,
-         const std::vector<int>& normal_concat, const std::vector<std::pair<std::string, int>>& reduce,
-         const std::vector<int>& reduce_concat, bool auxiliary) {
-        return derived_graph({channels, cells, classes, in_channels}, {normal, normal_concat}, {reduce, reduce_concat},
-                             auxiliary, 0)
-            .num_weights;
-      },
-      py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"), py::arg("normal"),
-      py::arg("normal_concat"), py::arg("reduce"), py::arg("reduce_concat"), py::arg("auxiliary"));
+  m.def("derived_num_weights", &derived_num_weights, py::arg("genotype"), py::arg("channels"), py::arg("cells"),
+        py::arg("classes"), py::arg("in_channels"), py::arg("stem"), py::arg("auxiliary"));
   bind<float>(m, "32");
   bind<double>(m, "64");
   bind_recurrent(m);

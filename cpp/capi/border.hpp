@@ -9,7 +9,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "capi/bad_file.hpp"
+#include "core/bad_file.hpp"
 #include "core/error.hpp"
 #include "pydarts.h"
 

@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "core/bad_file.hpp"
+
 namespace pydarts {
 namespace {
 
@@ -45,6 +47,12 @@ Description read_description(const char* text, std::size_t size) {
   const Json& config = json.at("config", Kind::object);
   const Json& labels = json.at("labels", Kind::array);
   d.config = {count(config, "channels"), count(config, "cells"), int(labels.items.size()), count(json, "in_channels")};
+  if (config.find("stem")) {
+    const std::string& stem = config.at("stem", Kind::string).text;
+    require_file(stem == "cifar" || stem == "imagenet", "`stem` (=", stem.substr(0, 40),
+                 ") must be 'cifar' or 'imagenet'");
+    d.config.stem = stem_of(stem);
+  }
   d.auxiliary = config.at("auxiliary", Kind::boolean).truth;
   d.auxiliary_weight = config.at("auxiliary_weight", Kind::number).number;
   d.genotype = read_genotype(json.at("genotype", Kind::object));

@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "capi/genotype_json.hpp"
+#include "network/graph.hpp"
+#include "spaces/genotype.hpp"
 
 namespace pydarts {
 

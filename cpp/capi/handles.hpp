@@ -24,6 +24,7 @@ struct pydarts_network : pydarts::Border {
   const pydarts_runtime runtime;
   const pydarts::Environment environment;
   mutable pydarts::Network<float> network;
+  std::optional<pydarts::Space> space;        // of a supernet
   std::optional<pydarts::Genotype> genotype;  // of a derived network
   std::optional<pydarts::Description> model;  // of one from files
   struct Tensor {

@@ -10,18 +10,23 @@
 #include "capi/files.hpp"
 #include "capi/handles.hpp"
 #include "capi/runtime.hpp"
-#include "network/genotype.hpp"
+#include "spaces/genotype.hpp"
 
 namespace fs = std::filesystem;
 using namespace pydarts;
 
 namespace {
 
-const pydarts_network_options kOptions = {sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4};
+const pydarts_network_options kOptions = {sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0};
 
 bool flag(std::int32_t value, const char* name) {
   require(value == 0 || value == 1, "`", name, "` (=", value, ") must be 0 or 1");
   return value == 1;
+}
+
+NetworkConfig config_of(const pydarts_network_options& o) {
+  const Stem stem = flag(o.imagenet_stem, "options->imagenet_stem") ? Stem::imagenet : Stem::cifar;
+  return {o.channels, o.cells, o.classes, o.in_channels, stem};
 }
 
 // Runs `make`, which gives a network, behind the border.
@@ -78,7 +83,7 @@ std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Geno
                                          bool recompute, std::size_t weights_at_hand) {
   require(auxiliary_weight >= 0 && std::isfinite(auxiliary_weight), "`auxiliary_weight` (=", auxiliary_weight,
           ") must be at least 0");
-  Graph graph = derived_graph(config, genotype.normal, genotype.reduce, auxiliary, auxiliary_weight);
+  Graph graph = derived_graph(genotype, config, auxiliary, auxiliary_weight);
   require(graph.num_weights <= weights_at_hand, "it describes ", graph.num_weights,
           " weights, more than the other file can hold");
   auto network = std::make_unique<pydarts_network>(std::move(graph), seed, runtime, recompute);
@@ -187,8 +192,12 @@ pydarts_status pydarts_supernet_create(const pydarts_network_options* options, c
   return create(network, message, message_size, [&] {
     const pydarts_network_options o = known(options, "options", kOptions);
     require(o.auxiliary == 0, "`options->auxiliary` (=", o.auxiliary, ") must be 0 in a supernet");
-    return std::make_unique<pydarts_network>(supernet_graph({o.channels, o.cells, o.classes, o.in_channels}), o.seed,
-                                             runtime_of(runtime), flag(o.recompute, "options->recompute"));
+    Space space =
+        o.space ? reading("`options->space`", [&] { return read_space(o.space, o.space_size); }) : darts_space();
+    auto made = std::make_unique<pydarts_network>(supernet_graph(space, config_of(o)), o.seed, runtime_of(runtime),
+                                                  flag(o.recompute, "options->recompute"));
+    made->space = std::move(space);
+    return made;
   });
 }
 
@@ -198,13 +207,10 @@ pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size
   return create(network, message, message_size, [&] {
     const pydarts_network_options o = known(options, "options", kOptions);
     require(genotype, "`genotype` is null");
-    const Genotype cells = reading("`genotype`", [&] {
-      require_file(genotype_size <= kMaxGenotypeText, "it has ", genotype_size, " bytes, more than ", kMaxGenotypeText);
-      return read_genotype(parse_json(genotype, genotype_size));
-    });
-    return derived({o.channels, o.cells, o.classes, o.in_channels}, cells, flag(o.auxiliary, "options->auxiliary"),
-                   o.auxiliary_weight, o.seed, runtime_of(runtime), flag(o.recompute, "options->recompute"),
-                   std::size_t(-1));
+    require(!o.space, "`options->space` must be null: the genotype names its own");
+    const Genotype cells = reading("`genotype`", [&] { return read_genotype(genotype, genotype_size); });
+    return derived(config_of(o), cells, flag(o.auxiliary, "options->auxiliary"), o.auxiliary_weight, o.seed,
+                   runtime_of(runtime), flag(o.recompute, "options->recompute"), std::size_t(-1));
   });
 }
 
@@ -320,8 +326,10 @@ pydarts_status pydarts_network_genotype(const pydarts_network* network, char* bu
     if (network->genotype) return give_text(write_genotype(*network->genotype), buffer, capacity, needed);
     const float* alphas = network->engine().alphas().data();
     const auto& groups = network->engine().graph().alpha_groups;
-    const auto cell = [&](int i) { return derive_cell(alphas + groups[i].offset, groups[i].rows); };
-    give_text(write_genotype({cell(0), cell(1)}), buffer, capacity, needed);
+    Genotype derived{*network->space, {}};
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      derived.cells.push_back(derive_cell(derived.space.cells[i], alphas + groups[i].offset));
+    give_text(write_genotype(derived), buffer, capacity, needed);
   });
 }
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "capi/json.hpp"
+#include "core/json.hpp"
 
 namespace pydarts {
 namespace {

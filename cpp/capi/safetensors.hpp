@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "capi/bad_file.hpp"
+#include "core/bad_file.hpp"
 
 namespace pydarts {
 

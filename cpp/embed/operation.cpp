@@ -8,6 +8,7 @@
 
 #include "capi/border.hpp"
 #include "capi/runtime.hpp"
+#include "core/bad_file.hpp"
 #include "network/limits.hpp"
 #include "network/network.hpp"
 
@@ -16,11 +17,24 @@ namespace {
 
 constexpr int kMaxOperations = 64, kMaxChannels = 1 << 14;
 
-std::vector<std::string> names_of(const char* const* names, std::size_t count) {
+// Names of ready operations, and descriptions that begin with a brace.
+std::vector<Operation> operations_of(const char* const* names, std::size_t count) {
   require(names, "`names` is null");
   require(count >= 1 && count <= kMaxOperations, "`count` (=", count, ") must lie in 1..", kMaxOperations);
   for (std::size_t i = 0; i < count; ++i) require(names[i], "`names`[", i, "] is null");
-  return {names, names + count};
+  try {
+    Json list;
+    list.kind = Json::Kind::array;
+    for (std::size_t i = 0; i < count; ++i) {
+      Json item;
+      item.kind = Json::Kind::string;
+      item.text = names[i];
+      list.items.push_back(names[i][0] == '{' ? parse_json(names[i], item.text.size()) : std::move(item));
+    }
+    return read_operations(list, 2);
+  } catch (const BadFile& error) {
+    throw InvalidArgument(text("`names`: ", error.what()));
+  }
 }
 
 }  // namespace
@@ -66,7 +80,7 @@ pydarts_status MixedOperation<T>::create(const char* const* names, std::size_t c
   inside_ = nullptr;
   return guarded(message, message_size, [&] {
     require(channels <= kMaxChannels, "`channels` (=", channels, ") must be at most ", kMaxChannels);
-    inside_ = new Inside(mixed_operation_graph(channels, stride, names_of(names, count)), runtime_of(runtime));
+    inside_ = new Inside(mixed_operation_graph(operations_of(names, count), channels, stride, 2), runtime_of(runtime));
   });
 }
 

@@ -120,6 +120,10 @@ typedef struct pydarts_network_options {
   int32_t recompute;       /* 1: keep only the states for backward, a fraction of the memory: 0 */
   int32_t auxiliary;       /* 1: with auxiliary head, derived network only: 0 */
   double auxiliary_weight; /* of its loss: 0.4 */
+  const char* space;       /* of a supernet: JSON text, the name of a ready space ("\"nas-bench-201\"") or a description
+                              as in a space's file, not kept; null: "\"darts\"". Of a derived network: null */
+  size_t space_size;       /* bytes of it, without a final NUL: 0 */
+  int32_t imagenet_stem;   /* 1: the stem for large images, which leaves an eighth of height and width: 0 */
 } pydarts_network_options;
 
 /* Threads: any. */
@@ -128,14 +132,14 @@ PYDARTS_API pydarts_status pydarts_network_options_defaults(pydarts_network_opti
 /* Each of the next four makes `*network`, to be given to pydarts_network_destroy; null after an error. `runtime` is
    copied; null: the defaults. Threads: any. */
 
-/* Every edge a softmax-weighted mixture of all candidate operations. */
+/* Every edge a softmax-weighted mixture of all candidate operations. BAD_FILE if `options->space` is no space. */
 PYDARTS_API pydarts_status pydarts_supernet_create(const pydarts_network_options* options,
                                                    const pydarts_runtime* runtime, pydarts_network** network,
                                                    char* message, size_t message_size);
 
 /* The network of a genotype: `genotype` is the JSON text of Python's Genotype.to_json or of pydarts_network_genotype,
-   of `genotype_size` bytes without a final NUL. BAD_FILE if it is anything else, INVALID_ARGUMENT if its cells make no
-   network. */
+   of `genotype_size` bytes without a final NUL, with its space. BAD_FILE if it is anything else, INVALID_ARGUMENT if
+   its cells make no network. */
 PYDARTS_API pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size,
                                                   const pydarts_network_options* options,
                                                   const pydarts_runtime* runtime, pydarts_network** network,
@@ -181,7 +185,7 @@ typedef enum pydarts_kind { PYDARTS_WEIGHTS = 0, PYDARTS_ALPHAS = 1, PYDARTS_RUN
 /* One named part of them. */
 typedef struct pydarts_tensor {
   size_t size;
-  const char* name; /* as in Python's state_dict; alphas: "normal" and "reduce". Owned by the network. */
+  const char* name; /* as in Python's state_dict; alphas: as the cell. Owned by the network. */
   pydarts_kind kind;
   size_t offset, count; /* elements [offset, offset + count) of its kind */
   int32_t ndim;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Depthwise convolution of one block of channels in one sample. `tile` points at the tap (0, 0) of output
-// (0, 0), rows `pitch` elements apart; taps: [kernel * kernel][lane].
+// (0, 0), rows `pitch` elements apart; taps: [kernel_h * kernel_w][lane].
 //   forward:          z[y][x] (+)= sum_{i,j} tile[S y + D i][S x + D j] * taps[i][j]
 //   backward weight:  dtaps[i][j] (+)= sum_{y,x} tile[S y + D i][S x + D j] * dz[y][x]
 //   backward input, stride 1: forward over dz with the taps turned round
@@ -122,17 +122,17 @@ static void depthwise_rows(const DepthwiseRows<T>& a) {
 }
 
 template <class T, bool Accumulate>
-static void depthwise_rows_plain(const DepthwiseRows<T>& a, int kernel, int dilation, int stride) {
+static void depthwise_rows_plain(const DepthwiseRows<T>& a, const UnitShape& s) {
   using V = Vec<T>;
   for (int y = a.first; y < a.last; ++y)
     for (int x = 0; x < a.width; ++x) {
       T* z = a.z + y * a.z_pitch + x * kLanes;
       V acc = Accumulate ? V::load(z) : V::zero();
-      for (int i = 0; i < kernel; ++i)
-        for (int j = 0; j < kernel; ++j)
-          acc.add_product(
-              V::load(a.tile + (y * stride + i * dilation) * a.pitch + (x * stride + j * dilation) * kLanes),
-              V::load(a.taps + (i * kernel + j) * kLanes));
+      for (int i = 0; i < s.kernel_h; ++i)
+        for (int j = 0; j < s.kernel_w; ++j)
+          acc.add_product(V::load(a.tile + (y * s.stride_h + i * s.dilation) * a.pitch +
+                                  (x * s.stride_w + j * s.dilation) * kLanes),
+                          V::load(a.taps + (i * s.kernel_w + j) * kLanes));
       acc.store(z);
     }
 }
@@ -242,16 +242,17 @@ static void depthwise_backward_weight(T* dtaps, const T* tile, int pitch, const 
 
 template <class T>
 static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                            int width, int kernel, int dilation, int stride, bool begins) {
+                                            int width, const UnitShape& s, bool begins) {
   using V = Vec<T>;
-  for (int i = 0; i < kernel; ++i)
-    for (int j = 0; j < kernel; ++j) {
+  for (int i = 0; i < s.kernel_h; ++i)
+    for (int j = 0; j < s.kernel_w; ++j) {
       V acc = V::zero();
       for (int y = 0; y < height; ++y)
         for (int x = 0; x < width; ++x)
-          acc.add_product(V::load(tile + (y * stride + i * dilation) * pitch + (x * stride + j * dilation) * kLanes),
-                          V::load(dz + y * dz_pitch + x * kLanes));
-      T* place = dtaps + (i * kernel + j) * kLanes;
+          acc.add_product(
+              V::load(tile + (y * s.stride_h + i * s.dilation) * pitch + (x * s.stride_w + j * s.dilation) * kLanes),
+              V::load(dz + y * dz_pitch + x * kLanes));
+      T* place = dtaps + (i * s.kernel_w + j) * kLanes;
       (begins ? acc : V::load(place) + acc).store(place);
     }
 }
@@ -316,18 +317,17 @@ static void depthwise_backward_input_stride2(T* dx, int height, int width, const
 }
 
 template <class T>
-static void depthwise_backward_input_plain(T* dx, int height, int width, const T* dz, int pitch, int dz_height,
-                                           int dz_width, const T* taps, int kernel, int dilation, int stride, int pad) {
+static void depthwise_backward_input_plain(T* dx, const T* dz, int pitch, const T* taps, const UnitShape& s) {
   using V = Vec<T>;
-  for (int y = 0; y < dz_height; ++y)
-    for (int x = 0; x < dz_width; ++x)
-      for (int i = 0; i < kernel; ++i)
-        for (int j = 0; j < kernel; ++j) {
-          const int at_y = y * stride + i * dilation - pad, at_x = x * stride + j * dilation - pad;
-          if (at_y < 0 || at_y >= height || at_x < 0 || at_x >= width) continue;
-          T* place = dx + (at_y * width + at_x) * kLanes;
+  for (int y = 0; y < s.out_h; ++y)
+    for (int x = 0; x < s.out_w; ++x)
+      for (int i = 0; i < s.kernel_h; ++i)
+        for (int j = 0; j < s.kernel_w; ++j) {
+          const int at_y = y * s.stride_h + i * s.dilation - s.pad_h, at_x = x * s.stride_w + j * s.dilation - s.pad_w;
+          if (at_y < 0 || at_y >= s.in_h || at_x < 0 || at_x >= s.in_w) continue;
+          T* place = dx + (at_y * s.in_w + at_x) * kLanes;
           V sum = V::load(place);
-          sum.add_product(V::load(dz + y * pitch + x * kLanes), V::load(taps + (i * kernel + j) * kLanes));
+          sum.add_product(V::load(dz + y * pitch + x * kLanes), V::load(taps + (i * s.kernel_w + j) * kLanes));
           sum.store(place);
         }
 }
@@ -335,8 +335,10 @@ static void depthwise_backward_input_plain(T* dx, int height, int width, const T
 // Calls f(kernel, dilation, stride) with compile-time arguments where a fast version exists.
 template <class F>
 static bool with_depthwise_shape(const UnitShape& s, F&& f) {
-  if (s.pad != s.dilation * (s.kernel - 1) / 2) return false;
-  const int key = s.kernel * 100 + s.dilation * 10 + s.stride_h;
+  if (s.kernel_h != s.kernel_w || s.stride_h != s.stride_w || s.pad_h != s.pad_w ||
+      s.pad_w != s.dilation * (s.kernel_w - 1) / 2)
+    return false;
+  const int key = s.kernel_w * 100 + s.dilation * 10 + s.stride_h;
   switch (key) {
     case 311:
       f(Index<3>{}, Index<1>{}, Index<1>{});

@@ -87,8 +87,8 @@ const RecurrentKernels<double>& recurrent_kernels<double>() {
   return *instruction_set().recurrent_f64;
 }
 
-std::size_t tile_size(int samples, int blocks, int h, int w, int halo) {
-  return std::size_t(samples) * blocks * (h + 2 * halo) * (w + 2 * halo) * kLanes;
+std::size_t tile_size(int samples, int blocks, int h, int w, Halo halo) {
+  return std::size_t(samples) * blocks * (h + 2 * halo.h) * (w + 2 * halo.w) * kLanes;
 }
 
 std::size_t unit_scratch(const UnitShape& shape, int samples) {

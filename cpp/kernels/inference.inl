@@ -79,28 +79,28 @@ static void rows_product(const RowsProduct<T>& a, int pixels) {
 
 // Zeros around rows [first, last) of each plane of a tile, and above and below the first and last of all.
 template <class T>
-static void clear_rows_border(T* tile, int blocks, int h, int w, int halo, int first, int last) {
-  const std::size_t pitch = std::size_t(w + 2 * halo) * kLanes;
+static void clear_rows_border(T* tile, int blocks, int h, int w, Halo halo, int first, int last) {
+  const std::size_t pitch = std::size_t(w + 2 * halo.w) * kLanes;
   auto clear = [](T* from, std::size_t pixels) {
     for (std::size_t p = 0; p < pixels; ++p) Vec<T>::zero().store(from + p * kLanes);
   };
-  for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo) * pitch) {
-    if (first == 0) clear(tile, std::size_t(halo) * (w + 2 * halo));
+  for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo.h) * pitch) {
+    if (first == 0) clear(tile, std::size_t(halo.h) * (w + 2 * halo.w));
     for (int y = first; y < last; ++y) {
-      clear(tile + (y + halo) * pitch, halo);
-      clear(tile + (y + halo) * pitch + (w + halo) * kLanes, halo);
+      clear(tile + (y + halo.h) * pitch, halo.w);
+      clear(tile + (y + halo.h) * pitch + (w + halo.w) * kLanes, halo.w);
     }
-    if (last == h) clear(tile + (h + halo) * pitch, std::size_t(halo) * (w + 2 * halo));
+    if (last == h) clear(tile + (h + halo.h) * pitch, std::size_t(halo.h) * (w + 2 * halo.w));
   }
 }
 
 template <class T>
-static void tile_rows(T* tile, const T* x, int blocks, int h, int w, int halo, int first, int last, bool relu) {
-  const std::size_t pitch = std::size_t(w + 2 * halo) * kLanes;
+static void tile_rows(T* tile, const T* x, int blocks, int h, int w, Halo halo, int first, int last, bool relu) {
+  const std::size_t pitch = std::size_t(w + 2 * halo.w) * kLanes;
   clear_rows_border(tile, blocks, h, w, halo, first, last);
-  for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo) * pitch, x += std::size_t(h) * w * kLanes)
+  for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo.h) * pitch, x += std::size_t(h) * w * kLanes)
     for (int y = first; y < last; ++y)
-      read_activation<T>(tile + (y + halo) * pitch + halo * kLanes, x + std::size_t(y) * w * kLanes, w, nullptr,
+      read_activation<T>(tile + (y + halo.h) * pitch + halo.w * kLanes, x + std::size_t(y) * w * kLanes, w, nullptr,
                          nullptr, relu);
 }
 
@@ -132,11 +132,11 @@ static void image_rows(T* z, std::size_t z_row, const T* image, int channels, co
 template <class T>
 static void unit_rows(const UnitRows<T>& a) {
   const UnitShape& s = *a.shape;
-  const bool tiled = a.y_halo > 0;
-  const std::size_t pitch = std::size_t(s.out_w + 2 * a.y_halo) * kLanes;
+  const bool tiled = a.y_halo.any();
+  const std::size_t pitch = std::size_t(s.out_w + 2 * a.y_halo.w) * kLanes;
   if (tiled) clear_rows_border(a.y, s.out_blocks, s.out_h, s.out_w, a.y_halo, a.first, a.last);
   RowsProduct<T> product{};
-  product.y_block = (s.out_h + 2 * a.y_halo) * pitch;
+  product.y_block = (s.out_h + 2 * a.y_halo.h) * pitch;
   product.offset = tiled ? a.offset : nullptr;
   Scratch<T> scratch = a.scratch;
   T* z = take_rows(s, a.rows, scratch);
@@ -149,7 +149,7 @@ static void unit_rows(const UnitRows<T>& a) {
   for (int y = a.first; y < a.last; y += a.rows) {
     const int last = y + a.rows < a.last ? y + a.rows : a.last;
     const Chunk c{0, 1, y, last, (last - y) * s.out_w};
-    product.y = a.y + (y + a.y_halo) * pitch + a.y_halo * kLanes;
+    product.y = a.y + (y + a.y_halo.h) * pitch + a.y_halo.w * kLanes;
     if (a.image) {
       product.parts = product.part_blocks = 1;
       product.last_lanes = s.taps * a.channels;

@@ -3,7 +3,7 @@
 //
 // Layout of an activation: [sample][block][row][column][kLanes], kLanes channels innermost, unused lanes
 // zero. `stride` is the distance between samples, in elements; a block's plane is contiguous.
-// A tile is [sample][block][h + 2 halo][w + 2 halo][kLanes] with a border of zeros.
+// A tile is [sample][block][h + 2 halo.h][w + 2 halo.w][kLanes] with a border of zeros.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +22,12 @@ constexpr int kChunk = 128;    // pixels that a unit works on at a time, unless 
 
 constexpr PYDARTS_INLINE int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
 
+// Rows above and below, and columns left and right of a plane.
+struct Halo {
+  int h, w;
+  PYDARTS_INLINE bool any() const { return h > 0 || w > 0; }
+};
+
 // How a unit spreads its input before the matrix product.
 //   pointwise: z = x
 //   depthwise: z[c] = sum over taps of x[c] shifted by the tap, times that channel's weight
@@ -32,11 +38,13 @@ struct UnitShape {
   Spread spread;
   int in_blocks, out_blocks;
   int in_h, in_w, out_h, out_w;
-  int stride_h, stride_w;     // equal for depthwise, 1 for pointwise
-  int kernel, dilation, pad;  // depthwise: kernel x kernel
-  int taps;                   // gather: offsets into the input, relative to stride * output position
+  int stride_h, stride_w;            // 1 for pointwise
+  int kernel_h, kernel_w, dilation;  // depthwise
+  int pad_h, pad_w;
+  int taps;  // gather: offsets into the input, relative to stride * output position
   std::int8_t tap_y[kMaxTaps], tap_x[kMaxTaps];
 
+  PYDARTS_INLINE int kernel_taps() const { return kernel_h * kernel_w; }
   PYDARTS_INLINE int z_blocks() const { return spread == Spread::gather ? taps * in_blocks : in_blocks; }
   PYDARTS_INLINE int in_plane() const { return in_h * in_w; }
   PYDARTS_INLINE int out_plane() const { return out_h * out_w; }
@@ -57,7 +65,7 @@ struct UnitForward {
   const UnitShape* shape;
   int samples;
   View<const T> x;  // pointwise: the activation itself; else a tile of x
-  int halo;         // of the tile
+  Halo halo;        // of the tile
   const T* scale;   // pointwise only: x is read as relu(scale * x + shift); null: as it is
   const T* shift;
   bool relu;
@@ -75,7 +83,7 @@ struct UnitBackward {
   const UnitShape* shape;
   int samples;
   View<const T> x;
-  int halo;
+  Halo halo;
   const T* scale;
   const T* shift;
   bool relu;
@@ -108,7 +116,7 @@ struct PoolShape {
   bool max;   // else average, which leaves the padding out of its count
   bool relu;  // pools relu(x)
   int blocks, in_h, in_w, out_h, out_w;
-  int window_h, window_w, stride_h, stride_w, pad;
+  int window_h, window_w, stride_h, stride_w, pad_h, pad_w;
 };
 
 // One use of a pool's output by a node: adds a * g to the gradient at the pool's output.
@@ -129,14 +137,14 @@ struct UnitRows {
   int rows;        // that fit the scratch at a time
   const T* image;  // its channels are planes; null: x is read
   const T* x;      // pointwise: the activation itself, read through the ReLU; else a tile
-  int halo;        // of that tile
+  Halo halo;       // of that tile
   bool relu;
   int channels, part_blocks;  // of a part of x, or of the image
   const T* depthwise;
   const T* product;
   const T* bias;  // null: 0
-  T* y;           // a tile, if y_halo > 0; its border is cleared
-  int y_halo;
+  T* y;           // a tile, if y_halo is any; its border is cleared
+  Halo y_halo;
   const int* offset;  // of the pixels of `rows` rows of that tile
   bool accumulate, y_relu;
   Scratch<T> scratch;  // take_rows(shape, rows)
@@ -155,7 +163,7 @@ struct PoolRows {
 
 template <class T>
 struct Kernels {
-  void (*load_tile)(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo, const T* scale,
+  void (*load_tile)(T* tile, View<const T> x, int samples, int blocks, int h, int w, Halo halo, const T* scale,
                     const T* shift, bool relu);
   void (*unit_forward)(const UnitForward<T>&);
   void (*unit_backward)(const UnitBackward<T>&);
@@ -178,7 +186,7 @@ struct Kernels {
   void (*unit_rows)(const UnitRows<T>&);
   void (*pool_rows)(const PoolRows<T>&);
   // rows of the tile of x or relu(x), and the border that belongs to them
-  void (*tile_rows)(T* tile, const T* x, int blocks, int h, int w, int halo, int first, int last, bool relu);
+  void (*tile_rows)(T* tile, const T* x, int blocks, int h, int w, Halo halo, int first, int last, bool relu);
   // y (+)= x
   void (*add_rows)(T* y, const T* x, int blocks, int h, int w, int first, int last, bool accumulate);
   // of each lane, over the plane
@@ -194,17 +202,16 @@ struct UnitBuffers {
 
   PYDARTS_INLINE UnitBuffers(const UnitShape& s, int samples, Scratch<T>& scratch) {
     const std::size_t pixels = chunk_pixels(s), chunk = pixels * kLanes + kChunkPad;
-    const int border = 2 * s.pad;
     z = scratch.take(s.z_blocks() * chunk);
     dy = scratch.take(s.out_blocks * chunk);
     distances = scratch.take(3 * s.out_blocks * kLanes);
     turned = scratch.take(kMaxTaps * kLanes);
     offset = reinterpret_cast<int*>(scratch.take(pixels));
     dz = s.spread == Spread::pointwise ? nullptr
-         : s.spread == Spread::gather
-             ? scratch.take(s.z_blocks() * chunk)
-             : scratch.take(std::size_t(samples) * s.in_blocks * (s.out_h + border) * (s.out_w + border) * kLanes +
-                            kTilePad);
+         : s.spread == Spread::gather  ? scratch.take(s.z_blocks() * chunk)
+                                       : scratch.take(std::size_t(samples) * s.in_blocks * (s.out_h + 2 * s.pad_h) *
+                                                          (s.out_w + 2 * s.pad_w) * kLanes +
+                                                      kTilePad);
   }
 };
 
@@ -217,7 +224,7 @@ PYDARTS_INLINE T* take_rows(const UnitShape& s, int rows, Scratch<T>& scratch) {
 // Elements of scratch that a call needs.
 std::size_t unit_scratch(const UnitShape& shape, int samples);
 // Of a tile; behind it kTilePad may be read.
-std::size_t tile_size(int samples, int blocks, int h, int w, int halo);
+std::size_t tile_size(int samples, int blocks, int h, int w, Halo halo);
 
 // The tables compiled into this library, best last; `kernels()` is the last that fits this machine, or the one that
 // PYDARTS_ISA names.

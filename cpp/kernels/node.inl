@@ -6,19 +6,19 @@ constexpr int kSpan = 4096;  // pixels whose sums T may hold; of larger planes t
 
 // Zeros around each of the planes of a tile.
 template <class T>
-static void clear_border(T* tile, int planes, int h, int w, int halo) {
-  const int pitch = w + 2 * halo;
+static void clear_border(T* tile, int planes, int h, int w, Halo halo) {
+  const int pitch = w + 2 * halo.w;
   auto clear = [&](int pixels) {
     for (int p = 0; p < pixels; ++p, tile += kLanes) Vec<T>::zero().store(tile);
   };
   for (int i = 0; i < planes; ++i) {
-    clear(halo * pitch + halo);
+    clear(halo.h * pitch + halo.w);
     for (int y = 0; y + 1 < h; ++y) {
       tile += w * kLanes;
-      clear(2 * halo);
+      clear(2 * halo.w);
     }
     tile += w * kLanes;
-    clear(halo * pitch + halo);
+    clear(halo.h * pitch + halo.w);
   }
 }
 
@@ -35,17 +35,17 @@ static PYDARTS_INLINE void read_activation(T* to, const T* x, int pixels, const 
 }
 
 template <class T>
-static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, int halo, const T* scale,
+static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, Halo halo, const T* scale,
                       const T* shift, bool relu) {
-  const int pitch = (w + 2 * halo) * kLanes;
-  const std::size_t size = std::size_t(h + 2 * halo) * pitch;
+  const int pitch = (w + 2 * halo.w) * kLanes;
+  const std::size_t size = std::size_t(h + 2 * halo.h) * pitch;
   clear_border(tile, samples * blocks, h, w, halo);
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b, tile += size) {
       const T* in = x.data + n * x.stride + std::size_t(b) * h * w * kLanes;
       for (int y = 0; y < h; ++y, in += w * kLanes) {
         for (int i = 0; i < w * kLanes; i += kLine<T>) PYDARTS_PREFETCH(in + kPiece * kLanes + i);
-        read_activation(tile + (y + halo) * pitch + halo * kLanes, in, w, scale ? scale + b * kLanes : nullptr,
+        read_activation(tile + (y + halo.h) * pitch + halo.w * kLanes, in, w, scale ? scale + b * kLanes : nullptr,
                         scale ? shift + b * kLanes : nullptr, relu);
       }
     }

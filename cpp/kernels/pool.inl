@@ -6,15 +6,15 @@ struct Window {
 };
 
 static PYDARTS_INLINE Window pool_window(const PoolShape& s, int y, int x) {
-  const int top = y * s.stride_h - s.pad, left = x * s.stride_w - s.pad;
+  const int top = y * s.stride_h - s.pad_h, left = x * s.stride_w - s.pad_w;
   const int bottom = top + s.window_h, right = left + s.window_w;
   return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left, right > s.in_w ? s.in_w : right};
 }
 
 // The usual pool: three by three, one apart, a border of one.
 static bool usual(const PoolShape& s) {
-  return s.window_h == 3 && s.window_w == 3 && s.stride_h == 1 && s.stride_w == 1 && s.pad == 1 && !s.relu &&
-         s.in_w >= 2;
+  return s.window_h == 3 && s.window_w == 3 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 1 && s.pad_w == 1 &&
+         !s.relu && s.in_w >= 2;
 }
 
 // Whether all of these numbers are finite.

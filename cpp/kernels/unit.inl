@@ -36,19 +36,19 @@ static void for_chunks(const UnitShape& s, int samples, F&& f) {
 // The first pixel of a chunk in an activation, or in a tile of the same size with a halo; offset[pixel] leads from it
 // to the others.
 template <class T>
-static T* chunk_place(T* data, int* offset, const Chunk& c, int width, std::size_t sample_stride, int halo) {
-  const int pitch = (width + 2 * halo) * kLanes;
+static T* chunk_place(T* data, int* offset, const Chunk& c, int width, std::size_t sample_stride, Halo halo) {
+  const int pitch = (width + 2 * halo.w) * kLanes;
   if (c.sample == 0 && c.first == 0)  // the first chunk is the largest: the others' offsets begin like its own
     for (int n = 0; n < c.samples; ++n)
       for (int y = 0; y < c.last; ++y)
         for (int x = 0; x < width; ++x) *offset++ = int(n * sample_stride) + y * pitch + x * kLanes;
-  return data + c.sample * sample_stride + (c.first + halo) * pitch + halo * kLanes;
+  return data + c.sample * sample_stride + (c.first + halo.h) * pitch + halo.w * kLanes;
 }
 
 template <class T>
 struct UnitInput {
   View<const T> x;
-  int halo;
+  Halo halo;
   const T *scale, *shift;
   bool relu;
   const T* depthwise;
@@ -56,15 +56,16 @@ struct UnitInput {
 
 template <class T>
 static const T* tile_at(const UnitShape& s, const UnitInput<T>& in, int sample, int block, int y, int x) {
-  const int pitch = s.in_w + 2 * in.halo;
-  const std::size_t plane = std::size_t(s.in_h + 2 * in.halo) * pitch;
-  return in.x.data + sample * in.x.stride + (block * plane + std::size_t(y + in.halo) * pitch + x + in.halo) * kLanes;
+  const int pitch = s.in_w + 2 * in.halo.w;
+  const std::size_t plane = std::size_t(s.in_h + 2 * in.halo.h) * pitch;
+  return in.x.data + sample * in.x.stride +
+         (block * plane + std::size_t(y + in.halo.h) * pitch + x + in.halo.w) * kLanes;
 }
 
 // z: [z_blocks][pixels][lane] of one chunk, blocks c.block() apart.
 template <class T>
 static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c) {
-  const int rows = c.last - c.first, pitch = (s.in_w + 2 * in.halo) * kLanes;
+  const int rows = c.last - c.first, pitch = (s.in_w + 2 * in.halo.w) * kLanes;
   for (int b = 0; b < s.in_blocks; ++b)
     for (int n = 0; n < c.samples; ++n) {
       const int sample = c.sample + n;
@@ -77,18 +78,18 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
           break;
         }
         case Spread::depthwise: {
-          const T* taps = in.depthwise + b * s.kernel * s.kernel * kLanes;
+          const T* taps = in.depthwise + b * s.kernel_taps() * kLanes;
           const DepthwiseRows<T> rows_of{zb - c.first * s.out_w * kLanes,
                                          s.out_w * kLanes,
                                          s.out_w,
-                                         tile_at(s, in, sample, b, -s.pad, -s.pad),
+                                         tile_at(s, in, sample, b, -s.pad_h, -s.pad_w),
                                          pitch,
                                          taps,
                                          c.first,
                                          c.last};
           if (!with_depthwise_shape(
                   s, [&](auto k, auto d, auto stride) { depthwise_rows<T, k, d, stride, false>(rows_of); }))
-            depthwise_rows_plain<T, false>(rows_of, s.kernel, s.dilation, s.stride_h);
+            depthwise_rows_plain<T, false>(rows_of, s);
           break;
         }
         case Spread::gather:
@@ -114,7 +115,7 @@ static void unit_forward(const UnitForward<T>& a) {
   const Distances<T> distances{own.distances, own.distances + lanes, own.distances + 2 * lanes};
   for_chunks(s, a.samples, [&](const Chunk& c) {
     spread(own.z, s, in, c);
-    T* y = chunk_place(a.y.data, own.offset, c, s.out_w, a.y.stride, 0);
+    T* y = chunk_place(a.y.data, own.offset, c, s.out_w, a.y.stride, Halo{});
     for (int i = 0; i < lanes; ++i) distances.sum[i] = distances.squares[i] = 0;
     const std::size_t y_block = std::size_t(s.out_plane()) * kLanes;
     product<T, false, true>({y, own.offset, y_block, {y + kWriteAhead * kLanes, nullptr}, y_block}, c.pixels, own.z,
@@ -152,13 +153,13 @@ static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Ch
   }
 }
 
-// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad.
+// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad_h, s.pad_w.
 template <class T>
 static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
   const UnitShape& s = *a.shape;
-  const int count = s.kernel * s.kernel;
-  const int pitch = (s.in_w + 2 * in.halo) * kLanes, dz_pitch = (s.out_w + 2 * s.pad) * kLanes;
-  const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad) * dz_pitch;
+  const int count = s.kernel_taps();
+  const int pitch = (s.in_w + 2 * in.halo.w) * kLanes, dz_pitch = (s.out_w + 2 * s.pad_w) * kLanes;
+  const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad_h) * dz_pitch;
   auto for_spans = [&](auto&& f) {  // rows whose sums T may hold
     const int rows = s.out_w < kSpan ? kSpan / s.out_w : 1;
     for (int y = 0; y < s.out_h; y += rows) f(y, s.out_h - y < rows ? s.out_h - y : rows);
@@ -169,8 +170,8 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
       for (int i = 0; i < kLanes; ++i) turned[t * kLanes + i] = taps[(count - 1 - t) * kLanes + i];
     for (int n = 0; n < a.samples; ++n) {
       const T* border = dz + (std::size_t(n) * s.in_blocks + b) * dz_plane;
-      const T* origin = border + s.pad * dz_pitch + s.pad * kLanes;
-      const T* tile = tile_at(s, in, n, b, -s.pad, -s.pad);
+      const T* origin = border + s.pad_h * dz_pitch + s.pad_w * kLanes;
+      const T* tile = tile_at(s, in, n, b, -s.pad_h, -s.pad_w);
       T* dtaps = a.d_depthwise ? a.d_depthwise + b * count * kLanes : nullptr;
       const bool begins = a.begins && n == 0;
       T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
@@ -193,11 +194,9 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
       if (dtaps)
         for_spans([&](int y, int height) {
           depthwise_backward_weight_plain(dtaps, tile + y * s.stride_h * pitch, pitch, origin + y * dz_pitch, dz_pitch,
-                                          height, s.out_w, s.kernel, s.dilation, s.stride_h, begins && y == 0);
+                                          height, s.out_w, s, begins && y == 0);
         });
-      if (dx)
-        depthwise_backward_input_plain(dx, s.in_h, s.in_w, origin, dz_pitch, s.out_h, s.out_w, taps, s.kernel,
-                                       s.dilation, s.stride_h, s.pad);
+      if (dx) depthwise_backward_input_plain(dx, origin, dz_pitch, taps, s);
     }
   }
 }
@@ -237,9 +236,9 @@ static void unit_backward(const UnitBackward<T>& a) {
   const UnitBuffers<T> own(s, a.samples, scratch);
   T *z = own.z, *dy = own.dy, *dz = own.dz;
   int* offset = own.offset;
-  const int halo = s.spread == Spread::depthwise ? s.pad : 0;
-  const std::size_t dz_block = std::size_t(s.out_h + 2 * halo) * (s.out_w + 2 * halo) * kLanes;
-  if (halo > 0) clear_border(dz, a.samples * s.in_blocks, s.out_h, s.out_w, halo);
+  const Halo halo = s.spread == Spread::depthwise ? Halo{s.pad_h, s.pad_w} : Halo{};
+  const std::size_t dz_block = std::size_t(s.out_h + 2 * halo.h) * (s.out_w + 2 * halo.w) * kLanes;
+  if (halo.any()) clear_border(dz, a.samples * s.in_blocks, s.out_h, s.out_w, halo);
   const bool wants_x = a.dx.data != nullptr;
   if (wants_x && a.first && !writes_every_input(s))
     for (int n = 0; n < a.samples; ++n)
@@ -259,7 +258,7 @@ static void unit_backward(const UnitBackward<T>& a) {
       case Spread::pointwise:
         if (!wants_x) break;
         (a.first ? product<T, false, false>
-                 : product<T, true, false>)({chunk_place(a.dx.data, offset, c, s.out_w, a.dx.stride, 0),
+                 : product<T, true, false>)({chunk_place(a.dx.data, offset, c, s.out_w, a.dx.stride, Halo{}),
                                              offset,
                                              std::size_t(s.in_plane()) * kLanes,
                                              {y_ahead, g_ahead},

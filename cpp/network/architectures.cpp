@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The macro-structures: stem, cells with two reductions, classifier. Liu et al., arXiv:1806.09055.
+// The macro-structures of spaces: stem, layers of cells and residual blocks, classifier. Liu et al., arXiv:1806.09055;
+// Dong and Yang, arXiv:2001.00326.
 #include <algorithm>
 
 #include "core/error.hpp"
@@ -8,8 +9,9 @@
 namespace pydarts {
 namespace {
 
-constexpr int kNodes = 4;  // intermediate nodes of a search cell
-constexpr int kStemMultiplier = 3;
+using K = Link::Kind;
+using Incoming = GraphBuilder::Incoming;
+
 constexpr std::size_t kMaxOperations = 1 << 16;  // a genotype may come from a file
 constexpr int kAuxiliaryChannels = 128, kAuxiliaryFeatures = 768;
 
@@ -22,143 +24,236 @@ void check(const NetworkConfig& config) {
   require(config.cells <= 1024, "`cells` (=", config.cells, ") must be at most 1024");
   require(config.classes <= 65536, "`classes` (=", config.classes, ") must be at most 65536");
   require(config.in_channels <= 65536, "`in_channels` (=", config.in_channels, ") must be at most 65536");
+  require(config.stem == Stem::cifar || config.channels >= 2, "`channels` (=", config.channels,
+          ") must be at least 2 with the stem for ImageNet");
 }
 
-// Walks the macro-structure; fill_cell(index, reduction, channels, {s0, s1}, name) adds the nodes of a cell and
-// returns those that it concatenates; after_cell(index, state) sees its output.
-template <class FillCell, class AfterCell>
-void build_cells(GraphBuilder& builder, const NetworkConfig& config, bool affine, FillCell fill_cell,
-                 AfterCell after_cell) {
-  const int image = builder.add_image(config.in_channels);
-  const int stem_state = builder.add_node(kStemMultiplier * config.channels);
-  builder.connect(image, stem_state, stem(), {"stem", true});
-  int before = stem_state, last = stem_state, channels = config.channels;
-  bool last_reduced = false;
-  for (int i = 0; i < config.cells; ++i) {
-    const bool reduction = i == config.cells / 3 || i == 2 * config.cells / 3;
-    if (reduction) channels *= 2;
-    const std::string name = text("cells.", i);
-    const int s0 = builder.add_node(channels), s1 = builder.add_node(channels);
-    builder.connect(before, s0, last_reduced ? factorized_reduce() : relu_conv_bn(), {name + ".preprocess0", affine});
-    builder.connect(last, s1, relu_conv_bn(), {name + ".preprocess1", affine});
-    const std::vector<int> joined = fill_cell(reduction, channels, std::vector<int>{s0, s1}, name);
-    const int out = builder.add_concat(joined);
-    before = last;
-    last = out;
-    last_reduced = reduction;
-    after_cell(i, out);
-  }
-  builder.add_head(last, false, config.classes, "classifier", 1);
-  std::rotate(builder.graph().heads.begin(), builder.graph().heads.end() - 1, builder.graph().heads.end());
-}
+// A state that layers pass on.
+struct Flow {
+  int state;
+  int halvings;  // on the way from the image
+};
 
-void check(const CellGenotype& cell, const char* name) {
-  require(!cell.operations.empty() && cell.operations.size() % 2 == 0, "`", name, "` has ", cell.operations.size(),
-          " entries, not two a node");
-  const int states = 2 + int(cell.operations.size()) / 2;
-  for (int i = 0; i < int(cell.operations.size()); ++i) {
-    const auto& [operation, input] = cell.operations[i];
-    require(!make_operation(operation, 1, false).zero, "a genotype cannot hold the operation '", operation, "'");
-    require(input >= 0 && input < 2 + i / 2, "`", name, "` entry ", i, ": input ", input, " is not an earlier state");
+class Architecture {
+ public:
+  Architecture(const Space& space, const NetworkConfig& config, bool derived)
+      : space_(space), config_(config), derived_(derived) {
+    check(config);
+    builder_.graph().dimensions = space.dimensions;
   }
-  require(!cell.concat.empty(), "`", name, "_concat` is empty");
-  for (std::size_t i = 0; i < cell.concat.size(); ++i) {
-    require(cell.concat[i] >= 2 && cell.concat[i] < states, "`", name, "_concat` entry ", cell.concat[i],
-            " is not a node");
-    for (std::size_t j = 0; j < i; ++j)
-      require(cell.concat[i] != cell.concat[j], "`", name, "_concat` names ", cell.concat[i], " twice");
-  }
-}
 
-void add_auxiliary_head(GraphBuilder& builder, int state, int classes, double loss_weight) {
-  const std::string name = "auxiliary_head";
-  const int pooled = builder.add_node(1, true);
-  builder.connect_auxiliary_pool(state, pooled);
-  const int hidden = builder.add_node(kAuxiliaryChannels, true);
-  const int features = builder.add_node(kAuxiliaryFeatures, true);
-  using K = StageKind;
-  builder.connect(pooled, hidden, {"", false, {{K::convolution, ".features.2"}, {K::batch_norm, ".features.3"}}},
-                  {name, true});
-  builder.connect(hidden, features,
-                  {"", false, {{K::relu}, {K::convolution, ".features.5", 2, 2}, {K::batch_norm, ".features.6"}}},
-                  {name, true});
-  builder.add_head(features, true, classes, name + ".classifier", loss_weight);
+  // fill_cell(cell, layer, inputs, name) adds the nodes of a cell and gives those that it puts out; after_layer(index,
+  // state) sees the output of a layer.
+  template <class FillCell, class AfterLayer>
+  Graph build(const std::vector<PlacedLayer>& layers, FillCell fill_cell, AfterLayer after_layer) {
+    add_stem();
+    for (int i = 0; i < int(layers.size()); ++i) {
+      const PlacedLayer& layer = layers[i];
+      const std::string name = text("cells.", i);
+      int out;
+      if (layer.cell < 0) {
+        out = add_residual_block(layer, name);
+      } else {
+        const Cell& cell = space_.cells[layer.cell];
+        const std::vector<int> given = fill_cell(cell, layer, add_inputs(cell, layer.channels, name), name);
+        out = cell.concatenates ? builder_.add_concat(given, name) : given.back();
+      }
+      before_ = last_;
+      last_ = {out, last_.halvings + (layer.stride > 1)};
+      after_layer(i, out);
+    }
+    if (space_.stack.norm_relu)
+      last_.state = builder_.add_node(builder_.graph().states[last_.state].channels.count(),
+                                      {{last_.state, {"lastact", {{K::batch_norm, ".0"}}}, {"lastact", true}}});
+    builder_.add_head(last_.state, space_.stack.norm_relu, config_.classes, "classifier", 1);
+    auto& heads = builder_.graph().heads;
+    std::rotate(heads.begin(), heads.end() - 1, heads.end());
+    return builder_.take();
+  }
+
+  GraphBuilder& builder() { return builder_; }
+
+  void add_auxiliary_head(int state, double loss_weight) {
+    const std::string name = "auxiliary_head";
+    const int pooled = builder_.add_auxiliary_pool(state);
+    const int hidden = builder_.add_node(
+        kAuxiliaryChannels,
+        {{pooled, {name, {{K::convolution, ".features.2"}, {K::batch_norm, ".features.3"}}}, {name, true}}}, true);
+    const int features = builder_.add_node(
+        kAuxiliaryFeatures,
+        {{hidden,
+          {name, {{K::relu}, convolution(".features.5", 2, 1, space_.dimensions), {K::batch_norm, ".features.6"}}},
+          {name, true}}},
+        true);
+    builder_.add_head(features, true, config_.classes, name + ".classifier", loss_weight);
+  }
+
+ private:
+  Link conv(const std::string& tail, int side, int stride, int channels = 0) const {
+    return convolution(tail, side, stride, space_.dimensions, channels);
+  }
+
+  void add_stem() {
+    const int image = builder_.add_image(config_.in_channels), channels = config_.channels;
+    if (config_.stem == Stem::cifar) {
+      const int stem = builder_.add_node(
+          space_.stack.stem * channels, {{image, {"stem", {conv(".0", 3, 1), {K::batch_norm, ".1"}}}, {"stem", true}}});
+      before_ = last_ = {stem, 0};
+      return;
+    }
+    const int first = builder_.add_node(
+        channels,
+        {{image,
+          {"stem0",
+           {conv(".0", 3, 2, channels / 2), {K::batch_norm, ".1"}, {K::relu}, conv(".3", 3, 2), {K::batch_norm, ".4"}}},
+          {"stem0", true}}});
+    const int second = builder_.add_node(
+        channels, {{first, {"stem1", {{K::relu}, conv(".1", 3, 2), {K::batch_norm, ".2"}}}, {"stem1", true}}});
+    before_ = {first, 2};
+    last_ = {second, 3};
+  }
+
+  std::vector<int> add_inputs(const Cell& cell, int channels, const std::string& name) {
+    if (cell.inputs == 2) {
+      const Chain reduced = before_.halvings < last_.halvings ? factorized_reduce(space_.dimensions) : relu_conv_bn();
+      const int s0 = builder_.add_node(channels, {{before_.state, reduced, {name + ".preprocess0", derived_}}});
+      const int s1 = builder_.add_node(channels, {{last_.state, relu_conv_bn(), {name + ".preprocess1", derived_}}});
+      return {s0, s1};
+    }
+    if (!cell.preprocessed) return {last_.state};
+    return {builder_.add_node(channels, {{last_.state, relu_conv_bn(), {name + ".preprocess", derived_}}})};
+  }
+
+  int add_residual_block(const PlacedLayer& layer, const std::string& name) {
+    const int stride = layer.stride, dimensions = space_.dimensions;
+    const std::string first = name + ".conv_a", second = name + ".conv_b", shortcut = name + ".downsample";
+    const auto half = [&](const std::string& of, int s) {
+      return Chain{of, {{K::relu}, conv(".op.1", 3, s), {K::batch_norm, ".op.2"}}};
+    };
+    const int inner = builder_.add_node(layer.channels, {{last_.state, half(first, stride), {first, true}}});
+    Chain straight{shortcut};
+    if (stride > 1) {
+      Link pool{K::avg_pool, ".0", dimensions == 1 ? 1 : 2, 2};
+      pool.stride_h = dimensions == 1 ? 1 : 2;
+      pool.stride_w = 2;
+      straight.links.push_back(pool);
+    }
+    if (stride > 1 || builder_.graph().states[last_.state].channels.count() != layer.channels)
+      straight.links.push_back(conv(".1", 1, 1));
+    return builder_.add_node(layer.channels,
+                             {{inner, half(second, 1), {second, true}}, {last_.state, straight, {shortcut, true}}});
+  }
+
+  const Space& space_;
+  const NetworkConfig& config_;
+  const bool derived_;
+  GraphBuilder builder_;
+  Flow before_{}, last_{};
+};
+
+// Stride of an edge: the inputs of a cell are as large as what came before.
+int edge_stride(const PlacedLayer& layer, const Cell& cell, int input) {
+  return input < cell.inputs ? layer.stride : 1;
 }
 
 }  // namespace
 
-Graph supernet_graph(const NetworkConfig& config) {
-  check(config);
-  GraphBuilder builder;
-  const auto& names = candidate_operations();
-  const int columns = int(names.size());
-  constexpr int kEdges = kNodes * (kNodes + 3) / 2;
-  const int normal = builder.add_alpha_group("normal", kEdges, columns);
-  const int reduce = builder.add_alpha_group("reduce", kEdges, columns);
-  build_cells(
-      builder, config, false,
-      [&](bool reduction, int channels, std::vector<int> states, const std::string& name) {
-        int edge = 0;
-        for (int i = 0; i < kNodes; ++i) {
-          const int node = builder.add_node(channels);
-          for (int j = 0; j < 2 + i; ++j, ++edge)
-            for (int k = 0; k < columns; ++k)
-              builder.connect(
-                  states[j], node, make_operation(names[k], reduction && j < 2 ? 2 : 1, true),
-                  {text(name, "._ops.", edge, "._ops.", k), false, (reduction ? reduce : normal) + edge * columns + k});
-          states.push_back(node);
-        }
-        return std::vector<int>(states.begin() + 2, states.end());
-      },
-      [](int, int) {});
-  return builder.take();
+Stem stem_of(const std::string& name) {
+  require(name == "cifar" || name == "imagenet", "`stem` (='", name.substr(0, 40), "') must be 'cifar' or 'imagenet'");
+  return name == "cifar" ? Stem::cifar : Stem::imagenet;
 }
 
-Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce, bool auxiliary,
-                    double auxiliary_weight) {
-  check(config);
-  check(normal, "normal");
-  check(reduce, "reduce");
-  const std::size_t operations = std::max(normal.operations.size(), reduce.operations.size()) * config.cells;
-  require(operations <= kMaxOperations, "`cells` (=", config.cells, ") of up to ", operations / config.cells,
-          " operations have more than ", kMaxOperations);
-  GraphBuilder builder;
-  build_cells(
-      builder, config, true,
-      [&](bool reduction, int channels, std::vector<int> states, const std::string& name) {
-        const CellGenotype& cell = reduction ? reduce : normal;
-        for (std::size_t n = 0; n < cell.operations.size(); n += 2) {
-          const int node = builder.add_node(channels);
-          for (std::size_t i = n; i < n + 2; ++i) {
-            const auto& [operation, input] = cell.operations[i];
-            const Operation op = make_operation(operation, reduction && input < 2 ? 2 : 1, false);
-            builder.connect(states[input], node, op, {text(name, "._ops.", i), true, -1, !op.stages.empty()});
+Graph supernet_graph(const Space& space, const NetworkConfig& config) {
+  Architecture architecture(space, config, false);
+  GraphBuilder& builder = architecture.builder();
+  std::vector<int> alphas;  // of each kind of cell
+  for (const Cell& cell : space.cells) {
+    std::vector<int> counts;
+    for (const auto& candidates : cell.edges) counts.push_back(int(candidates.size()));
+    alphas.push_back(builder.add_alpha_group(cell.name, counts, cell.columns()));
+  }
+  const bool official = space.parameter_names == ParameterNames::nas_bench_201;
+  return architecture.build(
+      layers_of(space, config.cells, config.channels),
+      [&](const Cell& cell, const PlacedLayer& layer, std::vector<int> states, const std::string& name) {
+        for (int i = 0, edge = 0; i < cell.nodes; ++i) {
+          std::vector<Incoming> incoming;
+          for (int j = 0; j < cell.incoming(i); ++j, ++edge) {
+            const std::string prefix =
+                official ? text(name, ".edges.", cell.inputs + i, "<-", j, ".") : text(name, "._ops.", edge, "._ops.");
+            for (int k = 0; k < int(cell.edges[edge].size()); ++k)
+              incoming.push_back({states[j],
+                                  lowered(cell.edges[edge][k], edge_stride(layer, cell, j), space.dimensions,
+                                          Phase::search, space.conv_bias),
+                                  {text(prefix, k), false, alphas[layer.cell] + edge * cell.columns() + k}});
           }
-          states.push_back(node);
+          states.push_back(builder.add_node(layer.channels, std::move(incoming)));
         }
+        return std::vector<int>(states.begin() + cell.inputs, states.end());
+      },
+      [](int, int) {});
+}
+
+Graph derived_graph(const Genotype& genotype, const NetworkConfig& config, bool auxiliary, double auxiliary_weight) {
+  const Space& space = genotype.space;
+  Architecture architecture(space, config, true);
+  GraphBuilder& builder = architecture.builder();
+  for (std::size_t i = 0; i < space.cells.size(); ++i) check_cell(space, space.cells[i], genotype.cells[i]);
+  const std::vector<PlacedLayer> layers = layers_of(space, config.cells, config.channels);
+  std::size_t most = 0;
+  for (const CellGenotype& cell : genotype.cells) most = std::max(most, cell.operations.size());
+  require(most * layers.size() <= kMaxOperations, "`cells` (=", config.cells, ") of up to ", most,
+          " operations have more than ", kMaxOperations);
+  int at = -1;  // the last layer of stride 2
+  for (int i = 0; i < int(layers.size()); ++i)
+    if (layers[i].stride > 1) at = i;
+  require(!auxiliary || at >= 0, "`auxiliary`: the space '", space.name,
+          "' has no layer of stride 2, behind which the auxiliary head would stand");
+  const bool official = space.parameter_names == ParameterNames::nas_bench_201;
+  return architecture.build(
+      layers,
+      [&](const Cell& cell, const PlacedLayer& layer, std::vector<int> states, const std::string& name) {
+        const CellGenotype& chosen = genotype.cells[layer.cell];
+        const std::string prefix = name + (official ? ".layers." : "._ops.");
+        for (int node = 0, entry = 0; entry < int(chosen.operations.size()); ++node) {
+          std::vector<Incoming> incoming;
+          for (int i = 0; i < cell.kept(node); ++i, ++entry) {
+            const auto& [operation, input] = chosen.operations[entry];
+            Chain chain = lowered(*space.find(cell, operation), edge_stride(layer, cell, input), space.dimensions,
+                                  Phase::derived, false);
+            const bool droppable = !chain.links.empty();
+            incoming.push_back({states[input], std::move(chain), {text(prefix, entry), true, -1, droppable}});
+          }
+          states.push_back(builder.add_node(layer.channels, std::move(incoming)));
+        }
+        if (!cell.concatenates) return std::vector<int>{states.back()};
         std::vector<int> joined;
-        for (int index : cell.concat) joined.push_back(states[index]);
+        for (int index : chosen.concat) joined.push_back(states[index]);
         return joined;
       },
       [&](int index, int state) {
-        if (auxiliary && index == 2 * config.cells / 3)
-          add_auxiliary_head(builder, state, config.classes, auxiliary_weight);
+        if (auxiliary && index == at) architecture.add_auxiliary_head(state, auxiliary_weight);
       });
-  return builder.take();
 }
 
-Graph mixed_operation_graph(int channels, int stride, const std::vector<std::string>& operations) {
+Graph mixed_operation_graph(const std::vector<Operation>& operations, int channels, int stride, int dimensions) {
   require(channels >= 1, "`channels` (=", channels, ") must be at least 1");
   require(stride == 1 || stride == 2, "`stride` (=", stride, ") must be 1 or 2");
-  bool any = false;
-  for (const std::string& name : operations) any |= !make_operation(name, stride, true).zero;
-  require(any, "`operations` must hold more than `none`");
+  require(dimensions == 1 || dimensions == 2, "`dimensions` (=", dimensions, ") must be 1 or 2");
+  require(std::any_of(operations.begin(), operations.end(), [](const Operation& o) { return !o.is_none(); }),
+          "`operations` must hold more than `none`");
   GraphBuilder builder;
   builder.graph().input_gradient = true;
-  const int alpha = builder.add_alpha_group("mixed", 1, int(operations.size()));
-  const int input = builder.add_image(channels), node = builder.add_node(channels);
-  for (int k = 0; k < int(operations.size()); ++k)
-    builder.connect(input, node, make_operation(operations[k], stride, true), {text("_ops.", k), false, alpha + k});
+  builder.graph().dimensions = dimensions;
+  const int columns = int(operations.size());
+  const int alpha = builder.add_alpha_group("mixed", {columns}, columns);
+  const int input = builder.add_image(channels);
+  std::vector<Incoming> incoming;
+  for (int k = 0; k < columns; ++k)
+    incoming.push_back({input,
+                        lowered(operations[k], stride, dimensions, Phase::search, false),
+                        {text("_ops.", k), false, alpha + k}});
+  builder.add_node(channels, std::move(incoming));
   return builder.take();
 }
 

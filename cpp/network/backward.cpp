@@ -91,7 +91,7 @@ UnitBackward<T> Network<T>::unit_backward_call(const Pass& pass, int u, int samp
     T* partial = weight_gradients(pass, unit) + task * graph_.states[unit.state].level_size[unit.level];
     call.begins = sample == pass.plan.first_sample(unit.state, task);
     call.d_depthwise = unit.depthwise < 0 ? nullptr : partial;
-    call.d_product = partial + unit.depthwise_size();
+    call.d_product = unit.parts.empty() ? nullptr : partial + unit.depthwise_size();
   }
   return call;
 }
@@ -133,7 +133,7 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
           kernels_.load_tile(buffers.tiles[0], x, samples, shape.in_blocks, shape.in_h, shape.in_w, call.halo,
                              before.scale, before.shift, unit.relu);
       }
-      call.dx = {buffers.gradient, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, 0)};
+      call.dx = {buffers.gradient, tile_size(1, shape.in_blocks, shape.in_h, shape.in_w, Halo{})};
       call.first = true;
       call.scratch = buffers.own;
       kernels_.unit_backward(call);
@@ -158,7 +158,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   const bool wants_state = state.kind != StateKind::image || graph_.input_gradient;
   const bool started = gradient_started_[v] || (state.concat >= 0 && gradient_started_[state.concat]);
   gradient_started_[v] = 1;
-  const int halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
+  const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
                                       tile_size(1, blocks, place.h, place.w, halo[1])};
   bool spreads[2] = {false, false}, relu_units = false;
@@ -167,7 +167,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     if (unit.shape.spread != Spread::pointwise && d_weights) spreads[unit.relu] = true;
     if (unit.relu) relu_units = true;
   }
-  const std::size_t size = tile_size(1, blocks, place.h, place.w, 0);
+  const std::size_t size = tile_size(1, blocks, place.h, place.w, Halo{});
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     const LevelBuffers<T> buffers = this->buffers(pass, v, 0, thread);
     const View<const T> x = readable(activation(pass, v, n));
@@ -269,7 +269,8 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
         continue;
       }
       const BatchNorm& norm = graph_.norms[affine.norm];
-      const double rstd = rstd_[affine.first_lane + lane], mean = batch_mean_[affine.first_lane + lane];
+      const double rstd = rstd_[affine.first_lane + lane];
+      const double mean = batch_mean_[affine.first_lane + lane] - bias_of(pass, affine, c);
       const double gamma = norm.gamma < 0 ? 1 : pass.weights[graph_.parameters[norm.gamma].offset + c];
       const double beta = norm.beta < 0 ? 0 : pass.weights[graph_.parameters[norm.beta].offset + c];
       const double a = mixing * gamma * rstd, b = -a * rstd * rstd * moment / count;
@@ -277,6 +278,7 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
       k.b[lane] = T(b);
       k.c[lane] = T(-k.a[lane] * total / count - k.b[lane] * mean);  // of a and b as rounded: dy then sums to zero
       d_mixing += gamma * rstd * moment + beta * total;
+      if (d_weights && affine.bias >= 0) d_weights[graph_.parameters[affine.bias].offset + c] = 0;
       if (d_weights && norm.gamma >= 0) {
         d_weights[graph_.parameters[norm.gamma].offset + c] = T(mixing * rstd * moment);
         d_weights[graph_.parameters[norm.beta].offset + c] = T(mixing * total);
@@ -307,6 +309,7 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
       for_depthwise_weights(graph_, unit,
                             [&](std::size_t weight, std::size_t at) { d_weights[weight] = depthwise[at]; });
     }
+    if (unit.parts.empty()) return;
     const int first = blocks * slice / slices, last = blocks * (slice + 1) / slices;
     const std::size_t columns = unit.out.lanes();
     T* product = depthwise + unit.depthwise_size();
@@ -324,7 +327,7 @@ void Network<T>::alpha_gradient(T* d_alphas) const {
     for (int row = 0; row < group.rows; ++row) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;
       double mean = 0;
-      for (int k = 0; k < group.columns; ++k) mean += mixing_[at + k] * d_mixing_[at + k];
+      for (int k = 0; k < group.counts[row]; ++k) mean += mixing_[at + k] * d_mixing_[at + k];
       for (int k = 0; k < group.columns; ++k) d_alphas[at + k] = T(mixing_[at + k] * (d_mixing_[at + k] - mean));
     }
 }

@@ -35,7 +35,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
   const int blocks = state.channels.blocks();
   static const std::vector<int> none;
   const std::vector<int>& units = level < int(state.levels.size()) ? state.levels[level] : none;
-  const int halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
+  const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
                                       tile_size(1, blocks, place.h, place.w, halo[1])};
   bool spreads[2] = {false, false};  // whether a unit reads a tile of x, or of relu(x)
@@ -43,12 +43,19 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
     for (int u : units)
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
-  if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty())
+  if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty() || !state.noises.empty() ||
+      state.is_zero())
     for_groups(pass, v, [&](int n, int samples, int task, int thread) {
       const LevelBuffers<T> buffers = this->buffers(pass, v, level, thread);
       if (level == 0) {
         if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * state.lanes, 0.0);
-        if (walk == Walk::forward) add_arriving(pass, state, n, samples, thread);
+        if (walk == Walk::forward) {
+          add_arriving(pass, state, n, samples, thread);
+          const View<T> x = activation(pass, v, n);
+          for (int i = 0; i < samples && state.is_zero(); ++i)
+            std::fill_n(x.data + i * x.stride, std::size_t(blocks) * place.plane() * kLanes, T(0));
+        }
+        for (int i : state.noises) draw_noise(pass, i, n, samples, walk);
         for (int relu : {0, 1})
           if (spreads[relu])
             kernels_.load_tile(buffers.tiles[relu], readable(activation(pass, v, n)), samples, blocks, place.h, place.w,
@@ -107,9 +114,10 @@ void Network<T>::add_arriving(const Pass& pass, const State& state, int sample, 
 
 template <class T>
 Summand<T> Network<T>::summand(const Pass& pass, const Term& term, int sample, Walk walk) {
-  const View<T> y = term.source == Source::unit   ? output(pass, term.index, sample, walk)
-                    : term.source == Source::pool ? pooled(pass, term.index, sample, walk)
-                                                  : activation(pass, term.index, sample);
+  const View<T> y = term.source == Source::unit    ? output(pass, term.index, sample, walk)
+                    : term.source == Source::pool  ? pooled(pass, term.index, sample, walk)
+                    : term.source == Source::noise ? noise(pass, term.index, sample, walk)
+                                                   : activation(pass, term.index, sample);
   const Coefficients k = coefficients(term.affine);
   return {readable(y), k.scale, k.shift, factor(pass, term.affine, sample), k.mean, nullptr};
 }
@@ -155,10 +163,10 @@ void Network<T>::finish_forward(const Pass& pass, int index) {
         const double total = totals[i], squares = totals_of_squares[i];
         mean = total / count;
         variance = std::max(squares / count - mean * mean, 0.0);  // in this order NaN stays NaN
-        batch_mean_[affine.first_lane + lane] = mean;
+        batch_mean_[affine.first_lane + lane] = affine.bias < 0 ? mean : mean + bias_of(pass, affine, c);
         batch_unbiased_[affine.first_lane + lane] = unbiased * variance;
       } else {
-        mean = running_[norm.running + c];
+        mean = running_[norm.running + c] - bias_of(pass, affine, c);
         variance = running_[norm.running + norm.channels + c];
       }
       const double rstd = 1 / std::sqrt(variance + kBatchNormEpsilon);

@@ -13,6 +13,7 @@
 
 #include "kernels/kernels.hpp"
 #include "network/operation.hpp"
+#include "spaces/genotype.hpp"
 
 namespace pydarts {
 
@@ -44,9 +45,11 @@ struct BatchNorm {
 
 // The map from a raw output to its contribution: mixing weight * batch_norm(y).
 struct Affine {
+  std::string name;  // of the edge, for errors
   Channels channels;
   int state;  // that this leaves
   int norm = -1;
+  int bias = -1;           // parameter: the output is computed without it, for the statistics make up for it
   int alpha = -1;          // the mixing weight; -1: 1
   int droppable = -1;      // row of the drop-path factors
   std::size_t first_lane;  // of its coefficients, among those of all maps
@@ -65,17 +68,19 @@ struct Unit {
   bool relu;
   UnitShape shape;  // sizes are left to the plan
   int pad_h, pad_w;
+  int reach_h, reach_w;  // of the window, with its gaps
   Channels in, out;
-  int depthwise = -1;  // parameter
-  std::vector<ProductPart> parts;
+  int depthwise = -1;              // parameter
+  std::vector<ProductPart> parts;  // none: the identity, which has no parameters
   int affine = -1;
   int node = -1;  // where the last unit of a chain goes
   std::size_t packed_depthwise, packed_product, packed_transposed;
   std::size_t partial;  // of the weight gradient, among those of its phase
 
-  int taps() const { return shape.kernel * shape.kernel; }
+  int taps() const { return shape.kernel_taps(); }
   std::size_t depthwise_size() const { return depthwise < 0 ? 0 : std::size_t(in.lanes()) * taps(); }
   std::size_t product_size() const { return std::size_t(shape.z_blocks()) * kLanes * out.lanes(); }
+  std::size_t gradient_size() const { return depthwise_size() + (parts.empty() ? 0 : product_size()); }
 };
 
 struct Pool {
@@ -86,12 +91,20 @@ struct Pool {
   std::vector<int> terms;
 };
 
-enum class Source : std::uint8_t { unit, pool, identity };
+// Standard normal numbers, drawn anew in each step.
+struct Noise {
+  int state;
+  Channels channels;
+  int stride_h, stride_w;
+  int node;
+};
+
+enum class Source : std::uint8_t { unit, pool, identity, noise };
 
 struct Term {
   int node;
   Source source;
-  int index;  // of the unit, pool or state
+  int index;  // of the unit, pool, state or noise
   int affine;
 };
 
@@ -100,12 +113,14 @@ enum class StateKind : std::uint8_t { image, node, concat };
 struct State {
   StateKind kind;
   Channels channels;
+  std::string name = {};                  // of a concatenation or of a node without terms, for errors
   bool auxiliary = false;                 // of the auxiliary head: not needed for evaluation
   bool has_alphas = false;                // whether a mixing weight lies on a way from the image to here
   std::vector<int> terms;                 // node: incoming, by the state they leave
   std::vector<std::vector<int>> levels;   // outgoing units by level
   std::vector<std::size_t> level_size;    // their weights, packed
   std::vector<int> pools;                 // outgoing
+  std::vector<int> noises;                // outgoing
   std::vector<int> identities;            // outgoing terms that read the state itself
   std::vector<std::vector<int>> affines;  // of all that leaves it, by level
   std::size_t lanes = 0;                  // of those
@@ -113,6 +128,10 @@ struct State {
   std::vector<int> arriving;              // terms that are added to their nodes before this state's units run, likewise
   std::vector<int> parts;                 // concat
   int concat = -1, part = 0;              // the concatenation that holds this node's memory
+  int like = -1;                          // a node without terms is zero, and of a size with this state ...
+  int stride_h = 1, stride_w = 1;         // ... at this stride
+
+  bool is_zero() const { return kind == StateKind::node && terms.empty(); }
 };
 
 // Global average pooling and a linear layer with softmax loss.
@@ -126,14 +145,17 @@ struct Head {
 struct AlphaGroup {
   std::string name;
   int rows, columns, offset;
+  std::vector<int> counts;  // the first columns of each row that stand for an operation
 };
 
 struct Graph {
   int in_channels = 0, classes = 0;
+  int dimensions = 2;
   bool input_gradient = false;
   std::vector<State> states;
   std::vector<Unit> units;
   std::vector<Pool> pools;
+  std::vector<Noise> noises;
   std::vector<Term> terms;
   std::vector<Affine> affines;
   std::vector<BatchNorm> norms;
@@ -146,9 +168,10 @@ struct Graph {
 
   // The state that a term leaves.
   int source_state(const Term& term) const {
-    return term.source == Source::unit   ? units[term.index].state
-           : term.source == Source::pool ? pools[term.index].state
-                                         : term.index;
+    return term.source == Source::unit    ? units[term.index].state
+           : term.source == Source::pool  ? pools[term.index].state
+           : term.source == Source::noise ? noises[term.index].state
+                                          : term.index;
   }
 
   // The state before whose units what left `source` is added to `node`: the next one, while it may still be in the last
@@ -160,23 +183,23 @@ struct Graph {
   }
 };
 
-struct CellGenotype {
-  std::vector<std::pair<std::string, int>> operations;  // two a node
-  std::vector<int> concat;
-};
+// What comes before the cells: a convolution for small images, or three that leave an eighth of large ones.
+enum class Stem : std::uint8_t { cifar, imagenet };
+
+Stem stem_of(const std::string& name);
 
 struct NetworkConfig {
   int channels, cells, classes, in_channels;
+  Stem stem = Stem::cifar;
 };
 
-// The supernet of cells: every edge carries all candidate operations.
-Graph supernet_graph(const NetworkConfig& config);
+// The supernet of a space: every edge carries all its candidate operations.
+Graph supernet_graph(const Space& space, const NetworkConfig& config);
 
 // The derived network: one operation an edge.
-Graph derived_graph(const NetworkConfig& config, const CellGenotype& normal, const CellGenotype& reduce, bool auxiliary,
-                    double auxiliary_weight);
+Graph derived_graph(const Genotype& genotype, const NetworkConfig& config, bool auxiliary, double auxiliary_weight);
 
 // One mixed operation by itself, from an input of `channels` to one node; gives the input gradient too.
-Graph mixed_operation_graph(int channels, int stride, const std::vector<std::string>& operations);
+Graph mixed_operation_graph(const std::vector<Operation>& operations, int channels, int stride, int dimensions);
 
 }  // namespace pydarts

@@ -14,14 +14,17 @@ int GraphBuilder::add_image(int channels) {
   return int(graph_.states.size()) - 1;
 }
 
-int GraphBuilder::add_node(int channels, bool auxiliary) {
-  graph_.states.push_back({StateKind::node, {1, channels}, auxiliary});
+int GraphBuilder::add_state(const Channels& channels, bool auxiliary) {
+  State state{StateKind::node, channels};
+  state.auxiliary = auxiliary;
+  graph_.states.push_back(std::move(state));
   return int(graph_.states.size()) - 1;
 }
 
-int GraphBuilder::add_concat(const std::vector<int>& nodes) {
+int GraphBuilder::add_concat(const std::vector<int>& nodes, const std::string& name) {
   const int index = int(graph_.states.size());
   State concat{StateKind::concat, {int(nodes.size()), graph_.states[nodes[0]].channels.part}};
+  concat.name = name;
   concat.parts = nodes;
   for (int i = 0; i < int(nodes.size()); ++i) {
     graph_.states[nodes[i]].concat = index;
@@ -32,9 +35,9 @@ int GraphBuilder::add_concat(const std::vector<int>& nodes) {
   return index;
 }
 
-int GraphBuilder::add_alpha_group(const std::string& name, int rows, int columns) {
-  const int offset = int(graph_.num_alphas);
-  graph_.alpha_groups.push_back({name, rows, columns, offset});
+int GraphBuilder::add_alpha_group(const std::string& name, const std::vector<int>& counts, int columns) {
+  const int offset = int(graph_.num_alphas), rows = int(counts.size());
+  graph_.alpha_groups.push_back({name, rows, columns, offset, counts});
   graph_.num_alphas += std::size_t(rows) * columns;
   return offset;
 }
@@ -58,10 +61,10 @@ int GraphBuilder::add_norm(const std::string& name, int channels, bool affine) {
   return int(graph_.norms.size()) - 1;
 }
 
-int GraphBuilder::add_affine(int state, int level, const Channels& channels, int norm) {
+int GraphBuilder::add_affine(int state, int level, const Channels& channels, int norm, const std::string& name) {
   State& source = graph_.states[state];
   const int index = int(graph_.affines.size());
-  Affine affine{channels, state, norm};
+  Affine affine{name, channels, state, norm};
   affine.first_lane = graph_.lanes;
   affine.first_sum = source.lanes;
   affine.statistics = index;
@@ -89,70 +92,89 @@ int GraphBuilder::add_term(int node, Source source, int index, int affine, const
   return term;
 }
 
-// Takes [relu] [depthwise] (convolution | reduce) [batch_norm] from the chain, starting at stage `at`.
-int GraphBuilder::add_unit(int state, int previous, const std::vector<Stage>& stages, std::size_t& at, int channels,
+// Takes [relu] [depthwise] [convolution | reduce] [batch_norm] from the chain, starting at link `at`. Where there is no
+// product, the unit's is the identity.
+int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& links, std::size_t& at, int channels,
                            const Edge& edge) {
-  auto next_is = [&](StageKind kind) { return at < stages.size() && stages[at].kind == kind; };
+  using K = Link::Kind;
+  auto next_is = [&](K kind) { return at < links.size() && links[at].kind == kind; };
   Unit unit{};
   unit.state = state;
   unit.previous = previous;
   unit.next = -1;
   unit.level = previous < 0 ? 0 : graph_.units[previous].level + 1;
   unit.in = previous < 0 ? graph_.states[state].channels : graph_.units[previous].out;
-  unit.out = {1, channels};
+  unit.reach_h = unit.reach_w = 1;
   UnitShape& shape = unit.shape;
-  shape.in_blocks = unit.in.blocks();
-  shape.out_blocks = unit.out.blocks();
   shape.stride_h = shape.stride_w = 1;
   const int inputs = unit.in.count();
-  if ((unit.relu = next_is(StageKind::relu))) ++at;
-  if (next_is(StageKind::depthwise)) {
-    const Stage& stage = stages[at++];
+  auto take_window = [&](const Link& link) {
+    unit.pad_h = link.pad_h();
+    unit.pad_w = link.pad_w();
+    unit.reach_h = link.dilation * (link.kernel_h - 1) + 1;
+    unit.reach_w = link.dilation * (link.kernel_w - 1) + 1;
+    shape.stride_h = link.stride_h;
+    shape.stride_w = link.stride_w;
+  };
+  if ((unit.relu = next_is(K::relu))) ++at;
+  if (next_is(K::depthwise)) {
+    const Link& link = links[at++];
+    take_window(link);
     shape.spread = Spread::depthwise;
-    shape.kernel = stage.kernel_h;
-    shape.dilation = stage.dilation;
-    shape.stride_h = shape.stride_w = stage.stride_h;
-    shape.pad = unit.pad_h = unit.pad_w = stage.dilation * (stage.kernel_h - 1) / 2;
-    unit.depthwise = add_parameter(edge.name + stage.tail + ".weight", {inputs, 1, stage.kernel_h, stage.kernel_w},
-                                   1 / std::sqrt(double(stage.kernel_h * stage.kernel_w)));
+    shape.kernel_h = link.kernel_h;
+    shape.kernel_w = link.kernel_w;
+    shape.dilation = link.dilation;
+    shape.pad_h = unit.pad_h;
+    shape.pad_w = unit.pad_w;
+    unit.depthwise = add_parameter(edge.name + link.tail + ".weight", {inputs, 1, link.kernel_h, link.kernel_w},
+                                   1 / std::sqrt(double(link.kernel_h * link.kernel_w)));
   }
-  require(next_is(StageKind::convolution) || next_is(StageKind::reduce), "operation '", edge.name,
-          "': a stage that the engine cannot lower");
-  const Stage& stage = stages[at++];
-  if (stage.kind == StageKind::reduce) {
+  unit.out = {1, inputs};
+  int bias = -1;
+  if (next_is(K::reduce)) {
+    const Link& link = links[at++];
+    require(unit.depthwise < 0, "operation '", edge.name, "': a factorized reduce behind a depthwise convolution");
+    unit.out = {1, channels};
     shape.spread = Spread::gather;
     shape.taps = 2;
-    shape.tap_y[1] = shape.tap_x[1] = 1;
-    shape.stride_h = shape.stride_w = 2;
+    shape.stride_h = link.stride_h;
+    shape.stride_w = link.stride_w;
+    shape.tap_y[1] = std::int8_t(link.stride_h - 1);
+    shape.tap_x[1] = std::int8_t(link.stride_w - 1);
     const int half = channels / 2;
     const double bound = 1 / std::sqrt(double(inputs));
     unit.parts = {{add_parameter(edge.name + ".conv_1.weight", {half, inputs, 1, 1}, bound), 0, half, 0, 1},
                   {add_parameter(edge.name + ".conv_2.weight", {channels - half, inputs, 1, 1}, bound), half,
                    channels - half, 1, 1}};
-  } else {
-    const int taps = stage.kernel_h * stage.kernel_w;
-    require(taps <= kMaxTaps && (unit.depthwise < 0 || taps == 1), "operation '", edge.name,
-            "': a convolution that the engine cannot lower");
-    if (taps > 1 || stage.stride_h > 1 || stage.stride_w > 1) {
-      shape.spread = Spread::gather;
-      unit.pad_h = stage.kernel_h / 2 * (stage.kernel_h % 2);  // even kernels are not padded
-      unit.pad_w = stage.kernel_w / 2 * (stage.kernel_w % 2);
-      shape.taps = taps;
-      for (int t = 0; t < taps; ++t) {
-        shape.tap_y[t] = std::int8_t(t / stage.kernel_w - unit.pad_h);
-        shape.tap_x[t] = std::int8_t(t % stage.kernel_w - unit.pad_w);
+  } else if (next_is(K::convolution)) {
+    const Link& link = links[at];
+    const int taps = link.kernel_h * link.kernel_w, outputs = link.channels > 0 ? link.channels : channels;
+    const bool spreads = taps > 1 || link.stride_h > 1 || link.stride_w > 1;
+    if (!spreads || unit.depthwise < 0) {  // else it is for the next unit
+      ++at;
+      unit.out = {1, outputs};
+      if (spreads) {
+        take_window(link);
+        shape.spread = Spread::gather;
+        shape.taps = taps;
+        for (int t = 0; t < taps; ++t) {
+          shape.tap_y[t] = std::int8_t(t / link.kernel_w * link.dilation - unit.pad_h);
+          shape.tap_x[t] = std::int8_t(t % link.kernel_w * link.dilation - unit.pad_w);
+        }
       }
-      shape.stride_h = stage.stride_h;
-      shape.stride_w = stage.stride_w;
+      const double bound = 1 / std::sqrt(double(inputs) * taps);
+      const std::string name = edge.name + link.tail;
+      const int weight = add_parameter(name + ".weight", {outputs, inputs, link.kernel_h, link.kernel_w}, bound);
+      unit.parts = {{weight, 0, outputs, 0, taps}};
+      if (link.bias) bias = add_parameter(name + ".bias", {outputs}, bound);
     }
-    const int parameter =
-        add_parameter(edge.name + stage.tail + ".weight", {channels, inputs, stage.kernel_h, stage.kernel_w},
-                      1 / std::sqrt(double(inputs) * taps));
-    unit.parts = {{parameter, 0, channels, 0, taps}};
   }
+  shape.in_blocks = unit.in.blocks();
+  shape.out_blocks = unit.out.blocks();
   int norm = -1;
-  if (next_is(StageKind::batch_norm)) norm = add_norm(edge.name + stages[at++].tail, channels, edge.affine_norm);
-  unit.affine = add_affine(state, unit.level, unit.out, norm);
+  if (next_is(K::batch_norm)) norm = add_norm(edge.name + links[at++].tail, unit.out.count(), edge.affine_norm);
+  unit.affine = add_affine(state, unit.level, unit.out, norm, edge.name);
+  graph_.affines[unit.affine].bias = bias;
 
   unit.packed_depthwise = graph_.packed_size;
   unit.packed_product = unit.packed_depthwise + unit.depthwise_size();
@@ -167,16 +189,26 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Stage>& st
     source.level_size.resize(unit.level + 1);
   }
   unit.partial = source.level_size[unit.level];
-  source.level_size[unit.level] += unit.depthwise_size() + unit.product_size();
+  source.level_size[unit.level] += unit.gradient_size();
   source.levels[unit.level].push_back(index);
   graph_.units.push_back(std::move(unit));
   return index;
 }
 
-void GraphBuilder::connect_pool(int state, int node, const Operation& operation, const Edge& edge) {
-  const Stage& stage = operation.stages[0];
-  const bool max = stage.kind == StageKind::max_pool;
-  const auto key = std::make_tuple(state, max, stage.stride_h);
+void GraphBuilder::add_units(int state, int node, const std::vector<Link>& links, const Edge& edge) {
+  int unit = -1;
+  std::size_t at = 0;
+  do unit = add_unit(state, unit, links, at, graph_.states[node].channels.part, edge);
+  while (at < links.size());
+  graph_.units[unit].node = node;
+  add_term(node, Source::unit, unit, graph_.units[unit].affine, edge);
+}
+
+// A pool and, if there is one, the batch normalisation behind it.
+void GraphBuilder::add_pool(int state, int node, const std::vector<Link>& links, const Edge& edge) {
+  const Link& link = links[0];
+  const bool max = link.kind == Link::Kind::max_pool;
+  const std::array<int, 6> key = {state, max, link.kernel_h, link.kernel_w, link.stride_h, link.stride_w};
   const Channels channels = graph_.states[state].channels;
   if (pools_.find(key) == pools_.end()) {
     pools_[key] = int(graph_.pools.size());
@@ -184,50 +216,123 @@ void GraphBuilder::connect_pool(int state, int node, const Operation& operation,
     PoolShape shape{};
     shape.max = max;
     shape.blocks = channels.blocks();
-    shape.window_h = stage.kernel_h;
-    shape.window_w = stage.kernel_w;
-    shape.stride_h = stage.stride_h;
-    shape.stride_w = stage.stride_w;
-    shape.pad = stage.kernel_h / 2;
+    shape.window_h = link.kernel_h;
+    shape.window_w = link.kernel_w;
+    shape.stride_h = link.stride_h;
+    shape.stride_w = link.stride_w;
+    shape.pad_h = link.pad_h();
+    shape.pad_w = link.pad_w();
     graph_.pools.push_back({state, shape, false, channels, {}});
   }
   Pool& pool = graph_.pools[pools_[key]];
   int norm = -1;
-  if (operation.stages.size() > 1)
-    norm = add_norm(edge.name + operation.stages[1].tail, channels.count(), edge.affine_norm);
-  const int affine = add_affine(state, 0, channels, norm);
+  if (links.size() > 1) norm = add_norm(edge.name + links[1].tail, channels.count(), edge.affine_norm);
+  const int affine = add_affine(state, 0, channels, norm, edge.name);
   if (!pool.terms.empty()) graph_.affines[affine].statistics = graph_.terms[pool.terms[0]].affine;
   pool.terms.push_back(add_term(node, Source::pool, pools_[key], affine, edge));
 }
 
-void GraphBuilder::connect(int state, int node, const Operation& operation, const Edge& edge) {
-  if (operation.zero) return;
-  const auto& stages = operation.stages;
-  if (stages.empty()) {
-    const int affine = add_affine(state, 0, graph_.states[state].channels, -1);
-    graph_.states[state].identities.push_back(add_term(node, Source::identity, state, affine, edge));
-    return;
-  }
-  if (stages[0].kind == StageKind::max_pool || stages[0].kind == StageKind::avg_pool)
-    return connect_pool(state, node, operation, edge);
-  int unit = -1;
-  for (std::size_t at = 0; at < stages.size();)
-    unit = add_unit(state, unit, stages, at, graph_.states[node].channels.part, edge);
-  graph_.units[unit].node = node;
-  add_term(node, Source::unit, unit, graph_.units[unit].affine, edge);
+void GraphBuilder::add_noise(int state, int node, const Chain& chain, const Edge& edge) {
+  const Channels channels = graph_.states[node].channels;
+  const int index = int(graph_.noises.size());
+  graph_.noises.push_back({state, channels, chain.stride_h, chain.stride_w, node});
+  graph_.states[state].noises.push_back(index);
+  add_term(node, Source::noise, index, add_affine(state, 0, channels, -1, edge.name), edge);
 }
 
-void GraphBuilder::connect_auxiliary_pool(int state, int node) {
+// Whether a state's blocks are those of a node of so many channels.
+bool GraphBuilder::same_layout(int state, int channels) const {
+  const Channels& there = graph_.states[state].channels;
+  return there.parts == 1 && there.part == channels;
+}
+
+void GraphBuilder::check_channels(const Incoming& in, int channels) const {
+  if (in.chain.gives != Chain::Gives::output) return;
+  const int there = graph_.states[in.state].channels.count();
+  const bool products = std::any_of(in.chain.links.begin(), in.chain.links.end(), [](const Link& link) {
+    return link.kind == Link::Kind::convolution || link.kind == Link::Kind::reduce;
+  });
+  require(products || there == channels, "operation '", in.chain.name, "' at ", in.edge.name, ": no stage brings ",
+          there, " channels to the ", channels, " of the node");
+}
+
+// Nodes without alpha before the pools of a chain, and behind those that more than a batch normalisation follows.
+void GraphBuilder::cut(Incoming& in, int channels, bool auxiliary) {
+  auto& links = in.chain.links;
+  auto add_part = [&](std::size_t count, const Channels& of) {
+    const int node = add_state(of, auxiliary);
+    Incoming part{
+        in.state, {in.chain.name, {links.begin(), links.begin() + count}}, {in.edge.name, in.edge.affine_norm}};
+    connect(part, node);
+    links.erase(links.begin(), links.begin() + count);
+    in.state = node;
+  };
+  for (;;) {
+    const auto pool = std::find_if(links.begin(), links.end(), [](const Link& link) { return link.is_pool(); });
+    if (pool == links.end()) return;
+    const Channels there = graph_.states[in.state].channels;
+    if (pool != links.begin()) {
+      int count = there.count();
+      for (auto link = links.begin(); link != pool; ++link)
+        if (link->kind == Link::Kind::convolution) count = link->channels > 0 ? link->channels : channels;
+      add_part(std::size_t(pool - links.begin()), {1, count});
+      continue;
+    }
+    const std::size_t end = links.size() > 1 && links[1].kind == Link::Kind::batch_norm ? 2 : 1;
+    if (end == links.size() && same_layout(in.state, channels)) return;
+    add_part(end, there);
+  }
+}
+
+void GraphBuilder::connect(const Incoming& in, int node) {
+  const auto& links = in.chain.links;
+  const int channels = graph_.states[node].channels.part;
+  switch (in.chain.gives) {
+    case Chain::Gives::nothing:
+      return;
+    case Chain::Gives::noise:
+      return add_noise(in.state, node, in.chain, in.edge);
+    case Chain::Gives::output:
+      break;
+  }
+  if (links.empty() && same_layout(in.state, channels)) {
+    const int affine = add_affine(in.state, 0, graph_.states[in.state].channels, -1, in.edge.name);
+    graph_.states[in.state].identities.push_back(add_term(node, Source::identity, in.state, affine, in.edge));
+    return;
+  }
+  if (!links.empty() && links[0].is_pool()) return add_pool(in.state, node, links, in.edge);
+  add_units(in.state, node, links, in.edge);
+}
+
+int GraphBuilder::add_node(int channels, std::vector<Incoming> incoming, bool auxiliary) {
+  for (Incoming& in : incoming) {
+    check_channels(in, channels);
+    cut(in, channels, auxiliary);
+  }
+  const int node = add_state({1, channels}, auxiliary);
+  for (const Incoming& in : incoming) connect(in, node);
+  State& state = graph_.states[node];
+  if (state.terms.empty()) {
+    state.like = incoming[0].state;
+    state.stride_h = incoming[0].chain.stride_h;
+    state.stride_w = incoming[0].chain.stride_w;
+    state.name = incoming[0].edge.name;
+  }
+  return node;
+}
+
+int GraphBuilder::add_auxiliary_pool(int state) {
   const Channels channels = graph_.states[state].channels;
-  const int index = int(graph_.pools.size());
+  const int node = add_state(channels, true), index = int(graph_.pools.size());
   PoolShape shape{};
   shape.relu = true;
   shape.blocks = channels.blocks();
   graph_.states[state].pools.push_back(index);
   graph_.pools.push_back({state, shape, true, channels, {}});
-  graph_.states[node].channels = channels;
+  const std::string name = "auxiliary_head";
   graph_.pools[index].terms.push_back(
-      add_term(node, Source::pool, index, add_affine(state, 0, channels, -1), Edge{"", false}));
+      add_term(node, Source::pool, index, add_affine(state, 0, channels, -1, name), Edge{name, false}));
+  return node;
 }
 
 void GraphBuilder::add_head(int state, bool relu, int classes, const std::string& name, double loss_weight) {

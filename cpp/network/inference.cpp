@@ -154,7 +154,7 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
     const State& state = graph.states[v];
     if (state.auxiliary || state.kind == StateKind::image) continue;
     const int blocks = state.channels.blocks(), h = sizes[v][0], w = sizes[v][1];
-    if (state.concat < 0 && held[v].death >= 0) wish(tile_size(1, blocks, h, w, 0), held[v], &states[v]);
+    if (state.concat < 0 && held[v].death >= 0) wish(tile_size(1, blocks, h, w, Halo{}), held[v], &states[v]);
     for (int relu : {0, 1})
       if (tile[v][relu].death > 0)
         wish(tile_size(1, blocks, h, w, tiles[v][relu].halo) + kTilePad, tile[v][relu], &tiles[v][relu].at);
@@ -166,11 +166,11 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
     take_rows(shape, rows[u], scratch);
     scratch_size = std::max(scratch_size, scratch.taken());
     if (graph.units[u].next < 0) continue;
-    const int halo = outputs[u].halo;
+    const Halo halo = outputs[u].halo;
     wish(tile_size(1, shape.out_blocks, shape.out_h, shape.out_w, halo) + kTilePad, mid[u], &outputs[u].at);
     const int pixels = rows[u] * shape.out_w;
-    for (int p = 0; p < pixels && halo > 0; ++p)
-      offsets[u].push_back((p / shape.out_w * (shape.out_w + 2 * halo) + p % shape.out_w) * kLanes);
+    for (int p = 0; p < pixels && halo.any(); ++p)
+      offsets[u].push_back((p / shape.out_w * (shape.out_w + 2 * halo.w) + p % shape.out_w) * kLanes);
   }
   for (const PoolShape& pool : pools) scratch_size = std::max(scratch_size, lines(std::size_t(pool.in_w) * kLanes));
   scratch_size = std::max(scratch_size, lines(2 * std::size_t(graph.states[graph.heads[0].state].channels.lanes())));
@@ -181,7 +181,7 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
     const State& state = graph.states[v];
     if (state.concat >= 0)
       states[v] =
-          states[state.concat] + state.part * tile_size(1, state.channels.blocks(), sizes[v][0], sizes[v][1], 0);
+          states[state.concat] + state.part * tile_size(1, state.channels.blocks(), sizes[v][0], sizes[v][1], Halo{});
   }
 }
 
@@ -194,7 +194,10 @@ struct Inference<T>::Pass {
 
 template <class T>
 bool Inference<T>::suits(const Graph& graph) {
-  if (graph.num_alphas > 0 || graph.heads.empty()) return false;
+  if (graph.num_alphas > 0 || graph.heads.empty() || graph.heads[0].relu) return false;
+  for (const Unit& unit : graph.units)
+    if (unit.parts.empty() || graph.affines[unit.affine].bias >= 0) return false;
+  if (std::any_of(graph.states.begin(), graph.states.end(), [](const State& s) { return s.is_zero(); })) return false;
   const State& image = graph.states[0];
   if (!image.pools.empty() || !image.identities.empty()) return false;
   for (int u : image.levels[0])

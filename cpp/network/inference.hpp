@@ -23,7 +23,7 @@ struct Program {
   enum class Kind : std::uint8_t { unit, pool, identity, tile };
   struct Place {
     std::size_t at = 0;
-    int halo = 0;
+    Halo halo{};
   };
   struct Target {  // a node that a step gives to
     int node;

@@ -23,6 +23,7 @@ void check_images(const Graph& graph, long long samples, long long channels, lon
   check_extent("height", height, kMaxSide);
   check_extent("width", width, kMaxSide);
   require(channels == graph.in_channels, "images have ", channels, " channels; the network takes ", graph.in_channels);
+  require(graph.dimensions == 2 || height == 1, "`height` (=", height, ") must be 1 in a network of one dimension");
   require(height * width <= kMaxPlane && samples * height * width <= kMaxPixels, "images are too large: ", samples,
           " of ", height, " x ", width, " pixels");
   int lanes = 0;

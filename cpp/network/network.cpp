@@ -34,6 +34,7 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       weights_(graph_.num_weights, environment.memory),
       alphas_(graph_.num_alphas, environment.memory),
       running_(graph_.num_running, environment.memory),
+      seed_(seed),
       memory_(environment.memory),
       coefficients_(graph_.lanes * 6, environment.memory),
       sums_(environment.memory),
@@ -168,6 +169,10 @@ void Network<T>::pack(const Pass& pass) {
       product[std::size_t(row) * columns + column] = weights[weight];
       transposed[std::size_t(column) * rows + row] = weights[weight];
     });
+    for (int c = 0; c < unit.in.count() && unit.parts.empty(); ++c) {
+      const std::size_t row = unit.in.lane(c), column = unit.out.lane(c);
+      product[row * columns + column] = transposed[column * rows + row] = 1;
+    }
   });
 }
 
@@ -176,10 +181,11 @@ void Network<T>::mix() {
   for (const AlphaGroup& group : graph_.alpha_groups)
     for (int row = 0; row < group.rows; ++row) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;
+      const int count = group.counts[row];
       double largest = alphas_[at], total = 0;
-      for (int k = 1; k < group.columns; ++k) largest = std::max(largest, double(alphas_[at + k]));
-      for (int k = 0; k < group.columns; ++k) total += mixing_[at + k] = std::exp(alphas_[at + k] - largest);
-      for (int k = 0; k < group.columns; ++k) mixing_[at + k] /= total;
+      for (int k = 1; k < count; ++k) largest = std::max(largest, double(alphas_[at + k]));
+      for (int k = 0; k < count; ++k) total += mixing_[at + k] = std::exp(alphas_[at + k] - largest);
+      for (int k = 0; k < count; ++k) mixing_[at + k] /= total;
     }
 }
 
@@ -288,6 +294,7 @@ void Network<T>::update_running() {
       variance[c] = T((1 - kMomentum) * variance[c] + kMomentum * kept_unbiased_[lane]);
     }
   }
+  ++noise_step_;
 }
 
 template <class T>

@@ -59,8 +59,12 @@ class Network {
 
   // Marks the batch statistics of the last evaluate() as those that update_running() takes.
   void keep_statistics();
-  // Blends the kept batch statistics into the running ones.
+  // Blends the kept batch statistics into the running ones, and goes on to the next draw of the noise.
   void update_running();
+
+  // Which draw of the noise passes take.
+  std::uint64_t noise_step() const { return noise_step_; }
+  void set_noise_step(std::uint64_t step) { noise_step_ = step; }
 
   // For graphs without a head: the output, and the gradients for a given output gradient.
   void forward(const Batch<T>& batch, const T* weights, T* output);
@@ -115,6 +119,7 @@ class Network {
   void run_forward(const Pass& pass);
   void forward_state(const Pass& pass, int v, Walk walk);
   void forward_units(const Pass& pass, int v, int level, Walk walk);
+  void draw_noise(const Pass& pass, int noise, int sample, int samples, Walk walk);
   void finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks);
   void finish_forward(const Pass& pass, int affine);
   void add_arriving(const Pass& pass, const State& state, int sample, int samples, int thread);
@@ -139,6 +144,9 @@ class Network {
   Loss run_head(const Pass& pass, const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
 
   Coefficients coefficients(int affine);
+  double bias_of(const Pass& pass, const Affine& affine, int channel) const {
+    return affine.bias < 0 ? 0 : double(pass.weights[graph_.parameters[affine.bias].offset + channel]);
+  }
   Threads threads_for(std::size_t additions) const;
   // Of a task of the phase that runs. Kept no longer than until the phase's end.
   double* sums(int v, int task) { return sums_.data() + task * graph_.states[v].lanes * 2; }
@@ -170,6 +178,10 @@ class Network {
   static T* weight_gradients(const Pass& pass, const Unit& unit) {  // of the first task
     return pass.arena + pass.plan.states[unit.state].partial[unit.level] + unit.partial;
   }
+  static View<T> noise(const Pass& pass, int i, int sample, Walk walk) {
+    const auto& place = pass.plan.noises[i];
+    return {pass.arena + at(place.at, walk) + sample * place.stride, place.stride};
+  }
   static View<T> pooled(const Pass& pass, int p, int sample, Walk walk) {
     const auto& place = pass.plan.pools[p];
     return {pass.arena + at(place.at, walk) + sample * place.stride(), place.stride()};
@@ -187,6 +199,8 @@ class Network {
   std::function<bool()> cancel_;
   std::atomic<bool> stop_{false};  // of the pass that runs
   Vector<T> weights_, alphas_, running_;
+  const std::uint64_t seed_;
+  std::uint64_t noise_step_ = 0;
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   std::unique_ptr<Inference<T>> inference_;   // of a derived network

@@ -1,77 +1,92 @@
 // SPDX-License-Identifier: MIT
 #include "network/operation.hpp"
 
+#include <algorithm>
+
 #include "core/error.hpp"
 
 namespace pydarts {
 namespace {
 
-using K = StageKind;
+using K = Link::Kind;
 
-// Stages in the order of the original's Sequential, whose positions name the parameters.
-void number(std::vector<Stage>& chain, const std::string& member) {
-  for (std::size_t i = 0; i < chain.size(); ++i) chain[i].tail = text(member, ".", i);
-}
-
-// One half of a separable convolution, or a dilated convolution.
-void add_depthwise_half(std::vector<Stage>& chain, int kernel, int dilation, int stride) {
-  chain.push_back({K::relu});
-  chain.push_back({K::depthwise, "", kernel, kernel, dilation, stride, stride});
-  chain.push_back({K::convolution});
-  chain.push_back({K::batch_norm});
+K link_kind(StageKind kind) {
+  switch (kind) {
+    case StageKind::relu:
+      return K::relu;
+    case StageKind::depthwise:
+      return K::depthwise;
+    case StageKind::convolution:
+      return K::convolution;
+    case StageKind::max_pool:
+      return K::max_pool;
+    case StageKind::avg_pool:
+      return K::avg_pool;
+    default:
+      return K::batch_norm;
+  }
 }
 
 }  // namespace
 
-const std::vector<std::string>& candidate_operations() {
-  static const std::vector<std::string> names = {"none",         "max_pool_3x3", "avg_pool_3x3", "skip_connect",
-                                                 "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"};
-  return names;
-}
-
-Operation make_operation(const std::string& name, int stride, bool search) {
-  Operation op{name, false, {}};
-  auto& chain = op.stages;
-  if (name == "none") {
-    op.zero = true;
-  } else if (name == "max_pool_3x3" || name == "avg_pool_3x3") {
-    chain.push_back({name[0] == 'm' ? K::max_pool : K::avg_pool, "", 3, 3, 1, stride, stride});
-    if (search) chain.push_back({K::batch_norm});
-    number(chain, "");
-  } else if (name == "skip_connect") {
-    if (stride > 1) return factorized_reduce();
-  } else if (name == "sep_conv_3x3" || name == "sep_conv_5x5" || name == "sep_conv_7x7") {
-    const int kernel = name.back() - '0';
-    add_depthwise_half(chain, kernel, 1, stride);
-    add_depthwise_half(chain, kernel, 1, 1);
-    number(chain, ".op");
-  } else if (name == "dil_conv_3x3" || name == "dil_conv_5x5") {
-    add_depthwise_half(chain, name.back() - '0', 2, stride);
-    number(chain, ".op");
-  } else if (name == "conv_7x1_1x7") {
-    chain = {
-        {K::relu}, {K::convolution, "", 1, 7, 1, 1, stride}, {K::convolution, "", 7, 1, 1, stride, 1}, {K::batch_norm}};
-    number(chain, "");
-  } else {
-    throw InvalidArgument(text("unknown operation '", name, "'"));
+Chain lowered(const Operation& operation, int stride, int dimensions, Phase phase, bool conv_bias) {
+  Chain chain{operation.name};
+  chain.stride_h = dimensions == 1 ? 1 : stride;
+  chain.stride_w = stride;
+  if (operation.is_none() || (operation.is_noise() && phase == Phase::derived)) {
+    chain.gives = Chain::Gives::nothing;
+    return chain;
   }
-  return op;
+  if (operation.is_noise()) {
+    chain.gives = Chain::Gives::noise;
+    return chain;
+  }
+  const auto& stages = operation.stages;
+  if (stages.empty()) {
+    if (stride > 1) {
+      chain.links = factorized_reduce(dimensions).links;
+    }
+    return chain;
+  }
+  const bool by_axis =
+      std::any_of(stages.begin(), stages.end(), [](const Stage& s) { return s.strides != StrideAxis::first; });
+  bool strided = stride == 1;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const Stage& stage = stages[i];
+    if (stage.kind == StageKind::search_batch_norm && phase == Phase::derived) continue;
+    const std::string tail = operation.prefix.empty() ? text(".", i) : text(".", operation.prefix, ".", i);
+    Link link{link_kind(stage.kind), tail, stage.kernel_h, stage.kernel_w, stage.dilation};
+    if (stage.has_window() && (by_axis ? stage.strides != StrideAxis::first : !strided)) {
+      if (stage.strides != StrideAxis::width) link.stride_h = chain.stride_h;
+      if (stage.strides != StrideAxis::height) link.stride_w = chain.stride_w;
+      strided = true;
+    }
+    link.bias = conv_bias && phase == Phase::search && stage.kind == StageKind::convolution && i + 1 < stages.size() &&
+                stages[i + 1].is_norm();
+    chain.links.push_back(std::move(link));
+  }
+  require(strided, "operation '", operation.name, "' has no stage that could take the stride ", stride);
+  return chain;
 }
 
-Operation factorized_reduce() {
-  return {"factorized_reduce", false, {{K::relu}, {K::reduce, "", 1, 1, 1, 2, 2}, {K::batch_norm, ".bn"}}};
+Chain factorized_reduce(int dimensions) {
+  Chain chain{"factorized_reduce"};
+  chain.stride_h = dimensions == 1 ? 1 : 2;
+  chain.stride_w = 2;
+  Link reduce{K::reduce};
+  reduce.stride_h = chain.stride_h;
+  reduce.stride_w = chain.stride_w;
+  chain.links = {{K::relu}, reduce, {K::batch_norm, ".bn"}};
+  return chain;
 }
 
-Operation relu_conv_bn() {
-  Operation op{"relu_conv_bn", false, {{K::relu}, {K::convolution}, {K::batch_norm}}};
-  number(op.stages, ".op");
-  return op;
+Chain relu_conv_bn() {
+  return {"relu_conv_bn", {{K::relu, ".op.0"}, {K::convolution, ".op.1"}, {K::batch_norm, ".op.2"}}};
 }
 
-Operation stem() {
-  Operation op{"stem", false, {{K::convolution, "", 3, 3}, {K::batch_norm}}};
-  number(op.stages, "");
-  return op;
+Link convolution(const std::string& tail, int side, int stride, int dimensions, int channels) {
+  const int height = dimensions == 1 ? 1 : side, down = dimensions == 1 ? 1 : stride;
+  return {K::convolution, tail, height, side, 1, down, stride, channels};
 }
 
 }  // namespace pydarts

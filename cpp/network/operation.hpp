@@ -1,45 +1,57 @@
 // SPDX-License-Identifier: MIT
-// Candidate operations as data: a chain of stages, which the graph builder turns into units.
+// An operation on an edge of a given stride, in the search or in a derived network: a chain of links, which the graph
+// builder turns into units and pools.
 #pragma once
 #include <string>
 #include <vector>
 
+#include "spaces/space.hpp"
+
 namespace pydarts {
 
-enum class StageKind {
-  relu,
-  depthwise,    // kernel x kernel, one filter a channel
-  convolution,  // kernel_h x kernel_w over all channels; 1 x 1 is the pointwise product
-  reduce,       // factorized reduce: two strided 1 x 1 convolutions, the second shifted by a pixel
-  batch_norm,
-  max_pool,  // 3 x 3
-  avg_pool
-};
-
-struct Stage {
-  StageKind kind;
+struct Link {
+  enum class Kind : std::uint8_t {
+    relu,
+    depthwise,
+    convolution,
+    reduce,  // factorized reduce: two strided 1 x 1 convolutions, the second shifted by a pixel
+    batch_norm,
+    max_pool,
+    avg_pool
+  };
+  Kind kind;
   std::string tail;  // of the parameter names: after the operation's own name
   int kernel_h = 1, kernel_w = 1;
   int dilation = 1;
   int stride_h = 1, stride_w = 1;
+  int channels = 0;   // of a convolution's output; 0: the node's
+  bool bias = false;  // of a convolution
+
+  bool is_pool() const { return kind == Kind::max_pool || kind == Kind::avg_pool; }
+  int pad_h() const { return padding(kernel_h); }
+  int pad_w() const { return padding(kernel_w); }
+
+ private:
+  int padding(int side) const { return side % 2 == 1 ? dilation * (side - 1) / 2 : 0; }  // even ones are not padded
 };
 
-struct Operation {
-  std::string name;
-  bool zero = false;          // contributes nothing
-  std::vector<Stage> stages;  // empty: the identity
+struct Chain {
+  enum class Gives : std::uint8_t { output, nothing, noise };
+  std::string name;         // of the operation
+  std::vector<Link> links;  // none: the identity
+  Gives gives = Gives::output;
+  int stride_h = 1, stride_w = 1;  // of the edge
 };
 
-// The chain of a candidate operation at a stride of 1 or 2. In the search network pools end in a batch
-// normalisation. Throws InvalidArgument for an unknown name.
-Operation make_operation(const std::string& name, int stride, bool search);
+enum class Phase : std::uint8_t { search, derived };
+
+// The chain of an operation at a stride of 1 or 2. InvalidArgument if it cannot take the stride.
+Chain lowered(const Operation& operation, int stride, int dimensions, Phase phase, bool conv_bias);
 
 // The fixed chains around the cells.
-Operation factorized_reduce();
-Operation relu_conv_bn();
-Operation stem();
-
-// Names in the order of the alpha columns.
-const std::vector<std::string>& candidate_operations();
+Chain factorized_reduce(int dimensions);
+Chain relu_conv_bn();
+// A square convolution, or 1 x side.
+Link convolution(const std::string& tail, int side, int stride, int dimensions, int channels = 0);
 
 }  // namespace pydarts

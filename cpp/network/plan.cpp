@@ -2,6 +2,8 @@
 #include "network/plan.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string>
 #include <utility>
 
 #include "core/error.hpp"
@@ -18,22 +20,27 @@ int count_tasks(int samples, int group) {
   return std::min(samples, std::clamp((samples + together - 1) / together, kMinTasks, kMaxTasks));
 }
 
-int strided(int size, int reach, int pad, int stride) { return (size + 2 * pad - reach) / stride + 1; }
+int strided(int size, int reach, int pad, int stride, const std::string& name) {
+  require(size + 2 * pad >= reach, "'", name, "': ", size, " pixels are too few for a window of ", reach);
+  return (size + 2 * pad - reach) / stride + 1;
+}
+
+Halo widest(Halo a, Halo b) { return {std::max(a.h, b.h), std::max(a.w, b.w)}; }
 
 }  // namespace
 
-int unit_halo(const Unit& unit) {
-  if (unit.shape.spread == Spread::pointwise) return 0;
-  int halo = std::max(unit.pad_h, unit.pad_w);
-  for (int t = 0; t < unit.shape.taps; ++t) halo = std::max({halo, int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
+Halo unit_halo(const Unit& unit) {
+  if (unit.shape.spread == Spread::pointwise) return {};
+  Halo halo{unit.pad_h, unit.pad_w};
+  for (int t = 0; t < unit.shape.taps; ++t) halo = widest(halo, {int(unit.shape.tap_y[t]), int(unit.shape.tap_x[t])});
   return halo;
 }
 
-int state_halo(const Graph& graph, const State& state, bool relu) {
-  int halo = 0;
+Halo state_halo(const Graph& graph, const State& state, bool relu) {
+  Halo halo{};
   if (!state.levels.empty())
     for (int u : state.levels[0])
-      if (graph.units[u].relu == relu) halo = std::max(halo, unit_halo(graph.units[u]));
+      if (graph.units[u].relu == relu) halo = widest(halo, unit_halo(graph.units[u]));
   return halo;
 }
 
@@ -57,7 +64,21 @@ void Plan::measure(const Graph& graph) {
   states.resize(graph.states.size());
   units.resize(graph.units.size());
   pools.resize(graph.pools.size());
+  noises.resize(graph.noises.size());
   affine_plane.resize(graph.affines.size());
+  const auto term_size = [&](const Term& term) -> std::array<int, 2> {
+    const int i = term.index;
+    switch (term.source) {
+      case Source::unit:
+        return {units[i].shape.out_h, units[i].shape.out_w};
+      case Source::pool:
+        return {pools[i].shape.out_h, pools[i].shape.out_w};
+      case Source::noise:
+        return {noises[i].h, noises[i].w};
+      default:
+        return {states[i].h, states[i].w};
+    }
+  };
   for (std::size_t v = 0; v < graph.states.size(); ++v) {
     const State& state = graph.states[v];
     StatePlace& here = states[v];
@@ -67,23 +88,25 @@ void Plan::measure(const Graph& graph) {
     } else if (state.kind == StateKind::concat) {
       here.h = states[state.parts[0]].h;
       here.w = states[state.parts[0]].w;
+      for (int part : state.parts)
+        require(states[part].h == here.h && states[part].w == here.w, "'", state.name, "' joins nodes of ", here.h,
+                " x ", here.w, " and of ", states[part].h, " x ", states[part].w, " pixels");
     } else {
       for (int t : state.terms) {
         const Term& term = graph.terms[t];
-        int h, w;
-        if (term.source == Source::unit) {
-          h = units[term.index].shape.out_h;
-          w = units[term.index].shape.out_w;
-        } else if (term.source == Source::pool) {
-          h = pools[term.index].shape.out_h;
-          w = pools[term.index].shape.out_w;
-        } else {
-          h = states[term.index].h;
-          w = states[term.index].w;
+        const std::array<int, 2> size = term_size(term);
+        affine_plane[term.affine] = size[0] * size[1];
+        if (t == state.terms[0]) {
+          here.h = size[0];
+          here.w = size[1];
         }
-        affine_plane[term.affine] = h * w;
-        here.h = h;
-        here.w = w;
+        require(size[0] == here.h && size[1] == here.w, "'", graph.affines[term.affine].name, "' gives ", size[0],
+                " x ", size[1], " pixels, but '", graph.affines[graph.terms[state.terms[0]].affine].name, "' ", here.h,
+                " x ", here.w, " to the same node");
+      }
+      if (state.is_zero()) {
+        here.h = strided(states[state.like].h, 1, 0, state.stride_h, state.name);
+        here.w = strided(states[state.like].w, 1, 0, state.stride_w, state.name);
       }
     }
     here.group = std::max(1, kChunk / here.plane());
@@ -96,15 +119,9 @@ void Plan::measure(const Graph& graph) {
         shape = unit.shape;
         shape.in_h = unit.previous < 0 ? here.h : units[unit.previous].shape.out_h;
         shape.in_w = unit.previous < 0 ? here.w : units[unit.previous].shape.out_w;
-        int reach_h = 1, reach_w = 1;
-        if (shape.spread == Spread::depthwise) {
-          reach_h = reach_w = shape.dilation * (shape.kernel - 1) + 1;
-        } else if (shape.spread == Spread::gather && unit.parts.size() == 1) {
-          reach_h = shape.tap_y[shape.taps - 1] + unit.pad_h + 1;
-          reach_w = shape.tap_x[shape.taps - 1] + unit.pad_w + 1;
-        }
-        shape.out_h = strided(shape.in_h, reach_h, unit.pad_h, shape.stride_h);
-        shape.out_w = strided(shape.in_w, reach_w, unit.pad_w, shape.stride_w);
+        const std::string& name = graph.affines[unit.affine].name;
+        shape.out_h = strided(shape.in_h, unit.reach_h, unit.pad_h, shape.stride_h, name);
+        shape.out_w = strided(shape.in_w, unit.reach_w, unit.pad_w, shape.stride_w, name);
         affine_plane[unit.affine] = shape.out_plane();
       }
     for (int p : state.pools) {
@@ -119,10 +136,20 @@ void Plan::measure(const Graph& graph) {
         shape.window_h = here.h - shape.stride_h;
         shape.window_w = here.w - shape.stride_w;
         shape.out_h = shape.out_w = 2;
+        if (graph.dimensions == 1) {
+          shape.stride_h = shape.window_h = shape.out_h = 1;
+        }
       } else {
-        shape.out_h = strided(here.h, shape.window_h, shape.pad, shape.stride_h);
-        shape.out_w = strided(here.w, shape.window_w, shape.pad, shape.stride_w);
+        const std::string& name = graph.affines[graph.terms[graph.pools[p].terms[0]].affine].name;
+        shape.out_h = strided(here.h, shape.window_h, shape.pad_h, shape.stride_h, name);
+        shape.out_w = strided(here.w, shape.window_w, shape.pad_w, shape.stride_w, name);
       }
+    }
+    for (int i : state.noises) {
+      const Noise& noise = graph.noises[i];
+      noises[i].h = strided(here.h, 1, 0, noise.stride_h, state.name);
+      noises[i].w = strided(here.w, 1, 0, noise.stride_w, state.name);
+      noises[i].stride = std::size_t(noise.channels.blocks()) * noises[i].plane() * kLanes;
     }
   }
 }
@@ -214,6 +241,12 @@ void Plan::place(const Graph& graph) {
     for (int t : graph.pools[p].terms) read = std::max(read, arrival_time(v, graph.terms[t].node));
     pool_at[p] = add_output(sized(pools[p].stride()), v, forward_time(v, 0), read, backward_time(v, 0));
   }
+  std::vector<std::pair<int, int>> noise_at(noises.size());
+  for (std::size_t i = 0; i < noises.size(); ++i) {
+    const int v = graph.noises[i].state;
+    noise_at[i] = add_output(sized(noises[i].stride), v, forward_time(v, 0), arrival_time(v, graph.noises[i].node),
+                             backward_time(v, 0));
+  }
   std::vector<std::vector<int>> partial(graph.states.size());
   if (backward)
     for (int v = 0; v < int(graph.states.size()); ++v)
@@ -242,6 +275,7 @@ void Plan::place(const Graph& graph) {
     units[u].gradient = offset(takes_place(u) ? unit_at[graph.units[u].next].second : unit_gradient[u]);
   }
   for (std::size_t p = 0; p < pools.size(); ++p) pools[p].at = output_place(pool_at[p]);
+  for (std::size_t i = 0; i < noises.size(); ++i) noises[i].at = output_place(noise_at[i]);
 }
 
 template <class T>
@@ -252,7 +286,7 @@ LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int l
   if (level == 0) {
     for (int relu : {0, 1})
       tile[relu] = tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu == 1));
-    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, 0);
+    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, Halo{});
     for (int p : state.pools) {  // as backward takes it
       Scratch<T> pool;
       pool.take(state.channels.lanes());
@@ -266,9 +300,9 @@ LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int l
       const UnitShape& shape = plan.units[u].shape;
       kernel = std::max(kernel, unit_scratch(shape, here.group));
       if (level == 0) continue;
-      const int halo = unit_halo(graph.units[u]);
+      const Halo halo = unit_halo(graph.units[u]);
       tile[0] = std::max(tile[0], tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, halo));
-      gradient_size = std::max(gradient_size, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, 0));
+      gradient_size = std::max(gradient_size, tile_size(here.group, shape.in_blocks, shape.in_h, shape.in_w, Halo{}));
     }
   for (int i : {0, 1}) tiles[i] = scratch.take(tile[i] + kTilePad);
   gradient = scratch.take(gradient_size);

@@ -36,6 +36,12 @@ struct Plan {
     OutputPlace at;
     std::size_t stride() const { return std::size_t(shape.blocks) * shape.out_h * shape.out_w * kLanes; }
   };
+  struct NoisePlace {
+    int h, w;
+    OutputPlace at;
+    std::size_t stride;
+    int plane() const { return h * w; }
+  };
 
   int samples, height, width;
   bool backward;
@@ -43,6 +49,7 @@ struct Plan {
   std::vector<StatePlace> states;
   std::vector<UnitPlace> units;
   std::vector<PoolPlace> pools;
+  std::vector<NoisePlace> noises;
   std::vector<int> affine_plane;  // pixels of the output that an affine map belongs to
   std::size_t arena_size = 0;
   std::size_t scratch_size = 0;  // a thread
@@ -73,7 +80,7 @@ struct LevelBuffers {
 const Plan* find_plan(std::vector<std::unique_ptr<Plan>>& plans, int samples, int height, int width, bool backward);
 
 // Halo of the tile of a state, or of a unit's input: what its widest reader needs.
-int unit_halo(const Unit& unit);
-int state_halo(const Graph& graph, const State& state, bool relu);
+Halo unit_halo(const Unit& unit);
+Halo state_halo(const Graph& graph, const State& state, bool relu);
 
 }  // namespace pydarts

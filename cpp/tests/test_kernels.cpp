@@ -70,9 +70,9 @@ void agree(const std::vector<double>& single, const std::vector<double>& exact) 
 UnitShape unit_shape(Spread spread, int kernel, int dilation, int stride, int h, int w) {
   UnitShape s{};
   s.spread = spread;
-  s.kernel = kernel;
+  s.kernel_h = s.kernel_w = kernel;
   s.dilation = dilation;
-  s.pad = dilation * (kernel - 1) / 2;
+  s.pad_h = s.pad_w = dilation * (kernel - 1) / 2;
   s.stride_h = s.stride_w = stride;
   s.in_h = h;
   s.in_w = w;
@@ -81,16 +81,16 @@ UnitShape unit_shape(Spread spread, int kernel, int dilation, int stride, int h,
   if (spread == Spread::gather)
     for (int y = 0; y < kernel; ++y)
       for (int x = 0; x < kernel; ++x, ++s.taps) {
-        s.tap_y[s.taps] = std::int8_t(y - s.pad);
-        s.tap_x[s.taps] = std::int8_t(x - s.pad);
+        s.tap_y[s.taps] = std::int8_t(y - s.pad_h);
+        s.tap_x[s.taps] = std::int8_t(x - s.pad_w);
       }
   return s;
 }
 
 template <class T>
 std::vector<double> run_unit(const Kernels<T>& kernels, const UnitShape& s, int samples) {
-  const int taps = std::max(1, s.kernel * s.kernel);
-  const int halo = s.spread == Spread::pointwise ? 0 : s.pad;
+  const int taps = std::max(1, s.kernel_taps());
+  const Halo halo = s.spread == Spread::pointwise ? Halo{} : Halo{s.pad_h, s.pad_w};
   const int in = s.in_blocks * kLanes, out = s.out_blocks * kLanes, rows = s.z_blocks() * kLanes;
   const std::size_t x_stride = std::size_t(in) * s.in_plane(), y_stride = std::size_t(out) * s.out_plane();
   const std::vector<T> x = numbers<T>(1, samples * x_stride), g = numbers<T>(2, samples * y_stride);
@@ -197,7 +197,7 @@ PoolShape pool_shape(bool max, int window, int stride, int pad, int h, int w) {
   s.in_w = w;
   s.window_h = s.window_w = window;
   s.stride_h = s.stride_w = stride;
-  s.pad = pad;
+  s.pad_h = s.pad_w = pad;
   s.out_h = (h + 2 * pad - window) / stride + 1;
   s.out_w = (w + 2 * pad - window) / stride + 1;
   return s;
@@ -291,11 +291,13 @@ void for_bands(int bands, int height, const Body& body) {
   }
 }
 
-// A unit of evaluation whose output is a tile if y_halo > 0, else a node that has something already.
+// A unit of evaluation whose output is a tile if y_halo is any, else a node that has something already.
 template <class T>
-std::vector<double> run_unit_rows(const Kernels<T>& kernels, const UnitShape& s, bool of_image, int y_halo, int bands) {
+std::vector<double> run_unit_rows(const Kernels<T>& kernels, const UnitShape& s, bool of_image, Halo y_halo,
+                                  int bands) {
   const bool tiled = s.spread != Spread::pointwise && !of_image;
-  const int taps = std::max(1, s.kernel * s.kernel), halo = tiled ? s.pad + 1 : 0;
+  const int taps = std::max(1, s.kernel_taps());
+  const Halo halo = tiled ? Halo{s.pad_h + 1, s.pad_w + 1} : Halo{};
   const int in = s.in_blocks * kLanes, out = s.out_blocks * kLanes, channels = in - 3;
   const int rows = of_image ? taps * channels : s.z_blocks() * kLanes;
   std::vector<T> x = numbers<T>(1, std::size_t(of_image ? channels : in) * s.in_plane());
@@ -311,8 +313,8 @@ std::vector<double> run_unit_rows(const Kernels<T>& kernels, const UnitShape& s,
   std::vector<T> y = numbers<T>(6, tile_size(1, s.out_blocks, s.out_h, s.out_w, y_halo));
   const int at_a_time = std::max(1, kChunk / s.out_w);
   std::vector<int> offset;
-  for (int p = 0; p < at_a_time * s.out_w && y_halo > 0; ++p)
-    offset.push_back((p / s.out_w * (s.out_w + 2 * y_halo) + p % s.out_w) * kLanes);
+  for (int p = 0; p < at_a_time * s.out_w && y_halo.any(); ++p)
+    offset.push_back((p / s.out_w * (s.out_w + 2 * y_halo.w) + p % s.out_w) * kLanes);
   Scratch<T> counted;
   take_rows(s, at_a_time, counted);
   for_bands(bands, s.out_h, [&](int first, int last) {
@@ -330,12 +332,12 @@ std::vector<double> run_unit_rows(const Kernels<T>& kernels, const UnitShape& s,
     call.part_blocks = s.in_blocks;
     call.depthwise = depthwise.data();
     call.product = product.data();
-    call.bias = y_halo > 0 ? bias.data() : nullptr;
+    call.bias = y_halo.any() ? bias.data() : nullptr;
     call.y = y.data();
     call.y_halo = y_halo;
     call.offset = offset.data();
-    call.accumulate = y_halo == 0;
-    call.y_relu = y_halo > 0;
+    call.accumulate = !y_halo.any();
+    call.y_relu = y_halo.any();
     call.scratch = {scratch.data(), scratch.size()};
     kernels.unit_rows(call);
   });
@@ -394,7 +396,7 @@ void evaluation_agrees(const InstructionSet& set) {
     for (auto& [s, of_image] : shapes) {
       s.in_blocks = of_image ? 1 : blocks[&size - sizes][0];
       s.out_blocks = blocks[&size - sizes][1];
-      for (int y_halo : {0, 2})
+      for (Halo y_halo : {Halo{}, Halo{2, 2}, Halo{0, 3}})
         rows_agree([&, &s = s, of_image = of_image](
                        const auto& kernels, int bands) { return run_unit_rows(kernels, s, of_image, y_halo, bands); },
                    set);
@@ -444,16 +446,16 @@ std::vector<Sum> run_large_plane(const Kernels<T>& kernels) {
 
   UnitShape s = unit_shape(Spread::depthwise, 3, 1, 1, kSide, kSide);
   s.in_blocks = s.out_blocks = 1;
-  std::vector<T> tile(tile_size(1, 1, kSide, kSide, 1) + kTilePad), scratch(unit_scratch(s, 1)),
+  std::vector<T> tile(tile_size(1, 1, kSide, kSide, {1, 1}) + kTilePad), scratch(unit_scratch(s, 1)),
       d_depthwise(9 * kLanes);
-  kernels.load_tile(tile.data(), view(std::as_const(x), stride), 1, 1, kSide, kSide, 1, nullptr, nullptr, false);
+  kernels.load_tile(tile.data(), view(std::as_const(x), stride), 1, 1, kSide, kSide, {1, 1}, nullptr, nullptr, false);
   std::vector<T> identity(kLanes * kLanes), depthwise(9 * kLanes);
   for (int i = 0; i < kLanes; ++i) identity[i * kLanes + i] = 1;
   UnitBackward<T> call{};
   call.shape = &s;
   call.samples = 1;
   call.x = view(std::as_const(tile), tile.size());
-  call.halo = 1;
+  call.halo = {1, 1};
   call.depthwise = depthwise.data();
   call.product_transposed = identity.data();
   call.y = call.g = view(std::as_const(g), stride);

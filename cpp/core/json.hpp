@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "capi/bad_file.hpp"
+#include "core/bad_file.hpp"
 
 namespace pydarts {
 
@@ -30,5 +30,9 @@ struct Json {
 // RFC 8259 and, as Python writes them, NaN, Infinity and -Infinity. BadFile for anything else, a member given twice,
 // or nesting deeper than 32.
 Json parse_json(const char* text, std::size_t size);
+
+// On one line, with a blank behind commas and colons. `quoted`: a string as JSON has it.
+std::string write_json(const Json& json);
+std::string quoted(const std::string& text);
 
 }  // namespace pydarts

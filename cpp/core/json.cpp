@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "capi/json.hpp"
+#include "core/json.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -215,6 +215,48 @@ Json parse_json(const char* text, std::size_t size) {
   Json json = Reader(text, size).document();
   require_unique_names(json);
   return json;
+}
+
+std::string quoted(const std::string& text) {
+  static const char digits[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += "\\u00";
+      out += digits[c >> 4];
+      out += digits[c & 15];
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
+std::string write_json(const Json& json) {
+  switch (json.kind) {
+    case Json::Kind::null:
+      return "null";
+    case Json::Kind::boolean:
+      return json.truth ? "true" : "false";
+    case Json::Kind::number:
+      return json.text;
+    case Json::Kind::string:
+      return quoted(json.text);
+    case Json::Kind::array:
+    case Json::Kind::object:
+      break;
+  }
+  const bool object = json.kind == Json::Kind::object;
+  std::string out = object ? "{" : "[";
+  for (std::size_t i = 0; i < json.items.size(); ++i) {
+    if (i > 0) out += ", ";
+    if (object) out += quoted(json.names[i]) + ": ";
+    out += write_json(json.items[i]);
+  }
+  return out + (object ? "}" : "]");
 }
 
 }  // namespace pydarts

@@ -1,0 +1,13 @@
+# pydarts/spaces/ready.json as a source file of the engine, in string literals that every compiler takes.
+set(ready_spaces "${CMAKE_CURRENT_SOURCE_DIR}/pydarts/spaces/ready.json")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${ready_spaces}")
+file(READ "${ready_spaces}" ready_text)
+string(LENGTH "${ready_text}" ready_length)
+set(pieces "")
+set(ready_at 0)
+while(ready_at LESS ready_length)
+  string(SUBSTRING "${ready_text}" ${ready_at} 8000 piece)
+  string(APPEND pieces "    R\"json(${piece})json\",\n")
+  math(EXPR ready_at "${ready_at} + 8000")
+endwhile()
+configure_file(cpp/spaces/ready.cpp.in "${CMAKE_CURRENT_BINARY_DIR}/ready.cpp" @ONLY)
