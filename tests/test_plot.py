@@ -15,7 +15,7 @@ import pytest
 from pydarts.report.figure import search_figure
 from pydarts.report.report_data import ReportData, Snapshot
 from pydarts.spaces.darts import DARTS
-from pydarts.spaces.published import SPACES
+from pydarts.spaces import DARTS, RECURRENT
 from pydarts.spaces.space import Space
 
 
@@ -33,7 +33,7 @@ def searched(space: Space, epochs: int) -> ReportData:
     """Two epochs have a loss, and the eigenvalue is known at the second only."""
     rng = np.random.default_rng(0)
     trajectory = {
-        cell.name: rng.dirichlet(np.ones(len(cell.operations)), (epochs + 1, len(cell.edges())))
+        cell.name: rng.dirichlet(np.ones(len(cell.operations)), (epochs + 1, len(cell.edges_of())))
         for cell in space.cells
     }
     snapshots = []
@@ -47,7 +47,7 @@ def searched(space: Space, epochs: int) -> ReportData:
     return ReportData(snapshots[-1].genotype, snapshots, history)
 
 
-@pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [DARTS, RECURRENT], ids=lambda space: space.name)
 def test_all_is_drawn(space: Space, pyplot: Any) -> None:
     found = searched(space, 2)
     figure = search_figure(found)
@@ -63,7 +63,7 @@ def test_all_is_drawn(space: Space, pyplot: Any) -> None:
     assert line.get_ydata()[1] == 1
     small = iter(figure.axes[2:])
     for cell in space.cells:
-        for edge in range(len(cell.edges())):
+        for edge in range(len(cell.edges_of())):
             each = next(small)
             assert [line.get_label() for line in each.lines] == list(cell.operations)
             drawn = np.array([line.get_ydata() for line in each.lines])

@@ -64,7 +64,7 @@ def searched(kind: type[Any] = Genotype, epochs: int = 3, move: float = 0.3) -> 
         entry["genotype"] = str(kind.derive({name: a[k + 1] for name, a in trajectory.items()}))
         history.append(entry)
     alphas = {name: a[-1] for name, a in trajectory.items()}
-    config = SEARCH_CONFIGS[kind.space.name].make("quick", {"epochs": max(1, epochs)})
+    config = SEARCH_CONFIGS[kind.kind].make("quick", {"epochs": max(1, epochs)})
     supernet = SimpleNamespace(num_weights=1234)
     return SearchResult(config, supernet, alphas, kind.derive(alphas), history, trajectory)
 

@@ -153,18 +153,16 @@ def network(
 
 
 def _layers(stack: Stack, cells: int) -> list[tuple[str, int, int]]:
-    """Kind, stride and growth of channels of each layer; the growth is of the first of several."""
+    """Kind, stride and growth of channels of each layer."""
     found: list[tuple[str, int, int]] = []
     for layer in stack.layers:
         if layer.until is not None:
-            count = max(0, int(Fraction(layer.until) * cells) - len(found))
-        elif layer.repeat is not None:
-            count = cells if layer.repeat == "cells" else int(layer.repeat)
+            count = int(Fraction(layer.until) * cells) - len(found)
         else:
-            by_fraction = not stack.counts_stages
-            count = 0 if by_fraction and len(found) >= cells else 1
-        for k in range(count):
-            found.append((layer.cell, layer.stride, layer.channels if k == 0 else 1))
+            count = cells if layer.repeat == "cells" else int(layer.repeat or 1)
+        if not stack.counts_stages:
+            count = min(count, cells - len(found))
+        found += [(layer.cell, layer.stride, layer.channels)] * count
     return found
 
 

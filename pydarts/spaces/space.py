@@ -249,8 +249,9 @@ class Layer:
         How often it follows; ``"cells"`` is the network's ``cells``, which are then those of a
         stage and not of the network. Once, by default.
     stride : {1, 2}
+        Of each of these cells.
     channels : int
-        Factor by which the channels grow from here on.
+        Factor by which each of them has more channels than the one before.
     """
 
     cell: str
