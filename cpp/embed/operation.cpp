@@ -33,7 +33,7 @@ std::vector<Operation> operations_of(const char* const* names, std::size_t count
     }
     return read_operations(list, 2);
   } catch (const BadFile& error) {
-    throw InvalidArgument(text("`names`: ", error.what()));
+    throw InvalidArgument(error.what());
   }
 }
 

@@ -138,7 +138,7 @@ const Json& ready(const char* table, const std::string& name, const char* what) 
   const auto& items = ready_json().at(table, Kind::array).items;
   for (const Json& item : items)
     if (item.at("name", Kind::string).text == name) return item;
-  throw BadFile(text("there is no ready ", what, " ", shown(name)));
+  throw BadFile(text("unknown ", what, " ", shown(name)));
 }
 
 Operation read_operation(const Json& json, int dimensions) {

@@ -85,7 +85,7 @@ void run_recurrent(const char* what, const RecurrentCell& cell) {
 
 template <class T>
 void run_all() {
-  run<T>("supernet", supernet_graph({3, 4, 5, 2}), 5, 13, 10);
+  run<T>("supernet", supernet_graph(darts_space(), {3, 4, 5, 2}), 5, 13, 10);
   const CellGenotype cell{{{"sep_conv_7x7", 0},
                            {"conv_7x1_1x7", 1},
                            {"dil_conv_5x5", 2},
@@ -93,7 +93,7 @@ void run_all() {
                            {"max_pool_3x3", 1},
                            {"avg_pool_3x3", 0}},
                           {2, 3, 4}};
-  const Graph derived = derived_graph({6, 4, 3, 1}, cell, cell, true, 0.4);
+  const Graph derived = derived_graph({darts_space(), {cell, cell}}, {6, 4, 3, 1}, true, 0.4);
   run<T>("derived", derived, 4, 9, 11);
   run_evaluation<T>("derived_evaluation", derived);
   run_recurrent<T>("recurrent_supernet", RecurrentCell::supernet(4));

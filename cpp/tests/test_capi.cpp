@@ -41,12 +41,14 @@ using Floats = std::vector<float>;
 
 Floats copy(const Vector<float>& values) { return Floats(values.begin(), values.end()); }
 
-Graph engine_supernet() { return supernet_graph({3, 3, 3, 2}); }
+Graph engine_supernet() { return supernet_graph(darts_space(), {3, 3, 3, 2}); }
 
 Graph engine_derived() {
-  return derived_graph(
-      {3, 3, 3, 2}, {{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}},
-      {{{"avg_pool_3x3", 0}, {"skip_connect", 1}, {"conv_7x1_1x7", 2}, {"max_pool_3x3", 1}}, {3, 2}}, false, 0.4);
+  const CellGenotype normal{{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}},
+                            {2, 3}};
+  const CellGenotype reduce{{{"avg_pool_3x3", 0}, {"skip_connect", 1}, {"conv_7x1_1x7", 2}, {"max_pool_3x3", 1}},
+                            {3, 2}};
+  return derived_graph({darts_space(), {normal, reduce}}, {3, 3, 3, 2}, false, 0.4);
 }
 
 Batch<float> engine_batch(const capi::Images& images) {

@@ -42,11 +42,11 @@ struct Data {
   }
 };
 
-Graph small_supernet() { return supernet_graph({2, 1, 3, 1}); }
+Graph small_supernet() { return supernet_graph(darts_space(), {2, 1, 3, 1}); }
 
 Graph small_derived() {
   const CellGenotype cell{{{"sep_conv_3x3", 0}, {"max_pool_3x3", 1}, {"conv_7x1_1x7", 2}, {"skip_connect", 0}}, {2, 3}};
-  return derived_graph({4, 3, 3, 1}, cell, cell, false, 0);
+  return derived_graph({darts_space(), {cell, cell}}, {4, 3, 3, 1}, false, 0);
 }
 
 // Of a derived network.
@@ -100,7 +100,7 @@ void all_that_grows_comes_from_the_hooks() {
   auto used = [](int channels, int samples, int size) {
     const Data data(samples, samples, size);
     const std::size_t before = heap.bytes;
-    Network<float> network(supernet_graph({channels, 1, 3, 1}), 1, {1, kHooks});
+    Network<float> network(supernet_graph(darts_space(), {channels, 1, 3, 1}), 1, {1, kHooks});
     BilevelStep<float> step = make_step(network, 2, false, kHooks);
     search_step(network, step, data);
     return heap.bytes - before;
@@ -423,7 +423,7 @@ void nan_reaches_the_running_statistics() {
 }
 
 void images_have_limits() {
-  const Graph large = supernet_graph({4096, 3, 2, 3}), small = small_supernet();
+  const Graph large = supernet_graph(darts_space(), {4096, 3, 2, 3}), small = small_supernet();
   const auto refused = [](const Graph& graph, long long samples, long long side) {
     try {
       check_images(graph, samples, graph.in_channels, side, side);

@@ -81,8 +81,9 @@ void random_buffers_stand_where_the_plain_version_puts_them() {
 
 void arenas_have_their_sizes() {
   const CellGenotype cell{{{"sep_conv_7x7", 0}, {"conv_7x1_1x7", 1}, {"dil_conv_5x5", 2}, {"skip_connect", 0}}, {2, 3}};
-  const Graph graphs[] = {supernet_graph({3, 4, 5, 2}), supernet_graph({16, 8, 10, 3}), supernet_graph({4, 20, 10, 3}),
-                          derived_graph({36, 20, 10, 3}, cell, cell, true, 0.4)};
+  const Graph graphs[] = {supernet_graph(darts_space(), {3, 4, 5, 2}), supernet_graph(darts_space(), {16, 8, 10, 3}),
+                          supernet_graph(darts_space(), {4, 20, 10, 3}),
+                          derived_graph({darts_space(), {cell, cell}}, {36, 20, 10, 3}, true, 0.4)};
   const std::size_t sizes[] = {748800, 748800, 3000288,  817920,  1560960, 1560960, 16381968, 2098368,
                                748800, 748800, 15907872, 1338480, 743904,  743904,  12786768, 6307440};
   int i = 0;
@@ -96,7 +97,7 @@ void arenas_have_their_sizes() {
 }
 
 void the_largest_supernet_is_planned_in_time() {
-  const Graph graph = supernet_graph({4, 1024, 10, 3});
+  const Graph graph = supernet_graph(darts_space(), {4, 1024, 10, 3});
   for (bool recompute : {false, true}) {
     const std::clock_t start = std::clock();
     const Plan plan(graph, 2, 8, 8, true, recompute);
