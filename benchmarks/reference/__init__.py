@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from .bilevel import SearchStep, StepInfo, arch_gradient
 from .derived import Network
 from .nas_bench_201 import NAS_BENCH_201_OPERATIONS, NasBench201Network, NasBench201Supernet
+from .one_dimensional import Supernet1d, one_dimensional
 from .operations import OPERATIONS, PRIMITIVES, frozen_statistics
 from .recurrent import (
     RecurrentNetwork,
@@ -43,10 +44,12 @@ __all__ = [
     "SearchStep",
     "StepInfo",
     "Supernet",
+    "Supernet1d",
     "arch_gradient",
     "frozen_statistics",
     "load_state",
     "loss_and_grads",
+    "one_dimensional",
     "recurrent_arch_gradient",
     "set_alphas",
     "state",
