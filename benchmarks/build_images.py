@@ -23,15 +23,15 @@ def seeded_images(shape: tuple[int, ...], seed: int) -> tuple[Array, Array]:
 
 
 def _batches(case: ImageCase) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    shape = (case.batch, case.in_channels, case.side, case.side)
+    shape = (case.batch, case.in_channels, *case.shape)
     return seeded_images(shape, 3), seeded_images(shape, 4)
 
 
 def _mixture(case: ImageCase) -> tuple[Array, Array]:
-    side = -(-case.side // case.stride)
+    halved = (-(-side // case.stride) for side in case.shape)
     return (
-        seeded_images((case.batch, case.channels, case.side, case.side), 3)[0],
-        seeded_images((case.batch, case.channels, side, side), 4)[0],
+        seeded_images((case.batch, case.channels, *case.shape), 3)[0],
+        seeded_images((case.batch, case.channels, *halved), 4)[0],
     )
 
 
@@ -39,12 +39,16 @@ def build_pydarts(
     case: ImageCase, threads: int, memory: str = "store", **options: Any
 ) -> Contender:
     """Build ours; ``options`` are those of `pydarts.bilevel.BilevelStep`."""
-    import pydarts
+    import pydarts.spaces
     from pydarts.engine.sgd import SGD
 
     if case.kind == "mixture":
         mixture = pydarts.MixedOperation(
-            case.channels, case.stride, case.operations, threads=threads
+            case.channels,
+            case.stride,
+            case.operations,
+            threads=threads,
+            dimensions=case.dimensions,
         )
         mixture.load_state_dict(seeded_state(mixture.state_dict()))
         mixture.set_alphas(seeded_alphas(mixture.alphas))
@@ -73,7 +77,8 @@ def build_pydarts(
 
         return partial(sgd, *train, LR), check_derived
 
-    supernet = pydarts.Supernet(**case.network, threads=threads, memory=memory)
+    space = pydarts.spaces.space(case.space)
+    supernet = pydarts.Supernet(**case.network, threads=threads, memory=memory, space=space)
     supernet.load_state_dict(seeded_state(supernet.state_dict()))
     supernet.set_alphas(seeded_alphas(supernet.alphas))
     order = 2 if case.kind == "second_order" else 1
@@ -99,6 +104,11 @@ def build_torch(
     from benchmarks import reference
     from benchmarks.reference.search import MixedOp
 
+    supernets = {
+        "darts": reference.Supernet,
+        "darts-1d": reference.Supernet1d,
+        "nas-bench-201": reference.NasBench201Supernet,
+    }
     torch.set_num_threads(threads)
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -116,6 +126,8 @@ def build_torch(
     if case.kind == "mixture":
         one = len(case.operations) == 1
         mixed = MixedOp(case.channels, case.stride)
+        if case.dimensions == 1:
+            reference.one_dimensional(mixed)
         module = mixed._ops[OPERATIONS.index(case.operations[0])] if one else mixed
         module = prepared(module)
         start = seeded_alphas({"mixed": np.empty((1, len(case.operations)))})["mixed"]
@@ -161,7 +173,7 @@ def build_torch(
 
         return train_step, check_derived
 
-    supernet = prepared(reference.Supernet(**case.network))
+    supernet = prepared(supernets[case.space](**case.network))
     reference.set_alphas(supernet, seeded_alphas(numpy(supernet.alphas.items())))
     order = 2 if case.kind == "second_order" else 1
     step = reference.SearchStep(supernet, order=order, shortcuts=shortcuts)

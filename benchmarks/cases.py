@@ -25,6 +25,19 @@ OPERATIONS = (
     "dil_conv_3x3",
     "dil_conv_5x5",
 )
+OPERATIONS_1D = (
+    "none",
+    "max_pool_3",
+    "avg_pool_3",
+    "skip_connect",
+    "sep_conv_3",
+    "sep_conv_5",
+    "dil_conv_3",
+    "dil_conv_5",
+)
+#: What is on each of NAS-Bench-201's edges and costs multiplications.
+NAS_BENCH_201_EDGES = 6
+NAS_BENCH_201_OPERATIONS = ("nor_conv_1x1", "nor_conv_3x3")
 #: `pydarts.DARTS_V2` as plain data.
 DARTS_V2: dict[str, Any] = {
     "normal": (
@@ -135,13 +148,16 @@ class ImageCase(Case):
         ``"derived"`` (one training step of DARTS_V2) or ``"mixture"`` (forward and backward of
         ``operations``).
     channels, batch, side : int
-        Channels of the first cell or the mixture, images in a batch, pixels on their side.
+        Channels of the first cell or the mixture, images in a batch, pixels on their side, or
+        pixels of a signal.
     cells, in_channels : int
-        Of networks.
+        Of networks; in NAS-Bench-201 cells of a stage.
     operations : tuple of str
         Candidates in the mixture; one alone has the weight 1.
     stride : int
         Of the mixture.
+    space : str
+        ``"darts"``, ``"darts-1d"`` or ``"nas-bench-201"``, by the names of `pydarts.spaces`.
     """
 
     channels: int
@@ -151,15 +167,28 @@ class ImageCase(Case):
     in_channels: int = 0
     operations: tuple[str, ...] = ()
     stride: int = 1
+    space: str = "darts"
+
+    @property
+    def dimensions(self) -> int:
+        """Of the images: 1 where they are signals, of height 1."""
+        return 1 if self.space == "darts-1d" else 2
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return (1 if self.dimensions == 1 else self.side), self.side
 
     @property
     def size(self) -> str:
         """The sizes in words."""
+        images = "×".join(map(str, self.shape))
         if self.kind == "mixture":
-            images = f"{self.side}×{self.side}" + (" stride 2" if self.stride == 2 else "")
-            return f"C={self.channels} B={self.batch} {images}"
-        images = f"{self.in_channels}×{self.side}×{self.side}"
-        return f"C={self.channels} L={self.cells} B={self.batch} {images}"
+            stride = " stride 2" if self.stride == 2 else ""
+            return f"C={self.channels} B={self.batch} {images}{stride}"
+        cells = "N" if self.space == "nas-bench-201" else "L"
+        batch = f"B={self.batch} {self.in_channels}×{images}"
+        return f"C={self.channels} {cells}={self.cells} {batch}"
 
     @property
     def network(self) -> dict[str, Any]:
@@ -191,10 +220,10 @@ class ImageCase(Case):
         sums and the classifier are left out.
         """
         if self.kind == "mixture":
-            pixels = self.batch * _halved(self.side, self.stride) ** 2
+            pixels = self.batch * _halved(self.side, self.stride) ** self.dimensions
             ops = self.operations
             return sum(_operation(op, self.channels, self.stride, pixels) for op in ops)
-        return _network(self)
+        return _nas_bench_201(self) if self.space == "nas-bench-201" else _network(self)
 
 
 @dataclass(frozen=True)
@@ -275,8 +304,10 @@ def _operation(name: str, c: int, stride: int, pixels: int) -> int:
     """Return the cost at so many output pixels, those of the whole batch."""
     if name == "skip_connect" and stride == 2:  # two halves of a 1x1 convolution
         return _convolution(c, c, 1, pixels)
+    taps = int(name[-1]) ** (2 if "x" in name else 1) if "conv_" in name else 0
+    if name.startswith("nor_conv"):
+        return _convolution(c, c, taps, pixels)
     if name.startswith(("sep_conv", "dil_conv")):
-        taps = int(name[-1]) ** 2
         once = _convolution(1, c, taps, pixels) + _convolution(c, c, 1, pixels)
         return 2 * once if name.startswith("sep") else once
     return 0
@@ -287,22 +318,39 @@ def _edges(case: ImageCase, reduction: bool) -> Sequence[tuple[str, int]]:
     if case.kind == "derived":
         edges: Sequence[tuple[str, int]] = DARTS_V2["reduce" if reduction else "normal"]
         return edges
-    return [(op, j) for node in range(NODES) for j in range(2 + node) for op in OPERATIONS]
+    operations = OPERATIONS_1D if case.dimensions == 1 else OPERATIONS
+    return [(op, j) for node in range(NODES) for j in range(2 + node) for op in operations]
 
 
 def _network(case: ImageCase) -> int:
-    c, side = case.channels, case.side
+    c, side, axes = case.channels, case.side, case.dimensions
     c_prev_prev = c_prev = 3 * c
-    total = _convolution(case.in_channels, c_prev, 9, case.batch * side**2)
+    total = _convolution(case.in_channels, c_prev, 3**axes, case.batch * side**axes)
     for i in range(case.cells):
         reduction = i in (case.cells // 3, 2 * case.cells // 3)
         c *= 2 if reduction else 1
-        total += _convolution(c_prev_prev + c_prev, c, 1, case.batch * side**2)
+        total += _convolution(c_prev_prev + c_prev, c, 1, case.batch * side**axes)
         side = _halved(side, 2 if reduction else 1)
         for op, source in _edges(case, reduction):
             stride = 2 if reduction and source < 2 else 1
-            total += _operation(op, c, stride, case.batch * side**2)
+            total += _operation(op, c, stride, case.batch * side**axes)
         c_prev_prev, c_prev = c_prev, NODES * c
+    return total
+
+
+def _nas_bench_201(case: ImageCase) -> int:
+    c, side = case.channels, case.side
+    total = _convolution(case.in_channels, c, 9, case.batch * side**2)
+    for stage in range(3):
+        if stage:
+            # Two 3×3 and the shortcut's 1×1.
+            side = _halved(side, 2)
+            pixels = case.batch * side**2
+            total += _convolution(c, 2 * c, 9 + 1, pixels) + _convolution(2 * c, 2 * c, 9, pixels)
+            c *= 2
+        pixels = case.batch * side**2
+        edge = sum(_operation(op, c, 1, pixels) for op in NAS_BENCH_201_OPERATIONS)
+        total += case.cells * NAS_BENCH_201_EDGES * edge
     return total
 
 
@@ -331,6 +379,17 @@ CASES: tuple[Case, ...] = (
     replace(PAPER, name="derived", kind="derived"),
     ImageCase("mixed_operation", "mixture", 16, 64, 32, operations=OPERATIONS),
     *_operations(),
+    ImageCase("nas_bench_201", "second_order", 16, 64, 32, 1, 3, space="nas-bench-201"),
+    ImageCase("darts_1d", "second_order", 8, 32, 784, cells=4, in_channels=1, space="darts-1d"),
+    ImageCase(
+        "darts_1d_mixed_operation",
+        "mixture",
+        16,
+        64,
+        784,
+        operations=OPERATIONS_1D,
+        space="darts-1d",
+    ),
     TEXT,
     replace(TEXT, name="text_second_order_paper", hidden_size=300, batch=256, vocab_size=10_000),
     replace(TEXT, name="text_first_order", kind="text_first_order"),

@@ -52,9 +52,10 @@ def share_offering(loops: Sequence[Loop], tasks: int) -> float:
 
 def record(case: ImageCase) -> list[Loop]:
     """Time the tasks of a search step, the second one of a network."""
-    supernet = pydarts.Supernet(**case.network, threads=2)
+    space = pydarts.spaces.space(case.space)
+    supernet = pydarts.Supernet(**case.network, threads=2, space=space)
     step = BilevelStep(supernet, order=2 if case.kind == "second_order" else 1)
-    shape = (case.batch, case.in_channels, case.side, case.side)
+    shape = (case.batch, case.in_channels, *case.shape)
     once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)
     once()
     loops: list[Loop] = supernet._engine.record_tasks(once)

@@ -28,6 +28,7 @@ OPERATIONS = (
 )
 EVERY_OPERATION = (*OPERATIONS, "sep_conv_7x7", "conv_7x1_1x7")
 STEP = 1e-150
+Axes = tuple[int, int]
 
 
 def relu(x: Array) -> Array:
@@ -36,23 +37,24 @@ def relu(x: Array) -> Array:
 
 
 def windows(
-    x: Array, size: tuple[int, int], stride: int, pad: tuple[int, int], dilation: int, fill: float
+    x: Array, size: Axes, stride: int | Axes, pad: Axes, dilation: int, fill: float
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield, tap by tap in reading order, the pixel that each output pixel sees through it."""
+    down, across = stride if isinstance(stride, tuple) else (stride, stride)
     height, width = (
-        (x.shape[2 + axis] + 2 * pad[axis] - dilation * (size[axis] - 1) - 1) // stride + 1
-        for axis in (0, 1)
+        (x.shape[2 + axis] + 2 * pad[axis] - dilation * (size[axis] - 1) - 1) // step + 1
+        for axis, step in enumerate((down, across))
     )
     padded = np.pad(x, ((0, 0), (0, 0), pad[:1] * 2, pad[1:] * 2), constant_values=fill)
     for row in range(size[0]):
         for column in range(size[1]):
             top, left = row * dilation, column * dilation
-            below, right = top + (height - 1) * stride + 1, left + (width - 1) * stride + 1
-            yield row, column, padded[:, :, top:below:stride, left:right:stride]
+            below, right = top + (height - 1) * down + 1, left + (width - 1) * across + 1
+            yield row, column, padded[:, :, top:below:down, left:right:across]
 
 
 def convolve(
-    x: Array, weight: Array, stride: int = 1, pad: tuple[int, int] = (0, 0), dilation: int = 1
+    x: Array, weight: Array, stride: int | Axes = 1, pad: Axes = (0, 0), dilation: int = 1
 ) -> Array:
     """Return the convolution with ``weight`` (out, in, kh, kw), depthwise if `in` is 1."""
     out: Any = 0
@@ -75,20 +77,20 @@ def batch_norm(x: Array) -> Array:
     return normal
 
 
-def max_pool(x: Array, stride: int) -> Array:
-    """Return 3×3 maxima; of equals the first in reading order wins, as in the original."""
+def max_pool(x: Array, stride: int | Axes, size: Axes = (3, 3), pad: Axes = (1, 1)) -> Array:
+    """Return maxima; of equals the first in reading order wins, as in the original."""
     best: Any = None
-    for _, _, seen in windows(x, (3, 3), stride, (1, 1), 1, -np.inf):
+    for _, _, seen in windows(x, size, stride, pad, 1, -np.inf):
         best = seen if best is None else np.where(seen.real > best.real, seen, best)
     result: Array = best
     return result
 
 
-def avg_pool(x: Array, stride: int) -> Array:
-    """Return 3×3 means of the pixels that exist."""
-    total: Any = sum(seen for *_, seen in windows(x, (3, 3), stride, (1, 1), 1, 0.0))
+def avg_pool(x: Array, stride: int | Axes, size: Axes = (3, 3), pad: Axes = (1, 1)) -> Array:
+    """Return means of the pixels that exist."""
+    total: Any = sum(seen for *_, seen in windows(x, size, stride, pad, 1, 0.0))
     ones = np.ones(x.shape)
-    count: Any = sum(seen for *_, seen in windows(ones, (3, 3), stride, (1, 1), 1, 0.0))
+    count: Any = sum(seen for *_, seen in windows(ones, size, stride, pad, 1, 0.0))
     mean: Array = total / count
     return mean
 

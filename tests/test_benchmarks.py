@@ -46,7 +46,7 @@ from benchmarks.measure import (
 )
 from benchmarks.report import Report, environment, number, table
 from pydarts import _core
-from pydarts.spaces.darts import DARTS
+from pydarts.spaces import DARTS, DARTS_1D
 
 ROOT = Path(__file__).parents[1]
 PEAKS = {256: 200e9, 512: 190e9}
@@ -109,6 +109,28 @@ def test_flops_of_derived_networks_by_hand() -> None:
     assert replace(case, cells=3).forward_flops() == stem + preprocess + normal
 
 
+def test_flops_of_other_spaces_by_hand() -> None:
+    # Six edges of a 1×1 and a 3×3 at 16, 32 and 64 channels; two residual blocks.
+    pixels = 64 * 32 * 32
+    stage = 6 * 10 * 2 * 16 * 16 * pixels  # the same in all three: four times the products
+    blocks = 2 * (pixels // 4) * (16 * 32 * 10 + 32 * 32 * 9)
+    blocks += 2 * (pixels // 16) * (32 * 64 * 10 + 64 * 64 * 9)
+    stem = 2 * pixels * 9 * 3 * 16
+    assert by_name("nas_bench_201").forward_flops() == 3 * stage + blocks + stem
+    assert by_name("nas_bench_201").size == "C=16 N=1 B=64 3×32×32"
+    # Three taps in a row for nine, five for twenty-five.
+    pixels, products = 64 * 784, 16 * 16
+    once = [16 * k + products for k in (3, 5)]
+    mixed = by_name("darts_1d_mixed_operation")
+    assert mixed.forward_flops() == 3 * 2 * pixels * sum(once)
+    assert mixed.size == "C=16 B=64 1×784"
+    # One cell is a reduction: 7 to 4 pixels, of which only the first two states' edges stride.
+    case = ImageCase("", "second_order", 2, 3, 7, cells=1, in_channels=4, space="darts-1d")
+    stem, preprocess = 2 * 21 * 3 * 4 * 6, 2 * 21 * 12 * 4
+    edge = 2 * 12 * 3 * sum(4 * k + 16 for k in (3, 5))
+    assert case.forward_flops() == stem + preprocess + 14 * edge + 8 * 2 * 12 * 16
+
+
 def test_flops_over_text_by_hand() -> None:
     # A word of H=128, V=100: 256 to 256, 36 edges of 128 to 256, 128 to 100.
     word = 2 * (256 * 256 + 36 * 128 * 256 + 128 * 100)
@@ -165,6 +187,7 @@ def test_the_plain_data_is_that_of_pydarts() -> None:
     recurrent = pydarts.RecurrentGenotype(**cases.RECURRENT_DARTS_V2)
     assert recurrent == pydarts.RECURRENT_DARTS_V2
     assert DARTS.cells[0].operations == cases.OPERATIONS
+    assert DARTS_1D.cells[0].operations == cases.OPERATIONS_1D
 
 
 def test_the_parent_imports_no_optional_library() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plain PyTorch reference of DARTS, convolutional and recurrent.
+"""Plain PyTorch reference of DARTS, convolutional and recurrent, and of NAS-Bench-201.
 
 It is the float64 oracle of the tests and the contender of the benchmarks: short, without
 tricks, and with the parameter names of pydarts, so that states pass between the two as they are.
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from .bilevel import SearchStep, StepInfo, arch_gradient
 from .derived import Network
+from .nas_bench_201 import NAS_BENCH_201_OPERATIONS, NasBench201Network, NasBench201Supernet
+from .one_dimensional import Supernet1d, one_dimensional
 from .operations import OPERATIONS, PRIMITIVES, frozen_statistics
 from .recurrent import (
     RecurrentNetwork,
@@ -25,23 +27,29 @@ from .recurrent import (
     RecurrentSupernet,
     recurrent_arch_gradient,
 )
-from .search import Supernet
+from .search import SearchNetwork, Supernet
 
 __all__ = [
+    "NAS_BENCH_201_OPERATIONS",
     "OPERATIONS",
     "PRIMITIVES",
+    "NasBench201Network",
+    "NasBench201Supernet",
     "Network",
     "RecurrentNetwork",
     "RecurrentSearchStep",
     "RecurrentStepInfo",
     "RecurrentSupernet",
+    "SearchNetwork",
     "SearchStep",
     "StepInfo",
     "Supernet",
+    "Supernet1d",
     "arch_gradient",
     "frozen_statistics",
     "load_state",
     "loss_and_grads",
+    "one_dimensional",
     "recurrent_arch_gradient",
     "set_alphas",
     "state",
@@ -66,7 +74,7 @@ def load_state(net: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
         tensor.copy_(torch.tensor(arrays[name]))
 
 
-def set_alphas(net: Supernet | RecurrentSupernet, arrays: Mapping[str, NDArray[Any]]) -> None:
+def set_alphas(net: SearchNetwork | RecurrentSupernet, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Copy all alphas into ``net``."""
     with torch.no_grad():
         for name, alpha in net.alphas.items():
@@ -74,18 +82,21 @@ def set_alphas(net: Supernet | RecurrentSupernet, arrays: Mapping[str, NDArray[A
 
 
 def loss_and_grads(
-    net: Supernet | Network, x: NDArray[Any], y: NDArray[Any], drop_masks: Any = None
+    net: SearchNetwork | Network | NasBench201Network,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    drop_masks: Any = None,
 ) -> tuple[float, dict[str, Arrays]]:
     """Return the training loss and its gradients in the form that pydarts gives them.
 
     A weight that the loss does not depend on gets a zero gradient.
     """
     weights = dict(net.named_parameters())
-    alphas = net.alphas if isinstance(net, Supernet) else {}
+    alphas = net.alphas if isinstance(net, SearchNetwork) else {}
     images = torch.tensor(x, dtype=next(iter(weights.values())).dtype)
     labels = torch.tensor(y)
     with frozen_statistics(net):
-        if isinstance(net, Supernet):
+        if isinstance(net, SearchNetwork):
             loss = F.cross_entropy(net(images), labels)
         else:
             loss = net.loss(images, labels, drop_masks)

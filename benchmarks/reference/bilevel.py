@@ -13,13 +13,13 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from .operations import frozen_statistics
-from .search import Supernet
+from .search import SearchNetwork
 
 Batch = tuple[Tensor, Tensor]
 Weights = dict[str, Tensor]
 
 
-def _loss(net: Supernet, weights: Weights, batch: Batch) -> Tensor:
+def _loss(net: SearchNetwork, weights: Weights, batch: Batch) -> Tensor:
     x, y = batch
     # No weight is tied to another, and the search for such costs more than the rest of the call.
     return F.cross_entropy(functional_call(net, weights, (x,), tie_weights=False), y)
@@ -48,7 +48,7 @@ class _Derivatives(NamedTuple):
 
 
 def _differentiate(
-    net: Supernet,
+    net: SearchNetwork,
     train: Batch,
     valid: Batch,
     order: int,
@@ -102,7 +102,7 @@ def _differentiate(
 
 
 def arch_gradient(
-    net: Supernet,
+    net: SearchNetwork,
     train: Batch,
     valid: Batch,
     order: int = 2,
@@ -121,7 +121,7 @@ def arch_gradient(
 
     Parameters
     ----------
-    net : Supernet
+    net : SearchNetwork
         In training mode.
     train, valid : tuple of Tensor
         Images (N, C, H, W) and labels (N,).
@@ -159,7 +159,7 @@ class SearchStep:
 
     Parameters
     ----------
-    net : Supernet
+    net : SearchNetwork
         The network to search with; convert it (dtype, memory format) before, not after.
     order, momentum, weight_decay, epsilon
         As in `arch_gradient`.
@@ -174,7 +174,7 @@ class SearchStep:
 
     def __init__(
         self,
-        net: Supernet,
+        net: SearchNetwork,
         order: int = 2,
         momentum: float = 0.9,
         weight_decay: float = 3e-4,

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from .operations import (
     OPERATIONS,
+    StemmedNetwork,
     batch_norm,
     preprocess,
     reductions,
     relu_conv_bn,
-    stem,
     total,
 )
 
@@ -115,7 +115,7 @@ class AuxiliaryHead(nn.Module):
         return logits
 
 
-class Network(nn.Module):
+class Network(StemmedNetwork):
     """Network derived from a genotype.
 
     Parameters
@@ -127,6 +127,8 @@ class Network(nn.Module):
         As in `Supernet`.
     auxiliary : bool
         Whether to add the auxiliary head.
+    stem : str
+        ``"cifar"`` or ``"imagenet"``.
 
     Attributes
     ----------
@@ -142,15 +144,15 @@ class Network(nn.Module):
         classes: int,
         in_channels: int,
         auxiliary: bool = False,
+        stem: str = "cifar",
     ) -> None:
         super().__init__()
-        c_prev_prev = c_prev = 3 * channels
-        self.stem = stem(in_channels, c_prev)
+        c_prev_prev = c_prev = self._add_stem(stem, in_channels, channels)
         self.cells = nn.ModuleList()
         self.auxiliary_head: AuxiliaryHead | None = None
         self._auxiliary_cell = 2 * cells // 3
         self._droppable: list[int] = []
-        reduction_prev = False
+        reduction_prev = stem == "imagenet"
         for i, reduction in enumerate(reductions(cells)):
             channels *= 2 if reduction else 1
             cell = Cell(genotype, c_prev_prev, c_prev, channels, reduction, reduction_prev)
@@ -176,7 +178,7 @@ class Network(nn.Module):
         masks: list[Tensor | None] = [None] * len(self.cells)
         if drop_masks is not None:
             masks = list(torch.split(torch.as_tensor(drop_masks).to(x), self._droppable))
-        s0 = s1 = self.stem(x)
+        s0, s1 = self._first_states(x)
         auxiliary: Tensor | None = None
         for i, cell in enumerate(self.cells):
             s0, s1 = s1, cell(s0, s1, masks[i])

@@ -66,7 +66,8 @@ class FactorizedReduce(nn.Module):
     """Halve the map: two 1x1 stride-2 convolutions, the second on the map shifted by a pixel.
 
     An odd side gets one zero row or column at its end first, so that both halves have
-    ceil(H/2) x ceil(W/2) pixels; even sides are left as they are.
+    ceil(H/2) x ceil(W/2) pixels; even sides are left as they are. An axis that the convolutions
+    do not stride, as the height of a signal, is neither shifted nor filled up.
     """
 
     def __init__(self, c_in: int, c_out: int, affine: bool) -> None:
@@ -79,9 +80,11 @@ class FactorizedReduce(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, c_in, H, W) to (N, c_out, ceil(H/2), ceil(W/2))."""
         x = self.relu(x)
-        odd_h, odd_w = x.shape[2] % 2, x.shape[3] % 2
+        stride_h, stride_w = self.conv_1.stride
+        odd_h, odd_w = x.shape[2] % stride_h, x.shape[3] % stride_w
         even = F.pad(x, (0, odd_w, 0, odd_h)) if odd_h or odd_w else x
-        out: Tensor = self.bn(cat([self.conv_1(x), self.conv_2(even[:, :, 1:, 1:])], dim=1))
+        shifted = even[:, :, stride_h - 1 :, stride_w - 1 :]
+        out: Tensor = self.bn(cat([self.conv_1(x), self.conv_2(shifted)], dim=1))
         return out
 
 
@@ -141,6 +144,46 @@ def stem(in_channels: int, channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), batch_norm(channels, True)
     )
+
+
+def imagenet_stem(in_channels: int, channels: int) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the two that halve large images thrice; their outputs are the first cell's inputs."""
+    half = channels // 2
+    stem0 = nn.Sequential(
+        nn.Conv2d(in_channels, half, 3, stride=2, padding=1, bias=False),
+        batch_norm(half, True),
+        nn.ReLU(),
+        nn.Conv2d(half, channels, 3, stride=2, padding=1, bias=False),
+        batch_norm(channels, True),
+    )
+    stem1 = nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False),
+        batch_norm(channels, True),
+    )
+    return stem0, stem1
+
+
+class StemmedNetwork(nn.Module):
+    """What begins with one of the two stems, `stem` or `stem0` and `stem1`."""
+
+    def _add_stem(self, kind: str, in_channels: int, channels: int) -> int:
+        """Add it, and return the channels of both states that it gives."""
+        if kind == "imagenet":
+            self.stem0, self.stem1 = imagenet_stem(in_channels, channels)
+            return channels
+        if kind != "cifar":
+            raise ValueError(f"`stem` (={kind!r}) must be 'cifar' or 'imagenet'")
+        self.stem = stem(in_channels, 3 * channels)
+        return 3 * channels
+
+    def _first_states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs of the first cell."""
+        if hasattr(self, "stem"):
+            state: Tensor = self.stem(x)
+            return state, state
+        half: Tensor = self.stem0(x)
+        return half, self.stem1(half)
 
 
 def preprocess(c_in: int, c_out: int, halve: bool, affine: bool) -> nn.Module:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +12,49 @@ from torch import Tensor, nn
 from .operations import (
     OPERATIONS,
     PRIMITIVES,
+    StemmedNetwork,
     batch_norm,
     preprocess,
     reductions,
     relu_conv_bn,
-    stem,
     total,
 )
 
 NODES = 4
 EDGES = sum(2 + i for i in range(NODES))
+
+
+Self = TypeVar("Self", bound="SearchNetwork")
+
+
+class SearchNetwork(nn.Module):
+    """A network whose cells mix their operations by alphas.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        Of cells; ``alphas_KIND`` is the architecture parameter of one. These are neither
+        parameters nor buffers: ``parameters()`` are w alone.
+    """
+
+    kinds: ClassVar[tuple[str, ...]]
+
+    @property
+    def alphas(self) -> dict[str, Tensor]:
+        """All architecture parameters under the names pydarts gives them."""
+        return {kind: getattr(self, f"alphas_{kind}") for kind in self.kinds}
+
+    def _draw_alphas(self, edges: int, operations: int) -> None:
+        for kind in self.kinds:
+            drawn = 1e-3 * torch.randn(edges, operations)
+            setattr(self, f"alphas_{kind}", drawn.requires_grad_())
+
+    def _apply(self: Self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # `net.double()` and its like convert the alphas too, though they are not registered.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for kind, alpha in self.alphas.items():
+            setattr(self, f"alphas_{kind}", fn(alpha.detach()).requires_grad_())
+        return self
 
 
 class MixedOp(nn.Module):
@@ -67,7 +101,7 @@ class Cell(nn.Module):
         return torch.cat(states[2:], dim=1)
 
 
-class Supernet(nn.Module):
+class Supernet(SearchNetwork, StemmedNetwork):
     """Search network over the eight candidate operations.
 
     Parameters
@@ -78,45 +112,38 @@ class Supernet(nn.Module):
         Number of cells L; cells L//3 and 2L//3 are reductions.
     classes, in_channels : int
         Labels to tell apart, and channels of an image.
+    stem : str
+        ``"cifar"`` or ``"imagenet"``.
 
     Attributes
     ----------
     alphas_normal, alphas_reduce : Tensor of shape (14, 8)
-        Architecture parameters. Neither parameters nor buffers: ``parameters()`` are w alone.
+        Architecture parameters.
     """
 
-    def __init__(self, channels: int, cells: int, classes: int, in_channels: int) -> None:
+    kinds = ("normal", "reduce")
+    alphas_normal: Tensor
+    alphas_reduce: Tensor
+
+    def __init__(
+        self, channels: int, cells: int, classes: int, in_channels: int, stem: str = "cifar"
+    ) -> None:
         super().__init__()
-        c_prev_prev = c_prev = 3 * channels
-        self.stem = stem(in_channels, c_prev)
+        c_prev_prev = c_prev = self._add_stem(stem, in_channels, channels)
         self.cells = nn.ModuleList()
         self._reductions = reductions(cells)
-        reduction_prev = False
+        reduction_prev = stem == "imagenet"
         for reduction in self._reductions:
             channels *= 2 if reduction else 1
             self.cells.append(Cell(c_prev_prev, c_prev, channels, reduction, reduction_prev))
             c_prev_prev, c_prev, reduction_prev = c_prev, NODES * channels, reduction
         self.classifier = nn.Linear(c_prev, classes)
-        shape = (EDGES, len(PRIMITIVES))
-        self.alphas_normal = (1e-3 * torch.randn(shape)).requires_grad_()
-        self.alphas_reduce = (1e-3 * torch.randn(shape)).requires_grad_()
-
-    @property
-    def alphas(self) -> dict[str, Tensor]:
-        """Both architecture parameters under the names pydarts gives them."""
-        return {"normal": self.alphas_normal, "reduce": self.alphas_reduce}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Supernet:
-        # `net.double()` and its like convert the alphas too, though they are not registered.
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.alphas_normal = fn(self.alphas_normal.detach()).requires_grad_()
-        self.alphas_reduce = fn(self.alphas_reduce.detach()).requires_grad_()
-        return self
+        self._draw_alphas(EDGES, len(PRIMITIVES))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits (N, classes) of images (N, in_channels, H, W)."""
         normal, reduce = self.alphas_normal.softmax(dim=1), self.alphas_reduce.softmax(dim=1)
-        s0 = s1 = self.stem(x)
+        s0, s1 = self._first_states(x)
         for cell, reduction in zip(self.cells, self._reductions, strict=True):
             s0, s1 = s1, cell(s0, s1, reduce if reduction else normal)
         logits: Tensor = self.classifier(s1.mean(dim=(2, 3)))

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Spaces drawn at random: the engine equals `plain_spaces`, or both refuse.
+
+`PYDARTS_DRAWN_SPACES` is how many are drawn, 100 if it is not set; a quarter as many derived
+networks and wrong spaces come on top.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plain
+import pytest
+from drawn_spaces import Drawn, derived, spaces, wrong_spaces
+from hypothesis import HealthCheck, assume, given, settings
+from plain import Array
+from plain_spaces import Description, Refused, Unclear, candidates, cross_entropy
+from seeded import seeded_state
+
+import pydarts
+from pydarts.spaces import Space
+
+DRAWN = int(os.environ.get("PYDARTS_DRAWN_SPACES", "100"))
+Net = pydarts.Supernet | pydarts.Network
+
+
+def drawn_examples(count: int) -> settings:
+    """Return how spaces are drawn: the same in every run."""
+    return settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def build(drawn: Drawn) -> Net:
+    """Return the engine's network."""
+    space = Space.from_json(json.dumps(drawn.space))
+    options: dict[str, Any] = {**drawn.sizes, "dtype": "float64", "threads": 1 + drawn.seed % 2}
+    if drawn.genotype is None:
+        return pydarts.Supernet(**options, space=space)
+    return pydarts.Network(pydarts.Genotype(space=space, **drawn.genotype), **options)
+
+
+def drawn_alphas(drawn: Drawn, rng: np.random.Generator) -> dict[str, Array]:
+    """Return alphas that leave noise, whose draws are the engine's own, no weight at all."""
+    alphas = {}
+    for cell in drawn.space["cells"]:
+        lists = candidates(drawn.space, cell)
+        alpha = rng.normal(size=(len(lists), max(map(len, lists))))
+        for e, operations in enumerate(lists):
+            for k, operation in enumerate(operations):
+                if [stage.kind for stage in operation.stages] == ["noise"]:
+                    alpha[e, k] = -1e3
+        alphas[cell["name"]] = alpha
+    return alphas
+
+
+def assert_as_plain(drawn: Drawn) -> None:
+    """Compare names, logits, loss and gradients of the engine's network with the plain one's."""
+    net = drawn.plain()
+    images = (drawn.batch, drawn.in_channels, drawn.height, drawn.width)
+    rng = np.random.default_rng(drawn.seed)
+    x, y = rng.normal(size=images), rng.integers(0, 3, drawn.batch)
+    try:
+        shapes = net.shapes(drawn.height, drawn.width)
+    except Unclear:
+        assume(False)
+    except Refused as refused:
+        with pytest.raises(ValueError, match=refused.operation):
+            build(drawn).logits(x)
+        return
+
+    state = seeded_state({name: np.empty(shape) for name, shape in shapes.items()}, drawn.seed)
+    weights = {name: a for name, a in state.items() if ".running_" not in name}
+    alphas = drawn_alphas(drawn, rng) if drawn.genotype is None else {}
+    along_w = {name: rng.normal(size=a.shape) for name, a in weights.items()}
+    along_a = {name: rng.normal(size=a.shape) for name, a in alphas.items()}
+    try:
+        both = net.logits({**state, **moved(weights, along_w)}, moved(alphas, along_a), x)
+        by_running = net.logits(state, alphas, x, by_batch=False)
+    except Unclear:
+        assume(False)
+
+    ours = build(drawn)
+    assert {name: a.shape for name, a in ours.state_dict().items()} == shapes
+    ours.load_state_dict(state)
+    if isinstance(ours, pydarts.Supernet):
+        assert {name: a.shape for name, a in ours.alphas.items()} == {
+            name: a.shape for name, a in alphas.items()
+        }
+        ours.set_alphas(alphas)
+    assert_near(ours.logits(x, training=True), both.real)
+    assert_near(ours.logits(x, training=False), by_running)
+
+    loss, grads = ours.loss_and_grads(x, y)
+    at_moved = cross_entropy(both, y)
+    assert loss == pytest.approx(at_moved.real, rel=1e-9)
+    derivative, norm = 0.0, 1e-3
+    for kind, along in (("weights", along_w), ("alphas", along_a)):
+        found = grads.get(kind, {})
+        assert found.keys() == along.keys()
+        for name, direction in along.items():
+            assert found[name].shape == direction.shape, name
+            derivative += (found[name] * direction).sum()
+            norm = float(np.hypot(norm, np.linalg.norm(found[name])))
+    assert derivative == pytest.approx(at_moved.imag / plain.STEP, rel=0, abs=1e-9 * norm)
+    for name, array in grads.get("alphas", {}).items():
+        for e, operations in enumerate(candidates(drawn.space, cell_of(drawn.space, name))):
+            assert not array[e, len(operations) :].any()
+
+
+def moved(at: Mapping[str, Array], along: Mapping[str, Array]) -> dict[str, Array]:
+    """Return arrays that differentiate along a direction: see `plain`."""
+    return {name: a + 1j * plain.STEP * along[name] for name, a in at.items()}
+
+
+def cell_of(space: Description, name: str) -> Description:
+    """Return the cell of a name."""
+    found: Description = next(cell for cell in space["cells"] if cell["name"] == name)
+    return found
+
+
+def assert_near(actual: Array, expected: Array) -> None:
+    """Compare logits."""
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-9 * abs(expected).max())
+
+
+@given(drawn=spaces())
+@drawn_examples(DRAWN)
+def test_search_networks(drawn: Drawn) -> None:
+    assert_as_plain(drawn)
+
+
+@given(drawn=derived())
+@drawn_examples(1 + DRAWN // 4)
+def test_derived_networks(drawn: Drawn) -> None:
+    assert_as_plain(drawn)
+
+
+@given(wrong=wrong_spaces())
+@drawn_examples(1 + DRAWN // 4)
+def test_wrong_operations_are_refused_by_name(wrong: tuple[Drawn, str]) -> None:
+    drawn, name = wrong
+    try:
+        refused = drawn.plain().refusal(drawn.height, drawn.width)
+    except Unclear:
+        assume(False)
+    # A wrong one beside another that is refused: either may be named.
+    assert refused is not None
+    with pytest.raises(ValueError, match=name if refused.operation == name else None):
+        build(drawn)
+
+
+@pytest.mark.parametrize("name", ["darts", "s2", "s3", "nas-bench-201", "darts-1d"])
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_ready_spaces(name: str, stem: str) -> None:
+    ready = json.loads(pydarts.spaces.space(name).to_json())
+    height, width = (1, 33) if name == "darts-1d" else (16, 32)
+    assert_as_plain(Drawn(ready, 2, 1 if "nas" in name else 3, 2, stem, height, width, 4, 5))
+
+
+def test_every_kind_of_refusal_is_drawn() -> None:
+    """Or these tests would say less than they seem to."""
+    seen = {"adds": 0, "larger": 0, "stride": 0, "channels": 0, "": 0}
+
+    @given(drawn=spaces())
+    @drawn_examples(400)
+    def draw(drawn: Drawn) -> None:
+        try:
+            refused = drawn.plain().refusal(drawn.height, drawn.width)
+        except Unclear:
+            return
+        for words in seen:
+            seen[words] += (refused is None) if not words else (words in str(refused))
+
+    draw()
+    assert min(seen.values()) > 0, seen
+    assert seen[""] > 200
