@@ -13,6 +13,8 @@ from pydarts.common.checks import integer, number
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 _FRAMES = 1024  # that are transformed at a time, which bounds the memory
+_MAX_SAMPLES = 1 << 15  # of a frame, and
+_MAX_MELS = 512  # of filters: what a saved model asks for is bounded, too
 
 
 def log_mel(
@@ -48,9 +50,10 @@ def log_mel(
     rate : float
         Samples a second.
     n_mels : int
-        Number of filters.
+        Number of filters, at most 512.
     window, hop : float
         Length of a frame, and from one to the next, in seconds. Speech hardly changes in 25 ms.
+        A frame has at most 32,768 samples.
     f_min, f_max : float, optional
         The first filter begins at the one, the last ends at the other; in Hz, by default 0 and
         rate/2.
@@ -85,8 +88,8 @@ def log_mel(
     sounds = _sounds(audio)
     count, length = sounds.shape
     rate = number("rate", rate, positive=True)
-    size = _samples("window", window, rate, 2)
-    step = _samples("hop", hop, rate, 1)
+    size = _samples("window", window, rate, 2, _MAX_SAMPLES)
+    step = _samples("hop", hop, rate, 1, 1 << 24)
     floor = number("floor", floor, positive=True)
     if frames is not None:
         frames = integer("frames", frames, 1)
@@ -131,12 +134,12 @@ def _sounds(audio: ArrayLike) -> NDArray[Any]:
     return sounds
 
 
-def _samples(name: str, seconds: float, rate: float, minimum: int) -> int:
-    samples = round(number(name, seconds, positive=True) * rate)
-    if not minimum <= samples < 2**24:
-        problem = f"(={seconds}) is {samples:,} samples, but must be {minimum} to {2**24:,}"
+def _samples(name: str, seconds: float, rate: float, minimum: int, maximum: int) -> int:
+    samples = min(number(name, seconds, positive=True) * rate, 1e15)
+    if not minimum <= round(samples) <= maximum:
+        problem = f"(={seconds}) is {samples:,.4g} samples, but must be {minimum} to {maximum:,}"
         raise ArgumentError(name, problem)
-    return samples
+    return round(samples)
 
 
 def _ends(lengths: ArrayLike | None, count: int, length: int) -> NDArray[np.int64]:
@@ -158,7 +161,7 @@ def _filters(
     n_mels: int, bins: int, rate: float, f_min: float, f_max: float | None
 ) -> NDArray[np.float64]:
     """The weights w_j(k), (n_mels, bins/2 + 1)."""
-    n_mels = integer("n_mels", n_mels, 1, 2**16)
+    n_mels = integer("n_mels", n_mels, 1, _MAX_MELS + 1)
     high = rate / 2 if f_max is None else number("f_max", f_max, positive=True)
     if high > rate / 2:
         raise ArgumentError("f_max", f"(={f_max}) must be at most half of `rate` (={rate:g})")

@@ -159,7 +159,8 @@ def _read(path: Path) -> tuple[NDArray[Any], int]:
 def _decode(data: bytes, width: int) -> NDArray[Any]:
     if width == 1:  # the only ones without a sign
         signed = (np.frombuffer(data, np.uint8) ^ np.uint8(128)).view(np.int8)
-        return signed.astype(np.int16) * np.int16(256)
+        loud: NDArray[np.int16] = signed.astype(np.int16) * np.int16(256)
+        return loud
     if width == 2:
         return np.frombuffer(data, "<i2").astype(np.int16)
     if width == 3:
