@@ -18,6 +18,7 @@ from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
@@ -61,6 +62,8 @@ def search_many(
     config: SearchConfig | None = None,
     method: Method | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int = 1,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult[Genotype]]:
@@ -74,7 +77,7 @@ def search_many(
 
     Parameters
     ----------
-    X, y, preset, config, method, image_layout
+    X, y, preset, config, method, image_layout, groups, preprocessing
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -109,15 +112,16 @@ def search_many(
     runs = _checked(seeds, options)
     SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     labels = list(y)
-    images = ImageClassification(X, labels, image_layout).images
+    task = ImageClassification(X, labels, image_layout, groups=groups, preprocessing=preprocessing)
     given = {
         "preset": preset,
         "config": config,
         "method": method,
         "image_layout": "NCHW",
+        "groups": task.groups,
         **options,
     }
-    data = ("images", images, labels)
+    data = ("images", task.images, labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
 

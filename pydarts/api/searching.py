@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.data.corpus import Corpus, as_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.methods.darts import Darts
 from pydarts.methods.method import Method
@@ -40,6 +41,8 @@ def search(
     config: SearchConfig | None = None,
     method: Method | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
@@ -51,7 +54,8 @@ def search(
     Parameters
     ----------
     X : array-like
-        Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels.
+        Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels;
+        signals (N, L) or (N, C, L) for a one-dimensional space; or what ``preprocessing`` takes.
         They are normalised by mean and standard deviation of the training half.
     y : iterable
         (N,) labels of any hashable kind.
@@ -65,6 +69,11 @@ def search(
         make use.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
+    groups : iterable, optional
+        One for each image, such as who speaks: no group gets into both halves. What counts is what
+        a cell is worth for others than those that were learned from.
+    preprocessing : Preprocessing, optional
+        What is made of ``X`` first, such as spectrograms of sounds.
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
     **options
@@ -93,7 +102,9 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(X, y, image_layout, threads=threads)
+    task = ImageClassification(
+        X, y, image_layout, groups=groups, preprocessing=preprocessing, threads=threads
+    )
     return run_search(task, method or Darts.from_config(config), config, run)
 
 
@@ -153,6 +164,8 @@ def estimate(
     config: SearchConfig | None = None,
     method: Method | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
@@ -164,7 +177,7 @@ def estimate(
 
     Parameters
     ----------
-    X, y, preset, config, method, image_layout, threads, **options
+    X, y, preset, config, method, image_layout, groups, preprocessing, threads, **options
         As in `search`.
 
     Returns
@@ -172,7 +185,9 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(X, y, image_layout, threads=threads)
+    task = ImageClassification(
+        X, y, image_layout, groups=groups, preprocessing=preprocessing, threads=threads
+    )
     return _estimate(task, method or Darts.from_config(config), config, run)
 
 

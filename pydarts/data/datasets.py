@@ -154,6 +154,14 @@ def npz_rate(path: Path, arrays: Mapping[str, NDArray[Any]]) -> int | None:
     return int(rate.item())
 
 
+def sound_folder(source: str | os.PathLike[str]) -> Path | None:
+    """Return the folder of ``.wav`` files that `load` would read, if it would read one."""
+    path = Path(source).expanduser()
+    named = source in ("digits", "fashion-mnist")
+    sounds = not named and path.is_dir() and not cifar_batches(path) and holds_sounds(path)
+    return path if sounds else None
+
+
 def _load_digits() -> Dataset:
     try:
         sklearn = importlib.import_module("sklearn.datasets")

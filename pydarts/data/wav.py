@@ -31,12 +31,15 @@ class Sounds(NamedTuple):
         Of whom they are; None if the names do not tell, or all are of one.
     rate : int
         Samples a second.
+    names : tuple of str
+        Of the files, relative to the folder.
     """
 
     X: NDArray[Any]
     y: NDArray[np.str_] | None
     groups: NDArray[np.str_] | None
     rate: int
+    names: tuple[str, ...]
 
 
 def holds_sounds(folder: Path) -> bool:
@@ -100,7 +103,8 @@ def read_wav_folder(folder: Path, length: int | None = None) -> Sounds:
         used = sound[:longest]
         scale = 32768 if sound.dtype == np.int16 and not whole else 1
         row[: len(used)] = used if scale == 1 else used / np.float32(scale)
-    return Sounds(X, y, groups, rates[0])
+    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    return Sounds(X, y, groups, rates[0], names)
 
 
 def _is_sound(path: Path) -> bool:
