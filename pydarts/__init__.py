@@ -16,6 +16,7 @@ from pydarts.api.training import train, train_text
 from pydarts.common import extensions as _extensions
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import Corpus, load_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.engine.convolutional import MixedOperation, Network, Supernet
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
@@ -83,6 +84,7 @@ __all__ = [
     "MixedOperation",
     "Model",
     "Network",
+    "Preprocessing",
     "RandomSearchResult",
     "RecurrentGenotype",
     "RecurrentNetwork",

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from pydarts.api.searching import Text
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.evaluation.compare_cells import run_comparison
 from pydarts.evaluation.comparison import Comparison
@@ -52,6 +53,8 @@ def compare(
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[TrainFields],
 ) -> Comparison:
@@ -70,11 +73,13 @@ def compare(
     genotypes : Genotype, sequence or mapping
         A genotype, several, or several by name. Several, as of `search_many`, are compared as a
         group: that says something about the search rather than about one cell.
-    X, y, preset, config, image_layout, threads
+    X, y, preset, config, image_layout, preprocessing, threads
         As in `train`.
     X_test, y_test : array-like, iterable, optional
         Images that neither the search nor a choice among cells saw; by default a fifth of each
         class in ``X`` is held out. If the search saw those, that favours the found cells.
+    groups : iterable, optional
+        One for each image in ``X``: whole groups are held out then, about a fifth of the images.
     seeds : iterable of int
         Of weights, batches and augmentation; at most 20.
     random_cells : int
@@ -108,8 +113,16 @@ def compare(
     if (X_test is None) != (y_test is None):
         raise ArgumentError("X_test", "and `y_test` must come together")
     test = None if X_test is None or y_test is None else (X_test, y_test)
-    space = _space_of(genotypes)
-    task = ImageClassification(X, y, image_layout, test=test, space=space, threads=threads)
+    task = ImageClassification(
+        X,
+        y,
+        image_layout,
+        groups=groups,
+        preprocessing=preprocessing,
+        test=test,
+        space=_space_of(genotypes),
+        threads=threads,
+    )
     if test is None:
         task = task.hold_out(0.2, np.random.default_rng(0))
     return run_comparison(
@@ -193,6 +206,8 @@ def random_search(
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[TrainFields],
 ) -> RandomSearchResult:
@@ -204,10 +219,12 @@ def random_search(
 
     Parameters
     ----------
-    X, y, preset, config, image_layout, threads
+    X, y, preset, config, image_layout, preprocessing, threads
         As in `train`.
     space : str, path or Space, optional
         Of the cells, as in `search`.
+    groups : iterable, optional
+        One for each image: none is both trained on and chosen by.
     k : int
         How many cells to draw.
     train_fraction : float
@@ -231,7 +248,15 @@ def random_search(
         On Ctrl-C before the first training ended.
     """
     config = TrainConfig.make(preset, options, config=config)
-    task = ImageClassification(X, y, image_layout, space=as_space(space), threads=threads)
+    task = ImageClassification(
+        X,
+        y,
+        image_layout,
+        groups=groups,
+        preprocessing=preprocessing,
+        space=as_space(space),
+        threads=threads,
+    )
     return run_random_search(task, config, k, train_fraction, progress)
 
 

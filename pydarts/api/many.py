@@ -19,6 +19,7 @@ from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
@@ -65,6 +66,8 @@ def search_many(
     config: SearchConfig | None = None,
     method: Method | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int = 1,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult[Genotype]]:
@@ -78,7 +81,7 @@ def search_many(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, image_layout
+    X, y, space, preset, config, method, image_layout, groups, preprocessing
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -114,16 +117,19 @@ def search_many(
     SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     labels = list(y)
     found = as_space(space)
-    images = ImageClassification(X, labels, image_layout, space=found).images
+    task = ImageClassification(
+        X, labels, image_layout, groups=groups, preprocessing=preprocessing, space=found
+    )
     given = {
         "preset": preset,
         "config": config,
         "method": method,
         "space": found,
         "image_layout": "NCHW",
+        "groups": task.groups,
         **options,
     }
-    data = ("images", images, labels)
+    data = ("images", task.images, labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.data.corpus import Corpus, as_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.methods.darts import Darts
 from pydarts.methods.method import Method
@@ -43,6 +44,8 @@ def search(
     config: SearchConfig | None = None,
     method: Method | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
@@ -54,9 +57,9 @@ def search(
     Parameters
     ----------
     X : array-like
-        Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels, or
-        signals, as the space takes them. They are normalised by mean and standard deviation of the
-        training half.
+        Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels;
+        signals (N, L) or (N, C, L) for a one-dimensional space; or what ``preprocessing`` takes.
+        They are normalised by mean and standard deviation of the training half.
     y : iterable
         (N,) labels of any hashable kind.
     space : str, path or Space, optional
@@ -72,6 +75,11 @@ def search(
         make use.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
+    groups : iterable, optional
+        One for each image, such as who speaks: no group gets into both halves. What counts is what
+        a cell is worth for others than those that were learned from.
+    preprocessing : Preprocessing, optional
+        What is made of ``X`` first, such as spectrograms of sounds.
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
     **options
@@ -100,7 +108,15 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(X, y, image_layout, space=as_space(space), threads=threads)
+    task = ImageClassification(
+        X,
+        y,
+        image_layout,
+        groups=groups,
+        preprocessing=preprocessing,
+        space=as_space(space),
+        threads=threads,
+    )
     return run_search(task, method or Darts.from_config(config), config, run)
 
 
@@ -161,6 +177,8 @@ def estimate(
     config: SearchConfig | None = None,
     method: Method | None = None,
     image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
@@ -172,7 +190,7 @@ def estimate(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, image_layout, threads, **options
+    X, y, space, preset, config, method, image_layout, groups, preprocessing, threads, **options
         As in `search`.
 
     Returns
@@ -180,7 +198,15 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(X, y, image_layout, space=as_space(space), threads=threads)
+    task = ImageClassification(
+        X,
+        y,
+        image_layout,
+        groups=groups,
+        preprocessing=preprocessing,
+        space=as_space(space),
+        threads=threads,
+    )
     return _estimate(task, method or Darts.from_config(config), config, run)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from pydarts.api.searching import Text
 from pydarts.common.errors import ArgumentError
 from pydarts.data.corpus import as_corpus
+from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
@@ -38,6 +39,7 @@ def train(
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
+    preprocessing: Preprocessing | None = None,
     threads: int | None = None,
     **options: Unpack[TrainOptions],
 ) -> Model:
@@ -61,6 +63,9 @@ def train(
         All hyper-parameters, in place of a preset's.
     image_layout, threads
         As in `search`.
+    preprocessing : Preprocessing, optional
+        What is made of ``X`` and ``X_valid`` first. The model keeps it, and `Model.predict` does
+        the same with what it is given.
     **options
         Any field of `TrainConfig`, in place of the preset's value, and how the training runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -83,8 +88,15 @@ def train(
     if (X_valid is None) != (y_valid is None):
         raise ArgumentError("X_valid", "and `y_valid` must come together")
     valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
-    space = require_kind("genotype", genotype, Genotype).space
-    task = ImageClassification(X, y, image_layout, valid=valid, space=space, threads=threads)
+    task = ImageClassification(
+        X,
+        y,
+        image_layout,
+        preprocessing=preprocessing,
+        valid=valid,
+        space=require_kind("genotype", genotype, Genotype).space,
+        threads=threads,
+    )
     model: Model = run_training(task, genotype, config, run)
     return model
 

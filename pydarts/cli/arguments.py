@@ -147,6 +147,29 @@ def add_image_layout(parser: argparse.ArgumentParser, otherwise: str = "") -> No
     )
 
 
+def add_signals(parser: argparse.ArgumentParser) -> None:
+    """The options that tell what is made of signals and sounds, and how they are split."""
+    parser.add_argument(
+        "--features",
+        choices=("waveform", "log-mel"),
+        help="what is made of sounds (default: log-mel, a spectrogram as an image; waveform in a"
+        " one-dimensional space)",
+    )
+    parser.add_argument(
+        "--length",
+        type=int,
+        metavar="N",
+        help="samples to which sounds and signals are cut, or filled up with zeros (default: the"
+        " longest's)",
+    )
+    parser.add_argument(
+        "--groups",
+        action=argparse.BooleanOptionalAction,
+        help="keep each group of DATA, such as all that one person says, on one side of every split"
+        " (default: where DATA has groups)",
+    )
+
+
 def add_force(parser: argparse.ArgumentParser, what: str = "replace the file if it exists") -> None:
     """The option that replaces what exists."""
     parser.add_argument("--force", action="store_true", help=what)

@@ -18,6 +18,7 @@ from pydarts.cli.arguments import (
     add_force,
     add_image_layout,
     add_progress,
+    add_signals,
     add_threads,
     named,
 )
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=int, metavar="N", help="passes of a training (default: of the preset)"
     )
     add_image_layout(parser)
+    add_signals(parser)
     parser.add_argument(
         "--level", choices=("word", "char"), help="of text (default: that of the search)"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Images on the command line: DATA, and what is said of models that classify it."""
+"""Images, signals and sounds on the command line: DATA, and what is said of their models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.cli.arguments import add_image_layout, named
+from pydarts.cli.arguments import add_image_layout, add_signals, named
 from pydarts.cli.base import Kind
 from pydarts.cli.console import say
+from pydarts.common.errors import ArgumentError
 from pydarts.data import datasets
+from pydarts.data.datasets import Dataset
 from pydarts.data.images import check_consistent
 from pydarts.data.npz import read_npz
+from pydarts.data.preprocessing import Preprocessing
+from pydarts.data.wav import read_wav_folder
 from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
@@ -38,10 +42,11 @@ class ImageKind(Kind):
         parser.add_argument(
             "data",
             metavar="DATA",
-            help="digits, fashion-mnist, a folder of IDX files or of CIFAR-10 binary batches, or an"
-            " .npz file with X and y (and X_test and y_test)",
+            help="digits, fashion-mnist, a folder of IDX files, of CIFAR-10 binary batches or of"
+            " .wav files, or an .npz file with X and y (and X_test and y_test, groups, rate)",
         )
         add_image_layout(parser)
+        add_signals(parser)
 
     @classmethod
     def add_space(cls, group: Any) -> None:
@@ -59,8 +64,12 @@ class ImageKind(Kind):
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
-        data = datasets.load(args.data)
+        with named(args):
+            data = datasets.load(args.data, length=args.length)
+        groups = None if args.groups is False else data.groups
         with named(args, about=data.name):
+            if args.groups and groups is None:
+                raise ArgumentError("groups", f"needs groups, but {data.name} has none")
             test = None
             if data.X_test is not None and data.y_test is not None:
                 test = data.X_test, data.y_test
@@ -68,6 +77,8 @@ class ImageKind(Kind):
                 data.X_train,
                 data.y_train,
                 args.image_layout,
+                groups=groups,
+                preprocessing=_preprocessing(args, data, space.dimensions),
                 test=test,
                 space=space,
                 threads=threads,
@@ -77,24 +88,33 @@ class ImageKind(Kind):
             if getattr(args, "out", None) is not None:
                 task.labels.to_json()
         assert task.test is not None
-        channels, height, width = task.images.shape[1:]
-        colours = {1: "grey ", 3: "colour "}.get(channels, f"{channels}-channel ")
         say(
-            f"{data.name}: {len(task.labels)} classes of {colours}{height}x{width} images,"
+            f"{data.name}: {len(task.labels)} classes of {_described(task)},"
             f" {len(task.images):,} to learn from and {len(task.test[0]):,} to test on"
         )
-        if test is None:
+        if test is None and task.groups is not None and groups is not None:
+            names = list(dict.fromkeys(groups.tolist()))  # which the task numbers in this order
+            kept = set(task.groups.tolist())
+            held = [str(name) for code, name in enumerate(names) if code not in kept]
+            shown = ", ".join(held) if len(held) <= 10 else f"{len(held)} groups"
+            say(f"There is no test set: held out as one is what is of {shown}.")
+        elif test is None:
             say("There is no test set: a fifth of each class is held out as one.")
         return cls(args, data.name, task)
 
     def data_arguments(self) -> list[str]:
-        layout = self.args.image_layout
-        return [self.args.data, *(["--image-layout", layout] if layout else [])]
+        args, given = self.args, [self.args.data]
+        for flag in ("image_layout", "features", "length"):
+            if getattr(args, flag) is not None:
+                given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
+        return [*given, *(["--no-groups"] if args.groups is False else [])]
 
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        return {"data": self.name, **sizes}
+        signals = {name: getattr(self.args, name) for name in ("features", "length", "groups")}
+        given = {name: value for name, value in signals.items() if value is not None}
+        return {"data": self.name, **given, **sizes}
 
     def test(self, model: Model) -> dict[str, Any]:
         assert self.task.test is not None
@@ -130,6 +150,8 @@ class ImageKind(Kind):
             probabilities = model.predict_proba(data.X)
         codes = probabilities.argmax(axis=1)
         columns: dict[str, Any] = {"index": range(len(codes))}
+        if data.files is not None:
+            columns["file"] = data.files
         if data.y is not None:
             columns["label"] = data.y.tolist()
         columns["predicted"] = model.labels.decode(codes).tolist()
@@ -143,6 +165,12 @@ class ImageKind(Kind):
     @classmethod
     def saved_data(cls, summary: dict[str, Any], args: argparse.Namespace) -> None:
         args.data = str(summary["data"])
+        known = {"features": str, "length": int, "groups": bool}
+        for name, kind in known.items():
+            if getattr(args, name) is None and name in summary:
+                if type(summary[name]) is not kind:
+                    raise ValueError(f"{name} holds {summary[name]!r}")
+                setattr(args, name, summary[name])
 
 
 class _Images(NamedTuple):
@@ -154,19 +182,32 @@ class _Images(NamedTuple):
     what: str
     X: Any
     y: Any
+    files: tuple[str, ...] | None  # names of those that are files
 
 
 def _read(args: argparse.Namespace, model: Model) -> _Images:
     """The test images of DATA, or all where there are none."""
     model.image_layout = args.image_layout or model.image_layout
-    path = Path(args.data).expanduser()
+    path, sounds = Path(args.data).expanduser(), datasets.sound_folder(args.data)
+    rate, files = None, None
     if path.suffix == ".npz" and path.is_file():  # which may lack labels
-        name, arrays = str(path), read_npz(path, ("X",), ("y", "X_test", "y_test"))
+        name, arrays = str(path), read_npz(path, ("X",), ("y", "X_test", "y_test", "rate"))
+        rate = datasets.npz_rate(path, arrays)
+    elif sounds is not None:  # and so may these
+        name, read = str(sounds), read_wav_folder(sounds, model.preprocessing.length)
+        rate, files, arrays = read.rate, read.names, {"X": read.X}
+        if read.y is not None:
+            arrays["y"] = read.y
     else:
         data = datasets.load(args.data)
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
+    trained = model.preprocessing.rate
+    if rate is not None and trained is not None and rate != trained:
+        raise ValueError(
+            f"{name} has {rate:,} samples a second, but {args.model} was trained on {trained:,}"
+        )
     about, part, what, of = name, "all", "images", ""
     if "X_test" in arrays:
         about, part, what, of = f"{name} (test)", "test", "test images", "_test"
@@ -176,7 +217,33 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
             raise ValueError(f"{about}: y has shape {y.shape}, but must have one axis")
         with named(args, about=about):
             check_consistent(X, y)
-    return _Images(name, about, part, what, X, y)
+    return _Images(name, about, part, what, X, y, files)
+
+
+def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> Preprocessing:
+    """What is made of sounds, which are data with a rate, and of signals."""
+    if data.rate is None:
+        if args.features == "log-mel":
+            problem = "(='log-mel') needs samples a second: an .npz file holds them as `rate`"
+            raise ArgumentError("features", problem)
+        if args.length is not None and dimensions == 2:
+            raise ArgumentError("length", f"(={args.length}) is for sounds and signals")
+        return Preprocessing(length=args.length)
+    features = args.features or ("log-mel" if dimensions == 2 else "waveform")
+    kind = {"log-mel": "log_mel", "waveform": "none"}[features]
+    return Preprocessing(kind, data.rate, args.length or data.X_train.shape[-1])
+
+
+def _described(task: ImageClassification) -> str:
+    channels, height, width = task.images.shape[1:]
+    spectrograms = task.preprocessing.kind == "log_mel"
+    if task.dimensions == 1:
+        of = f"{channels} channel{'s' if channels > 1 else ''} and {width:,} "
+        return f"signals of {of}{'frames, log-mel spectrograms' if spectrograms else 'samples'}"
+    if spectrograms:
+        return f"{height}x{width} log-mel spectrograms"
+    colours = {1: "grey ", 3: "colour "}.get(channels, f"{channels}-channel ")
+    return f"{colours}{height}x{width} images"
 
 
 def _shown(probabilities: Any) -> list[str]:

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Arrays, images, text, and what reads, splits and batches them."""
+"""Arrays, images, sounds, text, and what reads, splits and batches them."""
+
+from pydarts.data.spectrogram import log_mel
+
+__all__ = ["log_mel"]

@@ -17,6 +17,7 @@ from pydarts.common.files import read_described
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
+from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing, as_preprocessing
 from pydarts.engine.convolutional import Network
 from pydarts.models.files import find_model, load_weights, read_weights
 from pydarts.models.scores import ClassificationScores
@@ -35,8 +36,12 @@ class Model(TrainedModel):
     normalization : Normalization
     labels : Labels
     image_size : tuple of (int, int)
-        Height and width of the training images; other sizes work as well.
+        Height and width of the training images; other sizes work as well. The height is 1 where
+        the model takes signals.
     image_layout : {"NCHW", "NHWC"} or None
+    preprocessing : Preprocessing
+        What `logits`, `predict` and the like make of what they are given. The network, an exported
+        one and the C API take what ``preprocessing.apply`` returns.
     config : TrainConfig
     history, interrupted, stopped, seconds
         As in `TrainedModel`.
@@ -55,12 +60,14 @@ class Model(TrainedModel):
         config: TrainConfig,
         *,
         image_layout: str | None = None,
+        preprocessing: Preprocessing | None = None,
     ):
         super().__init__(network, config)
         self.normalization = normalization
         self.labels = labels
         self.image_size = tuple(image_size)
         self.image_layout = image_layout
+        self.preprocessing = as_preprocessing(preprocessing)
 
     @property
     def genotype(self) -> Genotype:
@@ -73,10 +80,10 @@ class Model(TrainedModel):
         return self.labels.classes
 
     def normalized(self, X: ArrayLike) -> NDArray[Any]:
-        """Return images as the network takes them."""
-        return self.normalization.apply(
-            as_images(X, image_layout=self.image_layout, dimensions=self.space.dimensions)
-        )
+        """Return images, or what is to be preprocessed, as the network takes them."""
+        prepared, dimensions = self.preprocessing.apply(X), self.space.dimensions
+        images = as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
+        return self.normalization.apply(images)
 
     def logits(self, X: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float32]:
         """Return the logits (N, classes) of images, in any form that `pydarts.train` takes."""
@@ -128,12 +135,14 @@ class Model(TrainedModel):
         return ClassificationScores(self.classes, confusion)
 
     def description(self) -> dict[str, Any]:
+        done = self.preprocessing != NO_PREPROCESSING
         return {
             "in_channels": self.network.in_channels,
             "labels": self.labels.to_json(),
             "normalization": self.normalization.to_dict(),
             "image_size": list(self.image_size),
             "image_layout": self.image_layout,
+            **({"preprocessing": self.preprocessing.to_dict()} if done else {}),
         }
 
     @classmethod
@@ -159,7 +168,8 @@ class Model(TrainedModel):
             genotype = Genotype.from_json(json.dumps(d["genotype"]))
             labels = Labels.from_json(d["labels"])
             normalization = Normalization.from_dict(d["normalization"])
-            size = tuple(_count("image_size", value) for value in d["image_size"])
+            size = tuple(_count("image_size", value, 2**26) for value in d["image_size"])
+            preprocessing = Preprocessing.from_dict(d.get("preprocessing", {"kind": "none"}))
             layout, history = d["image_layout"], list(d["history"])
             if len(size) != 2 or layout not in (None, "NCHW", "NHWC"):
                 raise ValueError(
@@ -182,7 +192,15 @@ class Model(TrainedModel):
             stem=config.stem,
         )
         load_weights(net, state, weights, path)
-        model = cls(net, normalization, labels, size, config, image_layout=layout)
+        model = cls(
+            net,
+            normalization,
+            labels,
+            size,
+            config,
+            image_layout=layout,
+            preprocessing=preprocessing,
+        )
         model.history = history
         return model
 
@@ -197,7 +215,7 @@ class Model(TrainedModel):
         return text
 
 
-def _count(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**16:
+def _count(name: str, value: object, below: int = 2**16) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < below:
         raise ValueError(f"{name} holds {value!r}")
     return value

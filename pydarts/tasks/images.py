@@ -17,6 +17,7 @@ from pydarts.data.batches import Batches, require_batch
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
+from pydarts.data.preprocessing import Preprocessing, as_preprocessing
 from pydarts.data.splits import group_codes, sample, split_half
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.models.image_model import Model
@@ -51,6 +52,8 @@ class ImageClassification(Task):
         Where the shape leaves it open.
     groups : iterable, optional
         One for each image: the halves of a search, and a test set that is held out, share none.
+    preprocessing : Preprocessing, optional
+        What is made of `X`, and of what is validated or tested on; models keep it.
     valid, test : tuple of (array-like, iterable), optional
         Images and labels to validate a training on, and to score a model on.
     space : Space, optional
@@ -77,13 +80,15 @@ class ImageClassification(Task):
         image_layout: str | None = None,
         *,
         groups: Iterable[Any] | None = None,
+        preprocessing: Preprocessing | None = None,
         valid: tuple[ArrayLike, Iterable[Any]] | None = None,
         test: tuple[ArrayLike, Iterable[Any]] | None = None,
         space: Space = DARTS,
         threads: int | None = None,
     ):
         self.space, self.image_layout = space, image_layout
-        self.images: Images = self._as_images(X)
+        self.preprocessing = as_preprocessing(preprocessing)
+        self.images: Images = self._images(X)
         labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
         self.labels = Labels.fit(labels)
@@ -159,7 +164,15 @@ class ImageClassification(Task):
         )
         normalization = Normalization.fit(self.images)
         size, layout = self.images.shape[2:], self.image_layout
-        return Model(net, normalization, self.labels, size, config, image_layout=layout)
+        return Model(
+            net,
+            normalization,
+            self.labels,
+            size,
+            config,
+            image_layout=layout,
+            preprocessing=self.preprocessing,
+        )
 
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
@@ -206,13 +219,14 @@ class ImageClassification(Task):
         part._learned = "the part of `X` that is trained on"
         return part
 
-    def _as_images(self, X: ArrayLike) -> Images:
-        return as_images(X, image_layout=self.image_layout, dimensions=self.space.dimensions)
+    def _images(self, X: ArrayLike) -> Images:
+        prepared, dimensions = self.preprocessing.apply(X), self.space.dimensions
+        return as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
 
     def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
         """Images and codes of labels that are validated or tested on."""
         try:
-            images = self._as_images(X)
+            images = self._images(X)
             codes = self.labels.encode(y)
         except ArgumentError as error:
             raise ArgumentError(f"{error.argument}_{name}", error.problem) from error
