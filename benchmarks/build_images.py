@@ -77,8 +77,7 @@ def build_pydarts(
 
         return partial(sgd, *train, LR), check_derived
 
-    space = pydarts.spaces.space(case.space)
-    supernet = pydarts.Supernet(**case.network, threads=threads, memory=memory, space=space)
+    supernet = pydarts.Supernet(**case.network, threads=threads, memory=memory, space=case.space)
     supernet.load_state_dict(seeded_state(supernet.state_dict()))
     supernet.set_alphas(seeded_alphas(supernet.alphas))
     order = 2 if case.kind == "second_order" else 1

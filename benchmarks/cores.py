@@ -52,8 +52,7 @@ def share_offering(loops: Sequence[Loop], tasks: int) -> float:
 
 def record(case: ImageCase) -> list[Loop]:
     """Time the tasks of a search step, the second one of a network."""
-    space = pydarts.spaces.space(case.space)
-    supernet = pydarts.Supernet(**case.network, threads=2, space=space)
+    supernet = pydarts.Supernet(**case.network, threads=2, space=case.space)
     step = BilevelStep(supernet, order=2 if case.kind == "second_order" else 1)
     shape = (case.batch, case.in_channels, *case.shape)
     once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)

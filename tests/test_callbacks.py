@@ -15,6 +15,7 @@ import pytest
 
 import pydarts
 from pydarts.methods import diagnostics
+from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Stack
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
 
@@ -124,7 +125,7 @@ def test_histories_of_both_searches(tmp_path: Path) -> None:
             assert entry["skips"] == normal.count(skip)
             assert entry["eigenvalue"] is None
             assert entry["alpha_gradient_norm"] > 0
-            for name, values in diagnostics.entropies(alphas).items():
+            for name, values in diagnostics.entropies(alphas, result.space).items():
                 assert entry[f"alpha_entropy_{name}"] == values
         folder = tmp_path / skip
         result.save(folder)
@@ -192,12 +193,21 @@ def test_to_frame(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_entropy() -> None:
     sure = np.zeros((2, 5))
     sure[:, 3] = 1000
-    found = diagnostics.entropies({"even": np.full((3, 8), 7.0), "sure": sure, "half": sure[:, 3:]})
-    assert found["even"] == pytest.approx(np.log(8))
-    assert found["sure"] == found["half"] == 0
-    mixed = diagnostics.entropies({"a": np.log([[0.25, 0.75], [0.5, 0.5]])})["a"]
+    even = {cell.name: np.full((14, 8), 7.0) for cell in DARTS.cells}
+    assert diagnostics.entropies(even, DARTS) == pytest.approx(dict.fromkeys(even, np.log(8)))
+    assert diagnostics.entropies({"normal": sure}, NAS_BENCH_201)["normal"] == 0
+    mixed = np.log([[0.25, 0.75], [0.5, 0.5]])
+    found = diagnostics.entropies({"normal": mixed}, S2)["normal"]
     edge = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
-    assert mixed == pytest.approx((edge + np.log(2)) / 2)
+    assert found == pytest.approx((edge + np.log(2)) / 2)
+
+
+def test_entropy_where_an_edge_has_fewer_operations() -> None:
+    one, two = DARTS.operations[3], DARTS.operations[4]
+    cell = Cell("normal", nodes=1, edges=[[one, two], [two]])
+    space = S2.replace(name="by-edge", cells=[cell], stack=Stack([Layer("normal", until="1/1")]))
+    found = diagnostics.entropies({"normal": np.array([[1.0, 1.0], [3.0, 1000.0]])}, space)
+    assert found["normal"] == pytest.approx(np.log(2) / 2)
 
 
 @pytest.mark.parametrize("dominant", [3.0, -3.0])

@@ -152,7 +152,7 @@ class TestSearch:
         assert config == SearchConfig.make(
             "quick",
             {"channels": 1, "cells": 3, "epochs": 1, "batch_size": 8}
-            | {"max_images": None, "flip": False, "seed": 3},
+            | {"max_images": None, "flip": False, "seed": 3, "stem": "cifar"},
         )
         assert (model.config.seed, model.config.epochs) == (3, 2)
         for name, epochs in (("history.csv", 1), ("train_history.csv", 2)):
@@ -218,6 +218,7 @@ class TestSearch:
                 "reuse_gradient": reuse,
                 "hvp": "forward",
                 "memory": "recompute",
+                "stem": "imagenet",
                 "alpha_betas": (0.1, 0.2),
             },
             **{"max_images": 30, "train_fraction": 0.25, "crop_padding": 3, "cutout": 2},

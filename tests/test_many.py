@@ -24,6 +24,7 @@ import pytest
 
 import pydarts
 from pydarts import SearchesFailed, SearchResult, search_many, search_many_text
+from pydarts.spaces import RECURRENT
 from pydarts.training.checkpoint import read_checkpoint
 
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 2, "progress": False}
@@ -211,7 +212,7 @@ def test_each_seed_finds_in_a_text_what_it_finds_alone(tmp_path: Path) -> None:
         same(result, pydarts.search_text(TEXT, seed=seed, threads=1, **options))
         same(result, SearchResult.load(tmp_path / f"seed-{seed}"))
         assert result.supernet is None
-        assert result.space == pydarts.RecurrentGenotype.space
+        assert result.space == RECURRENT
     first, second = (result.alphas["recurrent"] for result in results)
     assert not np.array_equal(first, second)
     again = search_many_text(TEXT, seeds=[0], executor=executor, checkpoint=tmp_path, **options)

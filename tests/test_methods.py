@@ -14,6 +14,7 @@ import pytest
 import pydarts
 from pydarts.bilevel import BilevelStep, StepInfo
 from pydarts.engine.sgd import SGD
+from pydarts.spaces import DARTS
 
 ROOT = Path(__file__).parents[1]
 # No two columns of it are alike: batch normalisation could not bear that.
@@ -182,5 +183,5 @@ def test_the_method_of_the_contributing_page() -> None:
     alphas = {name: np.zeros((14, 8)) for name in ("normal", "reduce")}
     alphas["normal"][:, 3] = 1.0  # skips everywhere
     assert pydarts.Genotype.derive(alphas).normal[0][0] == "skip_connect"
-    cell = names["FewSkips"]().select(alphas, pydarts.Genotype.space)
+    cell = names["FewSkips"]().select(alphas, DARTS)
     assert [op for op, _ in cell.normal].count("skip_connect") <= 2

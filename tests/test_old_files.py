@@ -205,7 +205,7 @@ def test_models() -> None:
     assert model.predict(X).tolist() == EXPECTED["predict"]
     assert model.genotype == CELL
     assert [entry["epoch"] for entry in model.history] == [1, 2, 3]
-    assert model.config == pydarts.TrainConfig.make("quick", IMAGE_OPTIONS)
+    assert model.config == pydarts.TrainConfig.make("quick", {**IMAGE_OPTIONS, "stem": "cifar"})
 
 
 def test_language_models() -> None:
@@ -218,7 +218,7 @@ def test_language_models() -> None:
 @pytest.mark.parametrize(
     ("folder", "config", "genotype"),
     [
-        ("result", SearchConfig.make("quick", SEARCH_OPTIONS), CELL),
+        ("result", SearchConfig.make("quick", {**SEARCH_OPTIONS, "stem": "cifar"}), CELL),
         ("result-text", TextSearchConfig.make("quick", TEXT_SEARCH_OPTIONS), RECURRENT_CELL),
     ],
 )

@@ -120,7 +120,7 @@ def test_file_of_images(tmp_path: Path) -> None:
     assert Genotype.parse(properties["genotype"]) == pydarts.DARTS_V2
     weights = {c.name for c in proto.graph.initializer}
     expected = {k for k in model.network.state_dict() if not k.startswith("auxiliary_head.")}
-    assert weights == expected | {"mean", "std", "shift"}
+    assert weights == expected | {"mean", "std", "shift_1_1"}
 
 
 def test_no_file_is_lost(tmp_path: Path) -> None:

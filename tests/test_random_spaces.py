@@ -162,7 +162,7 @@ def test_wrong_operations_are_refused_by_name(wrong: tuple[Drawn, str]) -> None:
 @pytest.mark.parametrize("name", ["darts", "s2", "s3", "nas-bench-201", "darts-1d"])
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_ready_spaces(name: str, stem: str) -> None:
-    ready = json.loads(pydarts.spaces.space(name).to_json())
+    ready = json.loads(pydarts.spaces.as_space(name).to_json())
     height, width = (1, 33) if name == "darts-1d" else (16, 32)
     assert_as_plain(Drawn(ready, 2, 1 if "nas" in name else 3, 2, stem, height, width, 4, 5))
 

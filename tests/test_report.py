@@ -34,6 +34,7 @@ from pydarts.report.page import (
 from pydarts.report.report_data import ReportData
 from pydarts.spaces.darts import OPERATIONS, Genotype
 from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
+from pydarts.spaces.space import READY
 from pydarts.training.config import SEARCH_CONFIGS
 from pydarts.training.result import SearchResult
 
@@ -42,7 +43,7 @@ VOID = {"meta", "input"}
 
 
 def names_of(kind: type[Any]) -> list[str]:
-    return [cell.name for cell in kind.space.cells]
+    return [cell.name for cell in READY[kind.usual_space].cells]
 
 
 def searched(kind: type[Any] = Genotype, epochs: int = 3, move: float = 0.3) -> SearchResult:

@@ -237,7 +237,7 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
 def _described(task: ImageClassification) -> str:
     channels, height, width = task.images.shape[1:]
     spectrograms = task.preprocessing.kind == "log_mel"
-    if task.dimensions == 1:
+    if task.space.dimensions == 1:
         of = f"{channels} channel{'s' if channels > 1 else ''} and {width:,} "
         return f"signals of {of}{'frames, log-mel spectrograms' if spectrograms else 'samples'}"
     if spectrograms:

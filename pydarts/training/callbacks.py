@@ -98,7 +98,7 @@ class StopOnSkipCollapse(Callback):
     def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
         if entry["skips"] > self.limit:
             loop.stop(
-                f"the {loop.space.skip_cell} cell has {entry['skips']} skips after epoch"
+                f"the {loop.space.cells[0].name} cell has {entry['skips']} skips after epoch"
                 f" {loop.epoch}, more than {self.limit}: the cell is that of the epoch before",
                 epoch=loop.epoch - 1,
             )
