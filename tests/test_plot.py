@@ -15,7 +15,6 @@ import pytest
 from pydarts.report.figure import search_figure
 from pydarts.report.report_data import ReportData, Snapshot
 from pydarts.spaces import DARTS, RECURRENT
-from pydarts.spaces.darts import DARTS
 from pydarts.spaces.space import Space
 
 

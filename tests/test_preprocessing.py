@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import pydarts
-from pydarts import DARTS_V2, Model, Preprocessing
+from pydarts import DARTS_V2, Genotype, Model, Preprocessing
 from pydarts.data import log_mel
+from pydarts.spaces import DARTS_1D
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.run import run_training
 from pydarts.training.run_options import RunOptions
@@ -146,10 +147,15 @@ def test_a_model_preprocesses_what_it_is_given(tmp_path: Path) -> None:
 def test_a_model_of_signals(tmp_path: Path) -> None:
     X, y, _ = tones(24, 70_000)
     task = ImageClassification(
-        X[:, ::1000], y, dimensions=1, preprocessing=Preprocessing(rate=8000, length=64), threads=1
+        X[:, ::1000],
+        y,
+        preprocessing=Preprocessing(rate=8000, length=64),
+        space=DARTS_1D,
+        threads=1,
     )
     config = pydarts.TrainConfig.make("quick", TINY)
-    model = run_training(task, DARTS_V2, config, RunOptions(progress=False))
+    cell = Genotype.random(0, space=DARTS_1D)
+    model = run_training(task, cell, config, RunOptions(progress=False))
     assert model.image_size == (1, 64)
     model.save(tmp_path)
     loaded = Model.load(tmp_path)

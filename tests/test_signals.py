@@ -10,6 +10,7 @@ import pytest
 
 from pydarts import SearchConfig
 from pydarts.data.images import as_images
+from pydarts.spaces import DARTS_1D
 from pydarts.tasks.images import ImageClassification
 
 RNG = np.random.default_rng(0)
@@ -78,7 +79,7 @@ class TestTask:
 
     def test_halves_of_a_search_share_no_group(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("pydarts.data.normalization.Normalization.apply", lambda _, x: x)
-        task = ImageClassification(*spoken()[:2], dimensions=1, groups=spoken()[2])
+        task = ImageClassification(*spoken()[:2], space=DARTS_1D, groups=spoken()[2])
         for size in (None, 40):
             config = replace(self.config, max_images=size)
             data = task.search_data(config, np.random.default_rng(0))
@@ -98,27 +99,29 @@ class TestTask:
             assert set(part.groups.tolist()) == inside
             assert len(outside) == held
             assert not inside & outside
-        few = ImageClassification(X, y, dimensions=1, groups=np.arange(60) // 30).hold_out(0.5, rng)
+        few = ImageClassification(X, y, space=DARTS_1D, groups=np.arange(60) // 30).hold_out(
+            0.5, rng
+        )
         with pytest.raises(ValueError, match="`groups` holds a single group"):
             few.search_data(self.config, rng)
 
     def test_groups_are_part_of_what_a_checkpoint_is_of(self) -> None:
         X, y, groups = spoken()
         rng = np.random.default_rng(0)
-        grouped = ImageClassification(X, y, dimensions=1, groups=groups)
-        plain = ImageClassification(X, y, dimensions=1)
+        grouped = ImageClassification(X, y, space=DARTS_1D, groups=groups)
+        plain = ImageClassification(X, y, space=DARTS_1D)
         assert len(grouped.search_data(self.config, rng).arrays) == 3
         assert len(plain.search_data(self.config, rng).arrays) == 2
 
     def test_what_is_tested_on_is_of_signals_too(self) -> None:
         X, y, _ = spoken()
-        task = ImageClassification(X, y, dimensions=1, test=(X[:5], y[:5]), valid=(X, y))
+        task = ImageClassification(X, y, space=DARTS_1D, test=(X[:5], y[:5]), valid=(X, y))
         assert task.test is not None
         assert task.test[0].shape == (5, 1, 1, 32)
         with pytest.raises(ValueError, match="`X_test` has shape"):
-            ImageClassification(X, y, dimensions=1, test=(X[:5, :3], y[:5]))
+            ImageClassification(X, y, space=DARTS_1D, test=(X[:5, :3], y[:5]))
 
     def test_other_lengths_of_groups(self) -> None:
         X, y, groups = spoken()
         with pytest.raises(ValueError, match="`groups` holds 59 groups for 60 images"):
-            ImageClassification(X, y, dimensions=1, groups=groups[1:])
+            ImageClassification(X, y, space=DARTS_1D, groups=groups[1:])
