@@ -87,6 +87,11 @@ class Kind(ABC):
         """Lines on what can be done with a model."""
 
     @classmethod
+    def exported_inputs(cls, model: Any) -> str:
+        """What an exported model takes."""
+        return cls.onnx_inputs
+
+    @classmethod
     @abstractmethod
     def evaluate(cls, args: argparse.Namespace, model: Any) -> tuple[Any, dict[str, Any]]:
         """Say what a model is evaluated on; return the scores, and the data for a JSON file."""

@@ -23,5 +23,5 @@ def export(args: argparse.Namespace) -> int:
     path = claim_file(args.onnx, args.force)
     kind, model = load_model(args.model, None)
     model.to_onnx(path, overwrite=args.force)
-    say(f"Saved in {path}: it takes {kind.onnx_inputs} and gives logits")
+    say(f"Saved in {path}: it takes {kind.exported_inputs(model)} and gives logits")
     return DONE

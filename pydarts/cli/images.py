@@ -17,7 +17,7 @@ from pydarts.data import datasets
 from pydarts.data.datasets import Dataset
 from pydarts.data.images import check_consistent
 from pydarts.data.npz import read_npz
-from pydarts.data.preprocessing import Preprocessing
+from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.data.wav import read_wav_folder
 from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
@@ -124,6 +124,11 @@ class ImageKind(Kind):
 
     def uses(self, out: Path) -> list[str]:
         return [f"To use it in Python: pydarts.Model.load({str(out / 'model')!r})"]
+
+    @classmethod
+    def exported_inputs(cls, model: Model) -> str:
+        made = model.preprocessing != NO_PREPROCESSING
+        return cls.onnx_inputs + (", as `model.preprocessing.apply` makes them," if made else "")
 
     @classmethod
     def evaluate(cls, args: argparse.Namespace, model: Model) -> tuple[Any, dict[str, Any]]:

@@ -94,7 +94,8 @@ class TrainedModel(ABC):
         Returns
         -------
         torch.nn.Module
-            Of images: contains the normalisation, and takes (N, C, H, W) to logits. Of text: takes
+            Of images: contains the normalisation, and takes (N, C, H, W) to logits; it does not
+            contain a model's `Preprocessing`, whose results it takes. Of text: takes
             tokens (T, B) and state (B, H) to logits and state.
 
         Raises
@@ -109,7 +110,10 @@ class TrainedModel(ABC):
 
         Of images: the input ``images`` (N, C, H, W) takes float32 images as `predict` does, any
         number and size of them; the output is ``logits`` (N, classes). The auxiliary head is left
-        out. The file's metadata hold ``classes``, the labels in their order, and the genotype.
+        out. So is a model's `Preprocessing`: the input is what ``model.preprocessing.apply(X)``
+        returns, in four axes: a spectrogram is (N, 1, n_mels, frames), or of a one-dimensional
+        space (N, n_mels, 1, frames); a signal is (N, C, 1, L). The file's metadata hold
+        ``classes``, the labels in their order, and the genotype.
 
         Of text: the inputs are ``tokens`` (T, B), int64, and ``hidden`` (B, H), the state before
         them, zero at a text's start; the outputs are ``logits`` (T, B, V) of what follows each
