@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Depthwise convolution of one block of channels in one sample. `tile` points at the tap (0, 0) of output
 // (0, 0), rows `pitch` elements apart; taps: [kernel_h * kernel_w][lane].
-//   forward:          z[y][x] (+)= sum_{i,j} tile[S y + D i][S x + D j] * taps[i][j]
-//   backward weight:  dtaps[i][j] (+)= sum_{y,x} tile[S y + D i][S x + D j] * dz[y][x]
+//   forward:          z[y][x] (+)= sum_{i,j} tile[R y + D i][S x + D j] * taps[i][j]
+//   backward weight:  dtaps[i][j] (+)= sum_{y,x} tile[R y + D i][S x + D j] * dz[y][x]
 //   backward input, stride 1: forward over dz with the taps turned round
+// In what follows the kernel's width K, the dilation D and the stride S along the width are compile-time arguments; the
+// kernel's height and the stride R along the height are not.
 
 template <class T>
 struct DepthwiseRows {
@@ -12,6 +14,7 @@ struct DepthwiseRows {
   const T* tile;
   int pitch;
   const T* taps;
+  int kernel_h, stride_h;
   int first, last;  // rows of z
 };
 
@@ -22,15 +25,15 @@ constexpr bool kFewSizes = sizeof(T) == 8 || PYDARTS_VECTOR_BYTES == 16;
 // The first `count` of outputs x .. x + U - 1 of a row: every input is loaded once and added to all outputs that it
 // touches. What the others read lies in the tile, or in the kTilePad behind it.
 template <class T, int K, int D, int S, int U, bool Accumulate, class Int>
-static PYDARTS_INLINE void depthwise_span(T* z, const T* in, int pitch, const T* taps, Int count) {
+static PYDARTS_INLINE void depthwise_span(T* z, const T* in, const DepthwiseRows<T>& a, Int count) {
   using V = Vec<T>;
   V acc[U];
   unroll<U>([&](auto t)
                 PYDARTS_INLINED { acc[t] = Accumulate && t < int(count) ? V::load(z + t * kLanes) : V::zero(); });
-  for (int i = 0; i < K; ++i) {
+  for (int i = 0; i < a.kernel_h; ++i) {
     V tap[K];
-    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = V::load(taps + (i * K + j) * kLanes); });
-    const T* row = in + i * D * pitch;
+    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = V::load(a.taps + (i * K + j) * kLanes); });
+    const T* row = in + i * D * a.pitch;
     unroll<(U - 1) * S + (K - 1) * D + 1>([&](auto position) PYDARTS_INLINED {
       constexpr int at = decltype(position)::value;
       const V x = V::load(row + at * kLanes);
@@ -72,14 +75,14 @@ static PYDARTS_INLINE void for_input_pairs(const T* row, F&& f) {
 
 // Outputs x .. x + 2 U - 1 of a row at stride 1.
 template <class T, int K, int D, int U, bool Accumulate>
-static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, int pitch, const T* taps) {
+static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, const DepthwiseRows<T>& a) {
   using V = Pixels<T>;
   V acc[U];
   unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = Accumulate ? V::load(z + t * 2 * kLanes) : V::zero(); });
-  for (int i = 0; i < K; ++i) {
+  for (int i = 0; i < a.kernel_h; ++i) {
     V tap[K];
-    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = repeated<T>(Vec<T>::load(taps + (i * K + j) * kLanes)); });
-    for_input_pairs<T, K, D, U>(in + i * D * pitch,
+    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = repeated<T>(Vec<T>::load(a.taps + (i * K + j) * kLanes)); });
+    for_input_pairs<T, K, D, U>(in + i * D * a.pitch,
                                 [&](auto j, auto t, const V& x) PYDARTS_INLINED { acc[t].add_product(x, tap[j]); });
   }
   unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(z + t * 2 * kLanes); });
@@ -89,19 +92,19 @@ static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, int pitch,
 template <class T, int K, int D, int S, bool Accumulate>
 static void depthwise_rows(const DepthwiseRows<T>& a) {
   for (int y = a.first; y < a.last; ++y) {
-    const T* in = a.tile + y * S * a.pitch;
+    const T* in = a.tile + y * a.stride_h * a.pitch;
     T* z = a.z + y * a.z_pitch;
     int x = 0;
     auto span = [&](auto size, auto count) PYDARTS_INLINED {
       constexpr int U = decltype(size)::value;
-      depthwise_span<T, K, D, S, U, Accumulate>(z + x * kLanes, in + x * S * kLanes, a.pitch, a.taps, count);
+      depthwise_span<T, K, D, S, U, Accumulate>(z + x * kLanes, in + x * S * kLanes, a, count);
       x += U;
     };
 #if PYDARTS_VECTOR_BYTES == 64
     if constexpr (kPixels<T> == 2 && S == 1) {
       auto pairs = [&](auto size) PYDARTS_INLINED {
         constexpr int U = decltype(size)::value;
-        depthwise_span_of_pairs<T, K, D, U, Accumulate>(z + x * kLanes, in + x * kLanes, a.pitch, a.taps);
+        depthwise_span_of_pairs<T, K, D, U, Accumulate>(z + x * kLanes, in + x * kLanes, a);
         x += 2 * U;
       };
       if (a.width % 14 == 0)
@@ -137,8 +140,10 @@ static void depthwise_rows_plain(const DepthwiseRows<T>& a, const UnitShape& s) 
     }
 }
 
-template <class T, int K, int D, int S, int Rows, int U>
-static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K], const T* in, int pitch, const T* dz) {
+// Each tap has Sums of sums, which the outputs take in turn: one alone would wait for the latency of each addition.
+template <class T, int K, int D, int S, int Rows, int Sums, int U>
+static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][Sums][K], const T* in, int pitch,
+                                                          const T* dz) {
   using V = Vec<T>;
   V d[U];
   unroll<U>([&](auto t) PYDARTS_INLINED { d[t] = V::load(dz + t * kLanes); });
@@ -149,117 +154,129 @@ static PYDARTS_INLINE void depthwise_backward_weight_span(Vec<T> (&acc)[Rows][K]
       const V x = V::load(row + at * kLanes);
       unroll<K>([&](auto j) PYDARTS_INLINED {
         constexpr int from = at - decltype(j)::value * D;
-        if constexpr (from >= 0 && from % S == 0 && from / S < U) acc[i][j].add_product(d[from / S], x);
+        if constexpr (from >= 0 && from % S == 0 && from / S < U)
+          acc[i][from / S % Sums][j].add_product(d[from / S], x);
       });
     });
   });
 }
 
 #if PYDARTS_VECTOR_BYTES == 64
-template <class T, int K, int D, int Rows, int U>
-static PYDARTS_INLINE void depthwise_backward_weight_span_of_pairs(Pixels<T> (&acc)[Rows][K], const T* in, int pitch,
-                                                                   const T* dz) {
+template <class T, int K, int D, int Rows, int Sums, int U>
+static PYDARTS_INLINE void depthwise_backward_weight_span_of_pairs(Pixels<T> (&acc)[Rows][Sums][K], const T* in,
+                                                                   int pitch, const T* dz) {
   using V = Pixels<T>;
   V d[U];
   unroll<U>([&](auto t) PYDARTS_INLINED { d[t] = V::load(dz + t * 2 * kLanes); });
   unroll<Rows>([&](auto i) PYDARTS_INLINED {
-    for_input_pairs<T, K, D, U>(in + i * D * pitch,
-                                [&](auto j, auto t, const V& x) PYDARTS_INLINED { acc[i][j].add_product(d[t], x); });
+    for_input_pairs<T, K, D, U>(in + i * D * pitch, [&](auto j, auto t, const V& x)
+                                                        PYDARTS_INLINED { acc[i][t % Sums][j].add_product(d[t], x); });
   });
 }
 
 // The last pixel of a row.
-template <class T, int K, int D, int Rows>
-static PYDARTS_INLINE void depthwise_backward_weight_last(Pixels<T> (&acc)[Rows][K], const T* in, int pitch,
+template <class T, int K, int D, int Rows, int Sums>
+static PYDARTS_INLINE void depthwise_backward_weight_last(Pixels<T> (&acc)[Rows][Sums][K], const T* in, int pitch,
                                                           const T* dz) {
   const Pixels<T> d = load_pixels<T, 1>(dz);
   unroll<Rows>([&](auto i) PYDARTS_INLINED {
     unroll<K>([&](auto j) PYDARTS_INLINED {
-      acc[i][j].add_product(d, load_pixels<T, 1>(in + i * D * pitch + j * D * kLanes));
+      acc[i][0][j].add_product(d, load_pixels<T, 1>(in + i * D * pitch + j * D * kLanes));
     });
   });
 }
 #endif
 
-// Taps of rows i .. i + Rows - 1 of the kernel, over the whole plane, held in registers.
-template <class T, int K, int D, int S, int Rows>
-static void depthwise_backward_weight_rows(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                           int width, bool begins) {
+// A part of the plane: rows and columns of dz, and what they read of the tile.
+template <class T>
+struct DepthwiseSpan {
+  const T* tile;
+  int pitch, stride_h;
+  const T* dz;
+  int dz_pitch, height, width;
+  bool begins;  // the gradient is written, else added to
+};
+
+// Taps of rows i .. i + Rows - 1 of the kernel, over the whole span, held in registers.
+template <class T, int K, int D, int S, int Rows, int Sums>
+static void depthwise_backward_weight_rows(T* dtaps, const T* tile, const DepthwiseSpan<T>& a) {
   constexpr bool kPairs = kPixels<T> > 1 && S == 1;
   using V = Lanes<T, kPairs ? kPixels<T> * kLanes : kLanes>;
-  V acc[Rows][K];
-  unroll<Rows>([&](auto i) PYDARTS_INLINED { unroll<K>([&](auto j) PYDARTS_INLINED { acc[i][j] = V::zero(); }); });
-  for (int y = 0; y < height; ++y) {
-    const T* in = tile + y * S * pitch;
-    const T* d = dz + y * dz_pitch;
+  V acc[Rows][Sums][K];
+  unroll<Rows * Sums * K>([&](auto i) PYDARTS_INLINED { acc[i / K / Sums][i / K % Sums][i % K] = V::zero(); });
+  for (int y = 0; y < a.height; ++y) {
+    const T* in = tile + y * a.stride_h * a.pitch;
+    const T* d = a.dz + y * a.dz_pitch;
     int x = 0;
 #if PYDARTS_VECTOR_BYTES == 64
     if constexpr (kPairs) {
-      constexpr int U = K <= 3 ? 2 : 1;  // with 25 sums there are registers for one
-      for (; x + 2 * U <= width; x += 2 * U)
-        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, U>(acc, in + x * kLanes, pitch, d + x * kLanes);
-      for (; x + 2 <= width; x += 2)
-        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, 1>(acc, in + x * kLanes, pitch, d + x * kLanes);
-      if (x < width) depthwise_backward_weight_last<T, K, D, Rows>(acc, in + x * kLanes, pitch, d + x * kLanes);
+      constexpr int U = Sums > 1 ? 4 : K <= 3 ? 2 : 1;  // with 25 sums there are registers for one
+      for (; x + 2 * U <= a.width; x += 2 * U)
+        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, Sums, U>(acc, in + x * kLanes, a.pitch, d + x * kLanes);
+      for (; x + 2 <= a.width; x += 2)
+        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, Sums, 1>(acc, in + x * kLanes, a.pitch, d + x * kLanes);
+      if (x < a.width) depthwise_backward_weight_last<T, K, D>(acc, in + x * kLanes, a.pitch, d + x * kLanes);
       continue;
     } else
 #endif
     {
       if constexpr (!kFewSizes<T>)
-        for (; x + 4 <= width; x += 4)
-          depthwise_backward_weight_span<T, K, D, S, Rows, 4>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
-      for (; x < width; ++x)
-        depthwise_backward_weight_span<T, K, D, S, Rows, 1>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
+        for (; x + 4 <= a.width; x += 4)
+          depthwise_backward_weight_span<T, K, D, S, Rows, Sums, 4>(acc, in + x * S * kLanes, a.pitch, d + x * kLanes);
+      for (; x < a.width; ++x)
+        depthwise_backward_weight_span<T, K, D, S, Rows, Sums, 1>(acc, in + x * S * kLanes, a.pitch, d + x * kLanes);
     }
   }
   unroll<Rows>([&](auto i) PYDARTS_INLINED {
     unroll<K>([&](auto j) PYDARTS_INLINED {
       T* place = dtaps + (i * K + j) * kLanes;
+      V total = acc[i][0][j];
+      unroll<Sums - 1>([&](auto other) PYDARTS_INLINED { total = total + acc[i][other + 1][j]; });
       Vec<T> sum;
       if constexpr (kPairs)
-        sum = folded<T>(acc[i][j]);
+        sum = folded<T>(total);
       else
-        sum = acc[i][j];
-      (begins ? sum : Vec<T>::load(place) + sum).store(place);
+        sum = total;
+      (a.begins ? sum : Vec<T>::load(place) + sum).store(place);
     });
   });
 }
 
 template <class T, int K, int D, int S>
-static void depthwise_backward_weight(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                      int width, bool begins) {
+static void depthwise_backward_weight(T* dtaps, int kernel_h, const DepthwiseSpan<T>& a) {
   constexpr int kFit = (PYDARTS_REGISTERS - 6) / K;  // kernel rows whose sums fit the registers
   constexpr int kRows = kFit < 1 ? 1 : kFit > K ? K : kFit;
+  constexpr int kSums = kFewSizes<T> ? 1 : PYDARTS_REGISTERS < 32 ? (K < 7 ? 2 : 1) : K < 5 ? 4 : 2;
   int i = 0;
-  auto rows = [&](auto count) {
-    depthwise_backward_weight_rows<T, K, D, S, decltype(count)::value>(dtaps + i * K * kLanes, tile + i * D * pitch,
-                                                                       pitch, dz, dz_pitch, height, width, begins);
+  auto rows = [&](auto count, auto sums) {
+    depthwise_backward_weight_rows<T, K, D, S, decltype(count)::value, decltype(sums)::value>(
+        dtaps + i * K * kLanes, a.tile + i * D * a.pitch, a);
     i += count;
   };
-  while (i + kRows <= K) rows(Index<kRows>{});
-  if constexpr (K % kRows != 0) rows(Index<K % kRows>{});
+  if (kernel_h == 1) return rows(Index<1>{}, Index<kSums>{});
+  while (i + kRows <= kernel_h) rows(Index<kRows>{}, Index<1>{});
+  while (i < kernel_h) rows(Index<1>{}, Index<K % kRows == 1 ? 1 : kSums>{});
 }
 
 template <class T>
-static void depthwise_backward_weight_plain(T* dtaps, const T* tile, int pitch, const T* dz, int dz_pitch, int height,
-                                            int width, const UnitShape& s, bool begins) {
+static void depthwise_backward_weight_plain(T* dtaps, const DepthwiseSpan<T>& a, const UnitShape& s) {
   using V = Vec<T>;
   for (int i = 0; i < s.kernel_h; ++i)
     for (int j = 0; j < s.kernel_w; ++j) {
       V acc = V::zero();
-      for (int y = 0; y < height; ++y)
-        for (int x = 0; x < width; ++x)
-          acc.add_product(
-              V::load(tile + (y * s.stride_h + i * s.dilation) * pitch + (x * s.stride_w + j * s.dilation) * kLanes),
-              V::load(dz + y * dz_pitch + x * kLanes));
+      for (int y = 0; y < a.height; ++y)
+        for (int x = 0; x < a.width; ++x)
+          acc.add_product(V::load(a.tile + (y * s.stride_h + i * s.dilation) * a.pitch +
+                                  (x * s.stride_w + j * s.dilation) * kLanes),
+                          V::load(a.dz + y * a.dz_pitch + x * kLanes));
       T* place = dtaps + (i * s.kernel_w + j) * kLanes;
-      (begins ? acc : V::load(place) + acc).store(place);
+      (a.begins ? acc : V::load(place) + acc).store(place);
     }
 }
 
-// Stride 2, backward input: the pixels of dx of one parity in x see the taps kx = First, First + Step, ...;
-// for them it is a stride-1 sum over dz. `dz` points at output 0 of the first kernel row's dz row; later
-// kernel rows lie `pitch` elements earlier.
+// Stride 2 along the width, backward input: the pixels of dx of one parity in x see the taps kx = First, First + Step,
+// ...; for them it is a stride-1 sum over dz. `dz` points at output 0 of the first kernel row's dz row; later kernel
+// rows lie `pitch` elements earlier.
 template <class T, int Count, int U>
 static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, const T* taps, int rows, int row_step,
                                                  int tap_step) {
@@ -282,17 +299,19 @@ static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, 
   unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(dx + t * 2 * kLanes); });
 }
 
-// dx[y][x] += sum_{i,j} dz[(y + P - D i) / 2][(x + P - D j) / 2] * taps[i][j] over the whole quotients.
+// dx[y][x] += sum_{i,j} dz[(y + pad_h - D i) / R][(x + P - D j) / 2] * taps[i][j] over the whole quotients, R 1 or 2.
 // dz points at its (0, 0), inside a border of zeros.
 template <class T, int K, int D>
-static void depthwise_backward_input_stride2(T* dx, int height, int width, const T* dz, int pitch, const T* taps) {
+static void depthwise_backward_input_stride2(T* dx, const T* dz, int pitch, const T* taps, const UnitShape& s) {
   constexpr int P = D * (K - 1) / 2;
   constexpr int kStep = D == 1 ? 2 : 1;  // from one tap of a parity to the next
-  for (int y = 0; y < height; ++y) {
-    const int first_row = (y + P) & 1;
-    if (D == 2 && first_row == 1) continue;
-    const int rows = D == 2 ? K : (K - first_row + 1) / 2;
-    const T* dz_row = dz + (y + P - first_row) / 2 * pitch;
+  const int width = s.in_w, row_step = s.stride_h == 2 ? kStep : 1, row_distance = row_step * D / s.stride_h * pitch;
+  for (int y = 0; y < s.in_h; ++y) {
+    const int first_row = (y + s.pad_h) % s.stride_h;
+    if (first_row >= row_step) continue;
+    const int rows = (s.kernel_h - first_row + row_step - 1) / row_step;
+    if (rows == 0) continue;
+    const T* dz_row = dz + (y + s.pad_h - first_row) / s.stride_h * pitch;
     unroll<2>([&](auto parity) PYDARTS_INLINED {
       constexpr int kFirst = (decltype(parity)::value + P) & 1;
       constexpr int kCount = D == 2 ? (kFirst == 1 ? 0 : K) : (K - kFirst + 1) / 2;
@@ -304,7 +323,7 @@ static void depthwise_backward_input_stride2(T* dx, int height, int width, const
         int u = 0;
         auto span = [&](auto size) {
           depthwise_parity_span<T, kCount, decltype(size)::value>(out + u * 2 * kLanes, dz_row + (u + kShift) * kLanes,
-                                                                  pitch, first_tap, rows, kStep * K, kStep);
+                                                                  row_distance, first_tap, rows, row_step * K, kStep);
           u += size;
         };
         if constexpr (!kFewSizes<T>)
@@ -332,14 +351,13 @@ static void depthwise_backward_input_plain(T* dx, const T* dz, int pitch, const 
         }
 }
 
-// Calls f(kernel, dilation, stride) with compile-time arguments where a fast version exists.
+// Calls f(kernel_w, dilation, stride_w) with compile-time arguments where a fast version exists.
 template <class F>
 static bool with_depthwise_shape(const UnitShape& s, F&& f) {
-  if (s.kernel_h != s.kernel_w || s.stride_h != s.stride_w || s.pad_h != s.pad_w ||
+  if (s.kernel_h % 2 == 0 || s.pad_h != s.dilation * (s.kernel_h - 1) / 2 || s.stride_h > s.stride_w ||
       s.pad_w != s.dilation * (s.kernel_w - 1) / 2)
     return false;
-  const int key = s.kernel_w * 100 + s.dilation * 10 + s.stride_h;
-  switch (key) {
+  switch (s.kernel_w * 100 + s.dilation * 10 + s.stride_w) {
     case 311:
       f(Index<3>{}, Index<1>{}, Index<1>{});
       return true;

@@ -104,28 +104,29 @@ static void tile_rows(T* tile, const T* x, int blocks, int h, int w, Halo halo, 
                          nullptr, relu);
 }
 
-// z[channel, tap][pixel] of output rows [first, last): the taps of an image whose channels are planes.
+// z[channel, tap][pixel] of a chunk: the taps of an image whose channels are planes.
 template <class T>
-static void image_rows(T* z, std::size_t z_row, const T* image, int channels, const UnitShape& s, int first, int last) {
+static void image_rows(T* z, const T* image, int channels, const UnitShape& s, const Chunk& c) {
   for (int t = 0; t < s.taps; ++t)
-    for (int c = 0; c < channels; ++c, z += z_row)
-      for (int y = first; y < last; ++y) {
-        T* to = z + std::size_t(y - first) * s.out_w;
+    for (int channel = 0; channel < channels; ++channel)
+      for (int y = c.first; y < c.last; ++y, z += c.columns) {
+        T* to = z;
         const int at_y = y * s.stride_h + s.tap_y[t];
         if (at_y < 0 || at_y >= s.in_h) {
-          for (int x = 0; x < s.out_w; ++x) to[x] = 0;
+          for (int x = 0; x < c.columns; ++x) to[x] = 0;
           continue;
         }
-        const T* from = image + (std::size_t(c) * s.in_h + at_y) * s.in_w + s.tap_x[t];
+        const int first = c.left * s.stride_w + s.tap_x[t];
+        const T* from = image + (std::size_t(channel) * s.in_h + at_y) * s.in_w + first;
         int x = 0;
-        for (; x < s.out_w && x * s.stride_w + s.tap_x[t] < 0; ++x) to[x] = 0;
+        for (; x < c.columns && x * s.stride_w + first < 0; ++x) to[x] = 0;
         if (s.stride_w == 1) {
-          const int inside = s.in_w - s.tap_x[t] < s.out_w ? s.in_w - s.tap_x[t] : s.out_w;
+          const int inside = s.in_w - first < c.columns ? s.in_w - first : c.columns;
           using V = Vec<T>;
           for (; x + kLanes <= inside; x += kLanes) V::load(from + x).store(to + x);
           for (; x < inside; ++x) to[x] = from[x];
         }
-        for (; x < s.out_w; ++x) to[x] = x * s.stride_w + s.tap_x[t] < s.in_w ? from[x * s.stride_w] : T(0);
+        for (; x < c.columns; ++x) to[x] = x * s.stride_w + first < s.in_w ? from[x * s.stride_w] : T(0);
       }
 }
 
@@ -146,17 +147,14 @@ static void unit_rows(const UnitRows<T>& a) {
   product.columns = s.out_blocks * kLanes;
   product.accumulate = a.accumulate;
   product.relu = a.y_relu;
-  for (int y = a.first; y < a.last; y += a.rows) {
-    const int last = y + a.rows < a.last ? y + a.rows : a.last;
-    const Chunk c{0, 1, y, last, (last - y) * s.out_w};
-    product.y = a.y + (y + a.y_halo.h) * pitch + a.y_halo.w * kLanes;
+  auto rows_of = [&](const Chunk& c) {
+    product.y = a.y + (c.first + a.y_halo.h) * pitch + (c.left + a.y_halo.w) * kLanes;
     if (a.image) {
       product.parts = product.part_blocks = 1;
       product.last_lanes = s.taps * a.channels;
       product.z_row = c.pixels;
-      image_rows(z, c.pixels, a.image, a.channels, s, y, last);
-      rows_product<T, 1>(product, c.pixels);
-      continue;
+      image_rows(z, a.image, a.channels, s, c);
+      return rows_product<T, 1>(product, c.pixels);
     }
     product.parts = s.z_blocks() / a.part_blocks;
     product.part_blocks = a.part_blocks;
@@ -165,6 +163,14 @@ static void unit_rows(const UnitRows<T>& a) {
     product.z_block = c.block();
     spread(z, s, UnitInput<T>{{a.x, 0}, a.halo, nullptr, nullptr, a.relu, a.depthwise}, c);
     rows_product<T, kLanes>(product, c.pixels);
+  };
+  const int columns = chunk_columns(s.out_w);
+  for (int y = a.first; y < a.last; y += a.rows) {
+    const int last = y + a.rows < a.last ? y + a.rows : a.last;
+    for (int x = 0; x < s.out_w; x += columns) {
+      const int count = s.out_w - x < columns ? s.out_w - x : columns;
+      rows_of(Chunk{0, 1, y, last, x, count, (last - y) * count});
+    }
   }
 }
 

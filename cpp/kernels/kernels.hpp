@@ -18,7 +18,7 @@ constexpr int kLanes = 8;
 constexpr int kMaxTaps = 64;
 constexpr int kChunkPad = 32;  // elements behind a chunk: products read up to three pixels more
 constexpr int kTilePad = 48;   // elements behind a tile that depthwise convolutions may read, but do not use
-constexpr int kChunk = 128;    // pixels that a unit works on at a time, unless one row is longer
+constexpr int kChunk = 128;    // pixels that a unit works on at a time: samples, rows, or a part of a longer row
 
 constexpr PYDARTS_INLINE int blocks_of(int channels) { return (channels + kLanes - 1) / kLanes; }
 
@@ -50,8 +50,11 @@ struct UnitShape {
   PYDARTS_INLINE int out_plane() const { return out_h * out_w; }
 };
 
-// The most pixels of a chunk.
-PYDARTS_INLINE int chunk_pixels(const UnitShape& s) { return s.out_w > kChunk ? s.out_w : kChunk; }
+// Columns of a chunk: a row, or of a longer one about equal parts.
+constexpr PYDARTS_INLINE int chunk_columns(int width) {
+  const int parts = (width + kChunk - 1) / kChunk;
+  return parts == 1 ? width : ((width + parts - 1) / parts + 15) / 16 * 16;
+}
 
 template <class T>
 struct View {
@@ -134,7 +137,7 @@ template <class T>
 struct UnitRows {
   const UnitShape* shape;
   int first, last;
-  int rows;        // that fit the scratch at a time
+  int rows;        // that fit the scratch at a time; of a longer one chunk_columns
   const T* image;  // its channels are planes; null: x is read
   const T* x;      // pointwise: the activation itself, read through the ReLU; else a tile
   Halo halo;       // of that tile
@@ -201,12 +204,12 @@ struct UnitBuffers {
   int* offset;
 
   PYDARTS_INLINE UnitBuffers(const UnitShape& s, int samples, Scratch<T>& scratch) {
-    const std::size_t pixels = chunk_pixels(s), chunk = pixels * kLanes + kChunkPad;
+    const std::size_t chunk = kChunk * kLanes + kChunkPad;
     z = scratch.take(s.z_blocks() * chunk);
     dy = scratch.take(s.out_blocks * chunk);
     distances = scratch.take(3 * s.out_blocks * kLanes);
     turned = scratch.take(kMaxTaps * kLanes);
-    offset = reinterpret_cast<int*>(scratch.take(pixels));
+    offset = reinterpret_cast<int*>(scratch.take(kChunk));
     dz = s.spread == Spread::pointwise ? nullptr
          : s.spread == Spread::gather  ? scratch.take(s.z_blocks() * chunk)
                                        : scratch.take(std::size_t(samples) * s.in_blocks * (s.out_h + 2 * s.pad_h) *
@@ -218,7 +221,7 @@ struct UnitBuffers {
 // What unit_rows works in: z of some rows, and of the 7 pixels that products read behind it.
 template <class T>
 PYDARTS_INLINE T* take_rows(const UnitShape& s, int rows, Scratch<T>& scratch) {
-  return scratch.take(s.z_blocks() * (std::size_t(rows) * s.out_w * kLanes + kChunkPad) + 7 * kLanes);
+  return scratch.take(s.z_blocks() * (std::size_t(rows) * chunk_columns(s.out_w) * kLanes + kChunkPad) + 7 * kLanes);
 }
 
 // Elements of scratch that a call needs.

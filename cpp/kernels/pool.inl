@@ -11,10 +11,10 @@ static PYDARTS_INLINE Window pool_window(const PoolShape& s, int y, int x) {
   return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left, right > s.in_w ? s.in_w : right};
 }
 
-// The usual pool: three by three, one apart, a border of one.
+// The usual pool: three by three or one by three, one apart, in a border that keeps the size.
 static bool usual(const PoolShape& s) {
-  return s.window_h == 3 && s.window_w == 3 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 1 && s.pad_w == 1 &&
-         !s.relu && s.in_w >= 2;
+  return (s.window_h == 3 || s.window_h == 1) && s.window_w == 3 && s.stride_h == 1 && s.stride_w == 1 &&
+         s.pad_h == s.window_h / 2 && s.pad_w == 1 && !s.relu && s.in_w >= 2;
 }
 
 // Whether all of these numbers are finite.
@@ -206,6 +206,10 @@ static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samp
           const int corner = w.top * pitch + w.left * kLanes;
           if (w.bottom - w.top == 3 && w.right - w.left == 3) {
             unroll<9>([&](auto t) PYDARTS_INLINED { place(corner + t / 3 * pitch + t % 3 * kLanes); });
+            continue;
+          }
+          if (w.bottom - w.top == 1 && w.right - w.left == 3) {
+            unroll<3>([&](auto t) PYDARTS_INLINED { place(corner + t * kLanes); });
             continue;
           }
           for (int i = w.top; i < w.bottom; ++i)

@@ -2,11 +2,16 @@
 // A unit, [ReLU ->] spread -> product, forward and backward, in chunks of pixels that stay in the L1 cache.
 
 constexpr int kWriteAhead = 96;  // pixels by which y is prefetched before it is written
+constexpr int kLongRow = 512;    // pixels of a row that the depthwise backward takes at a time
 
-// Output rows [first, last) of samples [sample, sample + samples): several whole small planes, or some
-// rows of a large one.
+// Columns [left, left + columns) of output rows [first, last) of samples [sample, sample + samples): several whole
+// small planes, some rows of a large one, or a part of a long row.
 struct Chunk {
-  int sample, samples, first, last, pixels;
+  int sample, samples, first, last, left, columns, pixels;
+
+  bool begins() const { return sample == 0 && first == 0 && left == 0; }
+  // Its first pixel in a plane.
+  std::size_t place(int width) const { return std::size_t(first) * width + left; }
 
   // Distance between the blocks of a chunk's buffers: not a whole page, or all blocks would share cache sets.
   std::size_t block() const { return std::size_t(pixels) * kLanes + kChunkPad; }
@@ -14,22 +19,32 @@ struct Chunk {
 
 template <class F>
 static void for_chunks(const UnitShape& s, int samples, F&& f) {
-  const int plane = s.out_plane(), capacity = chunk_pixels(s);
-  if (plane <= capacity) {
-    const int together = capacity / plane;
+  const int plane = s.out_plane();
+  if (plane <= kChunk) {
+    const int together = kChunk / plane;
     for (int n = 0; n < samples; n += together) {
       const int count = samples - n < together ? samples - n : together;
-      f(Chunk{n, count, 0, s.out_h, count * plane});
+      f(Chunk{n, count, 0, s.out_h, 0, s.out_w, count * plane});
     }
     return;
   }
-  const int chunks = (plane + capacity - 1) / capacity;
+  if (s.out_w > kChunk) {
+    const int columns = chunk_columns(s.out_w);
+    for (int n = 0; n < samples; ++n)
+      for (int y = 0; y < s.out_h; ++y)
+        for (int x = 0; x < s.out_w; x += columns) {
+          const int count = s.out_w - x < columns ? s.out_w - x : columns;
+          f(Chunk{n, 1, y, y + 1, x, count, count});
+        }
+    return;
+  }
+  const int chunks = (plane + kChunk - 1) / kChunk;
   int rows = (s.out_h + chunks - 1) / chunks;
-  if (rows * s.out_w > capacity) rows = capacity / s.out_w;
+  if (rows * s.out_w > kChunk) rows = kChunk / s.out_w;
   for (int n = 0; n < samples; ++n)
     for (int y = 0; y < s.out_h; y += rows) {
       const int last = y + rows < s.out_h ? y + rows : s.out_h;
-      f(Chunk{n, 1, y, last, (last - y) * s.out_w});
+      f(Chunk{n, 1, y, last, 0, s.out_w, (last - y) * s.out_w});
     }
 }
 
@@ -38,11 +53,11 @@ static void for_chunks(const UnitShape& s, int samples, F&& f) {
 template <class T>
 static T* chunk_place(T* data, int* offset, const Chunk& c, int width, std::size_t sample_stride, Halo halo) {
   const int pitch = (width + 2 * halo.w) * kLanes;
-  if (c.sample == 0 && c.first == 0)  // the first chunk is the largest: the others' offsets begin like its own
+  if (c.begins())  // the first chunk is the largest: the others' offsets begin like its own
     for (int n = 0; n < c.samples; ++n)
       for (int y = 0; y < c.last; ++y)
-        for (int x = 0; x < width; ++x) *offset++ = int(n * sample_stride) + y * pitch + x * kLanes;
-  return data + c.sample * sample_stride + (c.first + halo.h) * pitch + halo.w * kLanes;
+        for (int x = 0; x < c.columns; ++x) *offset++ = int(n * sample_stride) + y * pitch + x * kLanes;
+  return data + c.sample * sample_stride + (c.first + halo.h) * pitch + (c.left + halo.w) * kLanes;
 }
 
 template <class T>
@@ -69,24 +84,19 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
   for (int b = 0; b < s.in_blocks; ++b)
     for (int n = 0; n < c.samples; ++n) {
       const int sample = c.sample + n;
-      T* zb = z + b * c.block() + n * rows * s.out_w * kLanes;
+      T* zb = z + b * c.block() + n * rows * c.columns * kLanes;
       switch (s.spread) {
         case Spread::pointwise: {
-          const T* x = in.x.data + sample * in.x.stride + (std::size_t(b) * s.in_plane() + c.first * s.in_w) * kLanes;
-          read_activation(zb, x, rows * s.in_w, in.scale ? in.scale + b * kLanes : nullptr,
+          const T* x = in.x.data + sample * in.x.stride + (std::size_t(b) * s.in_plane() + c.place(s.in_w)) * kLanes;
+          read_activation(zb, x, rows * c.columns, in.scale ? in.scale + b * kLanes : nullptr,
                           in.scale ? in.shift + b * kLanes : nullptr, in.relu);
           break;
         }
         case Spread::depthwise: {
           const T* taps = in.depthwise + b * s.kernel_taps() * kLanes;
-          const DepthwiseRows<T> rows_of{zb - c.first * s.out_w * kLanes,
-                                         s.out_w * kLanes,
-                                         s.out_w,
-                                         tile_at(s, in, sample, b, -s.pad_h, -s.pad_w),
-                                         pitch,
-                                         taps,
-                                         c.first,
-                                         c.last};
+          const T* tile = tile_at(s, in, sample, b, c.first * s.stride_h - s.pad_h, c.left * s.stride_w - s.pad_w);
+          const DepthwiseRows<T> rows_of{zb,   c.columns * kLanes, c.columns,  tile, pitch,
+                                         taps, s.kernel_h,         s.stride_h, 0,    rows};
           if (!with_depthwise_shape(
                   s, [&](auto k, auto d, auto stride) { depthwise_rows<T, k, d, stride, false>(rows_of); }))
             depthwise_rows_plain<T, false>(rows_of, s);
@@ -96,8 +106,8 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
           for (int t = 0; t < s.taps; ++t) {
             T* zt = zb + std::size_t(t) * s.in_blocks * c.block();
             for (int y = c.first; y < c.last; ++y) {
-              const T* x = tile_at(s, in, sample, b, y * s.stride_h + s.tap_y[t], s.tap_x[t]);
-              for (int p = 0; p < s.out_w; ++p, zt += kLanes) Vec<T>::load(x + p * s.stride_w * kLanes).store(zt);
+              const T* x = tile_at(s, in, sample, b, y * s.stride_h + s.tap_y[t], c.left * s.stride_w + s.tap_x[t]);
+              for (int p = 0; p < c.columns; ++p, zt += kLanes) Vec<T>::load(x + p * s.stride_w * kLanes).store(zt);
             }
           }
           break;
@@ -130,14 +140,14 @@ template <class T>
 static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Chunk& c) {
   using V = Vec<T>;
   const UnitShape& s = *a.shape;
-  const int count = (c.last - c.first) * s.out_w;
+  const int count = (c.last - c.first) * c.columns;
   for (int b = 0; b < s.out_blocks; ++b) {
     const V weight = V::load(a.a + b * kLanes);
     const PerChannel<T> slope = V::load(a.b + b * kLanes), level = V::load(a.c + b * kLanes);
     T* dy = dy_chunk + b * c.block();
     for (int n = 0; n < c.samples; ++n) {
       const int sample = c.sample + n;
-      const std::size_t at = (std::size_t(b) * s.out_plane() + c.first * s.out_w) * kLanes;
+      const std::size_t at = (std::size_t(b) * s.out_plane() + c.place(s.out_w)) * kLanes;
       const T* g = a.g.data + sample * a.g.stride + at;
       const T* y = a.y.data + sample * a.y.stride + at;
       const PerChannel<T> scaled = a.factor ? weight * V::fill(a.factor[sample]) : weight;
@@ -153,17 +163,16 @@ static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Ch
   }
 }
 
-// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of s.pad_h, s.pad_w.
+// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of pad_h, pad_w.
 template <class T>
 static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
   const UnitShape& s = *a.shape;
   const int count = s.kernel_taps();
   const int pitch = (s.in_w + 2 * in.halo.w) * kLanes, dz_pitch = (s.out_w + 2 * s.pad_w) * kLanes;
   const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad_h) * dz_pitch;
-  auto for_spans = [&](auto&& f) {  // rows whose sums T may hold
-    const int rows = s.out_w < kSpan ? kSpan / s.out_w : 1;
-    for (int y = 0; y < s.out_h; y += rows) f(y, s.out_h - y < rows ? s.out_h - y : rows);
-  };
+  // Parts of the plane whose sums T may hold; of long rows such as stay in the L1 cache.
+  const int columns = s.out_w > kLongRow ? kLongRow : s.out_w;
+  const int rows = columns < s.out_w ? 1 : s.out_w < kSpan ? kSpan / s.out_w : 1;
   for (int b = 0; b < s.in_blocks; ++b) {
     const T* taps = a.depthwise + b * count * kLanes;
     for (int t = 0; t < count; ++t)
@@ -173,29 +182,39 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
       const T* origin = border + s.pad_h * dz_pitch + s.pad_w * kLanes;
       const T* tile = tile_at(s, in, n, b, -s.pad_h, -s.pad_w);
       T* dtaps = a.d_depthwise ? a.d_depthwise + b * count * kLanes : nullptr;
-      const bool begins = a.begins && n == 0;
       T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
+      auto for_spans = [&](auto&& f) {
+        for (int y = 0; y < s.out_h; y += rows)
+          for (int x = 0; x < s.out_w; x += columns)
+            f(y, x,
+              DepthwiseSpan<T>{tile + y * s.stride_h * pitch + x * s.stride_w * kLanes, pitch, s.stride_h,
+                               origin + y * dz_pitch + x * kLanes, dz_pitch, s.out_h - y < rows ? s.out_h - y : rows,
+                               s.out_w - x < columns ? s.out_w - x : columns, a.begins && n == 0 && y == 0 && x == 0});
+      };
       if (with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
-            if (dtaps)
-              for_spans([&](int y, int height) {
-                depthwise_backward_weight<T, k, d, stride>(dtaps, tile + y * stride * pitch, pitch,
-                                                           origin + y * dz_pitch, dz_pitch, height, s.out_w,
-                                                           begins && y == 0);
-              });
-            if (!dx) return;
-            if constexpr (decltype(stride)::value == 1) {
-              const DepthwiseRows<T> rows{dx, s.in_w * kLanes, s.in_w, border, dz_pitch, turned, 0, s.in_h};
-              a.first ? depthwise_rows<T, k, d, 1, false>(rows) : depthwise_rows<T, k, d, 1, true>(rows);
-            } else {
-              depthwise_backward_input_stride2<T, k, d>(dx, s.in_h, s.in_w, origin, dz_pitch, taps);
-            }
+            for_spans([&](int y, int x, const DepthwiseSpan<T>& span) {
+              if (dtaps) depthwise_backward_weight<T, k, d, stride>(dtaps, s.kernel_h, span);
+              if constexpr (decltype(stride)::value == 1) {
+                if (!dx) return;
+                const DepthwiseRows<T> rows_of{dx + x * kLanes,
+                                               s.in_w * kLanes,
+                                               span.width,
+                                               border + x * kLanes,
+                                               dz_pitch,
+                                               turned,
+                                               s.kernel_h,
+                                               1,
+                                               y,
+                                               y + span.height};
+                a.first ? depthwise_rows<T, k, d, 1, false>(rows_of) : depthwise_rows<T, k, d, 1, true>(rows_of);
+              }
+            });
+            if constexpr (decltype(stride)::value == 2)
+              if (dx) depthwise_backward_input_stride2<T, k, d>(dx, origin, dz_pitch, taps, s);
           }))
         continue;
       if (dtaps)
-        for_spans([&](int y, int height) {
-          depthwise_backward_weight_plain(dtaps, tile + y * s.stride_h * pitch, pitch, origin + y * dz_pitch, dz_pitch,
-                                          height, s.out_w, s, begins && y == 0);
-        });
+        for_spans([&](int, int, const DepthwiseSpan<T>& span) { depthwise_backward_weight_plain(dtaps, span, s); });
       if (dx) depthwise_backward_input_plain(dx, origin, dz_pitch, taps, s);
     }
   }
@@ -209,12 +228,12 @@ static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const C
     for (int b = 0; b < s.in_blocks; ++b) {
       const T* d = dz + (t * s.in_blocks + b) * c.block();
       for (int n = 0; n < c.samples; ++n)
-        for (int y = c.first; y < c.last; ++y, d += s.out_w * kLanes) {
+        for (int y = c.first; y < c.last; ++y, d += c.columns * kLanes) {
           const int at_y = y * s.stride_h + s.tap_y[t];
           if (at_y < 0 || at_y >= s.in_h) continue;
           T* row = dx.data + (c.sample + n) * dx.stride + (std::size_t(b) * s.in_plane() + at_y * s.in_w) * kLanes;
-          for (int x = 0; x < s.out_w; ++x) {
-            const int at_x = x * s.stride_w + s.tap_x[t];
+          for (int x = 0; x < c.columns; ++x) {
+            const int at_x = (c.left + x) * s.stride_w + s.tap_x[t];
             if (at_x < 0 || at_x >= s.in_w) continue;
             (V::load(row + at_x * kLanes) + V::load(d + x * kLanes)).store(row + at_x * kLanes);
           }
@@ -225,7 +244,7 @@ static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const C
 // Whether the backward of the spread can write its result; else it adds to zeros.
 static bool writes_every_input(const UnitShape& s) {
   if (s.spread != Spread::depthwise) return s.spread == Spread::pointwise;
-  return s.stride_h == 1 && with_depthwise_shape(s, [](auto, auto, auto) {});
+  return s.stride_w == 1 && with_depthwise_shape(s, [](auto, auto, auto) {});
 }
 
 template <class T>
@@ -245,14 +264,14 @@ static void unit_backward(const UnitBackward<T>& a) {
       __builtin_memset(a.dx.data + n * a.dx.stride, 0, sizeof(T) * s.in_blocks * s.in_plane() * kLanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
     const std::size_t chunk_block = c.block(), y_block = std::size_t(s.out_plane()) * kLanes;
-    const std::size_t chunk_at = c.first * s.out_w * kLanes;
+    const std::size_t chunk_at = c.place(s.out_w) * kLanes;
     const T* y_ahead = a.y_ahead ? a.y_ahead + c.sample * a.y.stride + chunk_at : nullptr;
     const T* g_ahead = a.g_ahead ? a.g_ahead + c.sample * a.g.stride + chunk_at : nullptr;
     unit_output_gradient(dy, a, c);
     if (a.d_product) {
       spread(z, s, in, c);
       product_backward_weight(a.d_product, z, chunk_block, dy, chunk_block, s.z_blocks(), s.out_blocks, c.pixels,
-                              a.begins && c.sample == 0 && c.first == 0);
+                              a.begins && c.begins());
     }
     switch (s.spread) {
       case Spread::pointwise:

@@ -168,9 +168,9 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
     if (graph.units[u].next < 0) continue;
     const Halo halo = outputs[u].halo;
     wish(tile_size(1, shape.out_blocks, shape.out_h, shape.out_w, halo) + kTilePad, mid[u], &outputs[u].at);
-    const int pixels = rows[u] * shape.out_w;
+    const int columns = chunk_columns(shape.out_w), pixels = rows[u] * columns;
     for (int p = 0; p < pixels && halo.any(); ++p)
-      offsets[u].push_back((p / shape.out_w * (shape.out_w + 2 * halo.w) + p % shape.out_w) * kLanes);
+      offsets[u].push_back((p / columns * (shape.out_w + 2 * halo.w) + p % columns) * kLanes);
   }
   for (const PoolShape& pool : pools) scratch_size = std::max(scratch_size, lines(std::size_t(pool.in_w) * kLanes));
   scratch_size = std::max(scratch_size, lines(2 * std::size_t(graph.states[graph.heads[0].state].channels.lanes())));
