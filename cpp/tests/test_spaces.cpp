@@ -278,9 +278,11 @@ void noise_is_a_function_of_the_step() {
 void cells_of_nothing_are_zero() {
   const Genotype none = genotype_of(R"({"format": "pydarts-genotype", "version": 1, "kind": "convolutional",
       "space": "nas-bench-201", "normal": [["none", 0], ["none", 0], ["none", 1], ["none", 0], ["none", 1], ["none", 2]]})");
-  Network<double> network(derived_graph(none, {4, 1, 2, 1}, false, 0), 1, {2});
+  const Graph graph = derived_graph(none, {4, 1, 2, 1}, false, 0);
+  CHECK(Inference<double>::suits(graph));
+  Network<double> network(graph, 1, {2});
   const std::vector<double> images = images_of(3 * 64);
-  std::vector<double> logits(6), gradient(network.graph().num_weights, -1);
+  std::vector<double> logits(6), gradient(graph.num_weights, -1);
   for (bool training : {false, true}) {
     network.logits({images.data(), nullptr, 3, 8, 8}, training, logits.data());
     CHECK(logits[0] == logits[2] && logits[0] == logits[4] && logits[1] == logits[5]);
