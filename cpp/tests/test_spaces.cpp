@@ -163,6 +163,13 @@ void nas_bench_201_has_its_names() {
   CHECK(write_genotype(genotype_of(kDartsV2)).find("space") == std::string::npos);
 }
 
+// As json.dumps does it.
+void json_is_written_as_python_does() {
+  const std::string json =
+      R"({"a": [1, -2.5e3, true, null], "b\"\\\n\u0001\u007f": "\u00e9\u2192\ud83d\ude00", "c": {}})";
+  CHECK(write_json(parse_json(json.data(), json.size())) == json);
+}
+
 void genotypes_are_checked() {
   const auto bad = [](const std::string& space, const std::string& cell, const std::vector<std::string>& parts) {
     const Genotype genotype = genotype_of(R"({"format": "pydarts-genotype", "version": 1, "kind": "convolutional",
@@ -338,6 +345,7 @@ int main() {
   layers_follow_from_the_cells();
   networks_have_the_papers_sizes();
   nas_bench_201_has_its_names();
+  json_is_written_as_python_does();
   genotypes_are_checked();
   edges_without_order_are_derived_alike();
   sizes_and_channels_are_checked();
