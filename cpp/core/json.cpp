@@ -218,18 +218,28 @@ Json parse_json(const char* text, std::size_t size) {
 }
 
 std::string quoted(const std::string& text) {
-  static const char digits[] = "0123456789abcdef";
   std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
+  auto escape = [&](unsigned unit) {
+    out += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4) out += "0123456789abcdef"[unit >> shift & 15];
+  };
+  for (std::size_t i = 0; i < text.size();) {
+    const unsigned char c = static_cast<unsigned char>(text[i++]);
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    const char* known = c ? static_cast<const char*>(std::memchr(from, c, sizeof(from) - 1)) : nullptr;
+    if (known) {
       out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += "\\u00";
-      out += digits[c >> 4];
-      out += digits[c & 15];
+      out += to[known - from];
+    } else if (c >= 0x20 && c < 0x7f) {
+      out += char(c);
+    } else if (c < 0xc0) {
+      escape(c);
     } else {
-      out += c;
+      const int following = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+      unsigned code = c & (0x3fu >> following);
+      for (int k = 0; k < following && i < text.size(); ++k) code = code << 6 | (text[i++] & 0x3f);
+      if (code >= 0x10000) escape(0xd800 + ((code - 0x10000) >> 10 & 0x3ff));
+      escape(code >= 0x10000 ? 0xdc00 + (code & 0x3ff) : code);
     }
   }
   return out + "\"";

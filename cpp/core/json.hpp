@@ -31,7 +31,7 @@ struct Json {
 // or nesting deeper than 32.
 Json parse_json(const char* text, std::size_t size);
 
-// On one line, with a blank behind commas and colons. `quoted`: a string as JSON has it.
+// As Python writes it on one line, in ASCII. `quoted`: a string.
 std::string write_json(const Json& json);
 std::string quoted(const std::string& text);
 

@@ -13,6 +13,7 @@ using K = Link::Kind;
 using Incoming = GraphBuilder::Incoming;
 
 constexpr std::size_t kMaxOperations = 1 << 16;  // a genotype may come from a file
+constexpr std::size_t kLongChain = 8;            // stages above which an operation counts for several
 constexpr int kAuxiliaryChannels = 128, kAuxiliaryFeatures = 768;
 
 void check(const NetworkConfig& config) {
@@ -201,7 +202,12 @@ Graph derived_graph(const Genotype& genotype, const NetworkConfig& config, bool 
   for (std::size_t i = 0; i < space.cells.size(); ++i) check_cell(space, space.cells[i], genotype.cells[i]);
   const std::vector<PlacedLayer> layers = layers_of(space, config.cells, config.channels);
   std::size_t most = 0;
-  for (const CellGenotype& cell : genotype.cells) most = std::max(most, cell.operations.size());
+  for (std::size_t i = 0; i < space.cells.size(); ++i) {
+    std::size_t count = 0;
+    for (const auto& entry : genotype.cells[i].operations)
+      count += 1 + space.find(space.cells[i], entry.first)->stages.size() / (kLongChain + 1);
+    most = std::max(most, count);
+  }
   require(most * layers.size() <= kMaxOperations, "`cells` (=", config.cells, ") of up to ", most,
           " operations have more than ", kMaxOperations);
   int at = -1;  // the last layer of stride 2

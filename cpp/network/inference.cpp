@@ -65,6 +65,11 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
     if (state.auxiliary) continue;
     for (int part : state.parts) ready[v] = std::max(ready[v], ready[part]);
     for (int t : state.terms) ready[v] = std::max(ready[v], term_phase[t]);
+    if (state.is_zero()) {
+      ready[v] = std::max(0, ready[state.like]);
+      steps.push_back({Kind::zero, v, ready[v], false, {}, false, false, sizes[v][0]});
+      holds(v, ready[v]);
+    }
     const int now = std::max(0, ready[v]), after = ready[v] + 1;
     last_phase = std::max(last_phase, now);
     bool tiled[2] = {false, false};
@@ -75,7 +80,7 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
       if (tiled[relu]) {
         tiles[v][relu].halo = state_halo(graph, state, relu);
         tile[v][relu] = {now, after};
-        steps.push_back({Kind::tile, v, now, relu, {}, false, sizes[v][0]});
+        steps.push_back({Kind::tile, v, now, relu, {}, false, false, sizes[v][0]});
         holds(v, now);
       }
     for (const auto& level : state.levels)
@@ -89,12 +94,13 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
           phase = alone ? now : after;
           if (alone) holds(v, phase);
         }
-        Step step{Kind::unit, u, phase, false, {}, false, units[u].out_h};
+        Step step{Kind::unit, u, phase, false, {}, false, false, units[u].out_h};
         if (unit.next >= 0) {
           mid[u] = {phase, phase};
           outputs[u].halo = unit_halo(graph.units[unit.next]);
         } else {
           step.targets.push_back({unit.node, true});
+          step.y_relu = graph.heads[0].relu && unit.node == graph.heads[0].state;
           for (int t : graph.states[unit.node].terms)
             if (graph.terms[t].source == Source::unit && graph.terms[t].index == u) give(t, phase);
         }
@@ -102,7 +108,7 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
       }
     for (int p : state.pools) {
       if (graph.pools[p].auxiliary) continue;
-      Step step{Kind::pool, p, after, false, {}, false, pools[p].out_h};
+      Step step{Kind::pool, p, after, false, {}, false, false, pools[p].out_h};
       holds(v, after);
       for (int t : graph.pools[p].terms) {
         step.targets.push_back({graph.terms[t].node, true});
@@ -111,7 +117,7 @@ Program::Program(const Graph& graph, int height_, int width_) : height(height_),
       steps.push_back(std::move(step));
     }
     for (int t : state.identities) {
-      steps.push_back({Kind::identity, v, now, false, {{graph.terms[t].node, true}}, false, sizes[v][0]});
+      steps.push_back({Kind::identity, v, now, false, {{graph.terms[t].node, true}}, false, false, sizes[v][0]});
       holds(v, now);
       give(t, now);
     }
@@ -194,10 +200,13 @@ struct Inference<T>::Pass {
 
 template <class T>
 bool Inference<T>::suits(const Graph& graph) {
-  if (graph.num_alphas > 0 || graph.heads.empty() || graph.heads[0].relu) return false;
-  for (const Unit& unit : graph.units)
-    if (unit.parts.empty() || graph.affines[unit.affine].bias >= 0) return false;
-  if (std::any_of(graph.states.begin(), graph.states.end(), [](const State& s) { return s.is_zero(); })) return false;
+  if (graph.num_alphas > 0 || graph.heads.empty()) return false;
+  if (graph.heads[0].relu) {  // which the one unit that gives to its state applies
+    const auto& terms = graph.states[graph.heads[0].state].terms;
+    if (terms.size() != 1 || graph.terms[terms[0]].source != Source::unit) return false;
+  }
+  if (std::any_of(graph.affines.begin(), graph.affines.end(), [](const Affine& a) { return a.bias >= 0; }))
+    return false;
   const State& image = graph.states[0];
   if (!image.pools.empty() || !image.identities.empty()) return false;
   for (int u : image.levels[0])
@@ -276,6 +285,8 @@ void Inference<T>::fold(const Unit& unit, const T* weights, const T* running, st
     column_before = column;
     product[std::size_t(row / in_lanes * row_lanes + row % in_lanes) * columns + column] = T(weights[weight] * factor);
   });
+  for (int c = 0; c < unit.in.count() && unit.parts.empty(); ++c)
+    product[std::size_t(unit.in.lane(c)) * columns + unit.out.lane(c)] = T(scale(unit, c));
   for (int c = 0; c < unit.out.count(); ++c) {
     double total = 0;
     if (unit.next >= 0) {
@@ -345,6 +356,7 @@ void Inference<T>::run_step(const Program& program, const Program::Step& step, c
       } else {
         call.y = state(step.targets[0].node);
         call.accumulate = step.targets[0].accumulate;
+        call.y_relu = step.y_relu;
       }
       call.scratch = pass.scratch;
       return kernels_.unit_rows(call);
@@ -369,6 +381,13 @@ void Inference<T>::run_step(const Program& program, const Program::Step& step, c
       return kernels_.add_rows(state(step.targets[0].node), state(step.index),
                                graph_.states[step.index].channels.blocks(), program.sizes[step.index][0],
                                program.sizes[step.index][1], first, last, step.targets[0].accumulate);
+    case Program::Kind::zero: {
+      const std::size_t row = std::size_t(program.sizes[step.index][1]) * kLanes;
+      T* to = state(step.index) + first * row;
+      for (int b = 0; b < graph_.states[step.index].channels.blocks(); ++b, to += program.sizes[step.index][0] * row)
+        std::fill_n(to, (last - first) * row, T(0));
+      return;
+    }
     case Program::Kind::tile: {
       const Program::Place& place = program.tiles[step.index][step.relu];
       return kernels_.tile_rows(pass.arena + place.at, state(step.index), graph_.states[step.index].channels.blocks(),

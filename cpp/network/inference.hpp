@@ -20,7 +20,7 @@ namespace pydarts {
 struct Program {
   Program(const Graph& graph, int height, int width);
 
-  enum class Kind : std::uint8_t { unit, pool, identity, tile };
+  enum class Kind : std::uint8_t { unit, pool, identity, tile, zero };
   struct Place {
     std::size_t at = 0;
     Halo halo{};
@@ -36,6 +36,7 @@ struct Program {
     bool relu;                    // tile: of relu(x)
     std::vector<Target> targets;  // empty: a unit inside a chain, a tile
     bool bias = false;            // a unit that brings the biases of its node
+    bool y_relu = false;          // a unit whose node is read through the ReLU by the head
     int height = 0;               // of the output
   };
 
@@ -57,7 +58,8 @@ struct Program {
 template <class T>
 class Inference {
  public:
-  // Whether a graph is one that this can evaluate: without architecture parameters, with one operation an edge.
+  // Whether a graph is one that this can evaluate: without architecture parameters, with one operation an edge, and
+  // without batch normalisations that follow no product.
   static bool suits(const Graph& graph);
 
   Inference(const Graph& graph, const MemoryHooks& memory);

@@ -29,7 +29,7 @@ CellGenotype derive_cell(const Cell& cell, const T* alphas);
 // InvalidArgument if it is no cell of this kind.
 void check_cell(const Space& space, const Cell& cell, const CellGenotype& genotype);
 
-constexpr std::size_t kMaxGenotypeText = std::size_t(1) << 16;
+constexpr std::size_t kMaxGenotypeText = std::size_t(1) << 18;
 
 // BadFile if it is not a genotype of convolutional cells. Whether the cells are sound is for check_cell to say.
 Genotype read_genotype(const Json& json);

@@ -325,6 +325,51 @@ void structs_may_be_of_an_older_header() {
         info.size == offsetof(pydarts_network_info, classes));
 }
 
+// The options that came with the spaces.
+void spaces_are_taken() {
+  pydarts_network_options options = capi::options();
+  pydarts_network* made;
+  char message[200];
+  const auto with = [&](const char* space) {
+    options.space = space;
+    options.space_size = space ? std::strlen(space) : 0;
+    return pydarts_supernet_create(&options, nullptr, &made, message, sizeof message);
+  };
+  CHECK(with("\"nas-bench-201\"") == PYDARTS_OK);
+  capi::Net net(made);
+  CHECK(capi::info(net).num_alphas == 30);
+  pydarts_tensor tensor = {sizeof tensor};
+  CHECK(pydarts_network_tensor(net.get(), 3, &tensor) == PYDARTS_OK);
+  CHECK(std::strcmp(tensor.name, "cells.0.edges.1<-0.2.op.1.weight") == 0);
+  Floats alphas(30, 0);
+  alphas[3] = 1;
+  CHECK(pydarts_network_set(net.get(), PYDARTS_ALPHAS, alphas.data(), alphas.size()) == PYDARTS_OK);
+  char genotype[1000];
+  CHECK(pydarts_network_genotype(net.get(), genotype, sizeof genotype, nullptr) == PYDARTS_OK);
+  CHECK(std::strstr(genotype, "\"space\": \"nas-bench-201\"") && std::strstr(genotype, "[[\"nor_conv_3x3\", 0], "));
+  options = capi::options();
+  CHECK(pydarts_derived_create(genotype, std::strlen(genotype), &options, nullptr, &made, nullptr, 0) == PYDARTS_OK);
+  CHECK(capi::Net(made) != nullptr);
+  CHECK(with("\"darts") == PYDARTS_BAD_FILE && std::strncmp(message, "`options->space`: ", 18) == 0);
+  CHECK(with("\"dart\"") == PYDARTS_BAD_FILE);
+  CHECK(with("\"darts\"") == PYDARTS_OK);
+  CHECK(capi::info(capi::Net(made)).num_alphas == 2 * 14 * 8);
+  CHECK(pydarts_derived_create(genotype, std::strlen(genotype), &options, nullptr, &made, message, sizeof message) ==
+        PYDARTS_INVALID_ARGUMENT);  // which has a space of its own
+  options.imagenet_stem = 2;
+  CHECK(with(nullptr) == PYDARTS_INVALID_ARGUMENT);
+  options.imagenet_stem = 1;
+  CHECK(with(nullptr) == PYDARTS_OK);
+  capi::Net large(made);
+  CHECK(pydarts_network_tensor(large.get(), 0, &tensor) == PYDARTS_OK &&
+        std::strcmp(tensor.name, "stem0.0.weight") == 0);
+  std::string description = capi::kDescription;
+  description.replace(description.find("\"auxiliary\": false"), 18, "\"stem\": \"ImageNet\", \"auxiliary\": false");
+  CHECK(pydarts_model_read(description.data(), description.size(), "", 0, nullptr, &made, message, sizeof message) ==
+        PYDARTS_BAD_FILE);
+  CHECK(std::strstr(message, "`stem` (=ImageNet)"));
+}
+
 void nonsense_is_refused() {
   const capi::Images images(1);
   capi::Net net;
@@ -523,6 +568,7 @@ int main(int argc, char** argv) {
   a_saved_file_is_on_the_disk(argv[1]);
 #endif
   structs_may_be_of_an_older_header();
+  spaces_are_taken();
   nonsense_is_refused();
   a_call_can_be_cancelled();
   two_handles_work_in_two_threads();

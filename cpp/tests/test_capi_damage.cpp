@@ -13,6 +13,17 @@ namespace {
 
 constexpr int kFlips = 3000;
 
+// With a space of its own.
+const char kOwnSpace[] =
+    "{\"format\": \"pydarts-genotype\", \"version\": 1, \"kind\": \"convolutional\", \"space\": {\"name\": \"own\", "
+    "\"dimensions\": 2, \"operations\": [\"none\", \"skip_connect\", {\"name\": \"a\", \"stages\": [\"relu\", "
+    "{\"conv\": [3, 5], \"dilation\": 2}, \"batch_norm\", {\"max_pool\": 3}]}], \"extra_operations\": [], "
+    "\"conv_bias\": true, \"parameter_names\": \"darts\", \"cells\": [{\"name\": \"c\", \"inputs\": 1, "
+    "\"preprocessed\": true, \"nodes\": 2, \"output\": \"last\", \"kept_edges\": \"all\", \"keeps_none\": true}], "
+    "\"stack\": {\"stem\": 2, \"layers\": [{\"cell\": \"c\", \"repeat\": \"cells\"}, {\"cell\": \"residual_block\", "
+    "\"stride\": 2, \"channels\": 2}], \"norm_relu\": true}}, \"c\": [[\"a\", 0], [\"none\", 0], [\"skip_connect\", "
+    "1]]}";
+
 // Memory of exactly these bytes.
 class Exact {
  public:
@@ -131,6 +142,7 @@ int main(int argc, char** argv) {
   json_is_strict();
   claims_are_not_believed(weights);
   damage("genotype", capi::kGenotype, sizeof(capi::kGenotype) - 1, read_genotype);
+  damage("space", kOwnSpace, sizeof(kOwnSpace) - 1, read_genotype);
   damage("description", capi::kDescription, capi::kDescription.size(),
          [&](const std::string& bytes) { return read_model(bytes, weights); });
   damage("weights", weights, header, [&](const std::string& bytes) {

@@ -139,6 +139,12 @@ void bad_calls_are_told_apart() {
   const char* names[] = {"sep_conv_3x3", "conv_9x9"};
   CHECK(operation.create(names, 2, 1, 1, nullptr, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::string(message) == "unknown operation 'conv_9x9'");
+  const char* described[] = {R"({"name": "own", "stages": ["relu", {"conv": 2}]})",
+                             R"({"name": "own", "stages": [{"conv": 99}]})"};
+  CHECK(operation.create(described, 1, 1, 2, nullptr, message, sizeof message) == PYDARTS_OK);
+  CHECK(operation.num_weights() == 4);
+  CHECK(operation.create(described, 2, 1, 2, nullptr, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::string(message) == "operation 'own': stage 0: `conv` (=99) must be an integer in 1..63");
   CHECK(operation.create(names, 1, 1, 3, nullptr, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::string(message) == "`stride` (=3) must be 1 or 2");
   CHECK(operation.create(names, 1, 1, 1, nullptr, message, sizeof message) == PYDARTS_OK);
