@@ -140,12 +140,13 @@ def test_names_and_shapes(conv_bias: bool) -> None:
 @pytest.mark.parametrize("conv_bias", [True, False], ids=["", "without bias"])
 def test_states_pass_both_ways(conv_bias: bool) -> None:
     ours, theirs = pair(SIZES[0], conv_bias)
-    official = {name: t.numpy() for name, t in theirs.state_dict().items()}
-    for name, array in ours.state_dict().items():
-        assert np.array_equal(array, official[name]), name
-    ours.load_state_dict(seeded_state(official, seed=8))
-    # The reference has the official names, and PyTorch's own strict check of them.
-    theirs.load_state_dict({n: torch.tensor(a) for n, a in ours.state_dict().items()})
+    assert_close(ours.state_dict(), reference.state(theirs), tol=0.0)
+    # The official checkpoints also hold how many batches each BN has seen.
+    official = seeded_state(reference.state(theirs), seed=8)
+    counts = {n.replace("running_mean", "num_batches_tracked") for n in official if "_mean" in n}
+    ours.load_state_dict({**official, **dict.fromkeys(counts, np.array(7))})
+    reference.load_state(theirs, ours.state_dict())
+    assert_close(reference.state(theirs), official, tol=0.0)
     x, _ = seeded_batch(SIZES[0], CLASSES, seed=5)
     for training in (True, False):
         expected = reference_logits(theirs, x, training)
@@ -226,15 +227,13 @@ def test_one_step(order: int) -> None:
     assert_close(ours.state_dict(), reference.state(theirs), tol=1e-9)
 
 
-@pytest.mark.parametrize("shape", [(6, 8), (8, 6), (9, 8), (8, 7)])
+@pytest.mark.parametrize("shape", [(6, 8), (8, 6), (9, 8), (8, 7), (10, 8)])
 def test_sides_that_do_not_halve_twice_are_refused(shape: tuple[int, int]) -> None:
-    # 6 becomes 3, of which the pool of the second residual block makes 1 and its convolution 2.
-    ours, theirs = pair(SIZES[0])
-    x = np.zeros((4, 3, *shape))
-    with pytest.raises(RuntimeError):
-        theirs(torch.tensor(x))
+    # 6 becomes 3, of which the pool of the second residual block makes 1 and its convolution 2;
+    # PyTorch adds the one row to both, unasked.
+    ours, _ = pair(SIZES[0])
     with pytest.raises(ValueError, match="residual"):
-        ours.logits(x)
+        ours.logits(np.zeros((4, 3, *shape)))
 
 
 # The network of a cell
@@ -245,7 +244,7 @@ def test_names_and_shapes_of_a_cell(name: str) -> None:
     ours, theirs = derived_pair(name, SIZES[1])
     shapes = {key: a.shape for key, a in ours.state_dict().items()}
     assert shapes == {key: a.shape for key, a in reference.state(theirs).items()}
-    theirs.load_state_dict({n: torch.tensor(a) for n, a in ours.state_dict().items()})
+    reference.load_state(theirs, ours.state_dict())
 
 
 @every_cell
