@@ -232,7 +232,7 @@ def test_sides_that_do_not_halve_twice_are_refused(shape: tuple[int, int]) -> No
     # 6 becomes 3, of which the pool of the second residual block makes 1 and its convolution 2;
     # PyTorch adds the one row to both, unasked.
     ours, _ = pair(SIZES[0])
-    with pytest.raises(ValueError, match="residual"):
+    with pytest.raises(ValueError, match="cells"):
         ours.logits(np.zeros((4, 3, *shape)))
 
 
