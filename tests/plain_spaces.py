@@ -142,6 +142,8 @@ def candidates(space: Description, cell: Description) -> list[list[Operation]]:
     read = [[read_operation(item, space["dimensions"]) for item in items] for items in lists]
     if not all(1 <= len(operations) <= 16 for operations in read):
         raise Refused("an edge has 1 to 16 operations")
+    if not cell["keeps_none"] and any({op.name for op in edge} == {"none"} for edge in read):
+        raise Refused("an edge has only `none`, which a genotype may not hold")
     return read
 
 
@@ -311,12 +313,12 @@ class _Pass:
         if layer.stride == 2:
             window = self.axes(2)
             if min(output_size(x, Stage("avg_pool", window), window)) < 1:
-                raise Refused(f"nothing is left of {x.shape[2:]}", "residual_block")
+                raise Refused(f"{name}: nothing is left of {x.shape[2:]}")
             x = plain.avg_pool(x, window, window, (0, 0))
         if layer.stride == 2 or x.shape[1] != out:
             x = self.conv(f"{name}.downsample.1", x, out)
         if x.shape != y.shape:
-            raise Refused(f"adds {x.shape[2:]} to {y.shape[2:]}", "residual_block")
+            raise Refused(f"{name}: adds {x.shape[2:]} to {y.shape[2:]}")
         return x + y
 
 

@@ -89,7 +89,7 @@ class TestTask:
 
     def test_parts_keep_their_groups(self) -> None:
         X, y, groups = spoken()
-        task = ImageClassification(X, y, dimensions=1, groups=groups)
+        task = ImageClassification(X, y, space=DARTS_1D, groups=groups)
         rng = np.random.default_rng(0)
         for part, held in ((task.hold_out(0.2, rng), 1), (task.split(0.5, rng), 3)):
             assert part.test is not None

@@ -133,7 +133,7 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& lin
   int bias = -1;
   if (next_is(K::reduce)) {
     const Link& link = links[at++];
-    require(unit.depthwise < 0, "operation '", edge.name, "': a factorized reduce behind a depthwise convolution");
+    require(unit.depthwise < 0, edge.label(), ": a factorized reduce behind a depthwise convolution");
     unit.out = {1, channels};
     shape.spread = Spread::gather;
     shape.taps = 2;
@@ -173,7 +173,7 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& lin
   shape.out_blocks = unit.out.blocks();
   int norm = -1;
   if (next_is(K::batch_norm)) norm = add_norm(edge.name + links[at++].tail, unit.out.count(), edge.affine_norm);
-  unit.affine = add_affine(state, unit.level, unit.out, norm, edge.name);
+  unit.affine = add_affine(state, unit.level, unit.out, norm, edge.label());
   graph_.affines[unit.affine].bias = bias;
 
   unit.packed_depthwise = graph_.packed_size;
@@ -227,7 +227,7 @@ void GraphBuilder::add_pool(int state, int node, const std::vector<Link>& links,
   Pool& pool = graph_.pools[pools_[key]];
   int norm = -1;
   if (links.size() > 1) norm = add_norm(edge.name + links[1].tail, channels.count(), edge.affine_norm);
-  const int affine = add_affine(state, 0, channels, norm, edge.name);
+  const int affine = add_affine(state, 0, channels, norm, edge.label());
   if (!pool.terms.empty()) graph_.affines[affine].statistics = graph_.terms[pool.terms[0]].affine;
   pool.terms.push_back(add_term(node, Source::pool, pools_[key], affine, edge));
 }
@@ -237,7 +237,7 @@ void GraphBuilder::add_noise(int state, int node, const Chain& chain, const Edge
   const int index = int(graph_.noises.size());
   graph_.noises.push_back({state, channels, chain.stride_h, chain.stride_w, node});
   graph_.states[state].noises.push_back(index);
-  add_term(node, Source::noise, index, add_affine(state, 0, channels, -1, edge.name), edge);
+  add_term(node, Source::noise, index, add_affine(state, 0, channels, -1, edge.label()), edge);
 }
 
 // Whether a state's blocks are those of a node of so many channels.
@@ -252,8 +252,8 @@ void GraphBuilder::check_channels(const Incoming& in, int channels) const {
   const bool products = std::any_of(in.chain.links.begin(), in.chain.links.end(), [](const Link& link) {
     return link.kind == Link::Kind::convolution || link.kind == Link::Kind::reduce;
   });
-  require(products || there == channels, "operation '", in.chain.name, "' at ", in.edge.name, ": no stage brings ",
-          there, " channels to the ", channels, " of the node");
+  require(products || there == channels, in.edge.label(), ": no stage brings ", there, " channels to the ", channels,
+          " of the node");
 }
 
 // Nodes without alpha before the pools of a chain, and behind those that more than a batch normalisation follows.
@@ -261,8 +261,9 @@ void GraphBuilder::cut(Incoming& in, int channels, bool auxiliary) {
   auto& links = in.chain.links;
   auto add_part = [&](std::size_t count, const Channels& of) {
     const int node = add_state(of, auxiliary);
-    Incoming part{
-        in.state, {in.chain.name, {links.begin(), links.begin() + count}}, {in.edge.name, in.edge.affine_norm}};
+    Incoming part{in.state,
+                  {in.chain.name, {links.begin(), links.begin() + count}},
+                  {in.edge.name, in.edge.affine_norm, -1, false, in.chain.name}};
     connect(part, node);
     links.erase(links.begin(), links.begin() + count);
     in.state = node;
@@ -296,7 +297,7 @@ void GraphBuilder::connect(const Incoming& in, int node) {
       break;
   }
   if (links.empty() && same_layout(in.state, channels)) {
-    const int affine = add_affine(in.state, 0, graph_.states[in.state].channels, -1, in.edge.name);
+    const int affine = add_affine(in.state, 0, graph_.states[in.state].channels, -1, in.edge.label());
     graph_.states[in.state].identities.push_back(add_term(node, Source::identity, in.state, affine, in.edge));
     return;
   }
@@ -306,6 +307,7 @@ void GraphBuilder::connect(const Incoming& in, int node) {
 
 int GraphBuilder::add_node(int channels, std::vector<Incoming> incoming, bool auxiliary) {
   for (Incoming& in : incoming) {
+    in.edge.operation = in.chain.name;
     check_channels(in, channels);
     cut(in, channels, auxiliary);
   }
@@ -316,7 +318,7 @@ int GraphBuilder::add_node(int channels, std::vector<Incoming> incoming, bool au
     state.like = incoming[0].state;
     state.stride_h = incoming[0].chain.stride_h;
     state.stride_w = incoming[0].chain.stride_w;
-    state.name = incoming[0].edge.name;
+    state.name = incoming[0].edge.label();
   }
   return node;
 }

@@ -26,6 +26,9 @@ class GraphBuilder {
     bool affine_norm;  // batch normalisation with gamma and beta
     int alpha = -1;
     bool droppable = false;
+    std::string operation = {};  // its name, for errors
+
+    std::string label() const { return "operation '" + operation + "' at '" + name + "'"; }
   };
   struct Incoming {
     int state;

@@ -21,7 +21,7 @@ int count_tasks(int samples, int group) {
 }
 
 int strided(int size, int reach, int pad, int stride, const std::string& name) {
-  require(size + 2 * pad >= reach, "'", name, "': ", size, " pixels are too few for a window of ", reach);
+  require(size + 2 * pad >= reach, name, ": ", size, " pixels are too few for a window of ", reach);
   return (size + 2 * pad - reach) / stride + 1;
 }
 
@@ -100,9 +100,9 @@ void Plan::measure(const Graph& graph) {
           here.h = size[0];
           here.w = size[1];
         }
-        require(size[0] == here.h && size[1] == here.w, "'", graph.affines[term.affine].name, "' gives ", size[0],
-                " x ", size[1], " pixels, but '", graph.affines[graph.terms[state.terms[0]].affine].name, "' ", here.h,
-                " x ", here.w, " to the same node");
+        require(size[0] == here.h && size[1] == here.w, graph.affines[term.affine].name, " gives ", size[0], " x ",
+                size[1], " pixels, but ", graph.affines[graph.terms[state.terms[0]].affine].name, " ", here.h, " x ",
+                here.w, " to the same node");
       }
       if (state.is_zero()) {
         here.h = strided(states[state.like].h, 1, 0, state.stride_h, state.name);
