@@ -428,11 +428,14 @@ class PlainNetwork:
             read_operation(operation, self.space["dimensions"])
         if self.space["dimensions"] == 1 and height != 1:
             raise Refused(f"a signal is of height 1, not {height}")
+        used = {layer["cell"] for layer in self.space["stack"]["layers"]}
         declared = _Declared()
         alphas = {}
         for cell in self.space["cells"]:
             if not (1 <= cell["nodes"] <= 8 and 1 <= cell["inputs"] <= 2):
                 raise Refused(f"cell {cell['name']!r}")
+            if cell["name"] not in used:
+                raise Refused(f"no layer of the cell {cell['name']!r}")
             lists = candidates(self.space, cell)
             alphas[cell["name"]] = np.zeros((len(lists), max(map(len, lists))))
         self._walk(declared, alphas, np.zeros((4, self.in_channels, height, width)), False, {})

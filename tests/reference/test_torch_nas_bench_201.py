@@ -52,7 +52,8 @@ def pair(
     size: Size, conv_bias: bool = True, dtype: str = "float64"
 ) -> tuple[pydarts.Supernet, reference.NasBench201Supernet]:
     """Return both search networks in one seeded state; the reference is always in float64."""
-    space = NAS_BENCH_201 if conv_bias else NAS_BENCH_201.replace(conv_bias=False)
+    without = NAS_BENCH_201.replace(name="without-bias", conv_bias=False)
+    space = NAS_BENCH_201 if conv_bias else without
     ours = pydarts.Supernet(**size.network(CLASSES), dtype=dtype, seed=0, space=space)
     theirs = reference.NasBench201Supernet(**size.network(CLASSES), conv_bias=conv_bias).double()
     state = seeded_state(reference.state(theirs), seed=3)
