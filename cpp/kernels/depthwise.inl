@@ -16,6 +16,7 @@ struct DepthwiseRows {
   const T* taps;
   int kernel_h, stride_h;
   int first, last;  // rows of z
+  bool accumulate;  // at stride 1
 };
 
 // float64 and the oldest instruction set are there to be right: they get fewer sizes, and the compiler less to do.
@@ -24,12 +25,13 @@ constexpr bool kFewSizes = sizeof(T) == 8 || PYDARTS_VECTOR_BYTES == 16;
 
 // The first `count` of outputs x .. x + U - 1 of a row: every input is loaded once and added to all outputs that it
 // touches. What the others read lies in the tile, or in the kTilePad behind it.
-template <class T, int K, int D, int S, int U, bool Accumulate, class Int>
+template <class T, int K, int D, int S, int U, class Int>
 static PYDARTS_INLINE void depthwise_span(T* z, const T* in, const DepthwiseRows<T>& a, Int count) {
   using V = Vec<T>;
   V acc[U];
-  unroll<U>([&](auto t)
-                PYDARTS_INLINED { acc[t] = Accumulate && t < int(count) ? V::load(z + t * kLanes) : V::zero(); });
+  unroll<U>([&](auto t) PYDARTS_INLINED {
+    acc[t] = S == 1 && a.accumulate && t < int(count) ? V::load(z + t * kLanes) : V::zero();
+  });
   for (int i = 0; i < a.kernel_h; ++i) {
     V tap[K];
     unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = V::load(a.taps + (i * K + j) * kLanes); });
@@ -74,11 +76,11 @@ static PYDARTS_INLINE void for_input_pairs(const T* row, F&& f) {
 }
 
 // Outputs x .. x + 2 U - 1 of a row at stride 1.
-template <class T, int K, int D, int U, bool Accumulate>
+template <class T, int K, int D, int U>
 static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, const DepthwiseRows<T>& a) {
   using V = Pixels<T>;
   V acc[U];
-  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = Accumulate ? V::load(z + t * 2 * kLanes) : V::zero(); });
+  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = a.accumulate ? V::load(z + t * 2 * kLanes) : V::zero(); });
   for (int i = 0; i < a.kernel_h; ++i) {
     V tap[K];
     unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = repeated<T>(Vec<T>::load(a.taps + (i * K + j) * kLanes)); });
@@ -89,7 +91,7 @@ static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, const Dept
 }
 #endif
 
-template <class T, int K, int D, int S, bool Accumulate>
+template <class T, int K, int D, int S>
 static void depthwise_rows(const DepthwiseRows<T>& a) {
   for (int y = a.first; y < a.last; ++y) {
     const T* in = a.tile + y * a.stride_h * a.pitch;
@@ -97,26 +99,28 @@ static void depthwise_rows(const DepthwiseRows<T>& a) {
     int x = 0;
     auto span = [&](auto size, auto count) PYDARTS_INLINED {
       constexpr int U = decltype(size)::value;
-      depthwise_span<T, K, D, S, U, Accumulate>(z + x * kLanes, in + x * S * kLanes, a, count);
+      depthwise_span<T, K, D, S, U>(z + x * kLanes, in + x * S * kLanes, a, count);
       x += U;
     };
 #if PYDARTS_VECTOR_BYTES == 64
     if constexpr (kPixels<T> == 2 && S == 1) {
       auto pairs = [&](auto size) PYDARTS_INLINED {
         constexpr int U = decltype(size)::value;
-        depthwise_span_of_pairs<T, K, D, U, Accumulate>(z + x * kLanes, in + x * kLanes, a);
+        depthwise_span_of_pairs<T, K, D, U>(z + x * kLanes, in + x * kLanes, a);
         x += 2 * U;
       };
-      if (a.width % 14 == 0)
-        while (x < a.width) pairs(Index<7>{});
+      if constexpr (K < 7)
+        if (a.width % 14 == 0)
+          while (x < a.width) pairs(Index<7>{});
       while (x + 16 <= a.width) pairs(Index<8>{});
       if (x + 8 <= a.width) pairs(Index<4>{});
       if (x + 4 <= a.width) pairs(Index<2>{});
     } else
 #endif
         if constexpr (!kFewSizes<T>) {
-      if (a.width % 7 == 0)
-        while (x < a.width) span(Index<7>{}, Index<7>{});
+      if constexpr (K < 7)
+        if (a.width % 7 == 0)
+          while (x < a.width) span(Index<7>{}, Index<7>{});
       while (x + 8 <= a.width) span(Index<8>{}, Index<8>{});
     }
     while (x + 4 <= a.width) span(Index<4>{}, Index<4>{});
@@ -124,18 +128,19 @@ static void depthwise_rows(const DepthwiseRows<T>& a) {
   }
 }
 
-template <class T, bool Accumulate>
+template <class T>
 static void depthwise_rows_plain(const DepthwiseRows<T>& a, const UnitShape& s) {
   using V = Vec<T>;
+  const int kernel_h = s.kernel_h, kernel_w = s.kernel_w;
+  const int row = s.dilation * a.pitch, column = s.dilation * kLanes;
   for (int y = a.first; y < a.last; ++y)
     for (int x = 0; x < a.width; ++x) {
       T* z = a.z + y * a.z_pitch + x * kLanes;
-      V acc = Accumulate ? V::load(z) : V::zero();
-      for (int i = 0; i < s.kernel_h; ++i)
-        for (int j = 0; j < s.kernel_w; ++j)
-          acc.add_product(V::load(a.tile + (y * s.stride_h + i * s.dilation) * a.pitch +
-                                  (x * s.stride_w + j * s.dilation) * kLanes),
-                          V::load(a.taps + (i * s.kernel_w + j) * kLanes));
+      V acc = V::zero();
+      const T* in = a.tile + y * s.stride_h * a.pitch + x * s.stride_w * kLanes;
+      for (int i = 0; i < kernel_h; ++i)
+        for (int j = 0; j < kernel_w; ++j)
+          acc.add_product(V::load(in + i * row + j * column), V::load(a.taps + (i * kernel_w + j) * kLanes));
       acc.store(z);
     }
 }
@@ -204,27 +209,28 @@ static void depthwise_backward_weight_rows(T* dtaps, const T* tile, const Depthw
   using V = Lanes<T, kPairs ? kPixels<T> * kLanes : kLanes>;
   V acc[Rows][Sums][K];
   unroll<Rows * Sums * K>([&](auto i) PYDARTS_INLINED { acc[i / K / Sums][i / K % Sums][i % K] = V::zero(); });
+  const int pitch = a.pitch, width = a.width;
   for (int y = 0; y < a.height; ++y) {
-    const T* in = tile + y * a.stride_h * a.pitch;
+    const T* in = tile + y * a.stride_h * pitch;
     const T* d = a.dz + y * a.dz_pitch;
     int x = 0;
 #if PYDARTS_VECTOR_BYTES == 64
     if constexpr (kPairs) {
       constexpr int U = Sums > 1 ? 4 : K <= 3 ? 2 : 1;  // with 25 sums there are registers for one
-      for (; x + 2 * U <= a.width; x += 2 * U)
-        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, Sums, U>(acc, in + x * kLanes, a.pitch, d + x * kLanes);
-      for (; x + 2 <= a.width; x += 2)
-        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, Sums, 1>(acc, in + x * kLanes, a.pitch, d + x * kLanes);
-      if (x < a.width) depthwise_backward_weight_last<T, K, D>(acc, in + x * kLanes, a.pitch, d + x * kLanes);
+      for (; x + 2 * U <= width; x += 2 * U)
+        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, Sums, U>(acc, in + x * kLanes, pitch, d + x * kLanes);
+      for (; x + 2 <= width; x += 2)
+        depthwise_backward_weight_span_of_pairs<T, K, D, Rows, Sums, 1>(acc, in + x * kLanes, pitch, d + x * kLanes);
+      if (x < width) depthwise_backward_weight_last<T, K, D>(acc, in + x * kLanes, pitch, d + x * kLanes);
       continue;
     } else
 #endif
     {
       if constexpr (!kFewSizes<T>)
-        for (; x + 4 <= a.width; x += 4)
-          depthwise_backward_weight_span<T, K, D, S, Rows, Sums, 4>(acc, in + x * S * kLanes, a.pitch, d + x * kLanes);
-      for (; x < a.width; ++x)
-        depthwise_backward_weight_span<T, K, D, S, Rows, Sums, 1>(acc, in + x * S * kLanes, a.pitch, d + x * kLanes);
+        for (; x + 4 <= width; x += 4)
+          depthwise_backward_weight_span<T, K, D, S, Rows, Sums, 4>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
+      for (; x < width; ++x)
+        depthwise_backward_weight_span<T, K, D, S, Rows, Sums, 1>(acc, in + x * S * kLanes, pitch, d + x * kLanes);
     }
   }
   unroll<Rows>([&](auto i) PYDARTS_INLINED {
@@ -264,10 +270,10 @@ static void depthwise_backward_weight_plain(T* dtaps, const DepthwiseSpan<T>& a,
   for (int i = 0; i < s.kernel_h; ++i)
     for (int j = 0; j < s.kernel_w; ++j) {
       V acc = V::zero();
+      const T* in = a.tile + (i * a.pitch + j * kLanes) * s.dilation;
       for (int y = 0; y < a.height; ++y)
         for (int x = 0; x < a.width; ++x)
-          acc.add_product(V::load(a.tile + (y * s.stride_h + i * s.dilation) * a.pitch +
-                                  (x * s.stride_w + j * s.dilation) * kLanes),
+          acc.add_product(V::load(in + y * s.stride_h * a.pitch + x * s.stride_w * kLanes),
                           V::load(a.dz + y * a.dz_pitch + x * kLanes));
       T* place = dtaps + (i * s.kernel_w + j) * kLanes;
       (a.begins ? acc : V::load(place) + acc).store(place);
@@ -277,16 +283,15 @@ static void depthwise_backward_weight_plain(T* dtaps, const DepthwiseSpan<T>& a,
 // Stride 2 along the width, backward input: the pixels of dx of one parity in x see the taps kx = First, First + Step,
 // ...; for them it is a stride-1 sum over dz. `dz` points at output 0 of the first kernel row's dz row; later kernel
 // rows lie `pitch` elements earlier.
-template <class T, int Count, int U>
-static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, const T* taps, int rows, int row_step,
-                                                 int tap_step) {
+template <class T, int Count, int Step, int U>
+static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, const T* taps, int rows, int row_step) {
   using V = Vec<T>;
   V acc[U];
   unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = V::load(dx + t * 2 * kLanes); });
-  for (int i = 0; i < rows; ++i) {
+  const T* row = dz - (Count - 1) * kLanes;
+  for (int i = 0; i < rows; ++i, row -= pitch, taps += row_step * kLanes) {
     V tap[Count];
-    unroll<Count>([&](auto m) PYDARTS_INLINED { tap[m] = V::load(taps + (i * row_step + m * tap_step) * kLanes); });
-    const T* row = dz - i * pitch - (Count - 1) * kLanes;
+    unroll<Count>([&](auto m) PYDARTS_INLINED { tap[m] = V::load(taps + m * Step * kLanes); });
     unroll<U + Count - 1>([&](auto position) PYDARTS_INLINED {
       constexpr int at = decltype(position)::value;
       const V d = V::load(row + at * kLanes);
@@ -304,14 +309,15 @@ static PYDARTS_INLINE void depthwise_parity_span(T* dx, const T* dz, int pitch, 
 template <class T, int K, int D>
 static void depthwise_backward_input_stride2(T* dx, const T* dz, int pitch, const T* taps, const UnitShape& s) {
   constexpr int P = D * (K - 1) / 2;
-  constexpr int kStep = D == 1 ? 2 : 1;  // from one tap of a parity to the next
-  const int width = s.in_w, row_step = s.stride_h == 2 ? kStep : 1, row_distance = row_step * D / s.stride_h * pitch;
+  constexpr int kStep = D == 1 ? 2 : 1;               // from one tap of a parity to the next
+  const int width = s.in_w, halved = s.stride_h - 1;  // 0 or 1: divisions by the stride are shifts
+  const int row_step = halved ? kStep : 1, row_distance = (row_step * D >> halved) * pitch;
   for (int y = 0; y < s.in_h; ++y) {
-    const int first_row = (y + s.pad_h) % s.stride_h;
+    const int first_row = (y + s.pad_h) & halved;
     if (first_row >= row_step) continue;
-    const int rows = (s.kernel_h - first_row + row_step - 1) / row_step;
+    const int rows = (s.kernel_h - first_row + row_step - 1) >> (row_step - 1);
     if (rows == 0) continue;
-    const T* dz_row = dz + (y + s.pad_h - first_row) / s.stride_h * pitch;
+    const T* dz_row = dz + ((y + s.pad_h) >> halved) * pitch;
     unroll<2>([&](auto parity) PYDARTS_INLINED {
       constexpr int kFirst = (decltype(parity)::value + P) & 1;
       constexpr int kCount = D == 2 ? (kFirst == 1 ? 0 : K) : (K - kFirst + 1) / 2;
@@ -322,8 +328,8 @@ static void depthwise_backward_input_stride2(T* dx, const T* dz, int pitch, cons
         const int count = (width - parity + 1) / 2;
         int u = 0;
         auto span = [&](auto size) {
-          depthwise_parity_span<T, kCount, decltype(size)::value>(out + u * 2 * kLanes, dz_row + (u + kShift) * kLanes,
-                                                                  row_distance, first_tap, rows, row_step * K, kStep);
+          depthwise_parity_span<T, kCount, kStep, decltype(size)::value>(
+              out + u * 2 * kLanes, dz_row + (u + kShift) * kLanes, row_distance, first_tap, rows, row_step * K);
           u += size;
         };
         if constexpr (!kFewSizes<T>)
@@ -338,21 +344,25 @@ static void depthwise_backward_input_stride2(T* dx, const T* dz, int pitch, cons
 template <class T>
 static void depthwise_backward_input_plain(T* dx, const T* dz, int pitch, const T* taps, const UnitShape& s) {
   using V = Vec<T>;
+  const int kernel_h = s.kernel_h, kernel_w = s.kernel_w, dilation = s.dilation, height = s.in_h, width = s.in_w;
   for (int y = 0; y < s.out_h; ++y)
-    for (int x = 0; x < s.out_w; ++x)
-      for (int i = 0; i < s.kernel_h; ++i)
-        for (int j = 0; j < s.kernel_w; ++j) {
-          const int at_y = y * s.stride_h + i * s.dilation - s.pad_h, at_x = x * s.stride_w + j * s.dilation - s.pad_w;
-          if (at_y < 0 || at_y >= s.in_h || at_x < 0 || at_x >= s.in_w) continue;
-          T* place = dx + (at_y * s.in_w + at_x) * kLanes;
+    for (int x = 0; x < s.out_w; ++x) {
+      const V d = V::load(dz + y * pitch + x * kLanes);
+      const int first_y = y * s.stride_h - s.pad_h, first_x = x * s.stride_w - s.pad_w;
+      for (int i = 0; i < kernel_h; ++i)
+        for (int j = 0; j < kernel_w; ++j) {
+          const int at_y = first_y + i * dilation, at_x = first_x + j * dilation;
+          if (at_y < 0 || at_y >= height || at_x < 0 || at_x >= width) continue;
+          T* place = dx + (at_y * width + at_x) * kLanes;
           V sum = V::load(place);
-          sum.add_product(V::load(dz + y * pitch + x * kLanes), V::load(taps + (i * s.kernel_w + j) * kLanes));
+          sum.add_product(d, V::load(taps + (i * kernel_w + j) * kLanes));
           sum.store(place);
         }
+    }
 }
 
 // Calls f(kernel_w, dilation, stride_w) with compile-time arguments where a fast version exists.
-template <class F>
+template <class T, class F>
 static bool with_depthwise_shape(const UnitShape& s, F&& f) {
   if (s.kernel_h % 2 == 0 || s.pad_h != s.dilation * (s.kernel_h - 1) / 2 || s.stride_h > s.stride_w ||
       s.pad_w != s.dilation * (s.kernel_w - 1) / 2)
@@ -382,6 +392,11 @@ static bool with_depthwise_shape(const UnitShape& s, F&& f) {
     case 522:
       f(Index<5>{}, Index<2>{}, Index<2>{});
       return true;
+    case 711:
+      if constexpr (!kFewSizes<T>) {
+        f(Index<7>{}, Index<1>{}, Index<1>{});
+        return true;
+      }
   }
   return false;
 }

@@ -95,11 +95,11 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
         case Spread::depthwise: {
           const T* taps = in.depthwise + b * s.kernel_taps() * kLanes;
           const T* tile = tile_at(s, in, sample, b, c.first * s.stride_h - s.pad_h, c.left * s.stride_w - s.pad_w);
-          const DepthwiseRows<T> rows_of{zb,   c.columns * kLanes, c.columns,  tile, pitch,
-                                         taps, s.kernel_h,         s.stride_h, 0,    rows};
-          if (!with_depthwise_shape(
-                  s, [&](auto k, auto d, auto stride) { depthwise_rows<T, k, d, stride, false>(rows_of); }))
-            depthwise_rows_plain<T, false>(rows_of, s);
+          const DepthwiseRows<T> rows_of{zb,         c.columns * kLanes, c.columns, tile, pitch, taps,
+                                         s.kernel_h, s.stride_h,         0,         rows, false};
+          if (!with_depthwise_shape<T>(s,
+                                       [&](auto k, auto d, auto stride) { depthwise_rows<T, k, d, stride>(rows_of); }))
+            depthwise_rows_plain(rows_of, s);
           break;
         }
         case Spread::gather:
@@ -191,7 +191,7 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
                                origin + y * dz_pitch + x * kLanes, dz_pitch, s.out_h - y < rows ? s.out_h - y : rows,
                                s.out_w - x < columns ? s.out_w - x : columns, a.begins && n == 0 && y == 0 && x == 0});
       };
-      if (with_depthwise_shape(s, [&](auto k, auto d, auto stride) {
+      if (with_depthwise_shape<T>(s, [&](auto k, auto d, auto stride) {
             for_spans([&](int y, int x, const DepthwiseSpan<T>& span) {
               if (dtaps) depthwise_backward_weight<T, k, d, stride>(dtaps, s.kernel_h, span);
               if constexpr (decltype(stride)::value == 1) {
@@ -205,8 +205,9 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
                                                s.kernel_h,
                                                1,
                                                y,
-                                               y + span.height};
-                a.first ? depthwise_rows<T, k, d, 1, false>(rows_of) : depthwise_rows<T, k, d, 1, true>(rows_of);
+                                               y + span.height,
+                                               !a.first};
+                depthwise_rows<T, k, d, 1>(rows_of);
               }
             });
             if constexpr (decltype(stride)::value == 2)
@@ -223,28 +224,38 @@ static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in,
 // dx += the chunk's dz, every tap at its place.
 template <class T>
 static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const Chunk& c) {
-  using V = Vec<T>;
-  for (int t = 0; t < s.taps; ++t)
+  const int stride = s.stride_w;
+  for (int t = 0; t < s.taps; ++t) {
+    // Columns of the chunk whose tap lies in the image.
+    const int tap = c.left * stride + s.tap_x[t];
+    const int begin = tap < 0 ? (stride - 1 - tap) / stride : 0, inside = s.in_w - tap + stride - 1;
+    const int end = inside < c.columns * stride ? inside / stride : c.columns;
     for (int b = 0; b < s.in_blocks; ++b) {
       const T* d = dz + (t * s.in_blocks + b) * c.block();
       for (int n = 0; n < c.samples; ++n)
         for (int y = c.first; y < c.last; ++y, d += c.columns * kLanes) {
           const int at_y = y * s.stride_h + s.tap_y[t];
-          if (at_y < 0 || at_y >= s.in_h) continue;
+          if (at_y < 0 || at_y >= s.in_h || begin >= end) continue;
           T* row = dx.data + (c.sample + n) * dx.stride + (std::size_t(b) * s.in_plane() + at_y * s.in_w) * kLanes;
-          for (int x = 0; x < c.columns; ++x) {
-            const int at_x = (c.left + x) * s.stride_w + s.tap_x[t];
-            if (at_x < 0 || at_x >= s.in_w) continue;
-            (V::load(row + at_x * kLanes) + V::load(d + x * kLanes)).store(row + at_x * kLanes);
-          }
+          row += (begin * stride + tap) * kLanes;
+          auto add = [&](auto size, int x, int to) PYDARTS_INLINED {
+            using V = Lanes<T, size * kLanes>;
+            (V::load(row + to * kLanes) + V::load(d + (begin + x) * kLanes)).store(row + to * kLanes);
+          };
+          if (stride == 1)
+            for_pixels<T>(end - begin, [&](auto size, int x) PYDARTS_INLINED { add(size, x, x); });
+          else
+            for (int x = 0; x < end - begin; ++x) add(Index<1>{}, x, x * stride);
         }
     }
+  }
 }
 
 // Whether the backward of the spread can write its result; else it adds to zeros.
+template <class T>
 static bool writes_every_input(const UnitShape& s) {
   if (s.spread != Spread::depthwise) return s.spread == Spread::pointwise;
-  return s.stride_w == 1 && with_depthwise_shape(s, [](auto, auto, auto) {});
+  return s.stride_w == 1 && with_depthwise_shape<T>(s, [](auto, auto, auto) {});
 }
 
 template <class T>
@@ -259,7 +270,7 @@ static void unit_backward(const UnitBackward<T>& a) {
   const std::size_t dz_block = std::size_t(s.out_h + 2 * halo.h) * (s.out_w + 2 * halo.w) * kLanes;
   if (halo.any()) clear_border(dz, a.samples * s.in_blocks, s.out_h, s.out_w, halo);
   const bool wants_x = a.dx.data != nullptr;
-  if (wants_x && a.first && !writes_every_input(s))
+  if (wants_x && a.first && !writes_every_input<T>(s))
     for (int n = 0; n < a.samples; ++n)
       __builtin_memset(a.dx.data + n * a.dx.stride, 0, sizeof(T) * s.in_blocks * s.in_plane() * kLanes);
   for_chunks(s, a.samples, [&](const Chunk& c) {
