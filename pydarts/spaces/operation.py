@@ -18,7 +18,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 _WINDOWS: Final = ("depthwise", "conv", "max_pool", "avg_pool")
 _PLAIN: Final = ("relu", "pointwise", "batch_norm", "search_batch_norm", "none", "noise")
-_ACTIVATIONS: Final = ("tanh", "sigmoid")  # of recurrent cells, which have `relu` as well
+ACTIVATIONS: Final = ("tanh", "sigmoid")  # of recurrent cells, which have `relu` as well
 _MAX_SIDE: Final = 63
 _MAX_TAPS: Final = 64
 _MAX_DILATION: Final = 16
@@ -48,7 +48,7 @@ class Stage:
     strides: str | None = None
 
     def __post_init__(self) -> None:
-        kind = choice("kind", self.kind, (*_WINDOWS, *_PLAIN, *_ACTIVATIONS))
+        kind = choice("kind", self.kind, (*_WINDOWS, *_PLAIN, *ACTIVATIONS))
         if (self.kernel is not None) != (kind in _WINDOWS):
             wanted = "needs a kernel" if kind in _WINDOWS else "has no kernel"
             raise ArgumentError("kernel", f"(={show(self.kernel)}): {kind} {wanted}")

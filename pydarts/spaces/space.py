@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydarts.common.arrays import softmax
 from pydarts.common.checks import choice, integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.spaces.operation import Operation, check_name
+from pydarts.spaces.operation import ACTIVATIONS, Operation, check_name
 
 if TYPE_CHECKING:
     from pydarts.spaces.genotype import BaseGenotype
@@ -414,21 +414,25 @@ class Space:
 
     def _check_operations(self) -> None:
         known: dict[str, Operation] = {}
+        for op in (op for cell in self.cells for row in cell.candidates for op in row):
+            self._check_operation(op, known)
+        for op in self.extra_operations:
+            self._check_operation(op, known)
         for cell in self.cells:
             for (source, node), row in zip(cell.edges_of(), cell.candidates, strict=True):
-                if all(op.is_none for op in row):
+                if not cell.keeps_none and all(op.is_none for op in row):
                     where = f"of the edge from {source} to {node} of {cell.name!r}"
                     raise ArgumentError("operations", f"{where} must hold more than none")
-                for op in (*row, *self.extra_operations):
-                    if known.setdefault(op.name, op) != op:
-                        problem = f"hold two different ones of the name {op.name!r}"
-                        raise ArgumentError("operations", problem)
-        if self.dimensions == 1:
-            for op in known.values():
-                for stage in op.stages:
-                    if stage.kernel is not None and stage.kernel[0] != 1:
-                        problem = f"of which {op.name!r} has {stage}, but signals have kernels"
-                        raise ArgumentError("operations", f"{problem} (1, k)")
+
+    def _check_operation(self, op: Operation, known: dict[str, Operation]) -> None:
+        if known.setdefault(op.name, op) != op:
+            raise ArgumentError("operations", f"hold two different ones of the name {op.name!r}")
+        for stage in op.stages:
+            problem = f"of which {op.name!r} has {stage}"
+            if self.kind == "convolutional" and stage.kind in ACTIVATIONS:
+                raise ArgumentError("operations", f"{problem}, a stage of recurrent cells")
+            if self.dimensions == 1 and stage.kernel is not None and stage.kernel[0] != 1:
+                raise ArgumentError("operations", f"{problem}, but signals have kernels (1, k)")
 
     def _check_stack(self, names: list[str]) -> None:
         if not isinstance(self.stack, Stack):
