@@ -13,7 +13,6 @@ void Network<T>::run_forward(const Pass& pass) {
       for (const auto& affines : state.affines) finish_forward(pass, affines, 1);
   for (int v = 0; v < int(graph_.states.size()); ++v) {
     if (graph_.states[v].auxiliary && !pass.training) continue;
-    if (!pass.taken.has_state(v)) continue;
     forward_state(pass, v, Walk::forward);
     check_cancelled();
   }
@@ -44,8 +43,9 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
     for (int u : units)
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
+  const bool is_zero = state.is_zero() && pass.taken.has_state(v);
   if (!units.empty() ||
-      (level == 0 && (!state.arriving.empty() || !state.pools.empty() || !state.noises.empty() || state.is_zero())))
+      (level == 0 && (!state.arriving.empty() || !state.pools.empty() || !state.noises.empty() || is_zero)))
     for_groups(pass, v, [&](int n, int samples, int task, int thread) {
       const LevelBuffers<T> buffers = this->buffers(pass, v, level, thread);
       if (level == 0) {
@@ -53,7 +53,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
         if (walk == Walk::forward) {
           add_arriving(pass, state, n, samples, thread);
           const View<T> x = activation(pass, v, n);
-          for (int i = 0; i < samples && state.is_zero(); ++i)
+          for (int i = 0; i < samples && is_zero; ++i)
             std::fill_n(x.data + i * x.stride, std::size_t(blocks) * place.plane() * kLanes, T(0));
         }
         for (int i : state.noises) draw_noise(pass, i, n, samples, walk);

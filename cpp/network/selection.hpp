@@ -17,6 +17,7 @@ class Selection {
   void take(const Graph& graph, const std::uint8_t* active);
 
   const std::vector<State>& states() const { return partial_ ? states_ : *all_; }  // their lists hold what is taken
+  // Whether a state is needed. Before the units of one that is not something may still arrive at other nodes.
   bool has_state(int v) const { return !partial_ || !left_out_[v]; }
   bool has_term(int t) const { return !partial_ || terms_[t]; }
   bool has_affine(int a) const { return !partial_ || affines_[a]; }
