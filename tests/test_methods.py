@@ -38,6 +38,9 @@ class WeightsOnly:
         info = self.sgd(*train, lr, hidden=None if hidden is None else hidden[0])
         return StepInfo(info.train_loss, 0.0, info.train_correct, 0, 0.0, 0.0, info.hidden)
 
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        pass
+
     def state(self) -> dict[str, Any]:
         return self.sgd.state()
 

@@ -64,7 +64,7 @@ def search_many(
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
-    method: Method | None = None,
+    method: str | Method | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -142,7 +142,7 @@ def search_many_text(
     executor: Executor | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
-    method: Method | None = None,
+    method: str | Method | None = None,
     threads: int = 1,
     **options: Unpack[TextSearchOptions],
 ) -> list[SearchResult[RecurrentGenotype]]:

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
-from pydarts.methods.darts import Darts
 from pydarts.methods.method import Method
+from pydarts.methods.named import as_method
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -42,7 +42,7 @@ def search(
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
-    method: Method | None = None,
+    method: str | Method | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -69,10 +69,11 @@ def search(
         All hyper-parameters at once: minutes on two cores, more, or the original's.
     config : SearchConfig, optional
         All hyper-parameters, in place of a preset's.
-    method : Method, optional
-        How α is learned and a cell chosen; by default DARTS with the configuration's ``order``,
-        ``epsilon``, ``hvp``, ``reuse_gradient`` and options of α, of which another method need not
-        make use.
+    method : str or Method, optional
+        How α is learned and a cell chosen: ``"darts"`` (the default) with the configuration's
+        ``order``, ``epsilon``, ``hvp`` and ``reuse_gradient``; of first order ``"beta-darts"``,
+        ``"smooth-darts"``, ``"gdas"`` and ``"gaea"``; ``"fixed"``, which leaves α as it is; or one
+        of your own. They take the configuration's options of α as far as they have such.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional
@@ -117,7 +118,7 @@ def search(
         space=as_space(space),
         threads=threads,
     )
-    return run_search(task, method or Darts.from_config(config), config, run)
+    return run_search(task, as_method(method, config), config, run)
 
 
 def search_text(
@@ -127,7 +128,7 @@ def search_text(
     max_vocab: int | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
-    method: Method | None = None,
+    method: str | Method | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> SearchResult[RecurrentGenotype]:
@@ -165,7 +166,7 @@ def search_text(
     """
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return run_search(task, method or Darts.from_config(config), config, run)
+    return run_search(task, as_method(method, config), config, run)
 
 
 def estimate(
@@ -175,7 +176,7 @@ def estimate(
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
-    method: Method | None = None,
+    method: str | Method | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -207,7 +208,7 @@ def estimate(
         space=as_space(space),
         threads=threads,
     )
-    return _estimate(task, method or Darts.from_config(config), config, run)
+    return _estimate(task, as_method(method, config), config, run)
 
 
 def estimate_text(
@@ -217,7 +218,7 @@ def estimate_text(
     max_vocab: int | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
-    method: Method | None = None,
+    method: str | Method | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> Estimate:
@@ -234,7 +235,7 @@ def estimate_text(
     """
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return _estimate(task, method or Darts.from_config(config), config, run)
+    return _estimate(task, as_method(method, config), config, run)
 
 
 def _estimate(task: Task, method: Method, config: Any, run: RunOptions) -> Estimate:

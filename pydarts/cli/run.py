@@ -49,7 +49,7 @@ from pydarts.common.environment import environment
 from pydarts.common.files import replace_file, write_json
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
-from pydarts.methods.darts import Darts
+from pydarts.methods.named import METHODS, as_method
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
@@ -79,6 +79,13 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     _add_common(kind, parser)
     group = parser.add_argument_group("search")
     kind.add_space(group)
+    group.add_argument(
+        "--method",
+        choices=tuple(METHODS),
+        default="darts",
+        help="how the alphas are learned (default: darts, of either --order; all others are of"
+        " first order)",
+    )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
     group = _add_long_runs(parser, "the search", "; the training comes after it")
@@ -223,7 +230,7 @@ class Run:
 
     def search(self, config: Any) -> tuple[BaseGenotype, int]:
         """Search, show and save the cell."""
-        args, method = self.args, Darts.from_config(config)
+        args, method = self.args, as_method(self.args.method, config)
         with named(args, self.task.search_config):
             run = self._options()
             if run.resumable_file(SEARCH_CHECKPOINT):

@@ -18,6 +18,7 @@ from pydarts.engine.network import (
     Array,
     BaseSupernet,
     EngineNetwork,
+    MixingGradient,
     StepDefaults,
     wanted_gradients,
 )
@@ -342,6 +343,7 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         If an argument cannot be used, or the engine cannot build the space: names the operation.
     """
 
+    skips_inactive = True
     step_defaults = StepDefaults(0.025, 0.9, 3e-4, 5.0, 3e-4, (0.5, 0.999))
 
     def __init__(
@@ -362,6 +364,19 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         sizes = checked_sizes(channels, cells, classes, in_channels)
         arguments = (json.dumps(self.space.reference), *sizes, _stem(stem), _rematerialise(memory))
         super().__init__("supernet", arguments, dtype, seed, threads)
+
+    def mixing_gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        mixing: Mapping[str, ArrayLike],
+        active: Mapping[str, ArrayLike] | None = None,
+        hidden: ArrayLike | None = None,
+    ) -> MixingGradient:
+        batch = self._batch(("x", "y"), x, y, hidden)
+        mixture = self._mixture(mixing, active)
+        loss, correct, _, flat = self._engine.evaluate(*batch, False, True, None, *mixture)
+        return MixingGradient(float(loss), int(correct), self.split_alphas(flat), None)
 
     @property
     def _draws_noise(self) -> bool:

@@ -287,11 +287,55 @@ class EngineNetwork:
         return arrays
 
 
+class MixingGradient(NamedTuple):
+    """What `BaseSupernet.mixing_gradient` returns.
+
+    Attributes
+    ----------
+    loss : float
+    correct : int
+        Number of correct predictions.
+    gradient : dict of ndarray
+        With respect to the mixing weights, by group.
+    hidden : ndarray or None
+        Of recurrent networks, the state after the segment.
+    """
+
+    loss: float
+    correct: int
+    gradient: Alphas
+    hidden: Array | None
+
+
 class BaseSupernet(EngineNetwork, Generic[G]):
     """A network whose edges are mixtures of candidate operations, weighted by α."""
 
+    #: Whether passes leave out what is not active.
+    skips_inactive: ClassVar[bool] = False
+
     space: Space
     step_defaults: ClassVar[StepDefaults]
+
+    def mixing_gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        mixing: Mapping[str, ArrayLike],
+        active: Mapping[str, ArrayLike] | None = None,
+        hidden: ArrayLike | None = None,
+    ) -> MixingGradient:
+        """Return the loss with mixing weights in place of the softmax of α, and its gradient.
+
+        Parameters
+        ----------
+        x, y, mixing, active, hidden
+            As in `loss_and_grads`; `active` of networks over images, `hidden` of recurrent ones.
+
+        Returns
+        -------
+        MixingGradient
+        """
+        raise NotImplementedError
 
     @property
     def genotype(self) -> G:

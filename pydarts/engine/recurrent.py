@@ -21,6 +21,7 @@ from pydarts.engine.network import (
     Array,
     BaseSupernet,
     EngineNetwork,
+    MixingGradient,
     StepDefaults,
     wanted_gradients,
 )
@@ -345,6 +346,22 @@ class RecurrentSupernet(TextNetwork, BaseSupernet[RecurrentGenotype]):
     ):
         dropouts = _dropouts(dropout, dropout_hidden, dropout_input, dropout_embedding)
         super().__init__(None, [], vocab_size, hidden_size, dtype, seed, threads, dropouts)
+
+    def mixing_gradient(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        mixing: Mapping[str, ArrayLike],
+        active: Mapping[str, ArrayLike] | None = None,
+        hidden: ArrayLike | None = None,
+    ) -> MixingGradient:
+        if active is not None:
+            raise ArgumentError("active", "is for networks over images: here all are computed")
+        batch = self._batch(("x", "y"), x, y, hidden)
+        loss, correct, _, flat, after = self._engine.evaluate(
+            *batch, False, True, None, 0.0, 0.0, self._mixing(mixing)
+        )
+        return MixingGradient(float(loss), int(correct), self.split_alphas(flat), after)
 
 
 class RecurrentNetwork(TextNetwork):

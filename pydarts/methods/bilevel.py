@@ -245,6 +245,9 @@ class BilevelStep:
         """Number of steps taken."""
         return int(self._engine.steps)
 
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Take note that an epoch begins: makes no difference here."""
+
     def state(self) -> dict[str, Any]:
         """Return everything that steps change, as views where it is an array.
 

@@ -42,6 +42,7 @@ def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> Sear
     with loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
         for epoch in loop.epochs():
+            step.start_epoch(epoch, config.epochs)
             for batch in loop.steps(data.batches):
                 info = step(**data.inputs(batch, next(valid_batches), epoch))
                 loop.on_step_end(batch, info)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""GAEA: mixing weights as parameters of their own, moved by exponentiated gradients.
+
+Source: Li, Khodak, Balcan, Talwalkar, *Geometry-Aware Gradient Algorithms for Neural Architecture
+Search*, ICLR 2021, https://arxiv.org/abs/2004.07802.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pydarts.engine.network import Alphas
+from pydarts.methods.adam import Adam
+from pydarts.methods.mixture import MixtureMethod, Moment, softmax
+from pydarts.spaces.space import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaea(MixtureMethod):
+    """``p <- p exp(-rate g)``, renormalised edge by edge; uniform at the start, at least `floor`.
+
+    α is kept as ``log p``, whose softmax is p; there is neither Adam nor decay.
+
+    Attributes
+    ----------
+    rate, floor : float
+    """
+
+    rate: float = 0.1
+    floor: float = 1e-5
+
+    @property
+    def name(self) -> str:
+        return "gaea"
+
+    def start(self, alphas: Alphas) -> Alphas:
+        return {name: np.zeros_like(a) for name, a in alphas.items()}
+
+    def alpha_gradient(self, alphas: Alphas, d_mixing: Alphas, moment: Moment) -> Alphas:
+        return d_mixing
+
+    def update(self, alphas: Alphas, gradient: Alphas, adam: Adam, space: Space) -> Alphas:
+        moved = {name: a - self.rate * gradient[name] for name, a in alphas.items()}
+        found = {}
+        for name, p in softmax(moved, space).items():
+            raised = np.where(p > 0, np.maximum(p, self.floor), 0.0)  # 0: there is no operation
+            shares = raised / raised.sum(axis=1, keepdims=True)
+            found[name] = np.log(np.where(shares > 0, shares, 1.0))
+        return found
