@@ -57,7 +57,13 @@ class Network32:
     @property
     def alpha_groups(self) -> list[tuple[str, int, int, int]]: ...
     def memory(self, samples: int, height: int, width: int, backward: bool) -> tuple[int, int]: ...
-    def logits(self, images: _Array, training: bool) -> _Array: ...
+    def logits(
+        self,
+        images: _Array,
+        training: bool,
+        mixing: _Array | None = None,
+        active: _Array | None = None,
+    ) -> _Array: ...
     def evaluate(
         self,
         images: _Array,
@@ -65,6 +71,8 @@ class Network32:
         weights: bool,
         alphas: bool,
         drop: _Array | None = None,
+        mixing: _Array | None = None,
+        active: _Array | None = None,
     ) -> tuple[float, int, _Array, _Array]: ...
     def forward(self, images: _Array) -> _Array: ...
     def backward(self, images: _Array, d_output: _Array) -> tuple[_Array, _Array, _Array]: ...
@@ -106,7 +114,14 @@ class WeightStep32:
         self, net: Network32, momentum: float, weight_decay: float, clip: float
     ) -> None: ...
     def __call__(
-        self, net: Network32, x: _Array, y: _Array, lr: float, drop: _Array | None = None
+        self,
+        net: Network32,
+        x: _Array,
+        y: _Array,
+        lr: float,
+        drop: _Array | None = None,
+        mixing: _Array | None = None,
+        active: _Array | None = None,
     ) -> tuple[float, int]: ...
 
 def supernet32(
@@ -182,7 +197,13 @@ class Network64:
     @property
     def alpha_groups(self) -> list[tuple[str, int, int, int]]: ...
     def memory(self, samples: int, height: int, width: int, backward: bool) -> tuple[int, int]: ...
-    def logits(self, images: _Array, training: bool) -> _Array: ...
+    def logits(
+        self,
+        images: _Array,
+        training: bool,
+        mixing: _Array | None = None,
+        active: _Array | None = None,
+    ) -> _Array: ...
     def evaluate(
         self,
         images: _Array,
@@ -190,6 +211,8 @@ class Network64:
         weights: bool,
         alphas: bool,
         drop: _Array | None = None,
+        mixing: _Array | None = None,
+        active: _Array | None = None,
     ) -> tuple[float, int, _Array, _Array]: ...
     def forward(self, images: _Array) -> _Array: ...
     def backward(self, images: _Array, d_output: _Array) -> tuple[_Array, _Array, _Array]: ...
@@ -231,7 +254,14 @@ class WeightStep64:
         self, net: Network64, momentum: float, weight_decay: float, clip: float
     ) -> None: ...
     def __call__(
-        self, net: Network64, x: _Array, y: _Array, lr: float, drop: _Array | None = None
+        self,
+        net: Network64,
+        x: _Array,
+        y: _Array,
+        lr: float,
+        drop: _Array | None = None,
+        mixing: _Array | None = None,
+        active: _Array | None = None,
     ) -> tuple[float, int]: ...
 
 def supernet64(
@@ -328,8 +358,11 @@ class RecurrentNetwork32:
         masks: dict[str, _Array] | None,
         activation: float,
         slowness: float,
+        mixing: _Array | None = None,
     ) -> tuple[float, int, _Array, _Array, _Array]: ...
-    def test(self, x: _Array, y: _Array, hidden: _Array) -> tuple[float, int, _Array]: ...
+    def test(
+        self, x: _Array, y: _Array, hidden: _Array, mixing: _Array | None = None
+    ) -> tuple[float, int, _Array]: ...
     def next(self, x: _Array, hidden: _Array) -> tuple[_Array, _Array]: ...
 
 class RecurrentBilevelStep32:
@@ -388,7 +421,13 @@ class RecurrentWeightStep32:
         slowness: float,
     ) -> None: ...
     def __call__(
-        self, net: RecurrentNetwork32, x: _Array, y: _Array, hidden: _Array, lr: float
+        self,
+        net: RecurrentNetwork32,
+        x: _Array,
+        y: _Array,
+        hidden: _Array,
+        lr: float,
+        mixing: _Array | None = None,
     ) -> tuple[float, int, float, _Array]: ...
 
 def recurrent_arch_gradient32(
@@ -462,8 +501,11 @@ class RecurrentNetwork64:
         masks: dict[str, _Array] | None,
         activation: float,
         slowness: float,
+        mixing: _Array | None = None,
     ) -> tuple[float, int, _Array, _Array, _Array]: ...
-    def test(self, x: _Array, y: _Array, hidden: _Array) -> tuple[float, int, _Array]: ...
+    def test(
+        self, x: _Array, y: _Array, hidden: _Array, mixing: _Array | None = None
+    ) -> tuple[float, int, _Array]: ...
     def next(self, x: _Array, hidden: _Array) -> tuple[_Array, _Array]: ...
 
 class RecurrentBilevelStep64:
@@ -522,7 +564,13 @@ class RecurrentWeightStep64:
         slowness: float,
     ) -> None: ...
     def __call__(
-        self, net: RecurrentNetwork64, x: _Array, y: _Array, hidden: _Array, lr: float
+        self,
+        net: RecurrentNetwork64,
+        x: _Array,
+        y: _Array,
+        hidden: _Array,
+        lr: float,
+        mixing: _Array | None = None,
     ) -> tuple[float, int, float, _Array]: ...
 
 def recurrent_arch_gradient64(

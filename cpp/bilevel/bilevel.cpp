@@ -127,10 +127,14 @@ double WeightStep<T>::apply(const Oracle<T>& oracle, T* w, const T* gradient, do
   const double scale = std::min(1.0, clip / (norm + kClipEpsilon));
   for_pieces(oracle.threads, buffer.size(), [&](std::size_t first, std::size_t last) {
     const T coefficient = T(scale), decay = T(weight_decay), mu = T(momentum), rate = T(lr);
-    for (std::size_t i = first; i < last; ++i) {
-      buffer[i] = mu * buffer[i] + (coefficient * gradient[i] + decay * w[i]);
-      w[i] -= rate * buffer[i];
-    }
+    const auto move = [&](std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) {
+        buffer[i] = mu * buffer[i] + (coefficient * gradient[i] + decay * w[i]);
+        w[i] -= rate * buffer[i];
+      }
+    };
+    if (!oracle.used_weights) return move(first, last);
+    for (const Range& used : *oracle.used_weights) move(std::max(first, used.first), std::min(last, used.last));
   });
   return norm;
 }

@@ -4,10 +4,12 @@
 #include <functional>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "core/loss.hpp"
 #include "core/memory.hpp"
 #include "core/parallel.hpp"
+#include "core/range.hpp"
 
 namespace pydarts {
 
@@ -23,6 +25,8 @@ struct Oracle {
   std::function<void()> keep_statistics;                // of the last pass: the weight step is made with it
   Threads threads;
   LossGradient<T> descent = nullptr;  // what the weights descend, if more than the training loss: regularisation
+  // The weights that the last pass depended on; a step leaves the others as they are. Null: all.
+  const std::vector<Range>* used_weights = nullptr;
 };
 
 // Vectors that last from call to call, so that a step allocates nothing after the first.
@@ -66,7 +70,7 @@ ArchLosses arch_gradient(const Oracle<T>& oracle, const T* w, const T* buffer, c
                          Workspace<T>& workspace);
 
 // A step of the weights by SGD with momentum, weight decay and a bound on the gradient's norm, as PyTorch's SGD
-// after clip_grad_norm_.
+// after clip_grad_norm_: weights that the loss does not depend on neither decay nor move on by their momentum.
 template <class T>
 struct WeightStep {
   double momentum = 0.9, weight_decay = 3e-4, clip = 5;

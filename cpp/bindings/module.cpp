@@ -25,18 +25,42 @@ std::size_t derived_num_weights(const std::string& genotype, int channels, int c
       .num_weights;
 }
 
+// Labels (N,), or class distributions (N, classes): floating-point numbers.
 template <class T>
-Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Integers* labels) {
-  const Graph& graph = network.graph();
-  require(images.ndim() == 4, "images must have 4 axes (N, C, H, W), not ", images.ndim());
-  check_images(graph, images.shape(0), images.shape(1), images.shape(2), images.shape(3));
-  if (labels) {
-    require(labels->ndim() == 1 && labels->shape(0) == images.shape(0), "there are ", images.shape(0), " images and ",
-            labels->size(), " labels");
-    check_labels(graph, labels->data(), int(labels->size()));
+struct Truth {
+  explicit Truth(const py::array& given) {
+    const bool distributions = given.dtype().kind() == 'f';
+    if (distributions) targets = given;
+    if (!distributions) labels = given;
   }
-  return {images.data(), labels ? labels->data() : nullptr, int(images.shape(0)), int(images.shape(2)),
-          int(images.shape(3))};
+  Integers labels;
+  Array<T> targets;
+};
+
+template <class T>
+Batch<T> batch_of(const Network<T>& network, const Array<T>& images) {
+  require(images.ndim() == 4, "images must have 4 axes (N, C, H, W), not ", images.ndim());
+  check_images(network.graph(), images.shape(0), images.shape(1), images.shape(2), images.shape(3));
+  return {images.data(), nullptr, int(images.shape(0)), int(images.shape(2)), int(images.shape(3))};
+}
+
+template <class T>
+Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Truth<T>& truth) {
+  const Graph& graph = network.graph();
+  Batch<T> batch = batch_of(network, images);
+  if (truth.targets.size() > 0) {
+    require(
+        truth.targets.ndim() == 2 && truth.targets.shape(0) == batch.samples && truth.targets.shape(1) == graph.classes,
+        "`targets` must have the shape (", batch.samples, ", ", graph.classes, ")");
+    check_targets(graph, truth.targets.data(), batch.samples);
+    batch.targets = truth.targets.data();
+    return batch;
+  }
+  require(truth.labels.ndim() == 1 && truth.labels.shape(0) == batch.samples, "there are ", batch.samples,
+          " images and ", truth.labels.size(), " labels");
+  check_labels(graph, truth.labels.data(), batch.samples);
+  batch.labels = truth.labels.data();
+  return batch;
 }
 
 template <class T>
@@ -45,6 +69,21 @@ const T* drop_of(const Network<T>& network, const std::optional<Array<T>>& drop,
   require(drop->ndim() == 2 && drop->shape(0) == network.graph().droppables && drop->shape(1) == samples,
           "`drop_masks` must have the shape (", network.graph().droppables, ", ", samples, ")");
   return drop->data();
+}
+
+template <class T>
+Mixture<T> mixture_of(const Network<T>& network, const std::optional<Array<T>>& mixing,
+                      const std::optional<Array<std::uint8_t>>& active) {
+  const std::size_t alphas = network.graph().num_alphas;
+  if (!mixing) {
+    require(!active, "`active` needs `mixing`");
+    return {};
+  }
+  require(std::size_t(mixing->size()) == alphas, "`mixing` has ", mixing->size(), " entries, not ", alphas);
+  check_mixing(mixing->data(), alphas);
+  require(!active || std::size_t(active->size()) == alphas, "`active` has ", active ? active->size() : 0,
+          " entries, not ", alphas);
+  return {mixing->data(), active ? active->data() : nullptr};
 }
 
 // Runs the tasks of each loop on the calling thread, and keeps what they took.
@@ -147,37 +186,43 @@ void bind(py::module_& m, const std::string& suffix) {
           py::arg("samples"), py::arg("height"), py::arg("width"), py::arg("backward"))
       .def(
           "logits",
-          [](Net& self, const Array<T>& images, bool training) {
+          [](Net& self, const Array<T>& images, bool training, const std::optional<Array<T>>& mixing,
+             const std::optional<Array<std::uint8_t>>& active) {
             require(!self.network.graph().heads.empty(), "a mixed operation has no logits");
-            const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+            const Batch<T> batch = batch_of(self.network, images);
+            const Mixture<T> mixture = mixture_of(self.network, mixing, active);
             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(self.network.graph().classes)});
             T* data = out.mutable_data();
-            run(self, [&](Network<T>& network) { network.logits(batch, training, data); });
+            run(self, [&](Network<T>& network) { network.logits(batch, training, data, mixture); });
             return out;
           },
-          py::arg("images"), py::arg("training"))
+          py::arg("images"), py::arg("training"), py::arg("mixing") = py::none(), py::arg("active") = py::none())
       .def(
           "evaluate",
-          [](Net& self, const Array<T>& images, const Integers& labels, bool weights, bool alphas,
-             const std::optional<Array<T>>& drop) {
+          [](Net& self, const Array<T>& images, const py::array& labels, bool weights, bool alphas,
+             const std::optional<Array<T>>& drop, const std::optional<Array<T>>& mixing,
+             const std::optional<Array<std::uint8_t>>& active) {
             require(!self.network.graph().heads.empty(), "a mixed operation has no loss");
-            const Batch<T> batch = batch_of(self.network, images, &labels);
+            const Truth<T> truth(labels);
+            const Batch<T> batch = batch_of(self.network, images, truth);
             const T* factors = drop_of(self.network, drop, batch.samples);
+            const Mixture<T> mixture = mixture_of(self.network, mixing, active);
             const Graph& graph = self.network.graph();
             py::array_t<T> dw(weights ? py::ssize_t(graph.num_weights) : 0);
             py::array_t<T> da(alphas ? py::ssize_t(graph.num_alphas) : 0);
             T* to_w = weights ? dw.mutable_data() : nullptr;
             T* to_a = alphas ? da.mutable_data() : nullptr;
             const Loss loss = run(self, [&](Network<T>& network) {
-              return network.evaluate(batch, network.weights().data(), to_w, to_a, factors);
+              return network.evaluate(batch, network.weights().data(), to_w, to_a, factors, mixture);
             });
             return py::make_tuple(loss.value, loss.correct, dw, da);
           },
-          py::arg("images"), py::arg("labels"), py::arg("weights"), py::arg("alphas"), py::arg("drop") = py::none())
+          py::arg("images"), py::arg("labels"), py::arg("weights"), py::arg("alphas"), py::arg("drop") = py::none(),
+          py::arg("mixing") = py::none(), py::arg("active") = py::none())
       .def(
           "forward",
           [](Net& self, const Array<T>& images) {
-            const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+            const Batch<T> batch = batch_of(self.network, images);
             const auto& states = self.network.graph().states;
             const Plan plan(self.network.graph(), batch.samples, batch.height, batch.width, false, false);
             py::array_t<T> out({py::ssize_t(batch.samples), py::ssize_t(states.back().channels.count()),
@@ -190,7 +235,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def(
           "backward",
           [](Net& self, const Array<T>& images, const Array<T>& d_output) {
-            const Batch<T> batch = batch_of<T>(self.network, images, nullptr);
+            const Batch<T> batch = batch_of(self.network, images);
             const Graph& graph = self.network.graph();
             const Plan plan(graph, batch.samples, batch.height, batch.width, false, false);
             require(d_output.ndim() == 4 && d_output.shape(0) == images.shape(0) &&
@@ -208,27 +253,28 @@ void bind(py::module_& m, const std::string& suffix) {
           },
           py::arg("images"), py::arg("d_output"));
 
-  m.def(
-      ("arch_gradient" + suffix).c_str(),
-      [](Net& net, const Array<T>& x, const Integers& y, const Array<T>& xv, const Integers& yv, int order, double eta,
-         double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon, bool central) {
-        const SearchBatches<T> batches{batch_of(net.network, x, &y), batch_of(net.network, xv, &yv)};
-        const Graph& graph = net.network.graph();
-        require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
-                buffer ? buffer->size() : 0, " entries, not ", graph.num_weights);
-        py::array_t<T> out(py::ssize_t(graph.num_alphas));
-        T* to = out.mutable_data();
-        const T* from = buffer ? buffer->data() : nullptr;
-        run(net, [&](Network<T>& network) {
-          Workspace<T> workspace;
-          arch_gradient(oracle_of(network, batches), network.weights().data(), from,
-                        {order, eta, momentum, weight_decay, epsilon, difference(central)}, to, workspace);
-        });
-        return out;
-      },
-      py::arg("net"), py::arg("x"), py::arg("y"), py::arg("x_valid"), py::arg("y_valid"), py::arg("order"),
-      py::arg("eta"), py::arg("momentum"), py::arg("momentum_buffer"), py::arg("weight_decay"), py::arg("epsilon"),
-      py::arg("central"));
+  m.def(("arch_gradient" + suffix).c_str(),
+        [](Net& net, const Array<T>& x, const py::array& y, const Array<T>& xv, const py::array& yv, int order,
+           double eta, double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon,
+           bool central) {
+          const Truth<T> train(y), valid(yv);
+          const SearchBatches<T> batches{batch_of(net.network, x, train), batch_of(net.network, xv, valid)};
+          const Graph& graph = net.network.graph();
+          require(!buffer || std::size_t(buffer->size()) == graph.num_weights, "`momentum_buffer` has ",
+                  buffer ? buffer->size() : 0, " entries, not ", graph.num_weights);
+          py::array_t<T> out(py::ssize_t(graph.num_alphas));
+          T* to = out.mutable_data();
+          const T* from = buffer ? buffer->data() : nullptr;
+          run(net, [&](Network<T>& network) {
+            Workspace<T> workspace;
+            arch_gradient(oracle_of(network, batches), network.weights().data(), from,
+                          {order, eta, momentum, weight_decay, epsilon, difference(central)}, to, workspace);
+          });
+          return out;
+        },
+        py::arg("net"), py::arg("x"), py::arg("y"), py::arg("x_valid"), py::arg("y_valid"), py::arg("order"),
+        py::arg("eta"), py::arg("momentum"), py::arg("momentum_buffer"), py::arg("weight_decay"), py::arg("epsilon"),
+        py::arg("central"));
 
   using Step = BilevelStep<T>;
   py::class_<Step>(m, ("BilevelStep" + suffix).c_str())
@@ -253,9 +299,10 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Step& self, long long steps) { self.adam().steps = steps; })
       .def(
           "__call__",
-          [](Step& self, Net& net, const Array<T>& x, const Integers& y, const Array<T>& xv, const Integers& yv,
+          [](Step& self, Net& net, const Array<T>& x, const py::array& y, const Array<T>& xv, const py::array& yv,
              double lr) {
-            const SearchBatches<T> batches{batch_of(net.network, x, &y), batch_of(net.network, xv, &yv)};
+            const Truth<T> train(y), valid(yv);
+            const SearchBatches<T> batches{batch_of(net.network, x, train), batch_of(net.network, xv, valid)};
             const auto info = run(net, [&](Network<T>& network) {
               const auto result =
                   self(oracle_of(network, batches), network.weights().data(), network.alphas().data(), lr);
@@ -276,10 +323,13 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().buffer, self); })
       .def(
           "__call__",
-          [](Optimizer& self, Net& net, const Array<T>& x, const Integers& y, double lr,
-             const std::optional<Array<T>>& drop) {
-            const Batch<T> batch = batch_of(net.network, x, &y);
-            const SearchBatches<T> batches{batch, batch, drop_of(net.network, drop, batch.samples)};
+          [](Optimizer& self, Net& net, const Array<T>& x, const py::array& y, double lr,
+             const std::optional<Array<T>>& drop, const std::optional<Array<T>>& mixing,
+             const std::optional<Array<std::uint8_t>>& active) {
+            const Truth<T> truth(y);
+            const Batch<T> batch = batch_of(net.network, x, truth);
+            const SearchBatches<T> batches{batch, batch, drop_of(net.network, drop, batch.samples),
+                                           mixture_of(net.network, mixing, active)};
             const Loss loss = run(net, [&](Network<T>& network) {
               const Loss result = self(oracle_of(network, batches), network.weights().data(), lr);
               network.update_running();
@@ -287,7 +337,8 @@ void bind(py::module_& m, const std::string& suffix) {
             });
             return py::make_tuple(loss.value, loss.correct);
           },
-          py::arg("net"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("drop") = py::none());
+          py::arg("net"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("drop") = py::none(),
+          py::arg("mixing") = py::none(), py::arg("active") = py::none());
 
   m.def(("hessian_vector_product" + suffix).c_str(),
         [](const std::function<Array<T>(py::array_t<T>)>& gradient, const Array<T>& w, const Array<T>& v,

@@ -9,6 +9,7 @@
 
 #include "bindings/engine.hpp"
 #include "core/vector.hpp"
+#include "network/limits.hpp"
 
 namespace pydarts {
 namespace {
@@ -50,6 +51,16 @@ std::optional<DropoutMasks<T>> masks_of(const RecurrentNetwork<T>& network, cons
   return masks;
 }
 
+// The mixing weights, or null.
+template <class T>
+const T* mixing_of(const RecurrentNetwork<T>& network, const std::optional<Array<T>>& mixing) {
+  if (!mixing) return nullptr;
+  require(std::size_t(mixing->size()) == network.num_alphas(), "`mixing` has ", mixing->size(), " entries, not ",
+          network.num_alphas());
+  check_mixing(mixing->data(), network.num_alphas());
+  return mixing->data();
+}
+
 template <class T>
 py::array_t<T> hidden_array(const std::vector<T>& values, int hidden) {
   py::array_t<T> out({py::ssize_t(values.size()) / hidden, py::ssize_t(hidden)});
@@ -83,10 +94,11 @@ LossGradient<T> with_same_masks(RecurrentNetwork<T>& network, LossGradient<T> pa
 template <class T>
 Oracle<T> oracle_of(RecurrentNetwork<T>& network, const Segment<T>& train, const Segment<T>& valid,
                     const Regularisation& regularisation, bool shared_masks, std::vector<T>* hidden,
-                    std::vector<T>* hidden_valid) {
-  auto pass = [&network](const Segment<T>& segment, const Regularisation& r, std::vector<T>* out) -> LossGradient<T> {
-    return [&network, segment, r, out](const T* w, T* dw, T* da) {
-      const Loss loss = network.evaluate(segment, w, dw, da, nullptr, r);
+                    std::vector<T>* hidden_valid, const T* mixing = nullptr) {
+  auto pass = [&network, mixing](const Segment<T>& segment, const Regularisation& r,
+                                 std::vector<T>* out) -> LossGradient<T> {
+    return [&network, mixing, segment, r, out](const T* w, T* dw, T* da) {
+      const Loss loss = network.evaluate(segment, w, dw, da, nullptr, r, mixing);
       if (out) *out = network.last_hidden();
       return loss;
     };
@@ -180,8 +192,10 @@ void bind(py::module_& m, const std::string& suffix) {
       .def(
           "evaluate",
           [](Net& self, const Integers& x, const Integers& y, const Array<T>& hidden, bool weights, bool alphas,
-             const std::optional<Masks<T>>& masks, double activation, double slowness) {
+             const std::optional<Masks<T>>& masks, double activation, double slowness,
+             const std::optional<Array<T>>& mixing) {
             const Segment<T> segment = segment_of(self.network, x, y, hidden);
+            const T* mixture = mixing_of(self.network, mixing);
             const auto given = masks_of(self.network, masks, segment.batch);
             py::array_t<T> dw(weights ? py::ssize_t(self.network.weights().size()) : 0);
             py::array_t<T> da(alphas ? py::ssize_t(self.network.alphas().size()) : 0);
@@ -190,27 +204,29 @@ void bind(py::module_& m, const std::string& suffix) {
             std::vector<T> last;
             const Loss loss = run(self, [&](Recurrent& network) {
               const Loss result = network.evaluate(segment, network.weights().data(), to_w, to_a,
-                                                   given ? &*given : nullptr, {activation, slowness});
+                                                   given ? &*given : nullptr, {activation, slowness}, mixture);
               last = network.last_hidden();
               return result;
             });
             return py::make_tuple(loss.value, loss.correct, dw, da, hidden_array(last, self.network.hidden()));
           },
           py::arg("x"), py::arg("y"), py::arg("hidden"), py::arg("weights"), py::arg("alphas"), py::arg("masks"),
-          py::arg("activation"), py::arg("slowness"))
+          py::arg("activation"), py::arg("slowness"), py::arg("mixing") = py::none())
       .def(
           "test",
-          [](Net& self, const Integers& x, const Integers& y, const Array<T>& hidden) {
+          [](Net& self, const Integers& x, const Integers& y, const Array<T>& hidden,
+             const std::optional<Array<T>>& mixing) {
             const Segment<T> segment = segment_of(self.network, x, y, hidden);
+            const T* mixture = mixing_of(self.network, mixing);
             std::vector<T> last;
             const Loss loss = run(self, [&](Recurrent& network) {
-              const Loss result = network.test(segment);
+              const Loss result = network.test(segment, mixture);
               last = network.last_hidden();
               return result;
             });
             return py::make_tuple(loss.value, loss.correct, hidden_array(last, self.network.hidden()));
           },
-          py::arg("x"), py::arg("y"), py::arg("hidden"))
+          py::arg("x"), py::arg("y"), py::arg("hidden"), py::arg("mixing") = py::none())
       .def(
           "next",
           [](Net& self, const Integers& x, const Array<T>& hidden) {
@@ -318,20 +334,22 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().step.buffer, self); })
       .def(
           "__call__",
-          [](Optimizer& self, Net& net, const Integers& x, const Integers& y, const Array<T>& hidden, double lr) {
+          [](Optimizer& self, Net& net, const Integers& x, const Integers& y, const Array<T>& hidden, double lr,
+             const std::optional<Array<T>>& mixing) {
             const Segment<T> segment = segment_of(net.network, x, y, hidden);
+            const T* mixture = mixing_of(net.network, mixing);
             std::vector<T> after;
             double norm = 0;
             const Loss loss = run(net, [&](Recurrent& network) {
-              const Loss result =
-                  self.step(oracle_of<T>(network, segment, segment, self.regularisation, false, &after, nullptr),
-                            network.weights().data(), lr, &norm);
+              const Loss result = self.step(
+                  oracle_of<T>(network, segment, segment, self.regularisation, false, &after, nullptr, mixture),
+                  network.weights().data(), lr, &norm);
               network.update_running();
               return result;
             });
             return py::make_tuple(loss.value, loss.correct, norm, hidden_array(after, net.network.hidden()));
           },
-          py::arg("net"), py::arg("x"), py::arg("y"), py::arg("hidden"), py::arg("lr"));
+          py::arg("net"), py::arg("x"), py::arg("y"), py::arg("hidden"), py::arg("lr"), py::arg("mixing") = py::none());
 
   m.def(("blend" + suffix).c_str(),
         [](py::array_t<T, py::array::c_style> to, const Array<T>& from, double weight, int threads) {

@@ -49,9 +49,13 @@ namespace pydarts {
 // A batch of the caller's that fits the network; `name` is the argument's.
 Batch<float> images_of(const pydarts_network& network, const pydarts_batch* batch, const char* name);
 
+// The mixing weights of a batch, or none.
+Mixture<float> mixture_of(const pydarts_network& network, const pydarts_batch* batch, const char* name);
+
 struct LabelledBatch {
   Batch<float> images;
   const float* drop;
+  Mixture<float> mixture;
 };
 LabelledBatch labelled(const pydarts_network& network, const pydarts_batch* batch, const char* name);
 

@@ -54,7 +54,10 @@ class Pair {
 SearchBatches<float> search_batches(const pydarts_network& network, const pydarts_batch* train,
                                     const pydarts_batch* valid) {
   require(network.engine().graph().num_alphas > 0, "`network` is no supernet: it has no alphas");
-  return {labelled(network, train, "train").images, labelled(network, valid, "valid").images};
+  const LabelledBatch batches[] = {labelled(network, train, "train"), labelled(network, valid, "valid")};
+  require(!batches[0].mixture.weights && !batches[1].mixture.weights,
+          "`train->mixing`, `valid->mixing` must be null: a search step learns the alphas");
+  return {batches[0].images, batches[1].images};
 }
 
 }  // namespace
@@ -133,7 +136,7 @@ pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network
     const Pair pair(*optimizer, network);
     Network<float>& engine = network->engine();
     const LabelledBatch train = labelled(*network, batch, "batch");
-    const SearchBatches<float> batches{train.images, train.images, train.drop};
+    const SearchBatches<float> batches{train.images, train.images, train.drop, train.mixture};
     require_at_least_0(lr, "lr");
     pydarts_step_info result = {};
     if (info) known(info, "info", result);

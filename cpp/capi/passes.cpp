@@ -38,13 +38,31 @@ Batch<float> images_of(const pydarts_network& network, const pydarts_batch* batc
   return {b.images, nullptr, b.samples, b.height, b.width};
 }
 
+Mixture<float> mixture_of(const pydarts_network& network, const pydarts_batch* batch, const char* name) {
+  const pydarts_batch b = known(batch, name, kBatch);
+  if (!b.mixing) {
+    require(!b.active && b.num_mixing == 0, "`", name, "->mixing` is null, but not `active` or `num_mixing`");
+    return {};
+  }
+  const std::size_t alphas = network.engine().graph().num_alphas;
+  require(alphas > 0, "`", name, "->mixing` must be null: the network is no supernet");
+  require_array(b.mixing, b.num_mixing, alphas, "mixing");
+  check_mixing(b.mixing, alphas);
+  return {b.mixing, b.active};
+}
+
 LabelledBatch labelled(const pydarts_network& network, const pydarts_batch* batch, const char* name) {
   const pydarts_batch b = known(batch, name, kBatch);
   const Graph& graph = network.engine().graph();
-  LabelledBatch result{images_of(network, batch, name), b.drop};
-  require(b.labels, "`", name, "->labels` is null");
-  check_labels(graph, b.labels, b.samples);
-  result.images.labels = b.labels;
+  LabelledBatch result{images_of(network, batch, name), b.drop, mixture_of(network, batch, name)};
+  if (b.targets) {
+    check_targets(graph, b.targets, b.samples);
+    result.images.targets = b.targets;
+  } else {
+    require(b.labels, "`", name, "->labels` is null");
+    check_labels(graph, b.labels, b.samples);
+    result.images.labels = b.labels;
+  }
   if (b.drop || b.num_drop) require_array(b.drop, b.num_drop, std::size_t(graph.droppables) * b.samples, "drop");
   return result;
 }
@@ -71,7 +89,7 @@ pydarts_status pydarts_logits(pydarts_network* network, const pydarts_batch* bat
     const Batch<float> images = images_of(*network, batch, "batch");
     require(training == 0 || training == 1, "`training` (=", training, ") must be 0 or 1");
     require_array(logits, count, std::size_t(images.samples) * network->engine().graph().classes, "logits");
-    network->engine().logits(images, training == 1, logits);
+    network->engine().logits(images, training == 1, logits, mixture_of(*network, batch, "batch"));
   });
 }
 
@@ -84,8 +102,8 @@ pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* 
     require_array(d_alphas, num_alphas, d_alphas ? engine.graph().num_alphas : 0, "d_alphas");
     pydarts_loss result = {};
     if (loss) known(loss, "loss", result);
-    const Loss found =
-        engine.evaluate(labelled_batch.images, engine.weights().data(), d_weights, d_alphas, labelled_batch.drop);
+    const Loss found = engine.evaluate(labelled_batch.images, engine.weights().data(), d_weights, d_alphas,
+                                       labelled_batch.drop, labelled_batch.mixture);
     result.value = found.value;
     result.correct = found.correct;
     if (loss) fill(loss, "loss", result);

@@ -229,6 +229,17 @@ typedef struct pydarts_batch {
   const int32_t* labels;                    /* (samples,), each in 0..classes-1; not for logits: null */
   const float* drop; /* factors of drop path, 0 or 1/keep, (num_droppable, samples); null: none. Not for logits. */
   size_t num_drop;   /* elements of `drop` */
+  /* In place of labels: how much of each class a sample is, (samples, classes), at least 0; null: labels. They need not
+     sum to 1; those of label smoothing and mixup do. The loss is the mean of -sum_k targets[k] log softmax(logits)[k].
+   */
+  const float* targets;
+  /* Of a supernet, in place of the softmax of the alphas: the weight of each operation, in the order of the alphas;
+     null: the softmax. Nothing normalises them. Not for search steps, which learn the alphas. */
+  const float* mixing;
+  /* With `mixing`, whether an operation is active (not 0), in the same order; null: all are. Inactive ones contribute
+     nothing and cost nothing, and their gradients are zero. A node without active operations is zero. */
+  const uint8_t* active;
+  size_t num_mixing; /* elements of `mixing`, and of `active` */
 } pydarts_batch;
 
 /* Threads: any. */
@@ -249,11 +260,12 @@ PYDARTS_API pydarts_status pydarts_logits(pydarts_network* network, const pydart
 typedef struct pydarts_loss {
   size_t size;
   double value;    /* mean cross-entropy, with the auxiliary head's */
-  int32_t correct; /* samples whose largest logit is their label's */
+  int32_t correct; /* samples whose largest logit is their label's, or of the class with the largest target */
 } pydarts_loss;
 
-/* Loss with the batch's statistics and its gradients; null with count 0: not wanted. The running statistics stay as
-   they are. `loss` may be null. CANCELLED. Threads: by handle. */
+/* Loss with the batch's statistics and its gradients; null with count 0: not wanted. With `batch->mixing` `d_alphas` is
+   the gradient by these weights. Without any gradient only the forward pass runs, in the workspace of one. The running
+   statistics stay as they are. `loss` may be null. CANCELLED. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights,
                                              size_t num_weights, float* d_alphas, size_t num_alphas,
                                              pydarts_loss* loss);
@@ -319,7 +331,8 @@ PYDARTS_API pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pyd
                                                const pydarts_batch* train, const pydarts_batch* valid, double lr,
                                                pydarts_step_info* info);
 
-/* A training step: weights by SGD with the learning rate `lr`, and running statistics. `info` may be null.
+/* A training step: weights by SGD with the learning rate `lr`, and running statistics. The weights of inactive
+   operations, their momentum and their running statistics stay as they are, without decay. `info` may be null.
    NOT_FINITE, CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
                                                const pydarts_batch* batch, double lr, pydarts_step_info* info);

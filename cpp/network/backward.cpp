@@ -17,10 +17,11 @@ template <class T>
 void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_images) {
   std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
   for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
+    if (!pass.taken.has_state(v)) continue;
     backward_state(pass, v, d_weights);
     check_cancelled();
   }
-  if (d_alphas) alpha_gradient(d_alphas);
+  if (d_alphas) alpha_gradient(pass, d_alphas);
   if (d_images)
     copy_channels(graph_.states[0].channels, pass.plan.states[0].plane(), pass.plan.samples, gradient(pass, 0, 0),
                   [&](std::size_t at, T& value) { d_images[at] = value; });
@@ -30,14 +31,15 @@ void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_
 // may have alphas of its own.
 template <class T>
 void Network<T>::backward_state(const Pass& pass, int v, T* d_weights) {
-  const State& state = graph_.states[v];
+  const State& state = pass.taken.states()[v];
   const bool wants_gradient = d_weights || graph_.input_gradient || state.has_alphas;
   auto has_alpha = [&](int t) { return graph_.affines[graph_.terms[t].affine].alpha >= 0; };
   if (!wants_gradient && std::none_of(state.outgoing.begin(), state.outgoing.end(), has_alpha)) return;
   if (pass.plan.recompute) forward_state(pass, v, Walk::backward);
   backward_terms(pass, v, d_weights);
   if (!wants_gradient) return;
-  for (int level = int(state.levels.size()) - 1; level > 0; --level) backward_units(pass, v, level, d_weights);
+  for (int level = int(state.levels.size()) - 1; level > 0; --level)
+    if (!state.levels[level].empty()) backward_units(pass, v, level, d_weights);
   backward_sources(pass, v, d_weights);
 }
 
@@ -45,7 +47,7 @@ void Network<T>::backward_state(const Pass& pass, int v, T* d_weights) {
 // gradient is complete: of a small network the outputs are still in the last cache when the units read them again.
 template <class T>
 void Network<T>::backward_terms(const Pass& pass, int v, T* d_weights) {
-  const std::vector<int>& outgoing = graph_.states[v].outgoing;
+  const std::vector<int>& outgoing = pass.taken.states()[v].outgoing;
   if (outgoing.empty()) return;
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * graph_.states[v].lanes, 0.0);
@@ -110,7 +112,7 @@ void Network<T>::look_ahead(const Pass& pass, UnitBackward<T>& call, const std::
 // Units that read the output of another one: gives the gradient at that one's normalised output.
 template <class T>
 void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights) {
-  const std::vector<int>& units = graph_.states[v].levels[level];
+  const std::vector<int>& units = pass.taken.states()[v].levels[level];
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     const LevelBuffers<T> buffers = this->buffers(pass, v, level, thread);
     for (std::size_t i = 0; i < units.size(); ++i) {
@@ -150,7 +152,7 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
 // All that reads the state itself: completes the gradient at the state.
 template <class T>
 void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
-  const State& state = graph_.states[v];
+  const State& state = pass.taken.states()[v];
   const auto& place = pass.plan.states[v];
   const int blocks = state.channels.blocks();
   static const std::vector<int> none;
@@ -158,6 +160,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   const bool wants_state = state.kind != StateKind::image || graph_.input_gradient;
   const bool started = gradient_started_[v] || (state.concat >= 0 && gradient_started_[state.concat]);
   gradient_started_[v] = 1;
+  if (units.empty() && (!wants_state || (started && state.pools.empty() && state.identities.empty()))) return;
   const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
                                       tile_size(1, blocks, place.h, place.w, halo[1])};
@@ -210,6 +213,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       std::fill_n(level, lanes, T(0));
       int count = 0;
       for (int t : pool.terms) {
+        if (!pass.taken.has_term(t)) continue;
         const Term& term = graph_.terms[t];
         const Coefficients k = coefficients(term.affine);
         uses[count++] = {readable(gradient(pass, term.node, n)), k.a, factor(pass, term.affine, n)};
@@ -291,7 +295,7 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
 // The sums of the tasks' gradients, in their order. Of a large phase a unit's rows are cut into slices.
 template <class T>
 void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights) {
-  const std::vector<int>& units = graph_.states[v].levels[level];
+  const std::vector<int>& units = pass.taken.states()[v].levels[level];
   const std::size_t distance = graph_.states[v].level_size[level];
   const int tasks = pass.plan.states[v].tasks, slices = distance * tasks < kManyPartials ? 1 : kSlices;
   parallel_for(threads_for(distance * tasks), int(units.size()) * slices, [&](int i, int) {
@@ -320,9 +324,13 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
   });
 }
 
-// d alpha_k = p_k (q_k - sum_m p_m q_m), the softmax's Jacobian; q is zero for `none`.
+// d alpha_k = p_k (q_k - sum_m p_m q_m), the softmax's Jacobian; q is zero for `none`. Of a given mixture it is q.
 template <class T>
-void Network<T>::alpha_gradient(T* d_alphas) const {
+void Network<T>::alpha_gradient(const Pass& pass, T* d_alphas) const {
+  if (pass.mixture.weights) {
+    std::copy(d_mixing_.begin(), d_mixing_.end(), d_alphas);
+    return;
+  }
   for (const AlphaGroup& group : graph_.alpha_groups)
     for (int row = 0; row < group.rows; ++row) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;

@@ -9,7 +9,7 @@ namespace pydarts {
 template <class T>
 void Network<T>::run_forward(const Pass& pass) {
   if (!pass.training)  // the running statistics are known before anything runs
-    for (const State& state : graph_.states)
+    for (const State& state : pass.taken.states())
       for (const auto& affines : state.affines) finish_forward(pass, affines, 1);
   for (int v = 0; v < int(graph_.states.size()); ++v) {
     if (graph_.states[v].auxiliary && !pass.training) continue;
@@ -23,14 +23,14 @@ void Network<T>::run_forward(const Pass& pass) {
 // the batch statistics are complete.
 template <class T>
 void Network<T>::forward_state(const Pass& pass, int v, Walk walk) {
-  const State& state = graph_.states[v];
+  const State& state = pass.taken.states()[v];
   forward_units(pass, v, 0, walk);
   for (int level = 1; level < int(state.levels.size()); ++level) forward_units(pass, v, level, walk);
 }
 
 template <class T>
 void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
-  const State& state = graph_.states[v];
+  const State& state = pass.taken.states()[v];
   const auto& place = pass.plan.states[v];
   const int blocks = state.channels.blocks();
   static const std::vector<int> none;
@@ -43,8 +43,9 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
     for (int u : units)
       if (graph_.units[u].shape.spread != Spread::pointwise) spreads[graph_.units[u].relu] = true;
 
-  if (level > 0 || !units.empty() || !state.arriving.empty() || !state.pools.empty() || !state.noises.empty() ||
-      state.is_zero())
+  const bool is_zero = state.is_zero() && pass.taken.has_state(v);
+  if (!units.empty() ||
+      (level == 0 && (!state.arriving.empty() || !state.pools.empty() || !state.noises.empty() || is_zero)))
     for_groups(pass, v, [&](int n, int samples, int task, int thread) {
       const LevelBuffers<T> buffers = this->buffers(pass, v, level, thread);
       if (level == 0) {
@@ -52,7 +53,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
         if (walk == Walk::forward) {
           add_arriving(pass, state, n, samples, thread);
           const View<T> x = activation(pass, v, n);
-          for (int i = 0; i < samples && state.is_zero(); ++i)
+          for (int i = 0; i < samples && is_zero; ++i)
             std::fill_n(x.data + i * x.stride, std::size_t(blocks) * place.plane() * kLanes, T(0));
         }
         for (int i : state.noises) draw_noise(pass, i, n, samples, walk);
@@ -107,8 +108,8 @@ void Network<T>::add_arriving(const Pass& pass, const State& state, int sample, 
     int count = 0;
     for (; i < state.arriving.size() && graph_.terms[state.arriving[i]].node == node; ++i, ++count)
       terms[count] = summand(pass, graph_.terms[state.arriving[i]], sample, Walk::forward);
-    kernels_.node_sum(activation(pass, node, sample), terms, count, first == graph_.states[node].terms[0], samples,
-                      graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
+    kernels_.node_sum(activation(pass, node, sample), terms, count, first == pass.taken.states()[node].terms[0],
+                      samples, graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
   }
 }
 

@@ -115,6 +115,7 @@ struct State {
   Channels channels;
   std::string name = {};                  // of a concatenation or of a node without terms, for errors
   bool auxiliary = false;                 // of the auxiliary head: not needed for evaluation
+  bool within_operation = false;          // of a chain that pools cut
   bool has_alphas = false;                // whether a mixing weight lies on a way from the image to here
   std::vector<int> terms;                 // node: incoming, by the state they leave
   std::vector<std::vector<int>> levels;   // outgoing units by level

@@ -261,6 +261,7 @@ void GraphBuilder::cut(Incoming& in, int channels, bool auxiliary) {
   auto& links = in.chain.links;
   auto add_part = [&](std::size_t count, const Channels& of) {
     const int node = add_state(of, auxiliary);
+    graph_.states[node].within_operation = true;
     Incoming part{in.state,
                   {in.chain.name, {links.begin(), links.begin() + count}},
                   {in.edge.name, in.edge.affine_norm, -1, false, in.chain.name}};

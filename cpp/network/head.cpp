@@ -12,9 +12,9 @@ constexpr int kColumns = 256;  // of a weight's gradient at a time: their sums f
 }  // namespace
 
 // features[n][c] = mean over the plane of (relu) x; logits = features * weight^T + bias;
-// loss = mean over n of -log softmax(logits)[label].
+// loss = mean over n of -sum over k of target[k] log softmax(logits)[k], where a label's target is 1 at the label.
 template <class T>
-Loss Network<T>::run_head(const Pass& pass, const Head& head, const std::int32_t* labels, T* logits, T* d_weights,
+Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* truth, T* logits, T* d_weights,
                           bool backward) {
   const Channels& channels = graph_.states[head.state].channels;
   const int plane = pass.plan.states[head.state].plane(), inputs = channels.count(), classes = graph_.classes;
@@ -44,17 +44,28 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const std::int32_t
       z[k] = total;
       if (logits) logits[std::size_t(n) * classes + k] = T(total);
     }
-    if (!labels) return;
-    const int label = labels[n];
+    if (!truth) return;
+    const T* target = truth->targets ? truth->targets + std::size_t(n) * classes : nullptr;
+    const int label = target ? int(std::max_element(target, target + classes) - target) : truth->labels[n];
     const int best = int(std::max_element(z, z + classes) - z);
-    const double largest = z[best], at_label = z[label];
+    const double largest = z[best];
+    hits_[n] = best == label;
     double total = 0;
     for (int k = 0; k < classes; ++k) total += std::exp(z[k] - largest);
-    losses_[n] = std::log(total) + largest - at_label;
-    hits_[n] = best == label;
-    for (int k = 0; k < classes; ++k)
-      z[k] = head.loss_weight * (std::exp(z[k] - largest) / total - (k == label)) / samples;
+    const double at_zero = std::log(total) + largest;  // the loss of a class whose logit is 0
+    double mass = 1;
+    if (target) {
+      mass = 0;
+      for (int k = 0; k < classes; ++k) {
+        mass += target[k];
+        losses_[n] += target[k] * (at_zero - z[k]);
+      }
+    } else {
+      losses_[n] = at_zero - z[label];
+    }
     if (!backward) return;
+    for (int k = 0; k < classes; ++k)
+      z[k] = head.loss_weight * (std::exp(z[k] - largest) / total * mass - (target ? target[k] : k == label)) / samples;
     const View<T> g = gradient(pass, head.state, n);
     std::fill_n(g.data, std::size_t(channels.lanes()) * plane, T(0));
     for (int c = 0; c < inputs; ++c) {

@@ -2,6 +2,7 @@
 #include "network/limits.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.hpp"
 
@@ -36,5 +37,26 @@ void check_labels(const Graph& graph, const std::int32_t* labels, int samples) {
   for (int i = 0; i < samples; ++i)
     require(labels[i] >= 0 && labels[i] < graph.classes, "label ", labels[i], " is not in 0..", graph.classes - 1);
 }
+
+template <class T>
+void check_targets(const Graph& graph, const T* targets, int samples) {
+  for (int n = 0; n < samples; ++n)
+    for (int k = 0; k < graph.classes; ++k) {
+      const T target = targets[std::size_t(n) * graph.classes + k];
+      require(target >= 0 && std::isfinite(target), "target ", target, " of class ", k, " of sample ", n,
+              " must be at least 0 and finite");
+    }
+}
+
+template <class T>
+void check_mixing(const T* weights, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    require(std::isfinite(weights[i]), "`mixing[", i, "]` (=", weights[i], ") must be finite");
+}
+
+template void check_targets(const Graph&, const float*, int);
+template void check_targets(const Graph&, const double*, int);
+template void check_mixing(const float*, std::size_t);
+template void check_mixing(const double*, std::size_t);
 
 }  // namespace pydarts

@@ -11,4 +11,12 @@ void check_images(const Graph& graph, long long samples, long long channels, lon
 
 void check_labels(const Graph& graph, const std::int32_t* labels, int samples);
 
+// (samples, classes): finite and not negative
+template <class T>
+void check_targets(const Graph& graph, const T* targets, int samples);
+
+// Mixing weights: finite
+template <class T>
+void check_mixing(const T* weights, std::size_t count);
+
 }  // namespace pydarts

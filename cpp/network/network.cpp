@@ -27,6 +27,7 @@ void initial_weights(const Graph& graph, Random& random, T* weights) {
 template <class T>
 Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environment, bool recompute)
     : graph_(std::move(graph)),
+      taken_(graph_),
       threads_(environment.threads),
       log_(environment.log),
       recompute_(recompute),
@@ -43,6 +44,7 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       batch_unbiased_(graph_.lanes, environment.memory),
       kept_mean_(graph_.lanes, environment.memory),
       kept_unbiased_(graph_.lanes, 1, environment.memory),
+      kept_(graph_.affines.size(), 1, environment.memory),
       mixing_(graph_.num_alphas, environment.memory),
       d_mixing_(graph_.num_alphas, environment.memory),
       d_factor_(graph_.affines.size(), environment.memory),
@@ -139,16 +141,25 @@ T* Network<T>::memory_of(std::size_t size) {
 
 template <class T>
 typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weights, bool training, bool backward,
-                                            const T* drop) {
+                                            const T* drop, const Mixture<T>& mixture) {
   const Plan& plan = plan_for(batch, backward);
   const Layout at = layout(plan);
   T* arena = memory_of(at.size);
-  const Pass pass{
-      plan, weights, drop, training, std::this_thread::get_id(), arena, arena + at.packed, arena + at.scratch};
+  taken_.take(graph_, mixture.weights ? mixture.active : nullptr);
+  const Pass pass{plan,
+                  weights,
+                  drop,
+                  mixture,
+                  taken_,
+                  training,
+                  std::this_thread::get_id(),
+                  arena,
+                  arena + at.packed,
+                  arena + at.scratch};
   stop_ = false;
   if (sums_.size() < plan.sums_size) sums_.resize(plan.sums_size);
   pack(pass);
-  mix();
+  mix(mixture);
   load_images(pass, batch.images);
   return pass;
 }
@@ -159,6 +170,7 @@ void Network<T>::pack(const Pass& pass) {
   const T* weights = pass.weights;
   parallel_for(threads_, int(graph_.units.size()), [&](int u, int) {
     const Unit& unit = graph_.units[u];
+    if (!pass.taken.has_affine(unit.affine)) return;
     std::fill_n(pass.packed + unit.packed_depthwise, unit.depthwise_size() + 2 * unit.product_size(), T(0));
     T* depthwise = pass.packed + unit.packed_depthwise;
     T* product = pass.packed + unit.packed_product;
@@ -177,7 +189,11 @@ void Network<T>::pack(const Pass& pass) {
 }
 
 template <class T>
-void Network<T>::mix() {
+void Network<T>::mix(const Mixture<T>& mixture) {
+  if (mixture.weights) {
+    std::copy_n(mixture.weights, mixing_.size(), mixing_.begin());
+    return;
+  }
   for (const AlphaGroup& group : graph_.alpha_groups)
     for (int row = 0; row < group.rows; ++row) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;
@@ -185,7 +201,7 @@ void Network<T>::mix() {
       double largest = alphas_[at], total = 0;
       for (int k = 1; k < count; ++k) largest = std::max(largest, double(alphas_[at + k]));
       for (int k = 0; k < count; ++k) total += mixing_[at + k] = std::exp(alphas_[at + k] - largest);
-      for (int k = 0; k < count; ++k) mixing_[at + k] /= total;
+      for (int k = 0; k < count; ++k) mixing_[at + k] = T(mixing_[at + k] / total);  // as precise as given ones
     }
 }
 
@@ -206,9 +222,9 @@ void Network<T>::load_images(const Pass& pass, const T* images) {
 }
 
 template <class T>
-void Network<T>::logits(const Batch<T>& batch, bool training, T* logits) {
+void Network<T>::logits(const Batch<T>& batch, bool training, T* logits, const Mixture<T>& mixture) {
   if (!training && inference_) return infer(batch, logits);
-  const Pass pass = begin(batch, weights_.data(), training, false, nullptr);
+  const Pass pass = begin(batch, weights_.data(), training, false, nullptr, mixture);
   run_forward(pass);
   run_head(pass, graph_.heads[0], nullptr, logits, nullptr, false);
 }
@@ -234,15 +250,18 @@ void Network<T>::infer(const Batch<T>& batch, T* logits) {
 }
 
 template <class T>
-Loss Network<T>::evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop) {
+Loss Network<T>::evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop,
+                          const Mixture<T>& mixture) {
   const bool backward = d_weights || d_alphas;
-  const Pass pass = begin(batch, weights, true, backward, drop);
+  const Pass pass = begin(batch, weights, true, backward, drop, mixture);
   run_forward(pass);
+  if (d_weights)
+    for (const Range& range : taken_.other_weights()) std::fill(d_weights + range.first, d_weights + range.last, T(0));
   std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
   Loss total;
   for (std::size_t i = 0; i < graph_.heads.size(); ++i) {
     const Head& head = graph_.heads[i];
-    const Loss loss = run_head(pass, head, batch.labels, nullptr, d_weights, backward);
+    const Loss loss = run_head(pass, head, &batch, nullptr, d_weights, backward);
     total.value += head.loss_weight * loss.value;
     if (i == 0) total.correct = loss.correct;
   }
@@ -252,7 +271,7 @@ Loss Network<T>::evaluate(const Batch<T>& batch, const T* weights, T* d_weights,
 
 template <class T>
 void Network<T>::forward(const Batch<T>& batch, const T* weights, T* output) {
-  const Pass pass = begin(batch, weights, true, false, nullptr);
+  const Pass pass = begin(batch, weights, true, false, nullptr, {});
   run_forward(pass);
   const int last = int(graph_.states.size()) - 1;
   copy_channels(graph_.states[last].channels, pass.plan.states[last].plane(), pass.plan.samples,
@@ -262,7 +281,7 @@ void Network<T>::forward(const Batch<T>& batch, const T* weights, T* output) {
 template <class T>
 void Network<T>::backward(const Batch<T>& batch, const T* weights, const T* d_output, T* d_weights, T* d_alphas,
                           T* d_images) {
-  const Pass pass = begin(batch, weights, true, true, nullptr);
+  const Pass pass = begin(batch, weights, true, true, nullptr, {});
   run_forward(pass);
   std::fill(gradient_started_.begin(), gradient_started_.end(), 0);
   const int last = int(graph_.states.size()) - 1;
@@ -279,12 +298,14 @@ template <class T>
 void Network<T>::keep_statistics() {
   kept_mean_ = batch_mean_;
   kept_unbiased_ = batch_unbiased_;
+  for (std::size_t a = 0; a < kept_.size(); ++a) kept_[a] = taken_.has_affine(int(a));
 }
 
 template <class T>
 void Network<T>::update_running() {
-  for (const Affine& affine : graph_.affines) {
-    if (affine.norm < 0) continue;
+  for (std::size_t a = 0; a < graph_.affines.size(); ++a) {
+    const Affine& affine = graph_.affines[a];
+    if (affine.norm < 0 || !kept_[a]) continue;
     const BatchNorm& norm = graph_.norms[affine.norm];
     T* mean = running_.data() + norm.running;
     T* variance = mean + norm.channels;

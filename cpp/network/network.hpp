@@ -17,6 +17,7 @@
 #include "network/graph.hpp"
 #include "network/inference.hpp"
 #include "network/plan.hpp"
+#include "network/selection.hpp"
 
 namespace pydarts {
 
@@ -25,6 +26,15 @@ struct Batch {
   const T* images;             // (samples, in_channels, height, width)
   const std::int32_t* labels;  // (samples,), or null
   int samples, height, width;
+  const T* targets = nullptr;  // instead of labels: (samples, classes), how much of each class
+};
+
+// Stands in for the softmax of the alphas, unless `weights` is null.
+template <class T>
+struct Mixture {
+  const T* weights = nullptr;            // one for each alpha
+  const std::uint8_t* active = nullptr;  // whether the operation is; null: all. The others are neither computed nor
+                                         // touched, and what is by their weights is zero.
 };
 
 // As PyTorch initialises each kind of layer.
@@ -51,13 +61,18 @@ class Network {
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
 
   // (samples, classes) into `logits`: with batch statistics, or with the running ones.
-  void logits(const Batch<T>& batch, bool training, T* logits);
+  void logits(const Batch<T>& batch, bool training, T* logits, const Mixture<T>& mixture = {});
 
-  // Loss and its gradients at `weights`, with batch statistics. A null gradient is not computed. `drop`:
-  // (droppables, samples) factors of drop path, or null. The running statistics stay as they are.
-  Loss evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop = nullptr);
+  // Loss and its gradients at `weights`, with batch statistics. A null gradient is not computed, and without any there
+  // is no backward pass. `drop`: (droppables, samples) factors of drop path, or null. With a mixture `d_alphas` is by
+  // its weights. The running statistics stay as they are.
+  Loss evaluate(const Batch<T>& batch, const T* weights, T* d_weights, T* d_alphas, const T* drop = nullptr,
+                const Mixture<T>& mixture = {});
 
-  // Marks the batch statistics of the last evaluate() as those that update_running() takes.
+  // Those that the last pass depended on.
+  const std::vector<Range>& used_weights() const { return taken_.weights(); }
+
+  // Marks the batch statistics of the last evaluate() as those that update_running() takes: of what was computed.
   void keep_statistics();
   // Blends the kept batch statistics into the running ones, and goes on to the next draw of the noise.
   void update_running();
@@ -94,6 +109,8 @@ class Network {
     const Plan& plan;
     const T* weights;
     const T* drop;
+    Mixture<T> mixture;
+    const Selection& taken;
     bool training;
     std::thread::id caller;
     T *arena, *packed, *scratch;
@@ -103,9 +120,10 @@ class Network {
   enum class Walk : std::uint8_t { forward, backward };
 
   // network.cpp
-  Pass begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop);
+  Pass begin(const Batch<T>& batch, const T* weights, bool training, bool backward, const T* drop,
+             const Mixture<T>& mixture);
   void pack(const Pass& pass);
-  void mix();
+  void mix(const Mixture<T>& mixture);
   void load_images(const Pass& pass, const T* images);
   void check_cancelled() const;
   Layout layout(const Plan& plan) const;
@@ -135,13 +153,13 @@ class Network {
   void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
   void finish_backward(const Pass& pass, int affine, T* d_weights);
   void reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights);
-  void alpha_gradient(T* d_alphas) const;
+  void alpha_gradient(const Pass& pass, T* d_alphas) const;
 
   template <class AffineOf>
   void finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights);
 
   // head.cpp
-  Loss run_head(const Pass& pass, const Head& head, const std::int32_t* labels, T* logits, T* d_weights, bool backward);
+  Loss run_head(const Pass& pass, const Head& head, const Batch<T>* truth, T* logits, T* d_weights, bool backward);
 
   Coefficients coefficients(int affine);
   double bias_of(const Pass& pass, const Affine& affine, int channel) const {
@@ -192,6 +210,7 @@ class Network {
   }
 
   Graph graph_;
+  Selection taken_;  // by the pass that ran last
   Threads threads_;
   Log log_;
   bool recompute_;
@@ -211,8 +230,9 @@ class Network {
   Vector<double> sums_;  // of y and y^2, in backward of g and g (y - mean): [task][affine][2][lane]
   Vector<double> rstd_;  // by lane: 1 / sqrt(variance + eps)
   Vector<double> batch_mean_, batch_unbiased_;  // by lane: of the last pass that trained
-  Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes
-  Vector<double> mixing_;                       // softmax of the alphas
+  Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes, of these:
+  Vector<char> kept_;                           // affine maps
+  Vector<double> mixing_;                       // softmax of the alphas, or what is given
   Vector<double> d_mixing_;                     // gradient of the loss by them
   Vector<double> d_factor_;                     // and by the factor of each affine map
   Vector<char> gradient_started_;

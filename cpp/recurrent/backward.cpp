@@ -141,7 +141,7 @@ void RecurrentNetwork<T>::weight_gradients(T* d_weights) {
   });
 }
 
-// d alpha_k = p_k (q_k - sum_m p_m q_m); q is zero for `none`.
+// d alpha_k = p_k (q_k - sum_m p_m q_m); q is zero for `none`. Of given mixing weights it is q.
 template <class T>
 void RecurrentNetwork<T>::alpha_gradient(T* d_alphas) const {
   constexpr int kColumns = 1 + kActivations;
@@ -151,6 +151,10 @@ void RecurrentNetwork<T>::alpha_gradient(T* d_alphas) const {
     for (int block = 0; block < blocks(); ++block)
       for (int k = 0; k < kActivations; ++k)
         q[k + 1] += d_mixing_[block * mixing_.size() + (edge + 1) * kActivations + k];
+    if (by_mixing_) {
+      std::copy_n(q, kColumns, d_alphas + edge * kColumns);
+      continue;
+    }
     for (int k = 0; k < kColumns; ++k) mean += p[k] * q[k];
     for (int k = 0; k < kColumns; ++k) d_alphas[edge * kColumns + k] = T(p[k] * (q[k] - mean));
   }

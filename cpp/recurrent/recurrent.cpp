@@ -188,7 +188,8 @@ std::size_t RecurrentNetwork<T>::gates_stride(int node) const {
 }
 
 template <class T>
-void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, bool training, bool backward) {
+void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, bool training, bool backward,
+                                const T* mixing) {
   segment_ = segment;
   pass_weights_ = weights;
   training_ = training;
@@ -239,7 +240,7 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
     std::copy_n(running_.begin() + hidden_, hidden_, padded_running_.begin() + stride_);
   }
   pack(backward);
-  mix();
+  mix(mixing);
 }
 
 template <class T>
@@ -297,10 +298,15 @@ void RecurrentNetwork<T>::unpack(const Matrix& m, T* d_weights) {
 }
 
 template <class T>
-void RecurrentNetwork<T>::mix() {
+void RecurrentNetwork<T>::mix(const T* given) {
+  by_mixing_ = given != nullptr;
   for (std::size_t edge = 0; edge < alphas_.size() / kColumns; ++edge) {
     const T* alpha = alphas_.data() + edge * kColumns;
     double* p = probabilities_.data() + edge * kColumns;
+    if (given) {
+      std::copy_n(given + edge * kColumns + 1, kActivations, mixing_.begin() + (edge + 1) * kActivations);
+      continue;
+    }
     double largest = alpha[0], total = 0;
     for (int k = 1; k < kColumns; ++k) largest = std::max(largest, double(alpha[k]));
     for (int k = 0; k < kColumns; ++k) total += p[k] = std::exp(alpha[k] - largest);
@@ -337,8 +343,9 @@ void RecurrentNetwork<T>::draw(const DropoutMasks<T>* given) {
 
 template <class T>
 Loss RecurrentNetwork<T>::evaluate(const Segment<T>& segment, const T* weights, T* d_weights, T* d_alphas,
-                                   const DropoutMasks<T>* masks, const Regularisation& regularisation) {
-  begin(segment, weights, true, d_weights || d_alphas);
+                                   const DropoutMasks<T>* masks, const Regularisation& regularisation,
+                                   const T* mixing) {
+  begin(segment, weights, true, d_weights || d_alphas, mixing);
   draw(masks);
   run_forward();
   const Loss loss = decode(d_weights, backward_);
@@ -347,9 +354,9 @@ Loss RecurrentNetwork<T>::evaluate(const Segment<T>& segment, const T* weights, 
 }
 
 template <class T>
-Loss RecurrentNetwork<T>::test(const Segment<T>& segment) {
+Loss RecurrentNetwork<T>::test(const Segment<T>& segment, const T* mixing) {
   const DropoutMasks<T> none{};
-  begin(segment, weights_.data(), false, false);
+  begin(segment, weights_.data(), false, false, mixing);
   draw(&none);
   run_forward();
   return decode(nullptr, false);

@@ -93,12 +93,12 @@ class RecurrentNetwork {
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
 
   // Loss, and the gradients of it and the regularisation at `weights`. A null gradient is not computed. Without
-  // `masks` they are drawn.
+  // `masks` they are drawn. `mixing`: weights in place of the softmax of the alphas, by which `d_alphas` then is.
   Loss evaluate(const Segment<T>& segment, const T* weights, T* d_weights, T* d_alphas, const DropoutMasks<T>* masks,
-                const Regularisation& regularisation);
+                const Regularisation& regularisation, const T* mixing = nullptr);
 
   // Loss without dropout, with the running statistics.
-  Loss test(const Segment<T>& segment);
+  Loss test(const Segment<T>& segment, const T* mixing = nullptr);
 
   // Of the last pass: (batch, hidden).
   std::vector<T> last_hidden() const;
@@ -133,9 +133,9 @@ class RecurrentNetwork {
   void add_matrix(std::size_t offset, std::size_t row_step, std::size_t column_step, int depth, int columns,
                   bool gates);
   Sizes sizes(int length, int batch, bool backward) const;
-  void begin(const Segment<T>& segment, const T* weights, bool training, bool backward);
+  void begin(const Segment<T>& segment, const T* weights, bool training, bool backward, const T* mixing);
   void pack(bool backward);
-  void mix();
+  void mix(const T* given);
   void draw(const DropoutMasks<T>* given);
   void check_cancelled() const;
   void unpack(const Matrix& matrix, T* d_weights);
@@ -191,6 +191,7 @@ class RecurrentNetwork {
   Random random_;
 
   const T* pass_weights_ = nullptr;
+  bool by_mixing_ = false;  // whether mixing weights are given
   Segment<T> segment_{};
   int kept_ = 0;                 // steps whose states and gates are kept
   std::size_t cleared_[3] = {};  // length, batch and kind of the passes that the arena's unused units are clear for

@@ -123,6 +123,80 @@ void a_search_is_that_of_the_engine() {
   }
 }
 
+void a_mixture_is_that_of_the_engine() {
+  capi::Images train(1);
+  capi::Net net;
+  capi::Optimizer optimizer;
+  CHECK(capi::supernet(net, capi::runtime(2)) == PYDARTS_OK);
+  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+  Network<float> engine(engine_supernet(), 11, {2});
+  BilevelStep<float> step = engine_step(engine.graph(), 2);
+  const Graph& graph = engine.graph();
+  Floats mixing(graph.num_alphas), targets(9);
+  std::vector<std::uint8_t> active(graph.num_alphas);
+  for (std::size_t i = 0; i < mixing.size(); ++i) {
+    mixing[i] = 0.1f * float(1 + i % 7);
+    active[i] = i % 8 == i / 8 % 8;
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) targets[i] = 0.25f * float(i % 4);
+  train.batch.labels = nullptr;
+  train.batch.targets = targets.data();
+  train.batch.mixing = mixing.data();
+  train.batch.active = active.data();
+  train.batch.num_mixing = mixing.size();
+  Batch<float> batch = engine_batch(train);
+  batch.targets = targets.data();
+  const Mixture<float> mixture{mixing.data(), active.data()};
+  const SearchBatches<float> batches{batch, batch, nullptr, mixture};
+
+  Floats dw(graph.num_weights), da(graph.num_alphas), wanted_w(graph.num_weights), wanted_a(graph.num_alphas);
+  pydarts_loss loss = {sizeof loss}, value = {sizeof value};
+  CHECK(pydarts_gradients(net.get(), &train.batch, dw.data(), dw.size(), da.data(), da.size(), &loss) == PYDARTS_OK);
+  const Loss wanted =
+      engine.evaluate(batch, engine.weights().data(), wanted_w.data(), wanted_a.data(), nullptr, mixture);
+  CHECK(dw == wanted_w && da == wanted_a && loss.value == wanted.value && loss.correct == wanted.correct);
+  for (std::size_t i = 0; i < da.size(); ++i) CHECK(active[i] || da[i] == 0);
+  CHECK(da != Floats(da.size()));
+  CHECK(pydarts_gradients(net.get(), &train.batch, nullptr, 0, nullptr, 0, &value) == PYDARTS_OK);
+  CHECK(value.value == loss.value && value.correct == loss.correct);
+  for (bool training : {false, true}) {
+    Floats logits(9), expected(9);
+    CHECK(pydarts_logits(net.get(), &train.batch, training, logits.data(), logits.size()) == PYDARTS_OK);
+    engine.logits(batch, training, expected.data(), mixture);
+    CHECK(logits == expected);
+  }
+  for (int i = 0; i < 2; ++i) {
+    CHECK(pydarts_weight_step(optimizer.get(), net.get(), &train.batch, 0.1, nullptr) == PYDARTS_OK);
+    step.weights()(oracle_of(engine, batches), engine.weights().data(), 0.1);
+    engine.update_running();
+    CHECK(same_state(net, engine));
+  }
+
+  const auto refused = [&](auto change, const char* message) {
+    pydarts_batch bad = train.batch;
+    change(bad);
+    CHECK(pydarts_gradients(net.get(), &bad, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_INVALID_ARGUMENT);
+    CHECK(error_is(net, message));
+  };
+  refused([](pydarts_batch& b) { b.num_mixing = 3; }, "`mixing` has 3 values, not 224");
+  refused([](pydarts_batch& b) { b.mixing = nullptr; }, "`batch->mixing` is null, but not `active` or `num_mixing`");
+  Floats infinite = mixing;
+  infinite[5] = std::numeric_limits<float>::infinity();
+  refused([&](pydarts_batch& b) { b.mixing = infinite.data(); }, "`mixing[5]` (=inf) must be finite");
+  Floats negative = targets;
+  negative[4] = -1;
+  refused([&](pydarts_batch& b) { b.targets = negative.data(); },
+          "target -1 of class 1 of sample 1 must be at least 0 and finite");
+  CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &train.batch, 0.1, nullptr) ==
+        PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strcmp(pydarts_optimizer_error(optimizer.get()),
+                    "`train->mixing`, `valid->mixing` must be null: a search step learns the alphas") == 0);
+  capi::Net derived;
+  CHECK(capi::derived(derived, capi::runtime()) == PYDARTS_OK);
+  CHECK(pydarts_gradients(derived.get(), &train.batch, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(derived, "`batch->mixing` must be null: the network is no supernet"));
+}
+
 void training_is_that_of_the_engine() {
   capi::Images train(1);
   capi::Net net;
@@ -522,6 +596,13 @@ void a_workspace_is_lent() {
   CHECK(pass(net, given) == PYDARTS_OK && pass(plain, usual) == PYDARTS_OK && given == usual);
   CHECK(pydarts_workspace_set(net.get(), memory, bytes - 1) == PYDARTS_OK);
   CHECK(pass(net, given) == PYDARTS_INVALID_ARGUMENT);
+  std::size_t forward = 0;  // of a loss without gradients
+  CHECK(pydarts_workspace_size(net.get(), 3, 6, 7, 0, &forward) == PYDARTS_OK && forward < bytes);
+  CHECK(pydarts_workspace_set(net.get(), memory, forward) == PYDARTS_OK);
+  Floats gradient(capi::info(net).num_alphas);
+  CHECK(pydarts_gradients(net.get(), &images.batch, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_OK);
+  CHECK(pydarts_gradients(net.get(), &images.batch, nullptr, 0, gradient.data(), gradient.size(), nullptr) ==
+        PYDARTS_INVALID_ARGUMENT);
   CHECK(pydarts_workspace_set(net.get(), nullptr, 1) == PYDARTS_INVALID_ARGUMENT);
   CHECK(pydarts_workspace_set(net.get(), nullptr, 0) == PYDARTS_OK);
   std::free(memory);
@@ -559,6 +640,7 @@ int main(int argc, char** argv) {
   for (int status = PYDARTS_OK; status <= PYDARTS_INTERNAL; ++status)
     CHECK(std::strcmp(pydarts_status_text(pydarts_status(status)), "an unknown status") != 0);
   a_search_is_that_of_the_engine();
+  a_mixture_is_that_of_the_engine();
   training_is_that_of_the_engine();
   texts_are_given_in_two_calls();
   tensors_cover_all_values();

@@ -76,7 +76,14 @@ class ImageNetwork(EngineNetwork):
         )
         return self._plan(training, activations=activations, scratch=scratch)
 
-    def logits(self, x: ArrayLike, *, training: bool = True) -> Array:
+    def logits(
+        self,
+        x: ArrayLike,
+        *,
+        training: bool = True,
+        mixing: Mapping[str, ArrayLike] | None = None,
+        active: Mapping[str, ArrayLike] | None = None,
+    ) -> Array:
         """Return the logits of images.
 
         Parameters
@@ -85,14 +92,62 @@ class ImageNetwork(EngineNetwork):
             Images (N, C, H, W).
         training : bool, optional
             Whether to normalise by batch or by running statistics.
+        mixing, active : mapping of str to array_like, optional
+            As in `loss_and_grads`.
 
         Returns
         -------
         ndarray
             Shape (N, classes).
+
+        Raises
+        ------
+        ValueError
+            If an argument cannot be used; names it.
         """
-        result: Array = self._engine.logits(self._images("x", x), training)
+        result: Array = self._engine.logits(
+            self._images("x", x), training, *self._mixture(mixing, active)
+        )
         return result
+
+    def loss(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        mixing: Mapping[str, ArrayLike] | None = None,
+        active: Mapping[str, ArrayLike] | None = None,
+    ) -> tuple[float, int]:
+        """Return the mean cross-entropy with batch statistics, without any gradient.
+
+        This is a forward pass, and takes its time and memory. The running statistics are left as
+        they are.
+
+        Parameters
+        ----------
+        x : array_like
+            Images (N, C, H, W).
+        y : array_like
+            As in `loss_and_grads`.
+        mixing, active : mapping of str to array_like, optional
+            As in `loss_and_grads`.
+
+        Returns
+        -------
+        loss : float
+        correct : int
+            Number of images whose largest logit is that of their label, or of the largest entry of
+            their distribution.
+
+        Raises
+        ------
+        ValueError
+            If an argument cannot be used; names it.
+        """
+        loss, correct, _, _ = self._engine.evaluate(
+            *self._batch(("x", "y"), x, y), False, False, None, *self._mixture(mixing, active)
+        )
+        return float(loss), int(correct)
 
     def loss_and_grads(
         self,
@@ -101,34 +156,54 @@ class ImageNetwork(EngineNetwork):
         *,
         wrt: str | Iterable[str] = ("weights", "alphas"),
         drop_masks: ArrayLike | None = None,
+        mixing: Mapping[str, ArrayLike] | None = None,
+        active: Mapping[str, ArrayLike] | None = None,
     ) -> tuple[float, dict[str, dict[str, Array]]]:
         """Return the mean cross-entropy with batch statistics, and its gradients.
 
-        The running statistics are left as they are.
+        With targets ``t`` and logits ``z`` it is ``-mean_n sum_k t_nk log softmax(z_n)_k``; a label
+        is a distribution with all its mass on one class. Node i of a cell is
+        ``sum_e sum_k m_ek op_ek(x_e)`` over its edges e, where ``m_e = softmax(alpha_e)``, or what
+        `mixing` says. The running statistics are left as they are.
 
         Parameters
         ----------
         x : array_like
             Images (N, C, H, W).
         y : array_like
-            Integer labels (N,) in 0..classes-1.
+            Integer labels (N,) in 0..classes-1, or floats (N, classes), how much of each class an
+            image is: at least 0. They need not sum to 1; those of label smoothing and mixup do.
         wrt : str or iterable of str, optional
-            With respect to which of ``"weights"`` and ``"alphas"`` to differentiate.
+            With respect to which of ``"weights"`` and ``"alphas"`` to differentiate; with `mixing`,
+            which of ``"weights"`` and ``"mixing"``.
         drop_masks : array_like, optional
             Factors (num_droppable, N) of drop path, 0 or 1/keep.
+        mixing : mapping of str to array_like, optional
+            Of a supernet, the weight m of each operation in place of the softmax, for each group of
+            `alphas` in its shape. Any finite numbers: nothing normalises them.
+        active : mapping of str to array_like, optional
+            With `mixing`, whether each operation is active, in the same shapes; by default all are.
+            Inactive ones contribute nothing, and are not computed; their gradients are zero. A node
+            without active operations is zero.
 
         Returns
         -------
         loss : float
         gradients : dict
-            For each of `wrt`, the gradients by name.
+            For each of `wrt`, the gradients by name; of ``"mixing"`` by group.
+
+        Raises
+        ------
+        ValueError
+            If an argument cannot be used; names it.
         """
-        wanted = wanted_gradients(wrt)
+        wanted = wanted_gradients(wrt, mixing)
         loss, _, weights, alphas = self._engine.evaluate(
             *self._batch(("x", "y"), x, y),
             "weights" in wanted,
-            "alphas" in wanted,
+            "alphas" in wanted or "mixing" in wanted,
             self._drop_masks(drop_masks),
+            *self._mixture(mixing, active),
         )
         return float(loss), self._gradients(wanted, weights, alphas)
 
@@ -152,8 +227,11 @@ class ImageNetwork(EngineNetwork):
         lr: float,
         hidden: ArrayLike | None,
         drop_masks: ArrayLike | None,
+        mixing: Mapping[str, ArrayLike] | None,
+        active: Mapping[str, ArrayLike] | None,
     ) -> tuple[Any, ...]:
-        return *self._batch(("x", "y"), x, y, hidden), lr, self._drop_masks(drop_masks)
+        masks, mixture = self._drop_masks(drop_masks), self._mixture(mixing, active)
+        return *self._batch(("x", "y"), x, y, hidden), lr, masks, *mixture
 
     def recurrent_arguments(self, **options: Any) -> tuple[Any, ...]:
         for name, value in options.items():
@@ -167,7 +245,26 @@ class ImageNetwork(EngineNetwork):
         if hidden is not None:
             raise ArgumentTypeError("hidden", "is for recurrent networks")
         images = self._images(names[0], x)
-        return images, self._labels(names[1], y, len(images))
+        truth = np.asarray(y)
+        if truth.ndim == 2 and truth.dtype.kind == "f":
+            return images, self._targets(names[1], truth, len(images))
+        return images, self._labels(names[1], truth, len(images))
+
+    def _mixture(
+        self,
+        mixing: Mapping[str, ArrayLike] | None,
+        active: Mapping[str, ArrayLike] | None,
+    ) -> tuple[Array | None, Array | None]:
+        """The engine's arguments for a mixture: flat arrays in the order of `flat_alphas`."""
+        if mixing is None:
+            if active is not None:
+                raise ArgumentError("active", "needs `mixing`")
+            return None, None
+        weights = self._mixing(mixing)
+        if active is None:
+            return weights, None
+        flags = self._checked("active", active, self.alphas, kinds="b")
+        return weights, np.concatenate([a.ravel() for a in flags]).astype(np.uint8)
 
     def _drop_masks(self, masks: ArrayLike | None) -> Array | None:
         return None if masks is None else np.asarray(masks, dtype=self.dtype)
@@ -187,8 +284,17 @@ class ImageNetwork(EngineNetwork):
             )
         return images
 
-    def _labels(self, name: str, y: ArrayLike, count: int) -> NDArray[np.int32]:
-        labels, classes = np.asarray(y), self._engine.classes
+    def _targets(self, name: str, targets: Array, count: int) -> Array:
+        shape = count, self._engine.classes
+        if targets.shape != shape:
+            raise ArgumentError(name, f"has the shape {targets.shape}, not {shape}")
+        wrong = ~(np.isfinite(targets) & (targets >= 0))
+        if wrong.any():
+            raise ArgumentError(name, f"holds {targets[wrong][0]}; it must be finite, at least 0")
+        return np.ascontiguousarray(targets, dtype=self.dtype)
+
+    def _labels(self, name: str, labels: Array, count: int) -> NDArray[np.int32]:
+        classes = self._engine.classes
         if labels.dtype.kind not in "iu":
             raise ArgumentTypeError(name, f"must hold integers, not {labels.dtype}")
         if labels.shape != (count,):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts import _core
-from pydarts.common.checks import integer
+from pydarts.common.checks import integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
@@ -59,12 +59,18 @@ def engine_suffix(dtype: DTypeLike) -> str:
     return str(kind.itemsize * 8)
 
 
-def wanted_gradients(wrt: str | Iterable[str]) -> tuple[str, ...]:
-    """Return ``wrt`` as a tuple of ``"weights"`` and ``"alphas"``."""
+def wanted_gradients(
+    wrt: str | Iterable[str], mixing: Mapping[str, ArrayLike] | None
+) -> tuple[str, ...]:
+    """Return ``wrt`` as a tuple of ``"weights"`` and either ``"alphas"`` or ``"mixing"``."""
     wanted = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for name in wanted:
-        if name not in ("weights", "alphas"):
-            raise ArgumentError("wrt", f"(={wanted!r}) may hold 'weights' and 'alphas'")
+        if name not in ("weights", "alphas", "mixing"):
+            raise ArgumentError("wrt", f"(={wanted!r}) may hold 'weights', 'alphas' and 'mixing'")
+    if "alphas" in wanted and mixing is not None:
+        raise ArgumentError("wrt", "holds 'alphas', on which nothing depends with `mixing`")
+    if "mixing" in wanted and mixing is None:
+        raise ArgumentError("wrt", "holds 'mixing', but `mixing` is None")
     return wanted
 
 
@@ -198,6 +204,8 @@ class EngineNetwork:
         lr: float,
         hidden: ArrayLike | None,
         drop_masks: ArrayLike | None,
+        mixing: Mapping[str, ArrayLike] | None,
+        active: Mapping[str, ArrayLike] | None,
     ) -> tuple[Any, ...]:
         """Return the checked arguments of the engine's weight step."""
         raise NotImplementedError
@@ -212,6 +220,15 @@ class EngineNetwork:
         """The engine's arguments for a batch."""
         raise NotImplementedError
 
+    def _mixing(self, mixing: Mapping[str, ArrayLike] | None) -> Array | None:
+        """Mixing weights as the engine's argument: flat, in the order of `flat_alphas`."""
+        if mixing is None:
+            return None
+        own = self.alphas
+        if not own:
+            raise ArgumentError("mixing", "is for networks with mixed operations")
+        return np.concatenate([a.ravel() for a in self._checked("mixing", mixing, own)])
+
     def _plan(self, training: bool, **parts: int) -> dict[str, int]:
         vectors = _WEIGHT_VECTORS if training else 1
         parts["weights"] = self.num_weights * self.dtype.itemsize * vectors
@@ -221,8 +238,9 @@ class EngineNetwork:
         grads: dict[str, dict[str, Array]] = {}
         if "weights" in wanted:
             grads["weights"] = self.split_weights(weights)
-        if "alphas" in wanted:
-            grads["alphas"] = self.split_alphas(alphas)
+        for name in ("alphas", "mixing"):
+            if name in wanted:
+                grads[name] = self.split_alphas(alphas)
         return grads
 
     def _state(self) -> dict[str, Array]:
@@ -234,9 +252,18 @@ class EngineNetwork:
         return state
 
     def _checked(
-        self, argument: str, given: Mapping[str, ArrayLike], own: Mapping[str, Array]
+        self,
+        argument: str,
+        given: Mapping[str, ArrayLike],
+        own: Mapping[str, Array],
+        kinds: str = "fiu",
     ) -> list[Array]:
-        """The given arrays in the order, shapes and type of the network's own."""
+        """The given arrays in the order, shapes and type of the network's own.
+
+        Their own types must be of one of numpy's ``kinds``: numbers, or ``"b"`` for booleans.
+        """
+        if not isinstance(given, Mapping):
+            raise ArgumentTypeError(argument, f"must be a mapping by name, not {show(given)}")
         missing, unknown = sorted(set(own) - set(given)), sorted(set(given) - set(own))
         differences = [
             f"{len(names)} {kind}, such as {names[0]!r}"
@@ -248,8 +275,9 @@ class EngineNetwork:
         arrays = []
         for name, old in own.items():
             array, entry = np.asarray(given[name]), f"{argument}[{name!r}]"
-            if array.dtype.kind not in "fiu":
-                raise ArgumentTypeError(entry, f"holds {array.dtype}, not numbers")
+            if array.dtype.kind not in kinds:
+                wanted = "booleans" if kinds == "b" else "numbers"
+                raise ArgumentTypeError(entry, f"holds {array.dtype}, not {wanted}")
             array = array.astype(self.dtype)
             if array.shape != old.shape:
                 raise ArgumentError(entry, f"has the shape {array.shape}, not {old.shape}")

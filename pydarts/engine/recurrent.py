@@ -155,6 +155,7 @@ class TextNetwork(EngineNetwork):
         masks: Mapping[str, ArrayLike] | None = None,
         ar: float = 0.0,
         tar: float = 0.0,
+        mixing: Mapping[str, ArrayLike] | None = None,
     ) -> tuple[float, dict[str, dict[str, Array]]]:
         """Return the mean cross-entropy of the next token, and its gradients.
 
@@ -168,7 +169,8 @@ class TextNetwork(EngineNetwork):
         hidden : array_like, optional
             State (B, H) before the first token; zero by default.
         wrt : str or iterable of str, optional
-            With respect to which of ``"weights"`` and ``"alphas"`` to differentiate.
+            With respect to which of ``"weights"`` and ``"alphas"`` to differentiate; with `mixing`,
+            which of ``"weights"`` and ``"mixing"``.
         masks : mapping of str to array_like, optional
             Factors (B, H) of dropout, constant over the steps: ``"embedding"`` and ``"input"`` on
             the cell's input, ``"hidden"`` on every state before its product, ``"output"`` before
@@ -178,33 +180,47 @@ class TextNetwork(EngineNetwork):
             Weights of activation regularisation, ``mean(output^2)`` after dropout, and temporal
             activation regularisation, ``mean((h_t - h_{t-1})^2)`` before it. They are in the
             gradients, not in the loss.
+        mixing : mapping of str to array_like, optional
+            Of a supernet, the weight of each operation in place of the softmax, for each group of
+            `alphas` in its shape. Any finite numbers: nothing normalises them.
 
         Returns
         -------
         loss : float
         gradients : dict
-            For each of `wrt`, the gradients by name.
+            For each of `wrt`, the gradients by name; of ``"mixing"`` by group.
+
+        Raises
+        ------
+        ValueError
+            If an argument cannot be used; names it.
         """
-        wanted = wanted_gradients(wrt)
+        wanted = wanted_gradients(wrt, mixing)
         loss, _, weights, alphas, after = self._engine.evaluate(
             *self._batch(("x", "y"), x, y, hidden),
             "weights" in wanted,
-            "alphas" in wanted,
+            "alphas" in wanted or "mixing" in wanted,
             None if masks is None else {k: np.asarray(m, self.dtype) for k, m in masks.items()},
             float(ar),
             float(tar),
+            self._mixing(mixing),
         )
         self._last_hidden = after
         return float(loss), self._gradients(wanted, weights, alphas)
 
     def evaluate(
-        self, x: ArrayLike, y: ArrayLike, *, hidden: ArrayLike | None = None
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        hidden: ArrayLike | None = None,
+        mixing: Mapping[str, ArrayLike] | None = None,
     ) -> tuple[float, Array]:
         """Return the mean cross-entropy without dropout, by running statistics.
 
         Parameters
         ----------
-        x, y, hidden : array_like
+        x, y, hidden, mixing : array_like
             As in `loss_and_grads`.
 
         Returns
@@ -213,7 +229,8 @@ class TextNetwork(EngineNetwork):
         hidden : ndarray
             The state after the segment.
         """
-        loss, _, after = self._engine.test(*self._batch(("x", "y"), x, y, hidden))
+        batch = self._batch(("x", "y"), x, y, hidden)
+        loss, _, after = self._engine.test(*batch, self._mixing(mixing))
         self._last_hidden = after
         return float(loss), after
 
@@ -249,10 +266,14 @@ class TextNetwork(EngineNetwork):
         lr: float,
         hidden: ArrayLike | None,
         drop_masks: ArrayLike | None,
+        mixing: Mapping[str, ArrayLike] | None,
+        active: Mapping[str, ArrayLike] | None,
     ) -> tuple[Any, ...]:
         if drop_masks is not None:
             raise ArgumentTypeError("drop_masks", "is for networks over images")
-        return *self._batch(("x", "y"), x, y, hidden), lr
+        if active is not None:
+            raise ArgumentError("active", "is for networks over images: here all are computed")
+        return *self._batch(("x", "y"), x, y, hidden), lr, self._mixing(mixing)
 
     def recurrent_arguments(self, **options: Any) -> tuple[Any, ...]:
         arguments = []

@@ -73,18 +73,25 @@ class SGD:
         *,
         hidden: ArrayLike | None = None,
         drop_masks: ArrayLike | None = None,
+        mixing: Mapping[str, ArrayLike] | None = None,
+        active: Mapping[str, ArrayLike] | None = None,
     ) -> SGDInfo:
         """Take one step with the learning rate ``lr``.
 
         Parameters
         ----------
         x, y : array_like
-            Images (N, C, H, W) and labels (N,), or tokens (T, B) and the tokens that follow them.
+            Images (N, C, H, W) and labels (N,) or class distributions (N, classes), or tokens
+            (T, B) and the tokens that follow them.
         lr : float
         hidden : array_like, optional
             Of recurrent networks, the state (B, H) before the first token; zero by default.
         drop_masks : array_like, optional
             Of networks over images, the factors (num_droppable, N) of drop path, 0 or 1/keep.
+        mixing, active : mapping of str to array_like, optional
+            Of supernets, as in `ImageNetwork.loss_and_grads`; `active` of those over images alone.
+            The weights of inactive operations, their momentum and their running statistics stay as
+            they are: they do not decay either. The norm that is bounded is that of the others.
 
         Returns
         -------
@@ -92,10 +99,14 @@ class SGD:
 
         Raises
         ------
+        ValueError
+            If an argument cannot be used; names it.
         ArithmeticError
             If a loss or gradient is not finite; names the step. The weights are as before it.
         """
-        arguments = self.network.weight_step_arguments(x, y, number("lr", lr), hidden, drop_masks)
+        arguments = self.network.weight_step_arguments(
+            x, y, number("lr", lr), hidden, drop_masks, mixing, active
+        )
         try:
             loss, correct, *more = self._engine(self.network._engine, *arguments)
         except _core.NonFinite as error:
