@@ -153,6 +153,37 @@ def test_derived_networks(drawn: Drawn) -> None:
     assert_as_plain(drawn)
 
 
+@given(drawn=spaces())
+@drawn_examples(1 + DRAWN // 2)
+def test_inactive_operations_are_as_those_without_weight(drawn: Drawn) -> None:
+    try:
+        assume(drawn.plain().refusal(drawn.height, drawn.width) is None)
+    except Unclear:
+        assume(False)
+    net = build(drawn)
+    rng = np.random.default_rng(drawn.seed)
+    x = rng.normal(size=(drawn.batch, drawn.in_channels, drawn.height, drawn.width))
+    y = rng.integers(0, 3, drawn.batch)
+    net.loss_and_grads(rng.normal(size=x.shape), y)  # leaves its numbers in the memory of the pass
+    mixing = {name: rng.normal(size=a.shape) for name, a in net.alphas.items()}
+    share = rng.choice([0.1, 0.5])
+    active = {name: rng.random(a.shape) < share for name, a in mixing.items()}
+    weightless = {name: np.where(active[name], a, 0.0) for name, a in mixing.items()}
+    wrt = ("weights", "mixing")
+    loss, grads = net.loss_and_grads(x, y, wrt=wrt, mixing=mixing, active=active)
+    wanted, expected = net.loss_and_grads(x, y, wrt=wrt, mixing=weightless)
+    assert loss == pytest.approx(wanted, rel=1e-12)
+    for name, g in expected["weights"].items():
+        assert_near(grads["weights"][name], g)
+    for name, on in active.items():
+        assert_near(grads["mixing"][name], np.where(on, expected["mixing"][name], 0.0))
+    for training in (True, False):
+        assert_near(
+            net.logits(x, training=training, mixing=mixing, active=active),
+            net.logits(x, training=training, mixing=weightless),
+        )
+
+
 @given(wrong=wrong_spaces())
 @drawn_examples(1 + DRAWN // 4)
 def test_wrong_operations_are_refused_by_name(wrong: tuple[Drawn, str]) -> None:

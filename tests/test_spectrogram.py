@@ -174,3 +174,24 @@ def test_unusable_arguments(audio: Any, options: dict[str, Any], message: str) -
     given = np.zeros((2, 800)) if audio is None else audio
     with pytest.raises(ValueError, match=message):
         log_mel(given, **{"rate": 8000, **options})
+
+
+def test_top_db_and_standardised_values() -> None:
+    rng = np.random.default_rng(0)
+    audio = np.stack([rng.normal(size=2000) * np.linspace(0, 1, 2000) ** 4, np.zeros(2000)])
+    plain = log_mel(audio, 8000, n_mels=8).astype(np.float64)
+    cut = log_mel(audio, 8000, n_mels=8, top_db=20)
+    for found, whole in zip(cut, plain, strict=True):
+        np.testing.assert_allclose(
+            found, np.maximum(whole, whole.max() - 2 * np.log(10)), rtol=1e-6
+        )
+    assert cut[0].min() > plain[0].min()
+    standard = log_mel(audio, 8000, n_mels=8, standardize=True)
+    expected = (plain[0] - plain[0].mean()) / plain[0].std()
+    np.testing.assert_allclose(standard[0], expected, atol=1e-5)
+    assert not standard[1].any()  # of silence
+    louder = log_mel(100 * audio[:1], 8000, n_mels=8, top_db=20, standardize=True)
+    both = log_mel(audio[:1], 8000, n_mels=8, top_db=20, standardize=True)
+    np.testing.assert_allclose(louder, both, atol=1e-5)
+    with pytest.raises(ValueError, match=r"`top_db` \(=0\)"):
+        log_mel(audio, 8000, top_db=0)

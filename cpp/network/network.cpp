@@ -201,7 +201,7 @@ void Network<T>::mix(const Mixture<T>& mixture) {
       double largest = alphas_[at], total = 0;
       for (int k = 1; k < count; ++k) largest = std::max(largest, double(alphas_[at + k]));
       for (int k = 0; k < count; ++k) total += mixing_[at + k] = std::exp(alphas_[at + k] - largest);
-      for (int k = 0; k < count; ++k) mixing_[at + k] = T(mixing_[at + k] / total);  // as precise as given ones
+      for (int k = 0; k < count; ++k) mixing_[at + k] /= total;
     }
 }
 

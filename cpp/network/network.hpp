@@ -29,7 +29,7 @@ struct Batch {
   const T* targets = nullptr;  // instead of labels: (samples, classes), how much of each class
 };
 
-// What stands in for the softmax of the alphas, which is null.
+// Stands in for the softmax of the alphas, unless `weights` is null.
 template <class T>
 struct Mixture {
   const T* weights = nullptr;            // one for each alpha

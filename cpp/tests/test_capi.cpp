@@ -596,6 +596,13 @@ void a_workspace_is_lent() {
   CHECK(pass(net, given) == PYDARTS_OK && pass(plain, usual) == PYDARTS_OK && given == usual);
   CHECK(pydarts_workspace_set(net.get(), memory, bytes - 1) == PYDARTS_OK);
   CHECK(pass(net, given) == PYDARTS_INVALID_ARGUMENT);
+  std::size_t forward = 0;  // of a loss without gradients
+  CHECK(pydarts_workspace_size(net.get(), 3, 6, 7, 0, &forward) == PYDARTS_OK && forward < bytes);
+  CHECK(pydarts_workspace_set(net.get(), memory, forward) == PYDARTS_OK);
+  Floats gradient(capi::info(net).num_alphas);
+  CHECK(pydarts_gradients(net.get(), &images.batch, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_OK);
+  CHECK(pydarts_gradients(net.get(), &images.batch, nullptr, 0, gradient.data(), gradient.size(), nullptr) ==
+        PYDARTS_INVALID_ARGUMENT);
   CHECK(pydarts_workspace_set(net.get(), nullptr, 1) == PYDARTS_INVALID_ARGUMENT);
   CHECK(pydarts_workspace_set(net.get(), nullptr, 0) == PYDARTS_OK);
   std::free(memory);

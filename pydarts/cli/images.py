@@ -235,8 +235,11 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
             raise ArgumentError("length", f"(={args.length}) is for sounds and signals")
         return Preprocessing(length=args.length)
     features = args.features or ("log-mel" if dimensions == 2 else "waveform")
-    kind = {"log-mel": "log_mel", "waveform": "none"}[features]
-    return Preprocessing(kind, data.rate, args.length or data.X_train.shape[-1])
+    length = args.length or data.X_train.shape[-1]
+    if features == "waveform":
+        return Preprocessing("none", data.rate, length)
+    # Of the loudness and the recording of a sound little is left.
+    return Preprocessing("log_mel", data.rate, length, top_db=35.0, standardize=True)
 
 
 def _described(task: ImageClassification) -> str:

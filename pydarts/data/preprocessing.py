@@ -14,6 +14,8 @@ from pydarts.common.checks import choice, integer, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.spectrogram import log_mel
 
+_OF_LOG_MEL = ("n_mels", "window", "hop", "f_min", "f_max", "floor", "top_db", "standardize")
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -33,7 +35,7 @@ class Preprocessing:
     length : int, optional
         Samples, fewer than 2²⁶, to which signals (N, L) or (N, C, L) are cut or, with zeros,
         filled up.
-    n_mels, window, hop, f_min, f_max, floor
+    n_mels, window, hop, f_min, f_max, floor, top_db, standardize
         As of `pydarts.data.log_mel`; of no meaning without ``"log_mel"``.
 
     Raises
@@ -51,6 +53,8 @@ class Preprocessing:
     f_min: float = 0.0
     f_max: float | None = None
     floor: float = 1e-6
+    top_db: float | None = None
+    standardize: bool = False
 
     def __post_init__(self) -> None:
         choice("kind", self.kind, ("none", "log_mel"))
@@ -60,7 +64,7 @@ class Preprocessing:
                 object.__setattr__(self, name, integer(name, value, 1, 2**26))
         if self.kind == "none":
             defaults = {each.name: each.default for each in fields(self)}
-            for name in ("n_mels", "window", "hop", "f_min", "f_max", "floor"):
+            for name in _OF_LOG_MEL:
                 if getattr(self, name) != defaults[name]:
                     problem = f"(={show(getattr(self, name))}) is for `kind`='log_mel'"
                     raise ArgumentError(name, problem)
@@ -68,7 +72,10 @@ class Preprocessing:
         if self.rate is None:
             raise ArgumentError("rate", "(=None) is needed by `kind`='log_mel': samples a second")
         object.__setattr__(self, "n_mels", integer("n_mels", self.n_mels, 1))
-        for name in ("window", "hop", "f_min", "f_max", "floor"):
+        if not isinstance(self.standardize, bool):
+            problem = f"(={show(self.standardize)}) must be True or False"
+            raise ArgumentTypeError("standardize", problem)
+        for name in ("window", "hop", "f_min", "f_max", "floor", "top_db"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, number(name, value))
@@ -144,6 +151,8 @@ class Preprocessing:
             f_min=self.f_min,
             f_max=self.f_max,
             floor=self.floor,
+            top_db=self.top_db,
+            standardize=self.standardize,
             frames=frames,
         )
 

@@ -27,6 +27,8 @@ def log_mel(
     f_min: float = 0.0,
     f_max: float | None = None,
     floor: float = 1e-6,
+    top_db: float | None = None,
+    standardize: bool = False,
     lengths: ArrayLike | None = None,
     frames: int | None = None,
 ) -> NDArray[np.float32]:
@@ -42,6 +44,10 @@ def log_mel(
     points m_0 … equally far from each other from m(f_min) to m(f_max), and m = m(k · rate / F),
 
         w_j(k) = max(0, min((m - m_j) / (m_(j+1) - m_j), (m_(j+2) - m) / (m_(j+2) - m_(j+1))))
+
+    What two speakers and two microphones differ in is partly taken out by `top_db`, which raises
+    S to ``max_jt S(j, t) - top_db log(10) / 10``, and then by `standardize`, which makes of each
+    spectrogram ``(S - mean) / standard deviation``, of a constant one zeros.
 
     Parameters
     ----------
@@ -60,6 +66,10 @@ def log_mel(
     floor : float
         What a filter gives at least. The default is little more than the rounding of 16-bit sound
         gives, so that silence is not much further from speech than it sounds.
+    top_db : float, optional
+        Decibels below its loudest value at which each spectrogram ends; by default nowhere.
+    standardize : bool, optional
+        Whether each spectrogram is brought to mean 0 and standard deviation 1.
     lengths : array-like of int, shape (N,), optional
         Samples from there on count as zero.
     frames : int, optional
@@ -69,7 +79,7 @@ def log_mel(
     Returns
     -------
     ndarray of float32, shape (N, n_mels, frames)
-        In nats. A spectrogram does not depend on the sounds beside it.
+        In nats, unless standardised. A spectrogram does not depend on the sounds beside it.
 
     Raises
     ------
@@ -91,6 +101,7 @@ def log_mel(
     size = _samples("window", window, rate, 2, _MAX_SAMPLES)
     step = _samples("hop", hop, rate, 1, 1 << 24)
     floor = number("floor", floor, positive=True)
+    span = None if top_db is None else number("top_db", top_db, positive=True) * np.log(10) / 10
     if frames is not None:
         frames = integer("frames", frames, 1)
     elif length < size:
@@ -116,7 +127,17 @@ def log_mel(
             power = spectrum.real**2 + spectrum.imag**2
             mel = np.maximum(power @ filters.T, floor)
             result[:, start : start + _FRAMES] = np.log(mel).T
+        if span is not None:
+            np.maximum(result, result.max() - span, out=result)
+        if standardize:
+            _standardize(result)
     return out
+
+
+def _standardize(spectrogram: NDArray[np.float32]) -> None:
+    values = spectrogram.astype(np.float64)
+    deviation = values.std()
+    spectrogram[:] = (values - values.mean()) / (deviation if deviation > 0 else 1)
 
 
 def _sounds(audio: ArrayLike) -> NDArray[Any]:

@@ -14,7 +14,7 @@ _FAMILIES: Final = {
     "skip": (("skip_connect", "identity"), "#6b7280 #eceef1 #2b2f36", "#9aa3af #2a2f37 #dfe3e8"),
     "sep": (("sep_conv",), "#c2570c #fdeedf #6b2d04", "#f29a52 #4a2709 #fee3c9"),
     "dil": (("dil_conv",), "#7c4bc9 #f1e9fc #40207a", "#b795f0 #35225a #e9dcfd"),
-    "conv": (("conv_",), "#1d7f4e #def4e7 #0a4227", "#55c78b #0f3b26 #cdf3de"),
+    "conv": (("conv_", "nor_conv"), "#1d7f4e #def4e7 #0a4227", "#55c78b #0f3b26 #cdf3de"),
     "tanh": (("tanh",), "#0f766e #dcf5f1 #073b36", "#4fc7b8 #0c3833 #c9f1eb"),
     "relu": (("relu",), "#b8324a #fce6ea #651526", "#f08a9b #4a1520 #fddbe1"),
     "sigmoid": (("sigmoid",), "#4a55c4 #e8eafb #1f2670", "#9aa4f5 #242a5c #dfe2fd"),
