@@ -66,6 +66,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Of search and training.
     space : str, path or Space, optional
         What is searched, as in `pydarts.search`; of images, not of signals.
+    method : str
+        How α is learned, as in `pydarts.search`: a name.
     genotype : Genotype, optional
         A cell to train instead of searching one.
     image_shape : tuple of int, optional
@@ -101,6 +103,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     preset: str = "quick"
     space: Any = "darts"
+    method: str = "darts"
     genotype: Genotype | None = None
     image_shape: Sequence[int] | None = None
     image_layout: str | None = None
@@ -197,7 +200,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if space.dimensions != 2:
                 problem = f"(={space.name!r}) is of signals, which `pydarts.search` takes"
                 raise ArgumentError("space", problem)
-            result = search(images, labels, space=space, seed=seeds[0], **common, **options)
+            how: dict[str, Any] = {"space": space, "method": self.method}
+            result = search(images, labels, seed=seeds[0], **how, **common, **options)
             genotype = self.genotype_ = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: MIT
+"""Methods that make their own mixing weights: their steps against plain formulas, and searches.
+
+A plain step takes the gradients of the loss with respect to mixing weights and weights from the
+network, which other tests hold against PyTorch, and does the rest by the papers' formulas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import pydarts
+import pydarts.cli.main as cli
+from pydarts.methods.adam import Adam
+from pydarts.methods.beta_darts import BetaDarts
+from pydarts.methods.fixed import Fixed
+from pydarts.methods.gaea import Gaea
+from pydarts.methods.gdas import Gdas
+from pydarts.methods.mixture import MixtureMethod, MixtureStep, Moment
+from pydarts.methods.named import METHODS, as_method
+from pydarts.methods.smooth_darts import SmoothDarts
+from pydarts.spaces import DARTS, NAS_BENCH_201, Cell, Layer, Space, Stack
+from pydarts.training.checkpoint import read_checkpoint
+
+Array = NDArray[Any]
+SGD = {"momentum": 0.9, "weight_decay": 3e-3, "max_grad_norm": 1.0}
+BY_NAME = ("beta-darts", "smooth-darts", "gdas", "gaea", "fixed")
+QUIET: dict[str, Any] = {"progress": False, "threads": 1}
+IMAGES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 2, "batch_size": 4, "seed": 3}
+TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
+WORDS: dict[str, Any] = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "epochs": 1}
+
+
+def by_edge() -> Space:
+    """Return a space whose edges have one, two or three candidates."""
+    ops = DARTS.operations
+    cell = Cell("normal", nodes=2, inputs=1, edges=[ops[3:5], ops[4:5], ops[2:5]])
+    return DARTS.replace(
+        name="by-edge",
+        cells=[cell],
+        stack=Stack([Layer("normal", repeat="cells")]),
+        extra_operations=[],
+    )
+
+
+def images(count: int = 24) -> tuple[Array, Array]:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, 8, 8), np.uint8), np.arange(count) % 2
+
+
+def batch(seed: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(4, 3, 8, 8)), rng.integers(0, 3, 4)
+
+
+def network(space: Space = NAS_BENCH_201) -> pydarts.Supernet:
+    net = pydarts.Supernet(2, 1, 3, dtype="float64", seed=1, threads=1, space=space)
+    rng = np.random.default_rng(2)
+    net.set_alphas({name: rng.normal(size=a.shape) for name, a in net.alphas.items()})
+    return net
+
+
+def plain_softmax(alpha: Array, exists: Array) -> Array:
+    odds = np.where(exists, np.exp(alpha - alpha[exists].max()), 0)
+    shares: Array = odds / odds.sum(axis=1, keepdims=True)
+    return shares
+
+
+class PlainAdam:
+    """By the textbook."""
+
+    def __init__(self, lr: float, betas: tuple[float, float], decay: float):
+        self.lr, self.betas, self.decay, self.t = lr, betas, decay, 0
+        self.m: Any = 0.0
+        self.v: Any = 0.0
+
+    def __call__(self, alpha: Array, gradient: Array) -> Array:
+        self.t += 1
+        g = gradient + self.decay * alpha
+        self.m = self.betas[0] * self.m + (1 - self.betas[0]) * g
+        self.v = self.betas[1] * self.v + (1 - self.betas[1]) * g**2
+        m, v = self.m / (1 - self.betas[0] ** self.t), self.v / (1 - self.betas[1] ** self.t)
+        moved: Array = alpha - self.lr * m / (np.sqrt(v) + 1e-8)
+        return moved
+
+
+class PlainSGD:
+    """With momentum, decay and clipping; what an operation that is not active holds stays."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[str, Array] = {}
+
+    def __call__(
+        self, net: Any, gradients: dict[str, Array], touched: Callable[[str], bool]
+    ) -> None:
+        norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+        scale = min(1.0, SGD["max_grad_norm"] / (norm + 1e-6))
+        for name, w in net.split_weights(net.flat_weights).items():
+            if not touched(name):
+                continue
+            g = gradients[name] * scale + SGD["weight_decay"] * w
+            old = self.buffers.get(name, np.zeros_like(w))
+            self.buffers[name] = SGD["momentum"] * old + g
+            w -= 0.1 * self.buffers[name]
+
+
+def operation_of(name: str) -> tuple[int, int] | None:
+    """The edge and operation of a parameter of NAS-Bench-201's search network."""
+    parts = name.split(".")
+    if "edges" not in parts:
+        return None
+    edges = ["1<-0", "2<-0", "2<-1", "3<-0", "3<-1", "3<-2"]
+    return edges.index(parts[3]), int(parts[4])
+
+
+def plain_steps(net: Any, method: Any, epochs: int, moments: list[tuple[int, Any, Any]]) -> None:
+    """Take steps of a method by its formulas; NAS-Bench-201's α are one array."""
+    exists = np.ones((6, 5), bool)
+    adam = PlainAdam(method.alpha_lr, method.alpha_betas, method.alpha_weight_decay)
+    sgd = PlainSGD()
+    if isinstance(method, Gaea):
+        net.set_alphas({"normal": np.zeros((6, 5))})
+    for number, (epoch, train, valid) in enumerate(moments):
+
+        def rng(half: int, number: int = number) -> np.random.Generator:
+            return np.random.default_rng((method.seed, number, half))
+
+        def gumbel(alpha: Array, half: int, epoch: int = epoch, rng: Any = rng) -> Array:
+            tau = 10 - 9.9 * epoch / (epochs - 1)
+            p = plain_softmax(alpha, exists)
+            noise = -np.log(rng(half).exponential(size=p.shape))
+            return plain_softmax((np.log(p) + noise) / tau, exists)
+
+        def learn_alpha(epoch: int = epoch, valid: Any = valid, gumbel: Any = gumbel) -> None:
+            alpha = net.alphas["normal"]
+            p = plain_softmax(alpha, exists)
+            m, active = p, exists
+            if isinstance(method, Gdas):
+                q = gumbel(alpha, 0)
+                active = q == q.max(axis=1, keepdims=True)
+                m = active.astype(float)
+            _, found = net.loss_and_grads(
+                *valid, wrt="mixing", mixing={"normal": m}, active={"normal": active}
+            )
+            d = found["mixing"]["normal"]
+            if isinstance(method, Gaea):
+                p = p * np.exp(-0.1 * d)
+                p = np.maximum(p / p.sum(axis=1, keepdims=True), 1e-5)
+                net.set_alphas({"normal": np.log(p / p.sum(axis=1, keepdims=True))})
+                return
+            if isinstance(method, Gdas):
+                tau = 10 - 9.9 * epoch / (epochs - 1)
+                g = q * (d - (q * d).sum(axis=1, keepdims=True)) / tau
+            else:
+                g = p * (d - (p * d).sum(axis=1, keepdims=True))
+            if isinstance(method, BetaDarts):
+                g = g + 50 * epoch / epochs * p / 6
+            net.set_alphas({"normal": adam(alpha, g)})
+
+        def learn_weights(
+            epoch: int = epoch, train: Any = train, gumbel: Any = gumbel, rng: Any = rng
+        ) -> None:
+            alpha = net.alphas["normal"]
+            m, active = plain_softmax(alpha, exists), exists
+            if isinstance(method, SmoothDarts):
+                epsilon = 0.03 + 0.27 * epoch / epochs
+                m = np.clip(m + rng(1).uniform(-epsilon, epsilon, m.shape), 0, 1)
+                m = m / m.sum(axis=1, keepdims=True)
+            if isinstance(method, Gdas):
+                q = gumbel(alpha, 1)
+                active = q == q.max(axis=1, keepdims=True)
+                m = active.astype(float)
+            _, found = net.loss_and_grads(
+                *train, wrt="weights", mixing={"normal": m}, active={"normal": active}
+            )
+
+            def touched(name: str) -> bool:
+                place = operation_of(name)
+                return place is None or bool(active[place])
+
+            sgd(net, found["weights"], touched)
+
+        halves = [learn_alpha, learn_weights]
+        if isinstance(method, Fixed):
+            halves = [learn_weights]
+        for half in reversed(halves) if isinstance(method, Gdas) else halves:
+            half()
+
+
+@pytest.mark.parametrize("kind", [BetaDarts, SmoothDarts, Gdas, Gaea, Fixed])
+def test_steps_are_those_of_the_formulas(kind: type[MixtureMethod]) -> None:
+    method = kind(alpha_lr=0.01, seed=5)
+    ours, theirs = network(), network()
+    moments = [(epoch, batch(2 * k), batch(2 * k + 1)) for k, epoch in enumerate((0, 0, 7))]
+    step = method.step(ours, **SGD)
+    for epoch, train, valid in moments:
+        step.start_epoch(epoch, 10)
+        info = step(train=train, valid=valid, lr=0.1)
+        assert np.isfinite(info.train_loss)
+    plain_steps(theirs, method, 10, moments)
+    np.testing.assert_allclose(ours.alphas["normal"], theirs.alphas["normal"], atol=1e-9)
+    np.testing.assert_allclose(ours.flat_weights, theirs.flat_weights, atol=1e-9)
+    before = network()
+    assert np.abs(ours.flat_weights - before.flat_weights).max() > 1e-3
+    moved = np.abs(ours.alphas["normal"] - before.alphas["normal"]).max()
+    assert (moved > 1e-3) == (kind is not Fixed)
+
+
+def test_adam_is_that_of_the_textbook() -> None:
+    rng = np.random.default_rng(0)
+    ours = theirs = rng.normal(size=5)
+    adam, plain = Adam(5, 0.1, (0.5, 0.9), 0.01), PlainAdam(0.1, (0.5, 0.9), 0.01)
+    ours = ours.copy()
+    for _ in range(4):
+        gradient = rng.normal(size=5)
+        adam.step(ours, gradient)
+        theirs = plain(theirs, gradient)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    with pytest.raises(ValueError, match="`alpha_betas`"):
+        Adam(5, 0.1, (0.5, 1.0), 0.0)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_what_is_no_operation_has_no_part(name: str) -> None:
+    net = pydarts.Supernet(2, 1, 3, seed=1, threads=1, space=by_edge())
+    config = pydarts.SearchConfig.make("quick", {"alpha_lr": 0.1})
+    method: Any = as_method(name, config)
+    step = method.step(net, **SGD)
+    for epoch in range(3):
+        step.start_epoch(epoch, 3)
+        x, y = batch(epoch)
+        step(train=(x, y), valid=(x, y), lr=0.01)
+    exists = net.space.cells[0].exists(3)
+    for make in (method.mixture, method.weights_mixture):
+        moment = Moment(net.space, 1, 3, np.random.default_rng(0))
+        mixing = make(net.alphas, moment).mixing["normal"]
+        assert np.isfinite(mixing).all()
+        assert not mixing[~exists].any()
+        np.testing.assert_allclose(mixing.sum(axis=1), 1)
+    assert np.isfinite(net.flat_alphas).all()
+    assert net.genotype.space == net.space
+
+
+def test_an_edge_of_which_nothing_is_left_has_its_largest_operation() -> None:
+    method = SmoothDarts(first=1e6, last=1e6)
+    alphas = {"normal": np.zeros((6, 5))}
+    moment = Moment(NAS_BENCH_201, 0, 1, np.random.default_rng(3))
+    mixing = method.weights_mixture(alphas, moment).mixing["normal"]
+    draws = np.random.default_rng(3).uniform(-1e6, 1e6, (6, 5))
+    alone = (draws < 0).all(axis=1)
+    np.testing.assert_allclose(mixing.sum(axis=1), 1)
+    assert ((mixing == 1).sum(axis=1) == 1)[alone].all()
+
+
+# Searches
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_searches_go_on_to_the_same_bits(name: str, tmp_path: Any) -> None:
+    X, y = images()
+    whole = pydarts.search(X, y, method=name, **IMAGES, **QUIET)
+    two = pydarts.search(X, y, method=name, **IMAGES, progress=False, threads=2)
+
+    class Interrupt(pydarts.Callback):
+        def on_step_end(self, loop: Any, info: Any) -> None:
+            if loop.steps_done == 2:
+                raise KeyboardInterrupt
+
+    class Count(pydarts.Callback):
+        steps = 0
+
+        def on_step_end(self, loop: Any, info: Any) -> None:
+            self.steps += 1
+
+    options = {**IMAGES, **QUIET, "checkpoint": tmp_path, "checkpoint_seconds": 0}
+    first = pydarts.search(X, y, method=name, callbacks=[Interrupt()], **options)
+    assert first.interrupted
+    count = Count()
+    again = pydarts.search(X, y, method=name, callbacks=[count], **options)
+    assert 0 < count.steps < 6
+    for kind, alpha in whole.alphas.items():
+        assert np.isfinite(alpha).all()
+        np.testing.assert_array_equal(alpha, again.alphas[kind])
+        np.testing.assert_array_equal(alpha, two.alphas[kind])
+    np.testing.assert_array_equal(whole.supernet.flat_weights, again.supernet.flat_weights)
+    with pytest.raises(ValueError, match=f"`method` was '{name}', is 'darts'"):
+        pydarts.search(X, y, **options)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_searches_of_a_text(name: str) -> None:
+    result = pydarts.search_text(TEXT, level="word", method=name, **WORDS, **QUIET)
+    assert np.isfinite(result.alphas["recurrent"]).all()
+
+
+def test_the_method_of_the_guide() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code.partition("\nresult = ")[0], names)
+    method = names["Sharpened"](alpha_lr=0.01)
+    X, y = images()
+    result = pydarts.search(X, y, method=method, **IMAGES, **QUIET)
+    assert np.isfinite(result.alphas["normal"]).all()
+    # Its gradient is that of the loss at its mixing weights.
+    net, (x, labels) = network(), batch(0)
+    moment = Moment(net.space, 0, 1, np.random.default_rng(0))
+
+    def loss(alpha: Array) -> float:
+        mixing = method.mixture({"normal": alpha}, moment).mixing
+        return net.loss(x, labels, mixing=mixing)[0]
+
+    alpha, along = net.alphas["normal"], np.random.default_rng(1).normal(size=(6, 5))
+    mixing = method.mixture(net.alphas, moment).mixing
+    d = net.mixing_gradient(x, labels, mixing).gradient
+    found = (method.alpha_gradient(net.alphas, d, moment)["normal"] * along).sum()
+    difference = (loss(alpha + 1e-5 * along) - loss(alpha - 1e-5 * along)) / 2e-5
+    assert found == pytest.approx(difference, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gdas", "gaea"])
+def test_on_the_command_line(name: str, tmp_path: Path) -> None:
+    X, y = images(60)
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    sizes = ["--channels", "1", "--cells", "2", "--epochs", "1", "--batch-size", "8"]
+    command = ["search", str(tmp_path / "data.npz"), "--out", str(tmp_path / "out"), "--no-train"]
+    assert cli.main([*command, *sizes, "--method", name, "--no-progress"]) == 0
+    checkpoint = read_checkpoint(tmp_path / "out" / "checkpoint.safetensors")
+    assert checkpoint.identity["method"] == name
+
+
+def test_in_the_classifier() -> None:
+    sklearn = pytest.importorskip("pydarts.sklearn")
+    X, y = images()
+    small = {"search_channels": 1, "search_cells": 1, "search_epochs": 1, "channels": 1, "cells": 1}
+    found = sklearn.DartsClassifier(method="gdas", epochs=1, threads=1, **small).fit(X, y)
+    assert found.predict(X).shape == y.shape
+    with pytest.raises(ValueError, match="`method`"):
+        sklearn.DartsClassifier(method="gdsa", epochs=1, **small).fit(X, y)
+
+
+def test_names() -> None:
+    config = pydarts.SearchConfig.make("quick", {"alpha_lr": 0.5, "seed": 7})
+    assert set(BY_NAME) | {"darts"} == set(METHODS)
+    for name in METHODS:
+        found: Any = as_method(name, config)
+        assert found.name == name
+        assert found.alpha_lr == 0.5
+    assert as_method(None, config).name == "darts"
+    own = Gdas(hottest=5.0)
+    assert as_method(own, config) is own
+    with pytest.raises(ValueError, match=r"`method` \(='gdsa'\) must be 'darts' or"):
+        pydarts.search(*images(), method="gdsa", **IMAGES, **QUIET)
+    with pytest.raises(TypeError, match="has not the functions `step` and `select`"):
+        pydarts.search(*images(), method=3, **IMAGES, **QUIET)  # type: ignore[arg-type]
+
+
+def test_an_estimate_of_a_sampled_search_is_below_that_of_a_whole_one() -> None:
+    X, y = images(400)
+    options: dict[str, Any] = {"channels": 8, "cells": 4, "batch_size": 32, "epochs": 1, "order": 1}
+    sampled, whole = (
+        pydarts.estimate(X, y, method=name, threads=1, **options).seconds
+        for name in ("gdas", "darts")
+    )
+    assert sampled < 0.8 * whole
+
+
+def test_a_loss_that_is_not_finite_is_named() -> None:
+    net = network()
+    step = MixtureStep(net, BetaDarts(), **SGD)
+    net.flat_weights[:] = np.nan
+    x, y = batch(0)
+    with pytest.raises(ArithmeticError, match="step 0"):
+        step(train=(x, y), valid=(x, y), lr=0.1)
