@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from plain import Array
 
 import pydarts
+from pydarts.spaces import DARTS, Cell, Layer, Space, Stack, as_space
 
 ROOT = str(Path(pydarts.__file__).parents[1])
 Net = pydarts.Supernet | pydarts.Network
@@ -63,3 +65,52 @@ def run_python(
         text=True,
         timeout=timeout,
     )
+
+
+#: Networks beside those of DARTS over small images: two more are made here.
+OTHER_SPACES = ("nas-bench-201", "s4", "darts-1d", "large", "by-edge")
+
+
+def by_edge() -> Space:
+    """Return a space whose edges differ, with residual blocks and nodes that may be zero."""
+    ops = DARTS.operations
+    cell = Cell(
+        "normal",
+        nodes=2,
+        inputs=1,
+        output="last",
+        kept_edges=None,
+        keeps_none=True,
+        edges=[ops[0:4], ops[4:5], ops[0:6]],
+    )
+    layers = [
+        Layer("normal", repeat="cells"),
+        Layer("residual_block", stride=2, channels=2),
+        Layer("normal", stride=2),
+    ]
+    stack = Stack(layers, norm_relu=True)
+    return DARTS.replace(name="by-edge", cells=[cell], stack=stack, extra_operations=[])
+
+
+def trained(name: str, seed: int) -> tuple[pydarts.Model, NDArray[np.uint8]]:
+    """Return a model of a random cell of one of `OTHER_SPACES`, and images (N, C, H, W) for it."""
+    shapes = {"large": (20, 1, 64, 64), "darts-1d": (20, 3, 1, 50)}
+    spaces = {"large": DARTS, "by-edge": by_edge()}
+    space = spaces.get(name) or as_space(name)
+    assert space.stack is not None
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 256, shapes.get(name, (20, 2, 16, 16)), np.uint8)
+    model = pydarts.train(
+        pydarts.Genotype.random(seed, space=space),
+        X,
+        np.arange(20) % 2,
+        image_layout="NCHW",
+        channels=4,
+        cells=1 if space.stack.counts_stages else 3,
+        epochs=1,
+        batch_size=10,
+        threads=1,
+        progress=False,
+    )
+    assert (model.config.stem == "imagenet") == (name == "large")
+    return model, X

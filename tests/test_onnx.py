@@ -18,6 +18,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime, of the extra `test`, is 
 
 import onnx
 import onnxruntime
+from nets import OTHER_SPACES, trained
 
 import pydarts
 from pydarts.spaces.darts import Genotype
@@ -195,3 +196,12 @@ def test_without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'pydarts-nas\[onnx\]'"):
         importlib.import_module("pydarts.export.onnx_graph")
+
+
+@pytest.mark.parametrize("space", OTHER_SPACES)
+def test_networks_of_other_spaces(space: str, tmp_path: Path) -> None:
+    for seed in range(2):
+        model, X = trained(space, seed)
+        model.to_onnx(tmp_path / "model.onnx", overwrite=True)
+        run = session(tmp_path / "model.onnx")
+        assert_same(run.run(None, {"images": X.astype(np.float32)})[0], model.logits(X))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +309,20 @@ def test_bad_fields_of_a_space(fields: dict[str, Any], message: str) -> None:
 def test_skips_are_identities_of_the_first_cell() -> None:
     assert NAS_BENCH_201.count_skips(Genotype.parse(BEST)) == 1
     assert S4.count_skips(Genotype.random(0, space=S4)) == 0
+
+
+def test_the_guide() -> None:
+    pytest.importorskip("sklearn")
+    page = (Path(__file__).parents[1] / "docs" / "own-space.md").read_text(encoding="utf-8")
+    _, ten_lines, stacks, signals = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    ten_lines = ten_lines.replace("epochs=3", "epochs=1, progress=False")
+    exec(ten_lines.replace("epochs=10", "epochs=4, progress=False"), names)
+    assert names["result"].genotype.space == names["space"]
+    assert names["model"].score(names["data"].X_test, names["data"].y_test) > 0.5
+    exec(stacks, names)
+    assert len(names["space"].stack.layers) == 3
+    exec(signals.partition("\nmade = ")[0], names)
+    assert names["sensors"].cells[0].columns == 9
+    (content,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert Space.from_json(content).cells[1].columns == 5

@@ -120,24 +120,23 @@ def _heat_map(data: ReportData, cell: Cell) -> Iterator[str]:
         f'<table class="heat" style="--lowest:{lowest};--range:{max(1, highest - lowest)}">'
         f"<caption>{cell.title}: from {lowest / 10} to {highest / 10}</caption>"
     )
-    heads: Iterable[str] = cell.operations
-    if cell.differs_by_edge:  # then the entries name the operations
-        heads = (f"candidate {k}" for k in range(1, cell.columns + 1))
-    columns = "".join(f'<th scope="col"><span>{head}</span></th>' for head in heads)
+    columns = "".join(f'<th scope="col"><span>{op}</span></th>' for op in cell.operations)
     yield f'<thead><tr><th scope="col">edge</th>{columns}</tr></thead><tbody>'
     for row, (source, node, name) in enumerate(cell_edges(data.genotype, cell.name)):
         entries = ""
-        candidates = cell.candidates[row if cell.differs_by_edge else 0]
-        for column, operation in enumerate(op.name for op in candidates):
+        known = [op.name for op in cell.candidates[row if cell.differs_by_edge else 0]]
+        for operation in cell.operations:
+            if operation not in known:
+                entries += "<td></td>"
+                continue
+            column = known.index(operation)
             trajectory = [_permille(weight) for weight in weights[:, row, column]]
             epochs = chosen.get((operation, source, node), [])
             entries += "<td" + (' class="kept"' if last in epochs else "")
             if complete:
                 entries += f' data-weights="{_joined(trajectory)}"'
                 entries += f' data-kept="{_joined(epochs)}"' if epochs else ""
-            shown = f"{operation} " if cell.differs_by_edge else ""
-            entries += f' style="--w:{trajectory[-1]}">{shown}{trajectory[-1] / 10}</td>'
-        entries += "<td></td>" * (cell.columns - len(candidates))
+            entries += f' style="--w:{trajectory[-1]}">{trajectory[-1] / 10}</td>'
         yield f'<tr><th scope="row">{name}</th>{entries}</tr>'
     yield "</tbody></table>"
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from nets import OTHER_SPACES, trained
 from seeded import Array, Size, assert_close, seeded_batch, seeded_state
 from test_torch_derived import CLASSES, GENOTYPES, SIZES, pair
 from torch import Tensor, nn
@@ -246,3 +247,12 @@ def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(ImportError, match=r"pip install 'pydarts-nas\[torch\]'"):
         importlib.import_module("pydarts.export.pytorch")
+
+
+@pytest.mark.parametrize("space", OTHER_SPACES)
+def test_networks_of_other_spaces(space: str) -> None:
+    for seed in range(2):
+        model, X = trained(space, seed)
+        with torch.no_grad():
+            found = model.to_torch()(torch.tensor(X, dtype=torch.float32)).numpy()
+        np.testing.assert_allclose(found, model.logits(X), atol=1e-5)
