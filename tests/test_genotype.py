@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pydarts.spaces.cell import edges
 from pydarts.spaces.darts import (
     DARTS,
     DARTS_V1,
@@ -31,7 +32,6 @@ from pydarts.spaces.darts import (
 )
 from pydarts.spaces.published import PUBLISHED, published
 from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.spaces.space import edges
 
 USABLE = (*OPERATIONS[1:], *EXTRA_OPERATIONS)
 SKIP = ("skip_connect", 0)

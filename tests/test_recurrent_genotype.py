@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pydarts
+from pydarts.spaces.cell import edges
 from pydarts.spaces.darts import DARTS_V1, Genotype
 from pydarts.spaces.published import PUBLISHED, published
 from pydarts.spaces.recurrent import (
@@ -30,7 +31,6 @@ from pydarts.spaces.recurrent import (
     RECURRENT_OPERATIONS,
     RecurrentGenotype,
 )
-from pydarts.spaces.space import edges
 
 USABLE = RECURRENT_OPERATIONS[1:]
 TINY: dict[str, Any] = {"recurrent": [("tanh", 0), ("relu", 1)], "concat": [1, 2]}

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.operation import Operation, Stage
-from pydarts.spaces.space import RESIDUAL_BLOCK, Space, Stack
+from pydarts.spaces.space import Space
+from pydarts.spaces.stack import RESIDUAL_BLOCK, Stack
 
 Size = tuple[int, int]
 

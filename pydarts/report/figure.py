@@ -10,7 +10,7 @@ import numpy as np
 
 from pydarts.report.charts import PALETTE, Look, looks
 from pydarts.report.report_data import Curve, ReportData, cell_edges, curves
-from pydarts.spaces.space import Cell
+from pydarts.spaces.cell import Cell
 from pydarts.training.result import SearchResult
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pydarts.drawing.svg import escape
 from pydarts.report.charts import Look, Series, dot_chart, line_chart, looks, swatch
 from pydarts.report.report_data import ReportData, cell_edges, curves, number
 from pydarts.report.tables import SHARES, fact_table, label, number_table, show_value
-from pydarts.spaces.space import Cell
+from pydarts.spaces.cell import Cell
 from pydarts.training.config import SEARCH_CONFIGS
 
 

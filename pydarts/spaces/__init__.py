@@ -9,6 +9,7 @@ A space of one's own is a value made of these::
     mine = DARTS.replace(name="mine", operations=[*DARTS.operations, conv_1x1])
 """
 
+from pydarts.spaces.cell import Cell, edges
 from pydarts.spaces.operation import (
     Operation,
     Stage,
@@ -33,7 +34,8 @@ from pydarts.spaces.ready import (
     S4,
     as_space,
 )
-from pydarts.spaces.space import Cell, Layer, Space, Stack, edges
+from pydarts.spaces.space import Space
+from pydarts.spaces.stack import Layer, Stack
 
 __all__ = [
     "DARTS",

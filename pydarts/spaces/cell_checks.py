@@ -12,7 +12,7 @@ import numpy as np
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
-from pydarts.spaces.space import Cell
+from pydarts.spaces.cell import Cell
 
 Entry = tuple[str, int]
 

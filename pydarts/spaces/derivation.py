@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
+from pydarts.spaces.cell import Cell
 from pydarts.spaces.cell_checks import Entry
-from pydarts.spaces.space import Cell
 
 
 def check_alphas(alphas: object, names: Sequence[str]) -> None:

@@ -16,10 +16,11 @@ import numpy as np
 from pydarts.common import extensions
 from pydarts.common.checks import integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.spaces.cell import Cell
 from pydarts.spaces.cell_checks import Entry, check_concat, check_entries
 from pydarts.spaces.derivation import check_alphas, derive_cell
 from pydarts.spaces.genotype_text import dump_json, genotype_text, load_json, parse_text
-from pydarts.spaces.space import GENOTYPES, READY, Cell, Space
+from pydarts.spaces.space import GENOTYPES, READY, Space
 
 Self = TypeVar("Self", bound="BaseGenotype")
 

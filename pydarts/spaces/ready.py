@@ -15,8 +15,9 @@ from typing import Final
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.spaces.cell import Cell
 from pydarts.spaces.operation import Operation, Stage, none, relu
-from pydarts.spaces.space import MAX_TEXT, READY, Cell, Space, add_known
+from pydarts.spaces.space import MAX_TEXT, READY, Space, add_known
 
 
 def _load() -> None:
