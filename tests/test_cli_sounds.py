@@ -67,7 +67,7 @@ def test_search(sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "2 classes of 40x23 log-mel spectrograms, 60 to learn from and 12 to test on" in said
     assert re.search(r"held out as one is what is of p\d\.\n", said)
     assert "a fifth" not in said
-    expected = Preprocessing("log_mel", rate=8000, length=2000)
+    expected = Preprocessing("log_mel", rate=8000, length=2000, top_db=35.0, standardize=True)
     assert Model.load(out / "model").preprocessing == expected
     summary = json.loads((out / "summary.json").read_text())
     assert summary["test_images"] == 12

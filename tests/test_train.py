@@ -201,10 +201,22 @@ def test_defaults_of_the_original() -> None:
 
 def test_epochs_that_fit() -> None:
     quick = TrainConfig.make("quick", {})
-    assert quick.fit_epochs(100).epochs == 60
-    assert quick.fit_epochs(10**7).epochs == 4
-    assert 4 < (quick.fit_epochs(30_000).epochs or 0) < 60
-    assert TrainConfig.make("quick", {"epochs": 3}).fit_epochs(100).epochs == 3
+    assert quick.completed(100, (8, 8)).epochs == 60
+    assert quick.completed(10**7, (8, 8)).epochs == 4
+    assert 4 < (quick.completed(30_000, (8, 8)).epochs or 0) < 60
+    assert TrainConfig.make("quick", {"epochs": 3}).completed(100, (8, 8)).epochs == 3
+
+
+def test_stems_that_fit() -> None:
+    quick = TrainConfig.make("quick", {})
+    for size, stem in (
+        ((63, 200), "cifar"),
+        ((64, 64), "imagenet"),
+        ((1, 1023), "cifar"),
+        ((1, 1024), "imagenet"),
+    ):
+        assert quick.completed(100, size).stem == stem
+    assert TrainConfig.make("quick", {"stem": "cifar"}).completed(100, (99, 99)).stem == "cifar"
 
 
 # What it depends on
