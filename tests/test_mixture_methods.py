@@ -7,7 +7,9 @@ network, which other tests hold against PyTorch, and does the rest by the papers
 
 from __future__ import annotations
 
+import copy
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 import pydarts
 import pydarts.cli.main as cli
+from pydarts import _core
 from pydarts.methods.adam import Adam
 from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.fixed import Fixed
@@ -250,16 +253,150 @@ def test_what_is_no_operation_has_no_part(name: str) -> None:
 
 def test_an_edge_of_which_nothing_is_left_has_its_largest_operation() -> None:
     method = SmoothDarts(first=1e6, last=1e6)
-    alphas = {"normal": np.zeros((6, 5))}
-    moment = Moment(NAS_BENCH_201, 0, 1, np.random.default_rng(3))
-    mixing = method.weights_mixture(alphas, moment).mixing["normal"]
-    draws = np.random.default_rng(3).uniform(-1e6, 1e6, (6, 5))
-    alone = (draws < 0).all(axis=1)
-    np.testing.assert_allclose(mixing.sum(axis=1), 1)
-    assert ((mixing == 1).sum(axis=1) == 1)[alone].all()
+    space = by_edge()
+    exists = space.cells[0].exists(3)
+    seen = 0
+    for seed in range(10):
+        moment = Moment(space, 0, 1, np.random.default_rng(seed))
+        mixing = method.weights_mixture({"normal": np.zeros((3, 3))}, moment).mixing["normal"]
+        draws = np.random.default_rng(seed).uniform(-1e6, 1e6, (3, 3))
+        draws = np.where(exists, draws, -np.inf)
+        np.testing.assert_allclose(mixing.sum(axis=1), 1)
+        for row in np.flatnonzero((draws < 0).all(axis=1)):
+            np.testing.assert_array_equal(mixing[row], draws[row] == draws[row].max())
+            seen += exists[row].sum() > 1
+    assert seen > 2
+
+
+def test_what_was_not_drawn_has_no_gradient() -> None:
+    # Over text all operations are computed, and all have a gradient of their own.
+    space, method = pydarts.spaces.RECURRENT, Gdas(seed=3)
+    rng = np.random.default_rng(2)
+    alphas = {"recurrent": rng.normal(size=(36, 5))}
+
+    def moment() -> Moment:
+        return Moment(space, 1, 3, np.random.default_rng(7))
+
+    drawn = method.mixture(alphas, moment()).mixing["recurrent"] == 1
+    d = rng.normal(size=(36, 5))
+    found, same = (
+        method.alpha_gradient(alphas, {"recurrent": each}, moment())["recurrent"]
+        for each in (d, np.where(drawn, d, 0.0))
+    )
+    np.testing.assert_array_equal(found, same)
+    assert (found != 0).all()
+
+
+def test_an_operation_whose_share_vanishes_comes_to_the_floor() -> None:
+    gradient = np.zeros((6, 5))
+    gradient[:, 1] = 1e5  # exp(-1e4) is zero
+    method, adam = Gaea(), Adam(30, 0.1, (0.5, 0.9), 0.0)
+    start = {"normal": np.zeros((6, 5))}
+    moved = method.update(start, {"normal": gradient}, adam, NAS_BENCH_201)["normal"]
+    np.testing.assert_allclose(np.exp(moved[:, 1]), 1e-5, rtol=1e-4)
+    np.testing.assert_allclose(np.exp(moved).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("half", ["train", "valid"])
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_step_that_fails_changes_nothing(name: str, half: str) -> None:
+    net = network()
+    step: Any = as_method(name, pydarts.SearchConfig.make("quick", {})).step(net, **SGD)
+    x, y = batch(0)
+    step(train=(x, y), valid=(x, y), lr=0.1)
+    before = copy.deepcopy(step.state())
+    wrong = {"train": (x, y), "valid": (x, y), half: (x, y + 3)}
+    if name == "fixed" and half == "valid":
+        return  # it does not look at them
+    with pytest.raises(ValueError, match="label"):
+        step(**wrong, lr=0.1)
+    after = step.state()
+    assert after.keys() == before.keys()
+    for key, value in before.items():
+        np.testing.assert_array_equal(after[key], value, err_msg=key)
+
+
+def test_a_step_has_the_defaults_of_the_network() -> None:
+    ours, theirs = network(), network()
+    default = ours.step_defaults
+    options = {key: getattr(default, key) for key in SGD}
+    x, y = batch(0)
+    for net, given in ((ours, {}), (theirs, options)):
+        Gdas().step(net, **given)(train=(x, y), valid=(x, y), lr=0.1)
+    np.testing.assert_array_equal(ours.flat_weights, theirs.flat_weights)
 
 
 # Searches
+
+
+def search_images(**options: Any) -> Any:
+    return pydarts.search(*images(), **{**IMAGES, **QUIET, **options})
+
+
+def search_text(**options: Any) -> Any:
+    return pydarts.search_text(TEXT, level="word", **{**WORDS, **QUIET, **options})
+
+
+def interrupted(name: str, config: Any, step: int) -> Any:
+    """Return a method during whose step of that number Ctrl-C is pressed, between its halves."""
+    method: Any = as_method(name, config)
+    kind, calls = type(method), 0
+    hook = "alpha_gradient" if kind.weights_first else "weights_mixture"
+
+    def press(self: Any, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == step:
+            signal.raise_signal(signal.SIGINT)
+            raise _core.OutOfTime  # as a pass that takes longer than these
+        return getattr(kind, hook)(self, *arguments)
+
+    return type("Interrupted", (kind,), {hook: press}).from_config(config)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize("search", [search_images, search_text])
+def test_searches_that_are_interrupted_within_a_step(
+    search: Callable[..., Any], name: str, tmp_path: Path
+) -> None:
+    whole, two = search(method=name), search(method=name, threads=2)
+    kept = {"checkpoint": tmp_path}
+    method = interrupted(name, whole.config, step=3)
+    first = search(method=method, **kept)
+    assert first.interrupted
+    assert not first.history
+    again = search(method=name, **kept)
+    assert not again.interrupted
+    for key, value in whole.supernet.state().items():
+        np.testing.assert_array_equal(again.supernet.state()[key], value, err_msg=key)
+        np.testing.assert_array_equal(two.supernet.state()[key], value, err_msg=key)
+    for kind, history in whole.alpha_history.items():
+        np.testing.assert_array_equal(again.alpha_history[kind], history)
+    losses = [
+        [(entry["train_loss"], entry["valid_loss"], entry["genotype"]) for entry in each.history]
+        for each in (whole, again, two)
+    ]
+    assert losses[1] == losses[0]
+    assert losses[2] == losses[0]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_searches_of_edges_that_differ(name: str) -> None:
+    result = search_images(method=name, space=by_edge())
+    assert result.genotype.space == by_edge()
+    assert np.isfinite(result.alphas["normal"]).all()
+    assert all(np.isfinite(entry["train_loss"]) for entry in result.history)
+
+
+def test_a_search_with_fixed_weights_leaves_alpha(tmp_path: Path) -> None:
+    result = search_images(method="fixed")
+    for history in result.alpha_history.values():
+        assert history.any()
+        np.testing.assert_array_equal(history, np.broadcast_to(history[0], history.shape))
+    assert [entry["alpha_gradient_norm"] for entry in result.history] == [0.0, 0.0]
+    assert all(np.isfinite(entry["valid_loss"]) for entry in result.history)
+    result.save(tmp_path)
+    assert pydarts.SearchResult.load(tmp_path).history == result.history
 
 
 @pytest.mark.parametrize("name", BY_NAME)
@@ -296,8 +433,10 @@ def test_searches_go_on_to_the_same_bits(name: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_searches_of_a_text(name: str) -> None:
-    result = pydarts.search_text(TEXT, level="word", method=name, **WORDS, **QUIET)
-    assert np.isfinite(result.alphas["recurrent"]).all()
+    result = search_text(method=name)
+    first, last = result.alpha_history["recurrent"]
+    assert np.isfinite(last).all()
+    assert np.array_equal(first, last) == (name == "fixed")
 
 
 def test_the_method_of_the_guide() -> None:
@@ -356,7 +495,7 @@ def test_names() -> None:
     assert as_method(None, config).name == "darts"
     own = Gdas(hottest=5.0)
     assert as_method(own, config) is own
-    with pytest.raises(ValueError, match=r"`method` \(='gdsa'\) must be 'darts' or"):
+    with pytest.raises(pydarts.ArgumentError, match=r"`method` \(='gdsa'\) must be 'darts' or"):
         pydarts.search(*images(), method="gdsa", **IMAGES, **QUIET)
     with pytest.raises(TypeError, match="has not the functions `step` and `select`"):
         pydarts.search(*images(), method=3, **IMAGES, **QUIET)  # type: ignore[arg-type]

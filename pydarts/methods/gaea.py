@@ -45,7 +45,8 @@ class Gaea(MixtureMethod):
         moved = {name: a - self.rate * gradient[name] for name, a in alphas.items()}
         found = {}
         for name, p in softmax(moved, space).items():
-            raised = np.where(p > 0, np.maximum(p, self.floor), 0.0)  # 0: there is no operation
+            exists = space.cell(name).exists(len(p))
+            raised = np.where(exists, np.maximum(p, self.floor), 0.0)
             shares = raised / raised.sum(axis=1, keepdims=True)
-            found[name] = np.log(np.where(shares > 0, shares, 1.0))
+            found[name] = np.log(np.where(exists, shares, 1.0))
         return found

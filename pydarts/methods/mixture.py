@@ -9,6 +9,7 @@ with respect to α; each is a few lines that read like its formula.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,8 +143,9 @@ def _through_softmax(p: Any, gradient: Any) -> Any:
     return p * (gradient - (p * gradient).sum(axis=1, keepdims=True))
 
 
-# What `SGD` takes of a task's options.
-_OF_SGD = ("momentum", "weight_decay", "max_grad_norm", "ar", "tar")
+# What `SGD` takes of a task's options; the network has defaults of the first ones.
+_DEFAULTED = ("momentum", "weight_decay", "max_grad_norm")
+_OF_SGD = (*_DEFAULTED, "ar", "tar")
 
 
 class MixtureStep:
@@ -160,7 +162,8 @@ class MixtureStep:
     def __init__(self, supernet: BaseSupernet[Any], method: MixtureMethod, **weight_options: Any):
         self.net, self._method = supernet, method
         default = supernet.step_defaults
-        options = {"momentum": default.momentum, **weight_options}
+        own = {name: getattr(default, name) for name in _DEFAULTED}
+        options = {**own, **weight_options}
         self._sgd = SGD(supernet, **{name: options[name] for name in _OF_SGD if name in options})
         self._epoch, self._epochs, self._steps = 0, 1, 0
         size = supernet.flat_alphas.size
@@ -178,7 +181,25 @@ class MixtureStep:
     def __call__(
         self, *, train: Batch, valid: Batch, lr: float, hidden: Hidden | None = None
     ) -> StepInfo:
-        states = (None, None) if hidden is None else hidden
+        """Take one step.
+
+        If it fails or is interrupted, weights and α are as before it.
+        """
+        before = copy.deepcopy(self.state())  # the second half may fail when the first has moved
+        try:
+            return self._step(train, valid, lr, (None, None) if hidden is None else hidden)
+        except BaseException:
+            self.restore(before)
+            raise
+
+    def state(self) -> dict[str, Any]:
+        return {**self._sgd.state(), **self._adam.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._sgd.restore(state)
+        self._adam.restore(state)
+
+    def _step(self, train: Batch, valid: Batch, lr: float, states: Hidden) -> StepInfo:
         self._steps = self.steps
         if self._method.weights_first:
             info = self._step_weights(train, lr, states[0])
@@ -196,13 +217,6 @@ class MixtureStep:
             info.hidden,
             evaluated.hidden,
         )
-
-    def state(self) -> dict[str, Any]:
-        return {**self._sgd.state(), **self._adam.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self._sgd.restore(state)
-        self._adam.restore(state)
 
     def _moment(self, half: int) -> Moment:
         rng = np.random.default_rng((self._method.seed, self._steps, half))
