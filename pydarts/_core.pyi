@@ -122,7 +122,7 @@ class WeightStep32:
         drop: _Array | None = None,
         mixing: _Array | None = None,
         active: _Array | None = None,
-    ) -> tuple[float, int]: ...
+    ) -> tuple[float, int, float]: ...
 
 def supernet32(
     space: str,
@@ -262,7 +262,7 @@ class WeightStep64:
         drop: _Array | None = None,
         mixing: _Array | None = None,
         active: _Array | None = None,
-    ) -> tuple[float, int]: ...
+    ) -> tuple[float, int, float]: ...
 
 def supernet64(
     space: str,

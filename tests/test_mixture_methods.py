@@ -8,6 +8,7 @@ network, which other tests hold against PyTorch, and does the rest by the papers
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 import signal
 from collections.abc import Callable
@@ -518,3 +519,27 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
     x, y = batch(0)
     with pytest.raises(ArithmeticError, match="step 0"):
         step(train=(x, y), valid=(x, y), lr=0.1)
+
+
+def test_a_checkpoint_knows_the_options_of_a_method(tmp_path: Path) -> None:
+    X, y = images()
+    options = {**IMAGES, **QUIET, "checkpoint": tmp_path}
+    pydarts.search(X, y, method="gdas", **options)
+    config = pydarts.SearchConfig.make("quick", IMAGES)
+    same = Gdas.from_config(config)
+    pydarts.search(X, y, method=same, **options)  # goes on: they are what the name means
+    with pytest.raises(ValueError, match=r"`options of the method` was None, is {'hottest': 5.0}"):
+        pydarts.search(X, y, method=dataclasses.replace(same, hottest=5.0), **options)
+
+
+def test_steps_tell_what_they_saw() -> None:
+    x, y = batch(0)
+    for method in (Gdas(), Fixed()):
+        net = network()
+        weights = {"momentum": 0.0, "weight_decay": 0.0, "max_grad_norm": 1e9}
+        step = method.step(net, **weights)
+        before = net.flat_weights.copy()
+        info = step(train=(x, y), valid=(x, y), lr=0.1)
+        moved = np.linalg.norm(net.flat_weights - before)
+        assert info.gradient_norm == pytest.approx(moved / 0.1)
+        assert (info.valid_loss is None) == (info.valid_correct is None) == (not method.learns)

@@ -314,7 +314,7 @@ def test_skips_are_identities_of_the_first_cell() -> None:
 def test_the_guide() -> None:
     pytest.importorskip("sklearn")
     page = (Path(__file__).parents[1] / "docs" / "own-space.md").read_text(encoding="utf-8")
-    _, ten_lines, stacks, signals = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    _, ten_lines, stacks, signals, _ = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     ten_lines = ten_lines.replace("epochs=3", "epochs=1, progress=False")
     exec(ten_lines.replace("epochs=10", "epochs=4, progress=False"), names)

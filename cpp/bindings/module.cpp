@@ -330,12 +330,13 @@ void bind(py::module_& m, const std::string& suffix) {
             const Batch<T> batch = batch_of(net.network, x, truth);
             const SearchBatches<T> batches{batch, batch, drop_of(net.network, drop, batch.samples),
                                            mixture_of(net.network, mixing, active)};
+            double norm = 0;
             const Loss loss = run(net, [&](Network<T>& network) {
-              const Loss result = self(oracle_of(network, batches), network.weights().data(), lr);
+              const Loss result = self(oracle_of(network, batches), network.weights().data(), lr, &norm);
               network.update_running();
               return result;
             });
-            return py::make_tuple(loss.value, loss.correct);
+            return py::make_tuple(loss.value, loss.correct, norm);
           },
           py::arg("net"), py::arg("x"), py::arg("y"), py::arg("lr"), py::arg("drop") = py::none(),
           py::arg("mixing") = py::none(), py::arg("active") = py::none());

@@ -59,6 +59,10 @@ Choice strongest(const std::vector<Operation>& candidates, bool keeps_none, cons
   return {double(row[best]) - double(row[top]) - std::log1p(exact_sum(others)), best, input};
 }
 
+bool contains(const std::vector<Operation>& operations, const Operation& operation) {
+  return std::find(operations.begin(), operations.end(), operation) != operations.end();
+}
+
 }  // namespace
 
 template <class T>
@@ -91,12 +95,16 @@ void check_cell(const Space& space, const Cell& cell, const CellGenotype& genoty
             entries - at, ", not ", kept);
     for (int i = 0; i < kept; ++i, ++at) {
       const auto& [operation, input] = genotype.operations[at];
+      require(input >= 0 && input < cell.incoming(nodes), "`", name, "` entry ", at, ": input ", input,
+              " is not an earlier state");
       const Operation* found = space.find(cell, operation);
       require(found, "the space '", space.name, "' has no operation '", operation.substr(0, 40), "' in `", name, "`");
       require(cell.keeps_none || !found->is_none(), "a genotype of the space '", space.name,
               "' cannot hold the operation '", operation, "'");
-      require(input >= 0 && input < cell.incoming(nodes), "`", name, "` entry ", at, ": input ", input,
-              " is not an earlier state");
+      const auto* candidates = cell.candidates(nodes, input);
+      require(candidates, "`", name, "` has more than the ", cell.nodes, " nodes whose edges are described");
+      require(contains(*candidates, *found) || contains(space.others, *found), "`", name, "` entry ", at,
+              ": the edge from ", input, " to node ", cell.inputs + nodes, " has no operation '", operation, "'");
       require(cell.kept_edges > 0 || input == i, "`", name, "` entry ", at, ": input ", input,
               ", but all edges are there in order");
     }

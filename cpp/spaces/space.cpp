@@ -28,6 +28,17 @@ int Cell::columns() const {
   return int(most);
 }
 
+bool Cell::differs_by_edge() const {
+  return std::any_of(edges.begin(), edges.end(), [&](const auto& candidates) { return !(candidates == edges[0]); });
+}
+
+const std::vector<Operation>* Cell::candidates(int node, int input) const {
+  if (!differs_by_edge()) return &edges[0];
+  int edge = input;
+  for (int earlier = 0; earlier < node; ++earlier) edge += incoming(earlier);
+  return node < nodes ? &edges[edge] : nullptr;
+}
+
 const Operation* Space::find(const Cell& cell, const std::string& operation) const {
   auto among = [&](const std::vector<Operation>& operations) -> const Operation* {
     for (const Operation& o : operations)

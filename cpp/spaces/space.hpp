@@ -63,6 +63,9 @@ struct Cell {
   int incoming(int node) const { return inputs + node; }
   int kept(int node) const { return kept_edges == 0 || kept_edges > incoming(node) ? incoming(node) : kept_edges; }
   int columns() const;  // the most candidates of an edge
+  bool differs_by_edge() const;
+  // The candidates of the edge from a state to node 0, 1, ...; null: the cell has no such node, and its edges differ.
+  const std::vector<Operation>* candidates(int node, int input) const;
 };
 
 // What follows what. A layer without a count is one cell.

@@ -190,6 +190,16 @@ void genotypes_are_checked() {
                   mine("\"skip_connect\"") + R"(, "c": [["skip_connect", 0], ["skip_connect", 1]],
       "c_concat": [2]})");
   CHECK(refused<InvalidArgument>([&] { derived_graph(flat, {2, 2, 2, 1}, true, 0.4); }, {"`auxiliary`", "'mine'"}));
+  // An operation of another edge of the same cell, and a node of which no edge is described.
+  const std::string by_edge = mine("\"none\"", R"(, "edges": [["skip_connect"], ["noise", "sep_conv_5x5"]])", "",
+                                   R"(, "extra_operations": ["sep_conv_3x3"])");
+  CHECK(bad(by_edge, R"("c": [["sep_conv_5x5", 0], ["noise", 1]], "c_concat": [2])",
+            {"`c` entry 0", "from 0 to node 2", "'sep_conv_5x5'"}));
+  CHECK(bad(by_edge, R"("c": [["skip_connect", 0], ["noise", 1], ["noise", 1], ["noise", 1]], "c_concat": [2])",
+            {"`c` has more than the 1 nodes"}));
+  derived_graph(genotype_of(R"({"format": "pydarts-genotype", "version": 1, "kind": "convolutional", "space": )" +
+                            by_edge + R"(, "c": [["sep_conv_3x3", 0], ["sep_conv_5x5", 1]], "c_concat": [2]})"),
+                {2, 2, 2, 1}, false, 0);
 }
 
 void edges_without_order_are_derived_alike() {

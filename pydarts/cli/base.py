@@ -53,7 +53,7 @@ class Kind(ABC):
         """Add DATA and the options that tell how it is read."""
 
     @classmethod  # noqa: B027  # text has one space
-    def add_space(cls, group: Any) -> None:  # text has one space
+    def add_space(cls, group: Any) -> None:
         """Add the option that says what is searched."""
 
     @classmethod
@@ -73,6 +73,9 @@ class Kind(ABC):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What summary.json says of the data."""
+
+    def announce(self, config: Any) -> None:  # noqa: B027  # of text there is nothing
+        """Say what a configuration leaves to the data, and what became of it."""
 
     def report_training(self, model: Any) -> dict[str, Any]:
         """Say and return what is known of a model however its training ended."""

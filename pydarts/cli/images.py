@@ -102,6 +102,10 @@ class ImageKind(Kind):
             say("There is no test set: a fifth of each class is held out as one.")
         return cls(args, data.name, task)
 
+    def announce(self, config: Any) -> None:
+        if config.stem == "auto" and self.task.complete(config).stem == "imagenet":
+            say("The network begins with the stem for ImageNet, for size: --stem cifar does not.")
+
     def data_arguments(self) -> list[str]:
         args, given = self.args, [self.args.data]
         for flag in ("image_layout", "features", "length"):

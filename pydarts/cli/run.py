@@ -236,6 +236,7 @@ class Run:
             if run.resumable_file(SEARCH_CHECKPOINT):
                 say(f"Going on with the search in {self.out}.")
             else:
+                self.kind.announce(config)
                 check_memory(run, config, "search", self.task.search_bytes, self.task)
                 data = self.search_data(config)
                 say(f"Search: {estimate_search(self.task, method, config, data)}.")
@@ -262,6 +263,7 @@ class Run:
             if run.resumable_file(TRAIN_CHECKPOINT):
                 say(f"Going on with the training in {self.out}.")
             elif not prefix:
+                self.kind.announce(config)
                 self._remove(*_TRAINING_FILES)
                 if not self._holds(genotype):
                     self._remove(*_SEARCH_FILES)

@@ -22,12 +22,15 @@ class SGDInfo(NamedTuple):
         Mean loss of the batch, before the step.
     train_correct : int
         Number of correct predictions.
+    gradient_norm : float
+        Norm of the gradient with respect to the weights, before it is bounded.
     hidden : ndarray or None
         Of recurrent networks, the state (B, H) with which the next segment begins.
     """
 
     train_loss: float
     train_correct: int
+    gradient_norm: float
     hidden: Array | None = None
 
 
@@ -108,11 +111,11 @@ class SGD:
             x, y, number("lr", lr), hidden, drop_masks, mixing, active
         )
         try:
-            loss, correct, *more = self._engine(self.network._engine, *arguments)
+            loss, correct, norm, *more = self._engine(self.network._engine, *arguments)
         except _core.NonFinite as error:
             raise _core.NonFinite(f"step {self.steps}: {error}") from None
         self.steps += 1
-        return SGDInfo(loss, correct, more[-1] if more else None)
+        return SGDInfo(loss, correct, norm, more[-1] if more else None)
 
     def state(self) -> dict[str, Any]:
         """Everything that steps change: the network's state, momentum and number of steps."""

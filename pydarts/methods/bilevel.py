@@ -130,9 +130,9 @@ class StepInfo:
     Attributes
     ----------
     train_loss, valid_loss : float
-        Mean losses of the two batches.
+        Mean losses of the two batches; the latter None in a step that does not validate.
     train_correct, valid_correct : int
-        Numbers of correct predictions.
+        Numbers of correct predictions, likewise.
     gradient_norm, alpha_gradient_norm : float
         Norms of the gradients with respect to the weights and to α.
     hidden, valid_hidden : ndarray or None
@@ -140,9 +140,9 @@ class StepInfo:
     """
 
     train_loss: float
-    valid_loss: float
+    valid_loss: float | None
     train_correct: int
-    valid_correct: int
+    valid_correct: int | None
     gradient_norm: float
     alpha_gradient_norm: float
     hidden: Array | None = None

@@ -209,13 +209,13 @@ class MixtureStep:
             info = self._step_weights(train, lr, states[0])
         return StepInfo(
             info.train_loss,
-            evaluated.loss,
+            evaluated.loss if evaluated else None,
             info.train_correct,
-            evaluated.correct,
-            math.nan,  # which SGD keeps to itself
+            evaluated.correct if evaluated else None,
+            info.gradient_norm,
             norm,
             info.hidden,
-            evaluated.hidden,
+            evaluated.hidden if evaluated else None,
         )
 
     def _moment(self, half: int) -> Moment:
@@ -227,11 +227,11 @@ class MixtureStep:
         active = mixture.active if self.net.skips_inactive else None
         return self._sgd(*train, lr, hidden=hidden, mixing=mixture.mixing, active=active)
 
-    def _step_alpha(self, valid: Batch, hidden: Any) -> tuple[MixingGradient, float]:
+    def _step_alpha(self, valid: Batch, hidden: Any) -> tuple[MixingGradient | None, float]:
         """Move α; return what was evaluated, and the norm of the gradient with respect to α."""
         method, alphas = self._method, self.net.alphas
         if not method.learns:
-            return MixingGradient(math.nan, 0, {}, hidden), 0.0
+            return None, 0.0
         mixing, active = method.mixture(alphas, self._moment(0))
         active = active if self.net.skips_inactive else None
         evaluated = self.net.mixing_gradient(*valid, mixing, active, hidden)

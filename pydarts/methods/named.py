@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,27 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
     "gaea": Gaea,
     "fixed": Fixed,
 }
+
+
+def own_options(method: Method, config: Any) -> dict[str, Any] | None:
+    """Return the options of a method by which it differs from the one that its name alone gives.
+
+    Parameters
+    ----------
+    method : Method
+    config : Config
+        Of the search, which holds the other options.
+
+    Returns
+    -------
+    dict or None
+        None: it does not differ, or is one of the user's own, whose name says all.
+    """
+    kind = METHODS.get(method.name)
+    if kind is None or not isinstance(method, kind):
+        return None
+    usual, own = dataclasses.asdict(kind.from_config(config)), dataclasses.asdict(method)
+    return {name: value for name, value in own.items() if value != usual[name]} or None
 
 
 def as_method(value: str | Method | None, config: Any) -> Method:

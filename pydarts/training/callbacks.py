@@ -178,8 +178,9 @@ class TensorBoard(Callback):
 
     def on_step_end(self, loop: TrainingLoop, info: Any) -> None:
         for name in ("train_loss", "valid_loss", "gradient_norm", "alpha_gradient_norm"):
-            if hasattr(info, name):
-                self._file.add_scalar(f"step/{name}", getattr(info, name), loop.steps_done)
+            value = getattr(info, name, None)
+            if value is not None:
+                self._file.add_scalar(f"step/{name}", value, loop.steps_done)
 
     def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
         for name, value in entry.items():

@@ -15,6 +15,7 @@ import numpy as np
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.sgd import SGD
 from pydarts.methods.method import Method
+from pydarts.methods.named import own_options
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
@@ -36,7 +37,12 @@ def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> Sear
     step = method.step(supernet, **task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
-    identity = {"genotype": None, "method": method.name, "space": _space(task.space)}
+    identity = {
+        "genotype": None,
+        "method": method.name,
+        "options of the method": own_options(method, config),
+        "space": _space(task.space),
+    }
     parts = {"valid": data.valid}
     loop = SearchLoop(method, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
