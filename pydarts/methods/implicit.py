@@ -225,18 +225,20 @@ def neumann_series(
             return
         change = hessian(term) + damping * term
         curvature = float(term @ change) / length**2
+        steepest = float(np.linalg.norm(change)) / length
         term = term - eta * change
         length = float(np.linalg.norm(term))
         if not length <= _GROWTH * shortest:
             reason = (
-                f"`damping` (={damping:g}) must be larger"
+                f"`damping` (={damping:g}) must be larger: damping included, an eigenvalue of the"
+                f" Hessian is {curvature:.3g} or less"
                 if curvature < 0
-                else f"`eta` (={eta:g}) must be less than 2 over the largest curvature"
+                else f"`eta` (={eta:g}) must be less than 2 over the largest eigenvalue of the"
+                f" Hessian, which is {steepest:.3g} or more"
             )
             raise ArithmeticError(
-                f"the series diverges: {reason}. Term {count} is {length / shortest:.3g} times as"
-                f" long as the shortest before it, and the training loss, damping included, has the"
-                f" curvature {curvature:.3g} along the one before"
+                f"the series diverges at term {count + 1}, which is {length / shortest:.3g} times"
+                f" as long as one before. {reason}"
             )
         shortest = min(shortest, length)
 
