@@ -133,6 +133,15 @@ def test_a_series_that_diverges(eigenvalues: Array, options: Any, match: str) ->
     problem.gradient(terms=2, **options)  # a few of its terms are what they are
 
 
+def test_growth_is_seen_while_terms_are_short() -> None:
+    problem = Quadratic(np.r_[-0.5, np.full(SIZE - 1, 3.0)])
+    small, large = problem.basis[:, 0], problem.basis[:, 1]
+    problem.target = problem.flat_weights - large - 1e-4 * small
+    # Terms are 0.1^k and 1e-4 * 1.15^k long: from the seventh on they grow, far below the first.
+    with pytest.raises(ArithmeticError, match=r"term 1\d,.*`damping` \(=0\)"):
+        problem.gradient(terms=20)
+
+
 def test_with_damping_enough_it_converges() -> None:
     problem = Quadratic(EIGENVALUES - 1.5)
     actual = problem.gradient(terms=2000, damping=1.1)

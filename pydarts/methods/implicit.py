@@ -224,7 +224,7 @@ def neumann_series(
         if eta * length <= np.finfo(np.float64).eps * np.linalg.norm(total):
             return
         change = hessian(term) + damping * term
-        curvature = float(term @ change) / length**2
+        curvature = float(term @ (change / length)) / length
         steepest = float(np.linalg.norm(change)) / length
         term = term - eta * change
         length = float(np.linalg.norm(term))

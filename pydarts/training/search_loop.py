@@ -17,6 +17,12 @@ from pydarts.training.loop import TrainingLoop
 from pydarts.training.run_options import SEARCH_CHECKPOINT
 from pydarts.training.task import SearchData
 
+# Relative norms in the history, by the norms of which they are made.
+_STATIONARITY = {
+    "gradient_norm": "stationarity_weights",
+    "alpha_gradient_norm": "stationarity_alphas",
+}
+
 
 class SearchLoop(TrainingLoop):
     """A search that runs, as callbacks see it.
@@ -44,7 +50,9 @@ class SearchLoop(TrainingLoop):
         self._wants_eigenvalue = self._run.eigenvalue or any(
             callback.needs_eigenvalue for callback in self._run.callbacks
         )
-        self._norms: list[float] = []  # of the gradients with respect to α in the epoch's steps
+        # Of the gradients in the epoch's steps: with respect to α, and to the weights.
+        self._norms: list[float] = []
+        self._weight_norms: list[float] = []
         self._chosen: int | None = None  # the epoch whose α counts, if not the last
 
     @property
@@ -59,6 +67,7 @@ class SearchLoop(TrainingLoop):
 
     def note_step(self, info: Any) -> None:
         self._norms = [*self._norms, info.alpha_gradient_norm]
+        self._weight_norms = [*self._weight_norms, info.gradient_norm]
 
     def measure_epoch(self) -> dict[str, Any]:
         alphas = self.network.alphas
@@ -68,7 +77,7 @@ class SearchLoop(TrainingLoop):
                 f"alpha_entropy_{name}": value
                 for name, value in entropies(alphas, self.space).items()
             },
-            "alpha_gradient_norm": float(np.mean(self._norms)),
+            **self._gradient_norms(),
             "eigenvalue": self._eigenvalue() if self._wants_eigenvalue else None,
             "skips": self.space.count_skips(genotype),
             **super().measure_epoch(),
@@ -80,7 +89,7 @@ class SearchLoop(TrainingLoop):
         return [*super().lines(entry), *(f"  {line}" for line in cell.describe())]
 
     def note_epoch(self) -> None:
-        self._norms = []
+        self._norms, self._weight_norms = [], []
         self._result.alpha_history = {
             name: np.concatenate([self.alpha_history[name], a[np.newaxis]])
             for name, a in self.network.alphas.items()
@@ -96,6 +105,7 @@ class SearchLoop(TrainingLoop):
         return {
             **super().state(),
             "norms": self._norms,
+            "weight_norms": self._weight_norms,
             "chosen": self._chosen,
             "alpha_history": self.alpha_history,
         }
@@ -103,7 +113,25 @@ class SearchLoop(TrainingLoop):
     def restore(self, state: State) -> None:
         super().restore(state)
         self._norms, self._chosen = state["norms"], state["chosen"]
+        self._weight_norms = state.get("weight_norms", [])  # earlier versions kept none
         self._result.alpha_history = state["alpha_history"]
+
+    def _gradient_norms(self) -> dict[str, float | None]:
+        """Mean norms of the epoch's gradients, and how large they are beside the first epoch's.
+
+        No value where there is none: the steps before a checkpoint of an earlier version, or of
+        nothing that learns.
+        """
+        complete = len(self._weight_norms) == self.step
+        entry: dict[str, float | None] = {
+            "gradient_norm": float(np.mean(self._weight_norms)) if complete else None,
+            "alpha_gradient_norm": float(np.mean(self._norms)),
+        }
+        first = self.history[0] if self.history else entry
+        for norm, name in _STATIONARITY.items():
+            value, start = entry[norm], first.get(norm)
+            entry[name] = value / start if value is not None and start else None
+        return entry
 
     def _eigenvalue(self) -> float:
         flat = self.network.flat_alphas
