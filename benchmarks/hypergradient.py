@@ -11,9 +11,9 @@ cosine to it of:
 * K terms of the same series;
 * 2ε: the whole series again, with steps of twice the length in its finite differences.
 
-The damping is the smallest share of the largest curvature, of 1/8, 1/4, 1/2, 1 and 2, with
-which the series converges; eta is one over the sum of both. The residual is that of ``(H + damping) q = v``,
-its product a finite difference of its own.
+The damping is the smallest share of the largest curvature, of 1/8, 1/4, 1/2, 1 and 2, with which
+no term grows; eta is one over the sum of both. The residual is that of ``(H + damping) q = v``, its
+product a finite difference of its own.
 """
 
 from __future__ import annotations

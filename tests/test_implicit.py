@@ -337,18 +337,18 @@ def test_bad_arguments(options: Any, match: str) -> None:
     net = supernet()
     before = snapshot(net)
     with pytest.raises(ValueError, match=match):
-        implicit_gradient(net, **{"train": batch(), "valid": batch(), **options})
+        implicit_gradient(net, **{"train": batch(), "valid": batch(), "terms": 1, **options})
     assert snapshot(net) == before
 
 
 def test_bad_oracles() -> None:
     problem: Any = Quadratic()
     with pytest.raises(TypeError, match=r"`oracle` \(=3\) has no `flat_weights`"):
-        implicit_gradient(3, train=0, valid=0)  # type: ignore[arg-type]
+        implicit_gradient(3, train=0, valid=0, terms=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"`eta` \(=None\) must be given"):
-        implicit_gradient(problem, train="train", valid="valid")
+        implicit_gradient(problem, train="train", valid="valid", terms=1)
     with pytest.raises(TypeError, match="`hidden` is for recurrent networks"):
-        implicit_gradient(problem, train="train", valid="valid", hidden=(None, None), eta=0.1)
+        problem.gradient(terms=1, hidden=(None, None))
     problem.mixed[0, 0] = np.nan
     with pytest.raises(ArithmeticError, match="respect to the weights is not finite"):
         problem.gradient(terms=2)

@@ -72,7 +72,7 @@ def implicit_gradient(
     train: Any,
     valid: Any,
     hidden: Hidden | None = None,
-    terms: int = 10,
+    terms: int,
     damping: float = 0.0,
     eta: float | None = None,
     weight_decay: float | None = None,
@@ -106,13 +106,15 @@ def implicit_gradient(
         As in `arch_gradient`; of one's own oracle, what its ``gradients`` take.
     hidden : tuple of array_like, optional
         As in `arch_gradient`, of recurrent networks only.
-    terms : int, optional
+    terms : int
         How many terms the sum has. With 0 the result is the gradient of the first order. With 1 it
         is DARTS' second order with all at w, where `arch_gradient` has the unrolled w': for both
         ``grad_α L_valid - eta (d²L_train / dα dw) grad_w L_valid``, here without momentum and a
         bound on the norms, and the same for any damping. With K it is, if w is a minimum, the
         gradient through K steps of gradient descent. The paper counts from 0: its i is K - 1.
     damping : float, optional
+        What the negative eigenvalues of H, and the noise of the differences, ask for: in the middle
+        of a search easily half of the largest eigenvalue.
     eta : float, optional
         Step of the series. By default of networks the original's learning rate, as in
         `arch_gradient`, which need not be small enough for many terms.
