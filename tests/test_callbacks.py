@@ -15,6 +15,7 @@ import pytest
 
 import pydarts
 from pydarts.methods import diagnostics
+from pydarts.report.report_data import curves
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Stack
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
@@ -150,6 +151,11 @@ def test_stationarity_is_the_epoch_beside_the_first() -> None:
             assert entry[f"stationarity_{name}"] == expected
     assert result.history[0]["stationarity_weights"] == 1
     assert result.history[2]["stationarity_weights"] != 1
+    drawn = {curve.title: curve.lines for curve in curves(result.history)}
+    assert drawn["Gradient norms relative to the first epoch"] == {
+        name: [entry[f"stationarity_{column}"] for entry in result.history]
+        for name, column in (("weights", "weights"), ("α", "alphas"))
+    }
     still = search(method="fixed").history[-1]
     assert still["stationarity_alphas"] is None
     assert still["stationarity_weights"] > 0
