@@ -138,7 +138,8 @@ def _measure(
     return Measured(epoch, series, cosines)
 
 
-def _search(data: str, at: list[int], images: int, terms: int) -> list[Measured]:
+def measure_search(data: str, at: list[int], images: int, terms: int) -> list[Measured]:
+    """Search on data, and print and return what is measured at some of the epochs."""
     config = SearchConfig.make("quick", {})
     loaded = load(data)
     task = ImageClassification(loaded.X_train, loaded.y_train)
@@ -156,32 +157,35 @@ def _search(data: str, at: list[int], images: int, terms: int) -> list[Measured]
     probe = draw(images)
     batches = [draw(config.batch_size) for _ in range(_BATCHES)]
     valid, found = halves.valid_batches(), []
-    for epoch in range(config.epochs + 1):
+    for epoch in range(max(at) + 1):
         if epoch in at:
             during = min(epoch, config.epochs - 1)  # whose learning rate it is
             given = [halves.inputs(*each, during) for each in (probe, *batches)]
             found.append(_measure(epoch, step, given[0], given[1:], config, terms))
-            print(_row(found[-1]), flush=True)
-        if epoch < config.epochs:
+            print(row(found[-1]), flush=True)
+        if epoch < max(at):
             for batch in halves.batches.epoch():
                 step(**halves.inputs(batch, next(valid), epoch))
     return found
 
 
-def _head() -> str:
+def head() -> str:
+    """Return the first lines of the table."""
     names = ["epoch", "largest curvature", "damping", "implicit part", "residual"]
     names += ["first order", "second order", "batches", *(f"K = {k}" for k in TERMS), "2ε"]
     return f"| {' | '.join(names)} |\n{'|--:' * len(names)}|"
 
 
-def _row(each: Measured) -> str:
+def row(each: Measured) -> str:
+    """Return a line of the table."""
     series = each.series
     numbers = [f"{series.curvature:.3g}", f"{series.damping:.2g}", f"{series.implicit:.2f}"]
     numbers += [f"{series.residual:.2f}", *(f"{value:.3f}" for value in each.cosines.values())]
     return f"| {each.epoch} | {' | '.join(numbers)} |"
 
 
-def _draw(found: list[Measured], path: Path, terms: int) -> None:
+def draw(found: list[Measured], path: Path, terms: int) -> None:
+    """Draw the cosines to a file."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -189,24 +193,21 @@ def _draw(found: list[Measured], path: Path, terms: int) -> None:
 
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "pydarts", "font.size": 9})
     figure, (left, right) = pyplot.subplots(
-        1, 2, figsize=(9.5, 3.6), sharey=True, layout="constrained"
+        1, 2, figsize=(9.5, 4.2), sharey=True, layout="constrained"
     )
     epochs = [each.epoch for each in found]
-    styles = {"first order": "C3o-", "second order": "C0o-", "batches": "C0s:", "2ε": "0.5,--"}
-    labels = {"batches": "second order, batches of 64", "2ε": "the series, 2ε"}
     shades = pyplot.get_cmap("YlGn")(np.linspace(0.35, 0.95, len(TERMS)))
-    for name in found[0].cosines:
+    looks: dict[str, tuple[str, Any, str]] = {
+        "first order": ("o-", "C3", "first order"),
+        "second order": ("o-", "C0", "second order"),
+        "batches": ("s:", "C0", "second order, batches of the search"),
+        "2ε": ("--", "0.5", f"{terms} terms, 2ε"),
+        **{f"K = {k}": (".-", shade, f"K = {k}") for k, shade in zip(TERMS, shades, strict=True)},
+    }
+    for name, (line, colour, label) in looks.items():
         values = [each.cosines[name] for each in found]
-        options: dict[str, Any] = {"label": labels.get(name, name), "markersize": 4}
-        if name in styles:
-            left.plot(epochs, values, styles[name].replace("0.5,", ""), **options)
-            if name == "2ε":
-                left.lines[-1].set_color("0.5")
-        else:
-            shade = shades[TERMS.index(int(name.removeprefix("K = ")))]
-            left.plot(epochs, values, ".-", color=shade, linewidth=1, **options)
+        left.plot(epochs, values, line, color=colour, label=label, markersize=4)
     left.set(xlabel="epochs of the search", ylabel=f"cosine to {terms} terms", xticks=epochs)
-    left.legend(fontsize=7, frameon=False, ncols=2)
     for each, shade in zip(
         found, pyplot.get_cmap("viridis")(np.linspace(0, 0.9, len(found))), strict=True
     ):
@@ -216,9 +217,11 @@ def _draw(found: list[Measured], path: Path, terms: int) -> None:
     right.set(xlabel="terms K of the series (0: first order)", xticks=[0, *TERMS])
     right.set_xticklabels([str(k) for k in (0, *TERMS)])
     right.minorticks_off()
-    right.legend(fontsize=7, frameon=False)
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.legend(
+            fontsize=7, frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15)
+        )
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -235,10 +238,12 @@ def main() -> None:
     parser.add_argument("--terms", type=int, default=100, help="of the long series")
     parser.add_argument("--figure", type=Path, help="file to draw to, such as figure.svg")
     args = parser.parse_args()
-    print(_head())
-    found = _search(args.data, args.at, args.images, args.terms)
+    if args.terms <= TERMS[-1]:
+        parser.error(f"--terms (={args.terms}) must be more than {TERMS[-1]}")
+    print(head())
+    found = measure_search(args.data, args.at, args.images, args.terms)
     if args.figure is not None:
-        _draw(found, args.figure, args.terms)
+        draw(found, args.figure, args.terms)
 
 
 if __name__ == "__main__":
