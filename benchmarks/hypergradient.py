@@ -42,8 +42,8 @@ from pydarts.tasks.images import ImageClassification
 Vector = NDArray[np.float64]
 
 TERMS = (1, 2, 5, 10, 20)
-_SHARES = (0.125, 0.25, 0.5, 1.0, 2.0)  # of the largest curvature, as damping
-_BATCHES = 8
+SHARES = (0.125, 0.25, 0.5, 1.0, 2.0)  # of the largest curvature, as damping
+BATCHES = 8  # of the search's size
 
 
 class Series(NamedTuple):
@@ -94,7 +94,7 @@ def _series(
             curvature = max(curvature, float(np.linalg.norm(product)))
             u = product / np.linalg.norm(product)
         curvature = known.curvature if known else curvature
-        for damping in [known.damping] if known else [share * curvature for share in _SHARES]:
+        for damping in [known.damping] if known else [share * curvature for share in SHARES]:
             sums = {}
             try:
                 series = neumann_series(hessian, v, 1 / (curvature + damping), damping)
@@ -155,7 +155,7 @@ def measure_search(data: str, at: list[int], images: int, terms: int) -> list[Me
         return drawn.permutation(count)[:size], drawn.permutation(count)[:size]
 
     probe = draw(images)
-    batches = [draw(config.batch_size) for _ in range(_BATCHES)]
+    batches = [draw(config.batch_size) for _ in range(BATCHES)]
     valid, found = halves.valid_batches(), []
     for epoch in range(max(at) + 1):
         if epoch in at:

@@ -423,9 +423,11 @@ def test_recorded_tasks() -> None:
 
 
 def test_the_hypergradient_is_measured_and_drawn(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("sklearn")
+    monkeypatch.setattr(hypergradient, "BATCHES", 1)
+    monkeypatch.setattr(hypergradient, "SHARES", (1.0,))
     (found,) = hypergradient.measure_search("digits", [0], images=12, terms=24)
     assert found.epoch == 0
     assert all(-1 <= value <= 1 for value in found.cosines.values())
