@@ -173,6 +173,7 @@ Graph supernet_graph(const Space& space, const NetworkConfig& config) {
     for (const auto& candidates : cell.edges) counts.push_back(int(candidates.size()));
     alphas.push_back(builder.add_alpha_group(cell.name, counts, cell.columns()));
   }
+  if (config.auxiliary_skip) builder.add_skip();
   const bool official = space.parameter_names == ParameterNames::nas_bench_201;
   return architecture.build(
       layers_of(space, config.cells, config.channels),
@@ -182,11 +183,16 @@ Graph supernet_graph(const Space& space, const NetworkConfig& config) {
           for (int j = 0; j < cell.incoming(i); ++j, ++edge) {
             const std::string prefix =
                 official ? text(name, ".edges.", cell.inputs + i, "<-", j, ".") : text(name, "._ops.", edge, "._ops.");
+            const int stride = edge_stride(layer, cell, j);
             for (int k = 0; k < int(cell.edges[edge].size()); ++k)
+              incoming.push_back(
+                  {states[j],
+                   lowered(cell.edges[edge][k], stride, space.dimensions, Phase::search, space.conv_bias),
+                   {text(prefix, k), false, alphas[layer.cell] + edge * cell.columns() + k}});
+            if (config.auxiliary_skip)
               incoming.push_back({states[j],
-                                  lowered(cell.edges[edge][k], edge_stride(layer, cell, j), space.dimensions,
-                                          Phase::search, space.conv_bias),
-                                  {text(prefix, k), false, alphas[layer.cell] + edge * cell.columns() + k}});
+                                  lowered({"auxiliary_skip", {}}, stride, space.dimensions, Phase::search, false),
+                                  {prefix + "auxiliary_skip", false, builder.graph().skip}});
           }
           states.push_back(builder.add_node(layer.channels, std::move(incoming)));
         }

@@ -328,7 +328,7 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
 template <class T>
 void Network<T>::alpha_gradient(const Pass& pass, T* d_alphas) const {
   if (pass.mixture.weights) {
-    std::copy(d_mixing_.begin(), d_mixing_.end(), d_alphas);
+    std::copy_n(d_mixing_.begin(), graph_.num_alphas, d_alphas);
     return;
   }
   for (const AlphaGroup& group : graph_.alpha_groups)

@@ -50,7 +50,7 @@ struct Affine {
   int state;  // that this leaves
   int norm = -1;
   int bias = -1;           // parameter: the output is computed without it, for the statistics make up for it
-  int alpha = -1;          // the mixing weight; -1: 1
+  int alpha = -1;          // the mixing weight, or Graph::skip; -1: 1
   int droppable = -1;      // row of the drop-path factors
   std::size_t first_lane;  // of its coefficients, among those of all maps
   std::size_t first_sum;   // of its sums, among the lanes of all that leaves the same state
@@ -166,6 +166,9 @@ struct Graph {
   std::size_t num_weights = 0, num_running = 0, num_alphas = 0;
   std::size_t lanes = 0, packed_size = 0;
   int droppables = 0;
+  int skip = -1;  // the coefficient of all auxiliary skips, among the mixing weights behind those of the alphas
+
+  std::size_t num_mixing() const { return num_alphas + (skip >= 0); }
 
   // The state that a term leaves.
   int source_state(const Term& term) const {
@@ -192,6 +195,7 @@ Stem stem_of(const std::string& name);
 struct NetworkConfig {
   int channels, cells, classes, in_channels;
   Stem stem = Stem::cifar;
+  bool auxiliary_skip = false;  // of a supernet: every edge has its input as one more operand
 };
 
 // The supernet of a space: every edge carries all its candidate operations.

@@ -21,6 +21,9 @@ class GraphBuilder {
   // First index. `counts`: the operations of each row.
   int add_alpha_group(const std::string& name, const std::vector<int>& counts, int columns);
 
+  // Index of the coefficient; after all groups of alphas.
+  int add_skip() { return graph_.skip = int(graph_.num_alphas); }
+
   struct Edge {
     std::string name;  // prefix of the parameter names
     bool affine_norm;  // batch normalisation with gamma and beta

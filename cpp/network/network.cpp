@@ -45,8 +45,8 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       kept_mean_(graph_.lanes, environment.memory),
       kept_unbiased_(graph_.lanes, 1, environment.memory),
       kept_(graph_.affines.size(), 1, environment.memory),
-      mixing_(graph_.num_alphas, environment.memory),
-      d_mixing_(graph_.num_alphas, environment.memory),
+      mixing_(graph_.num_mixing(), environment.memory),
+      d_mixing_(graph_.num_mixing(), environment.memory),
       d_factor_(graph_.affines.size(), environment.memory),
       gradient_started_(graph_.states.size(), environment.memory),
       features_(environment.memory),
@@ -145,7 +145,7 @@ typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weig
   const Plan& plan = plan_for(batch, backward);
   const Layout at = layout(plan);
   T* arena = memory_of(at.size);
-  taken_.take(graph_, mixture.weights ? mixture.active : nullptr);
+  taken_.take(graph_, mixture.weights ? mixture.active : nullptr, skip_weight_ != 0);
   const Pass pass{plan,
                   weights,
                   drop,
@@ -190,8 +190,9 @@ void Network<T>::pack(const Pass& pass) {
 
 template <class T>
 void Network<T>::mix(const Mixture<T>& mixture) {
+  if (graph_.skip >= 0) mixing_[graph_.skip] = skip_weight_;
   if (mixture.weights) {
-    std::copy_n(mixture.weights, mixing_.size(), mixing_.begin());
+    std::copy_n(mixture.weights, graph_.num_alphas, mixing_.begin());
     return;
   }
   for (const AlphaGroup& group : graph_.alpha_groups)

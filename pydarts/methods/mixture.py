@@ -79,6 +79,8 @@ class MixtureMethod:
     learns: ClassVar[bool] = True
     #: Whether the weights' half of a step comes first.
     weights_first: ClassVar[bool] = False
+    #: What its supernet is to be built with, beside what the configuration says.
+    supernet_options: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def name(self) -> str:
@@ -97,6 +99,9 @@ class MixtureMethod:
     def start(self, alphas: Alphas) -> Alphas:
         """Return α to begin with; by default the network's own, ``1e-3 N(0, 1)``."""
         return alphas
+
+    def start_epoch(self, supernet: BaseSupernet[Any], epoch: int, epochs: int) -> None:
+        """Prepare the supernet for an epoch t, from 0, of T; by default there is nothing to do."""
 
     def mixture(self, alphas: Alphas, moment: Moment) -> Mixture:
         """Return the mixing weights with which α learns; by default their softmax."""
@@ -177,6 +182,7 @@ class MixtureStep:
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         self._epoch, self._epochs = epoch, epochs
+        self._method.start_epoch(self.net, epoch, epochs)
 
     def __call__(
         self, *, train: Batch, valid: Batch, lr: float, hidden: Hidden | None = None

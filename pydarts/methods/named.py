@@ -11,6 +11,7 @@ from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentTypeError
 from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.darts import Darts
+from pydarts.methods.darts_minus import DartsMinus
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
@@ -25,6 +26,7 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
     "smooth-darts": SmoothDarts,
     "gdas": Gdas,
     "gaea": Gaea,
+    "darts-minus": DartsMinus,
     "fixed": Fixed,
 }
 

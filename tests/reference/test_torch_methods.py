@@ -7,6 +7,7 @@ What a method draws is drawn again, from the generator that `pydarts.methods.mix
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,15 +16,17 @@ import pytest
 import test_torch_nas_bench_201 as nas_bench_201
 import test_torch_supernet as darts
 import torch
-from seeded import assert_close, seeded_batch
+from seeded import Size, assert_close, seeded_batch, seeded_state
 from test_torch_bilevel import numpy, tensors
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+import pydarts
 from benchmarks import reference
 from benchmarks.reference.nas_bench_201 import EDGES
 from benchmarks.reference.nas_bench_201 import SearchCell as NasBench201Cell
 from pydarts.methods.beta_darts import BetaDarts
+from pydarts.methods.darts_minus import DartsMinus
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
@@ -53,6 +56,7 @@ METHODS: dict[str, MixtureMethod] = {
     "gaea": Gaea(**ALPHA_OPTIONS),
     "gaea down to the floor": Gaea(rate=100.0, **ALPHA_OPTIONS),
     "fixed": Fixed(**ALPHA_OPTIONS),
+    "darts-minus": DartsMinus(**ALPHA_OPTIONS),
 }
 
 
@@ -132,6 +136,12 @@ def smoothed(alphas: Group, epoch: int, rng: Generator) -> Mixture:
     return every(found)
 
 
+def skipping(alphas: Group, epoch: int) -> Mixture:
+    """DARTS-: the auxiliary skip as one more operation of every edge, whose weight is given."""
+    b = 1 - epoch / EPOCHS
+    return every({kind: F.pad(p, (0, 1), value=b) for kind, p in softmax(alphas).items()})
+
+
 def sampled(alphas: Group, epoch: int, rng: Generator) -> Mixture:
     """GDAS: one operation an edge, with the gradient of the Gumbel softmax."""
     tau = 10 - 9.9 * epoch / (EPOCHS - 1)
@@ -189,6 +199,8 @@ class PlainSearch:
         x, y = tensors(batch)
         if self.name == "gdas":
             mixture = sampled(self.alphas, epoch, rng)
+        elif self.name == "darts-minus":
+            mixture = skipping(self.alphas, epoch)
         else:
             mixture = every(self.alphas if "gaea" in self.name else softmax(self.alphas))
         with reference.frozen_statistics(self.net):
@@ -218,6 +230,8 @@ class PlainSearch:
                 mixture = smoothed(self.alphas, epoch, rng)
             elif self.name == "gdas":
                 mixture = sampled(self.alphas, epoch, rng)
+            elif self.name == "darts-minus":
+                mixture = skipping(self.alphas, epoch)
             else:
                 mixture = every(self.alphas if "gaea" in self.name else softmax(self.alphas))
         loss = F.cross_entropy(logits(self.net, x, mixture), y)
@@ -230,11 +244,33 @@ class PlainSearch:
         return loss.item()
 
 
+def skipping_pair(space: Any, size: Size) -> tuple[pydarts.Supernet, Any]:
+    """Return both networks with auxiliary skips, in one seeded state."""
+    plain, theirs = space.pair(size)
+    edges: list[Any] = []
+    for cell in theirs.cells:
+        if isinstance(cell, NasBench201Cell):
+            edges += [(operations, nn.Identity()) for operations in cell.edges.children()]
+        for mixed in getattr(cell, "_ops", ()):
+            operation = copy.deepcopy(mixed._ops[3])  # the candidate, with weights of its own
+            edges.append((mixed._ops, operation))
+    for operations, operation in edges:
+        operations.add_module("auxiliary_skip", operation)
+    ours = pydarts.Supernet(
+        **size.network(space.CLASSES), dtype="float64", space=plain.space, auxiliary_skip=True
+    )
+    state = seeded_state(reference.state(theirs), seed=3)
+    reference.load_state(theirs, state)
+    ours.load_state_dict(state)
+    ours.set_alphas(plain.alphas)
+    return ours, theirs
+
+
 @pytest.mark.parametrize("space", [darts, nas_bench_201], ids=["darts", "nas-bench-201"])
 @pytest.mark.parametrize("name", METHODS)
 def test_steps(name: str, space: Any) -> None:
     size = space.SIZES[0]
-    ours, theirs = space.pair(size)
+    ours, theirs = skipping_pair(space, size) if name == "darts-minus" else space.pair(size)
     start, untouched = ours.alphas, ours.state_dict()
     step = METHODS[name].step(ours, **WEIGHT_OPTIONS)
     plain = PlainSearch(theirs, name)
