@@ -36,7 +36,7 @@ from pydarts.training.checkpoint import read_checkpoint
 Array = NDArray[Any]
 SGD = {"momentum": 0.9, "weight_decay": 3e-3, "max_grad_norm": 1.0}
 BY_NAME = ("beta-darts", "smooth-darts", "gdas", "gaea", "fixed")
-OVER_IMAGES = (*BY_NAME, "darts-minus")
+OVER_IMAGES = (*BY_NAME, "darts-minus", "pc-darts")
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 IMAGES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 2, "batch_size": 4, "seed": 3}
 TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))

@@ -157,7 +157,7 @@ class Network {
   void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
   void finish_backward(const Pass& pass, int affine, T* d_weights);
   void reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights);
-  void alpha_gradient(const Pass& pass, T* d_alphas) const;
+  void alpha_gradient(const Pass& pass, T* d_alphas);
 
   template <class AffineOf>
   void finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights);
@@ -237,7 +237,8 @@ class Network {
   Vector<double> batch_mean_, batch_unbiased_;  // by lane: of the last pass that trained
   Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes, of these:
   Vector<char> kept_;                           // affine maps
-  Vector<double> mixing_;                       // softmax of the alphas, or what is given; then of auxiliary skips
+  Vector<double> shares_;                       // softmax of the alphas, or what is given
+  Vector<double> mixing_;                       // coefficients of the operands: shares, those of their edges too
   Vector<double> d_mixing_;                     // gradient of the loss by them
   Vector<double> d_factor_;                     // and by the factor of each affine map
   Vector<char> gradient_started_;

@@ -143,6 +143,10 @@ void Plan::measure(const Graph& graph) {
         const std::string& name = graph.affines[graph.terms[graph.pools[p].terms[0]].affine].name;
         shape.out_h = strided(here.h, shape.window_h, shape.pad_h, shape.stride_h, name);
         shape.out_w = strided(here.w, shape.window_w, shape.pad_w, shape.stride_w, name);
+        if (graph.pools[p].rounds_up) {
+          shape.out_h = (here.h + shape.stride_h - 1) / shape.stride_h;
+          shape.out_w = (here.w + shape.stride_w - 1) / shape.stride_w;
+        }
       }
     }
     for (int i : state.noises) {
@@ -285,8 +289,8 @@ LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int l
   std::size_t tile[2] = {0, 0}, gradient_size = 0, kernel = 0;
   if (level == 0) {
     for (int relu : {0, 1})
-      tile[relu] = tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu == 1));
-    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, Halo{});
+      tile[relu] = tile_size(here.group, state.read_blocks, here.h, here.w, state_halo(graph, state, relu == 1));
+    gradient_size = tile_size(here.group, state.read_blocks, here.h, here.w, Halo{});
     for (int p : state.pools) {  // as backward takes it
       Scratch<T> pool;
       pool.take(state.channels.lanes());

@@ -73,9 +73,9 @@ def search(
     method : str or Method, optional
         How α is learned and a cell chosen: ``"darts"`` (the default) with the configuration's
         ``order``, ``epsilon``, ``hvp`` and ``reuse_gradient``; of first order ``"beta-darts"``,
-        ``"smooth-darts"``, ``"gdas"``, ``"gaea"`` and, of images, ``"darts-minus"``; ``"fixed"``,
-        which leaves α as it is; or one of your own. They take the configuration's options of α as
-        far as they have such.
+        ``"smooth-darts"``, ``"gdas"``, ``"gaea"`` and, of images, ``"darts-minus"`` and
+        ``"pc-darts"``; ``"fixed"``, which leaves α as it is; or one of your own. They take the
+        configuration's options of α as far as they have such.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional

@@ -339,6 +339,15 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
     auxiliary_skip : bool, optional
         Whether every edge has one more operand, ``skip_weight`` times its input, or at stride 2 a
         factorized reduce of its own: that of DARTS-, https://arxiv.org/abs/2009.01027.
+    partial_channels : int, optional
+        Of k: the operations of an edge see the first C/k of its C channels, and the others pass
+        them by, at stride 2 through a 2x2 max pool. Each edge has a weight of its own, the softmax
+        of a parameter over the edges into its node, which is multiplied with all that it gives, and
+        a node's channels are shuffled in k groups: PC-DARTS, https://arxiv.org/abs/1907.05737.
+        `alphas` then has, beside each NAME, these parameters as ``NAME.edges``: (nodes, edges),
+        where the row of a node with fewer edges has entries without meaning at its end. So has
+        `mixing` the weights of edges, and `active` whether what passes by is added. C/k channels
+        take the memory and time of the next multiple of eight.
 
     Raises
     ------
@@ -363,14 +372,21 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         space: str | os.PathLike[str] | Space = DARTS,
         stem: str = "cifar",
         auxiliary_skip: bool = False,
+        partial_channels: int = 1,
     ):
         self.space = as_space(space)
         self.auxiliary_skip = bool(auxiliary_skip)
+        self.partial_channels = integer("partial_channels", partial_channels, 1)
+        sizes = checked_sizes(channels, cells, classes, in_channels)
+        if channels % partial_channels:
+            problem = f"(={partial_channels}) must divide `channels` (={channels})"
+            raise ArgumentError("partial_channels", problem)
         arguments = (
             json.dumps(self.space.reference),
-            *checked_sizes(channels, cells, classes, in_channels),
+            *sizes,
             _stem(stem),
             self.auxiliary_skip,
+            self.partial_channels,
             _rematerialise(memory),
         )
         super().__init__("supernet", arguments, dtype, seed, threads)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from pydarts.common.errors import ArgumentError
 from pydarts.methods.mixture import MixtureMethod, MixtureStep
@@ -31,11 +31,13 @@ class DartsMinus(MixtureMethod):
 
     first: float = 1.0
 
-    supernet_options: ClassVar[Mapping[str, Any]] = {"auxiliary_skip": True}
-
     @property
     def name(self) -> str:
         return "darts-minus"
+
+    @property
+    def supernet_options(self) -> Mapping[str, Any]:
+        return {"auxiliary_skip": True}
 
     def start_epoch(self, supernet: Any, epoch: int, epochs: int) -> None:
         supernet.skip_weight = self.first * (1 - epoch / epochs)

@@ -17,6 +17,7 @@ from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
 from pydarts.methods.method import Method
 from pydarts.methods.mixture import MixtureMethod
+from pydarts.methods.pc_darts import PcDarts
 from pydarts.methods.smooth_darts import SmoothDarts
 
 #: The methods, each made from a search's configuration.
@@ -27,6 +28,7 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
     "gdas": Gdas,
     "gaea": Gaea,
     "darts-minus": DartsMinus,
+    "pc-darts": PcDarts,
     "fixed": Fixed,
 }
 

@@ -251,10 +251,11 @@ class BaseGenotype:
         Section 2.4 of https://arxiv.org/abs/1806.09055
         """
         space = _space_of(cls, space)
-        check_alphas(alphas, [cell.name for cell in space.cells])
+        check_alphas(alphas, space.cells)
         fields: dict[str, Any] = {}
         for cell in space.cells:
-            entries = derive_cell(f"alphas[{cell.name!r}]", alphas[cell.name], cell)
+            name, beta = f"alphas[{cell.name!r}]", alphas.get(cell.edge_group)
+            entries = derive_cell(name, alphas[cell.name], cell, beta)
             fields[cell.name] = entries
             if cell.output_field is not None:
                 nodes = range(cell.inputs, _last_node(cell, entries) + 1)
