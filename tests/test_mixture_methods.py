@@ -55,6 +55,11 @@ def by_edge() -> Space:
     )
 
 
+def sizes(name: str) -> dict[str, Any]:
+    """Return the options of a small search by a method."""
+    return {**IMAGES, "channels": 4} if name == "pc-darts" else IMAGES
+
+
 def images(count: int = 24) -> tuple[Array, Array]:
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, 8, 8), np.uint8), np.arange(count) % 2
@@ -384,7 +389,7 @@ def test_searches_that_are_interrupted_within_a_step(
 
 @pytest.mark.parametrize("name", OVER_IMAGES)
 def test_searches_of_edges_that_differ(name: str) -> None:
-    result = search_images(method=name, space=by_edge())
+    result = search_images(method=name, space=by_edge(), **sizes(name))
     assert result.genotype.space == by_edge()
     assert np.isfinite(result.alphas["normal"]).all()
     assert all(np.isfinite(entry["train_loss"]) for entry in result.history)
@@ -404,8 +409,8 @@ def test_a_search_with_fixed_weights_leaves_alpha(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OVER_IMAGES)
 def test_searches_go_on_to_the_same_bits(name: str, tmp_path: Any) -> None:
     X, y = images()
-    whole = pydarts.search(X, y, method=name, **IMAGES, **QUIET)
-    two = pydarts.search(X, y, method=name, **IMAGES, progress=False, threads=2)
+    whole = pydarts.search(X, y, method=name, **sizes(name), **QUIET)
+    two = pydarts.search(X, y, method=name, **sizes(name), progress=False, threads=2)
 
     class Interrupt(pydarts.Callback):
         def on_step_end(self, loop: Any, info: Any) -> None:
@@ -418,7 +423,7 @@ def test_searches_go_on_to_the_same_bits(name: str, tmp_path: Any) -> None:
         def on_step_end(self, loop: Any, info: Any) -> None:
             self.steps += 1
 
-    options = {**IMAGES, **QUIET, "checkpoint": tmp_path, "checkpoint_seconds": 0}
+    options = {**sizes(name), **QUIET, "checkpoint": tmp_path, "checkpoint_seconds": 0}
     first = pydarts.search(X, y, method=name, callbacks=[Interrupt()], **options)
     assert first.interrupted
     count = Count()
