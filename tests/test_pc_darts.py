@@ -153,8 +153,7 @@ def test_what_is_inactive_is_as_if_of_weight_zero(memory: str) -> None:
     assert active["normal"][:2].any()
     active["normal"][2:5] = active["normal.edges"][1] = False  # the second node is zero
     loss, grads = net.loss_and_grads(x, y, wrt=("weights", "mixing"), mixing=mixing, active=active)
-    # An edge's weight is a factor of its operations, too, so that zero is not its `inactive`:
-    # what passes by is then subtracted, by a network in which the operations' weights are zero.
+    # The weight of an edge is a factor of its operations, too: `active` is of what passes them by.
     zeros = {n: np.where(active[n], m, 0.0) if "edges" not in n else m for n, m in mixing.items()}
     everything = {n: np.ones(a.shape, bool) if "edges" not in n else a for n, a in active.items()}
     wanted, expected = net.loss_and_grads(

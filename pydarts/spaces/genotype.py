@@ -224,7 +224,9 @@ class BaseGenotype:
         alphas : mapping of str to array-like
             An array of shape (edges, operations) for each kind of cell, such as ``{"normal": a,
             "reduce": b}``: rows in the order of `edges`, columns in that of the operations. The
-            number of nodes follows from the number of edges.
+            number of nodes follows from the number of edges. Where edges have weights of their
+            own (`pydarts.Supernet`), their parameters, such as ``"normal.edges"``: what is compared
+            is then the weight of the operation times that of the edge.
         space : Space, optional
             By default that of DARTS.
         concat : sequence of int, optional
