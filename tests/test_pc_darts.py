@@ -61,7 +61,7 @@ def chains() -> Space:
 
 CASES: dict[str, tuple[Space, int, int, tuple[int, int]]] = {
     "darts": (DARTS, 8, 4, (8, 6)),
-    "one channel": (DARTS, 4, 4, (8, 8)),
+    "one channel, down to one pixel": (DARTS, 4, 4, (2, 8)),
     "whole blocks": (DARTS, 16, 2, (4, 8)),
     "thirds on odd sides": (DARTS, 6, 3, (7, 9)),
     "chains": (chains(), 4, 2, (8, 8)),

@@ -141,12 +141,9 @@ void Plan::measure(const Graph& graph) {
         }
       } else {
         const std::string& name = graph.affines[graph.terms[graph.pools[p].terms[0]].affine].name;
-        shape.out_h = strided(here.h, shape.window_h, shape.pad_h, shape.stride_h, name);
-        shape.out_w = strided(here.w, shape.window_w, shape.pad_w, shape.stride_w, name);
-        if (graph.pools[p].rounds_up) {
-          shape.out_h = (here.h + shape.stride_h - 1) / shape.stride_h;
-          shape.out_w = (here.w + shape.stride_w - 1) / shape.stride_w;
-        }
+        const bool up = graph.pools[p].rounds_up;  // the outputs then are those of windows of one pixel
+        shape.out_h = strided(here.h, up ? 1 : shape.window_h, shape.pad_h, shape.stride_h, name);
+        shape.out_w = strided(here.w, up ? 1 : shape.window_w, shape.pad_w, shape.stride_w, name);
       }
     }
     for (int i : state.noises) {
