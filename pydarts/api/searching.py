@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
-from pydarts.methods.method import Method
+from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import as_method
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
@@ -72,8 +73,9 @@ def search(
     method : str or Method, optional
         How α is learned and a cell chosen: ``"darts"`` (the default) with the configuration's
         ``order``, ``epsilon``, ``hvp`` and ``reuse_gradient``; of first order ``"beta-darts"``,
-        ``"smooth-darts"``, ``"gdas"`` and ``"gaea"``; ``"fixed"``, which leaves α as it is; or one
-        of your own. They take the configuration's options of α as far as they have such.
+        ``"smooth-darts"``, ``"gdas"``, ``"gaea"`` and, of images, ``"darts-minus"`` and
+        ``"pc-darts"``; ``"fixed"``, which leaves α as it is; or one of your own. They take the
+        configuration's options of α as far as they have such.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional
@@ -239,6 +241,7 @@ def estimate_text(
 
 
 def _estimate(task: Task, method: Method, config: Any, run: RunOptions) -> Estimate:
+    needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     data = task.search_data(config, np.random.default_rng(config.seed))
-    check_memory(run, config, "search", task.search_bytes, task)
+    check_memory(run, config, "search", needs, task)
     return estimate_search(task, method, config, data)

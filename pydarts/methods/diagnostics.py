@@ -29,15 +29,16 @@ def entropies(alphas: Alphas, space: Space) -> dict[str, float]:
         In nats: from 0 (one operation) to the logarithm of the number of operations (all alike).
     """
     found = {}
-    for name, group in alphas.items():
-        present = space.cell(name).exists(len(group))
+    for cell in space.cells:
+        group = alphas[cell.name]
+        present = cell.exists(len(group))
         shifted = group.astype(np.float64) - group.max(
             axis=1, keepdims=True, where=present, initial=-np.inf
         )
         odds = np.where(present, shifted, 0.0)
         log_sum = np.log(np.where(present, np.exp(odds), 0.0).sum(axis=1))
         p = np.where(present, np.exp(odds - log_sum[:, np.newaxis]), 0.0)
-        found[name] = float((log_sum - (p * odds).sum(axis=1)).mean())
+        found[cell.name] = float((log_sum - (p * odds).sum(axis=1)).mean())
     return found
 
 

@@ -11,11 +11,13 @@ from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentTypeError
 from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.darts import Darts
+from pydarts.methods.darts_minus import DartsMinus
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
 from pydarts.methods.method import Method
 from pydarts.methods.mixture import MixtureMethod
+from pydarts.methods.pc_darts import PcDarts
 from pydarts.methods.smooth_darts import SmoothDarts
 
 #: The methods, each made from a search's configuration.
@@ -25,6 +27,8 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
     "smooth-darts": SmoothDarts,
     "gdas": Gdas,
     "gaea": Gaea,
+    "darts-minus": DartsMinus,
+    "pc-darts": PcDarts,
     "fixed": Fixed,
 }
 

@@ -145,8 +145,9 @@ class ReportData:
         with naming(path / "history.csv"):
             cells = _epoch_genotypes(genotype.space, history)
         names = [cell.name for cell in genotype.space.cells]
+        of_edges = [cell.edge_group for cell in genotype.space.cells]
         alphas, alpha_history = (
-            read_npz(path / name, names) if (path / name).is_file() else None
+            read_npz(path / name, names, of_edges) if (path / name).is_file() else None
             for name in ("alphas.npz", "alpha_history.npz")
         )
         with naming(path):
@@ -289,9 +290,9 @@ def _snapshots(
 
 def _mixing_weights(genotype: BaseGenotype, alphas: Mapping[str, NDArray[Any]]) -> Weights:
     weights = {}
-    for name, alpha in alphas.items():
-        rows = np.asarray(alpha, np.float64)
-        cell = genotype.space.cell(name)
+    for cell in genotype.space.cells:
+        name = cell.name
+        rows = np.asarray(alphas[name], np.float64)
         expected = (len(cell_edges(genotype, name)), cell.columns)
         if rows.shape != expected:
             raise ValueError(

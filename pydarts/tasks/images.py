@@ -106,7 +106,7 @@ class ImageClassification(Task):
     def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
         return ImageSearchData(self, config, rng)
 
-    def supernet(self, config: SearchConfig) -> Supernet:
+    def supernet(self, config: SearchConfig, **options: Any) -> Supernet:
         return Supernet(
             config.channels,
             config.cells,
@@ -117,13 +117,15 @@ class ImageClassification(Task):
             memory=config.memory,
             space=self.space,
             stem=self.complete(config).stem,
+            **options,
         )
 
     def step_options(self, config: SearchConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
 
-    def search_bytes(self, config: SearchConfig) -> int:
-        return self._bytes(self.supernet(config), config.batch_size, config.max_images)
+    def search_bytes(self, config: SearchConfig, **options: Any) -> int:
+        net = self.supernet(config, **options)
+        return self._bytes(net, config.batch_size, config.max_images)
 
     def train_bytes(self, genotype: Any, config: TrainConfig) -> int:
         return self._bytes(self.model(genotype, config).network, config.batch_size, None)

@@ -57,7 +57,7 @@ class LanguageModelling(Task):
     def search_data(self, config: TextSearchConfig, rng: np.random.Generator) -> TextSearchData:
         return TextSearchData(self, config, rng)
 
-    def supernet(self, config: TextSearchConfig) -> RecurrentSupernet:
+    def supernet(self, config: TextSearchConfig, **options: Any) -> RecurrentSupernet:
         return RecurrentSupernet(
             len(self.corpus.vocabulary),
             config.hidden_size,
@@ -67,6 +67,7 @@ class LanguageModelling(Task):
             dropout_hidden=config.dropout_hidden,
             dropout_input=config.dropout_input,
             dropout_embedding=config.dropout_embedding,
+            **options,
         )
 
     def step_options(self, config: TextSearchConfig) -> Mapping[str, Any]:
@@ -74,8 +75,8 @@ class LanguageModelling(Task):
         names = ("weight_decay", "max_grad_norm", "clip_coef", *loss)
         return {name: getattr(config, name) for name in names}
 
-    def search_bytes(self, config: TextSearchConfig) -> int:
-        return self._bytes(self.supernet(config), config, config.max_tokens)
+    def search_bytes(self, config: TextSearchConfig, **options: Any) -> int:
+        return self._bytes(self.supernet(config, **options), config, config.max_tokens)
 
     def train_bytes(self, genotype: Any, config: TextTrainConfig) -> int:
         return self._bytes(self.model(genotype, config).network, config, None)

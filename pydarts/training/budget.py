@@ -7,12 +7,13 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
-from pydarts.methods.method import Method
+from pydarts.methods.method import Method, supernet_options
 from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
@@ -51,14 +52,16 @@ def estimate_search(task: Task, method: Method, config: Any, data: SearchData) -
     """Measure some steps and a part of a validation on a throw-away network."""
     epochs = config.epochs
     seconds = epochs * _Trial(task, method, config, data).epoch_seconds()
-    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config))
+    options = supernet_options(method, task.kind)
+    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, **options))
 
 
 def check_budgets(
     task: Task, method: Method, config: Any, data: SearchData, run: RunOptions
 ) -> None:
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
-    check_memory(run, config, "search", task.search_bytes, task)
+    needs = partial(task.search_bytes, **supernet_options(method, task.kind))
+    check_memory(run, config, "search", needs, task)
     if run.time_budget is not None and not run.resumable_file(SEARCH_CHECKPOINT):
         _check_time(float(run.time_budget), run, _Trial(task, method, config, data))
 
@@ -68,7 +71,7 @@ class _Trial:
 
     def __init__(self, task: Task, method: Method, config: Any, data: SearchData):
         self.config, self.data = config, data
-        self.network = task.supernet(config)
+        self.network = task.supernet(config, **supernet_options(method, task.kind))
         self._step = method.step(self.network, **task.step_options(config))
 
     def epoch_seconds(self) -> float:

@@ -203,14 +203,15 @@ class SearchResult(Generic[AnyGenotype]):
         with _reading(to / "genotype.json") as path:
             genotype: Any = parse_genotype(path.read_text(encoding="utf-8"))
         groups = [cell.name for cell in genotype.space.cells]
+        of_edges = [cell.edge_group for cell in genotype.space.cells]
         config, outcome = read_configuration(to, genotype.space)
         with _reading(to / "history.csv") as path:
             history = read_history(path)
         with _reading(to / "alphas.npz") as path:
-            alphas = read_npz(path, groups)
+            alphas = read_npz(path, groups, of_edges)
             genotype.space.derive(alphas)  # raises where they are none
         with _reading(to / "alpha_history.npz") as path:
-            alpha_history = read_npz(path, groups)
+            alpha_history = read_npz(path, groups, [name for name in of_edges if name in alphas])
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")

@@ -14,7 +14,7 @@ import numpy as np
 
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.sgd import SGD
-from pydarts.methods.method import Method
+from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import own_options
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
@@ -29,11 +29,12 @@ from pydarts.training.weights import WeightTracker
 
 def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> SearchResult[Any]:
     """Search a cell for a task by a method."""
+    needed = supernet_options(method, task.kind)
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
     check_budgets(task, method, config, data, run)
-    supernet = task.supernet(config)
+    supernet = task.supernet(config, **needed)
     step = method.step(supernet, **task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)

@@ -173,16 +173,16 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def supernet(self, config: Any) -> Any:
-        """Build the supernet that a configuration describes."""
+    def supernet(self, config: Any, **options: Any) -> Any:
+        """Build the supernet that a configuration describes, with what a method needs."""
 
     @abstractmethod
     def step_options(self, config: Any) -> Mapping[str, Any]:
         """The options of a search step that are about the weights and the loss."""
 
     @abstractmethod
-    def search_bytes(self, config: Any) -> int:
-        """What a search needs, known before anything runs."""
+    def search_bytes(self, config: Any, **options: Any) -> int:
+        """What a search with such a supernet needs, known before anything runs."""
 
     @abstractmethod
     def train_bytes(self, genotype: Any, config: Any) -> int:
