@@ -1,0 +1,587 @@
+# SPDX-License-Identifier: MIT
+"""Perturbation-based selection: an operation is worth the loss by which the supernet misses it.
+
+Source: Wang, Cheng, Chen, Tang, Hsieh, *Rethinking Architecture Selection in Differentiable NAS*,
+ICLR 2021, https://arxiv.org/abs/2108.04392.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from pydarts.common.checks import choice, integer, number
+from pydarts.common.errors import ArgumentError
+from pydarts.engine.network import Alphas
+from pydarts.methods.adam import Adam
+from pydarts.methods.darts import Darts
+from pydarts.methods.method import Method, SearchStep
+from pydarts.methods.mixture import Mixture, MixtureMethod, MixtureStep, Moment
+from pydarts.methods.weighting import NEARLY_UNIFORM, candidates, entropy_share
+from pydarts.spaces.cell import Cell
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.space import Space
+
+#: Of one edge or node: what `SearchResult.selection` holds.
+Decision = dict[str, Any]
+#: Loss and, over images, accuracy of the supernet at a mixture.
+Evaluate = Callable[[Mixture], tuple[float, float | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perturbation:
+    """How a cell is chosen by perturbation, after the epochs of the search.
+
+    In a round an edge of each kind of cell is drawn from those that are undecided. Each of its
+    operations is taken out of the mixture, with all other mixing weights as they are, and the
+    supernet evaluated on the validation data with batch statistics. The edge keeps the operation
+    that is missed most, and the supernet is tuned before the next round. Where a node keeps fewer
+    edges than it has, a round then draws a node of each kind of cell, takes out each of its edges,
+    and keeps those that are missed most. After the last round nothing is tuned.
+
+    Attributes
+    ----------
+    epochs : int
+        Of tuning after a round. Published are 5.
+    lr_share : float
+        Share of the initial learning rate with which the weights are tuned. Their momentum is zero
+        at the start of each round's tuning.
+    measure : {"loss", "accuracy"}
+        What an operation is missed by; accuracy over images only.
+    batches : int or None
+        At most so many batches of the validation data are evaluated; None: all.
+    seed : int
+        Of what is drawn.
+    """
+
+    epochs: int = 1
+    lr_share: float = 0.1
+    measure: str = "loss"
+    batches: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        integer("epochs", self.epochs, 0)
+        number("lr_share", self.lr_share, positive=True)
+        choice("measure", self.measure, ("loss", "accuracy"))
+        if self.batches is not None:
+            integer("batches", self.batches, 1)
+        integer("seed", self.seed, 0)
+
+    @property
+    def name(self) -> str:
+        return "perturbation"
+
+    def rounds_due(self, space: Space, epochs_tuned: int) -> int:
+        """How many rounds are to be played when so many epochs of tuning are done; negative: the
+        search itself goes on.
+        """
+        if epochs_tuned < 0:
+            return 0
+        return (
+            rounds(space)
+            if self.epochs == 0
+            else min(epochs_tuned // self.epochs + 1, rounds(space))
+        )
+
+    def tuning_epochs(self, space: Space) -> int:
+        """Epochs of tuning between the rounds of a space."""
+        return max(0, rounds(space) - 1) * self.epochs
+
+
+def open_edges(cell: Cell) -> list[int]:
+    """The edges of a kind of cell that have a choice, by their rows of α."""
+    return [row for row, operations in enumerate(cell.candidates) if len(operations) > 1]
+
+
+def open_nodes(cell: Cell) -> list[int]:
+    """The nodes of a kind of cell that keep fewer edges than they have."""
+    nodes = range(cell.inputs, cell.inputs + cell.nodes)
+    return [node for node in nodes if cell.kept(node) < node]
+
+
+def rounds(space: Space) -> int:
+    """Number of rounds: of edges, then of nodes."""
+    return _edge_rounds(space) + max(len(open_nodes(cell)) for cell in space.cells)
+
+
+def _edge_rounds(space: Space) -> int:
+    return max(len(open_edges(cell)) for cell in space.cells)
+
+
+def num_decisions(space: Space) -> int:
+    """Number of decisions of all rounds."""
+    return sum(len(open_edges(cell)) + len(open_nodes(cell)) for cell in space.cells)
+
+
+def num_undecided(space: Space, selector: str | None, made: Sequence[object]) -> int:
+    """Number of decisions that a selector did not come to; 0 if it makes none."""
+    return num_decisions(space) - len(made) if selector == "perturbation" else 0
+
+
+def num_evaluations(space: Space) -> int:
+    """Number of evaluations of all rounds: of each decision one of the whole mixture, and one
+    without each candidate but ``none``, or without each edge.
+    """
+    count = num_decisions(space)
+    for cell in space.cells:
+        for row in open_edges(cell):
+            columns = candidates(cell, row)
+            count += sum(not cell.candidates[row][k].is_none for k in columns)
+        count += sum(open_nodes(cell))  # node number i has i edges
+    return count
+
+
+class Selection:
+    """The decisions of the rounds until now, and what they make of mixtures and cells.
+
+    Parameters
+    ----------
+    selector : Perturbation
+    space : Space
+
+    Attributes
+    ----------
+    decisions : list of dict
+        Replaced by each round, never changed. Each is JSON: ``round`` and ``epoch`` (how many were
+        done), ``cell``, ``node``, ``source`` (None: the decision is about the edges of a node),
+        ``kept`` (an operation, or the sources of edges), ``value`` (loss or accuracy of the whole
+        mixture), ``without`` (the same without each operation or edge) and ``missed`` (the rise of
+        the loss, or the fall of the accuracy).
+    """
+
+    def __init__(self, selector: Perturbation, space: Space):
+        self.selector, self.space = selector, space
+        self.decisions: list[Decision] = []
+
+    @property
+    def rounds_done(self) -> int:
+        return self.decisions[-1]["round"] + 1 if self.decisions else 0
+
+    def decided_rows(self, cell: Cell) -> list[int]:
+        """The edges of a kind of cell that are decided."""
+        edges = cell.edges_of()
+        return [edges.index((each["source"], each["node"])) for each in self._of(cell, edges=True)]
+
+    def fixed(self, mixture: Mixture) -> Mixture:
+        """Return a mixture where decided edges have one operation, and lost edges none."""
+        mixing = {name: np.array(m, np.float64) for name, m in mixture.mixing.items()}
+        active = _active(mixture, self.space)
+        for cell in self.space.cells:
+            m, on, edges = mixing[cell.name], active[cell.name], cell.edges_of()
+            for each in self._of(cell, edges=True):
+                row = edges.index((each["source"], each["node"]))
+                column = _column(cell, row, each["kept"])
+                m[row], on[row] = 0.0, False
+                m[row, column], on[row, column] = 1.0, True
+            for each in self._of(cell, edges=False):
+                for source in range(each["node"]):
+                    if source not in each["kept"]:
+                        row = edges.index((source, each["node"]))
+                        m[row], on[row] = 0.0, False
+        return mixture._replace(mixing=mixing, active=active)
+
+    def decide(self, mixture: Mixture, epoch: int, evaluate: Evaluate) -> list[Decision]:
+        """Play the next round on the mixture of the method; return its decisions.
+
+        If an evaluation raises, nothing is decided.
+        """
+        number, before = self.rounds_done, self.decisions
+        rng = np.random.default_rng((self.selector.seed, number))
+        on_edges = number < _edge_rounds(self.space)
+        try:
+            for cell in self.space.cells:
+                left = self._undecided(cell, on_edges)
+                if not left:
+                    continue
+                drawn = int(rng.choice(left))
+                decide = self._edge if on_edges else self._node
+                found = decide(cell, drawn, self.fixed(mixture), evaluate)
+                found = {"round": number, "epoch": epoch, "cell": cell.name, **found}
+                self.decisions = [*self.decisions, found]
+        except BaseException:
+            self.decisions = before
+            raise
+        return self.decisions[len(before) :]
+
+    def genotype(self, by_magnitude: BaseGenotype, epochs: int | None = None) -> BaseGenotype:
+        """Return the cell of the decisions; what is undecided is as in another one.
+
+        With `epochs`, the decisions that were made when fewer epochs were done alone.
+        """
+        made = [d for d in self.decisions if epochs is None or d["epoch"] < epochs]
+        fields: dict[str, Any] = {}
+        for cell in self.space.cells:
+            own = [each for each in made if each["cell"] == cell.name]
+            operations = _only(cell) | {
+                (d["source"], d["node"]): d["kept"] for d in own if d["source"] is not None
+            }
+            nodes = {d["node"]: d["kept"] for d in own if d["source"] is None}
+            entries: list[tuple[str, int]] = []
+            for node in range(cell.inputs, cell.inputs + cell.nodes):
+                strongest = {j: op for op, j, i in by_magnitude.kept(cell.name) if i == node}
+                for source in nodes.get(node, strongest):
+                    kept = operations.get((source, node)) or strongest[source]
+                    entries.append((kept, source))
+            fields[cell.name] = entries
+            if cell.output_field is not None:
+                fields[cell.output_field] = by_magnitude.outputs(cell.name)
+        return self.space.genotype(space=self.space, **fields)
+
+    def _of(self, cell: Cell, edges: bool) -> Iterator[Decision]:
+        for each in self.decisions:
+            if each["cell"] == cell.name and (each["source"] is not None) == edges:
+                yield each
+
+    def _undecided(self, cell: Cell, on_edges: bool) -> list[int]:
+        if on_edges:
+            done: Iterable[int] = self.decided_rows(cell)
+            return [row for row in open_edges(cell) if row not in done]
+        done = [each["node"] for each in self._of(cell, edges=False)]
+        return [node for node in open_nodes(cell) if node not in done]
+
+    def _edge(self, cell: Cell, row: int, mixture: Mixture, evaluate: Evaluate) -> Decision:
+        value = self._score(evaluate(mixture))
+        without: dict[str, float] = {}
+        for column, operation in candidates(cell, row).items():
+            if cell.candidates[row][column].is_none:  # which adds nothing
+                without[operation] = value
+            else:
+                less = _without(mixture, cell, row, [column])
+                without[operation] = self._score(evaluate(less))
+        missed = self._missed(value, without)
+        source, node = cell.edges_of()[row]
+        return {
+            "node": node,
+            "source": source,
+            "kept": max(missed, key=missed.__getitem__),  # on ties the earlier
+            "value": value,
+            "without": without,
+            "missed": missed,
+        }
+
+    def _node(self, cell: Cell, node: int, mixture: Mixture, evaluate: Evaluate) -> Decision:
+        value, edges = self._score(evaluate(mixture)), cell.edges_of()
+        every = range(cell.columns)
+        without = {
+            str(source): self._score(
+                evaluate(_without(mixture, cell, edges.index((source, node)), every))
+            )
+            for source in range(node)
+        }
+        missed = self._missed(value, without)
+        order = sorted(range(node), key=lambda source: -missed[str(source)])
+        return {
+            "node": node,
+            "source": None,
+            "kept": order[: cell.kept(node)],
+            "value": value,
+            "without": without,
+            "missed": missed,
+        }
+
+    def _score(self, found: tuple[float, float | None]) -> float:
+        loss, accuracy = found
+        if self.selector.measure == "loss":
+            return loss
+        if accuracy is None:
+            raise ArgumentError("measure", "(='accuracy') is for images")
+        return accuracy
+
+    def _missed(self, value: float, without: Mapping[str, float]) -> dict[str, float]:
+        sign = 1.0 if self.selector.measure == "loss" else -1.0
+        return {name: sign * (each - value) for name, each in without.items()}
+
+
+def _active(mixture: Mixture, space: Space) -> Alphas:
+    if mixture.active is not None:
+        return {name: np.array(on) for name, on in mixture.active.items()}
+    found = {name: np.ones(m.shape, np.bool_) for name, m in mixture.mixing.items()}
+    return found | {cell.name: cell.exists(len(cell.candidates)) for cell in space.cells}
+
+
+def _without(mixture: Mixture, cell: Cell, row: int, columns: Sequence[int]) -> Mixture:
+    """The mixture without some operations of an edge, and all others as they are."""
+    assert mixture.active is not None
+    m, on = mixture.mixing[cell.name].copy(), mixture.active[cell.name].copy()
+    m[row, columns], on[row, columns] = 0.0, False
+    return mixture._replace(
+        mixing={**mixture.mixing, cell.name: m}, active={**mixture.active, cell.name: on}
+    )
+
+
+def _column(cell: Cell, row: int, operation: str) -> int:
+    return [op.name for op in cell.candidates[row]].index(operation)
+
+
+def _only(cell: Cell) -> dict[tuple[int, int], str]:
+    """The operations of edges that have one alone."""
+    every = zip(cell.edges_of(), cell.candidates, strict=True)
+    return {edge: operations[0].name for edge, operations in every if len(operations) == 1}
+
+
+def describe_round(made: Sequence[Decision], selector: Perturbation, space: Space) -> list[str]:
+    """Return the decisions of a round as lines for people."""
+    lines = [f"round {made[0]['round'] + 1}/{rounds(space)}"]
+    return lines + [f"  {describe_decision(each, selector.measure)}" for each in made]
+
+
+def describe_decision(decision: Decision, measure: str = "loss") -> str:
+    """Return a decision in words."""
+    missed, kept = decision["missed"], decision["kept"]
+
+    def unit(missed_by: float) -> str:
+        return f"{missed_by:+.4f}" if measure == "loss" else f"{missed_by:+.2%}"
+
+    if decision["source"] is None:
+        found = ", ".join(f"{source} (missed by {unit(missed[str(source)])})" for source in kept)
+        return f"{decision['cell']}: node {decision['node']} keeps its edges from {found}"
+    edge = f"{decision['source']} to {decision['node']}"
+    return f"{decision['cell']}: the edge {edge} keeps {kept} (missed by {unit(missed[kept])})"
+
+
+def selection_notes(
+    alphas: Mapping[str, Any], space: Space, selector: str | None, weighting: str, undecided: int
+) -> list[str]:
+    """Return what must be known of a choice: that it is close to chance, or was not finished."""
+    notes = []
+    if undecided:
+        total = num_decisions(space)
+        notes.append(
+            f"Of the {total} decisions by perturbation {undecided} were not made: there the cell"
+            " has the operations and edges of the largest mixing weights."
+        )
+    share = entropy_share(alphas, space, weighting)
+    if (undecided or selector != "perturbation") and share > NEARLY_UNIFORM:
+        notes.append(
+            f"The mixing weights are nearly uniform (their entropy is {share:.1%} of that of a"
+            " uniform choice): the choice of operations is close to chance."
+        )
+    return notes
+
+
+def read_decisions(value: object, space: Space) -> list[Decision]:
+    """Return the decisions that a file holds, or raise ValueError where they are none."""
+    if not isinstance(value, list):
+        raise ArgumentError("selection", "must be a list")
+    found = [_read_decision(f"selection[{k}]", each, space) for k, each in enumerate(value)]
+    if len(found) > num_decisions(space):
+        raise ArgumentError("selection", f"has {len(found)} decisions, more than there can be")
+    return found
+
+
+def _read_decision(name: str, value: object, space: Space) -> Decision:
+    if not isinstance(value, dict):
+        raise ArgumentError(name, "must be an object")
+    cells = {cell.name: cell for cell in space.cells}
+    cell = cells[choice(f"{name}.cell", str(value.get("cell")), tuple(cells))]
+    node = integer(f"{name}.node", value.get("node"), cell.inputs, cell.inputs + cell.nodes)
+    source, kept = value.get("source"), value.get("kept")
+    if source is None:
+        options = [str(each) for each in range(node)]
+        if not isinstance(kept, list):
+            raise ArgumentError(f"{name}.kept", "must be a list of states")
+        kept = [integer(f"{name}.kept", each, 0, node) for each in kept]
+    else:
+        row = cell.edges_of().index((integer(f"{name}.source", source, 0, node), node))
+        options = list(candidates(cell, row).values())
+        kept = choice(f"{name}.kept", kept, tuple(options))
+    scores = {}
+    for member in ("without", "missed"):
+        table = value.get(member)
+        if not isinstance(table, dict) or set(table) != set(options):
+            raise ArgumentError(f"{name}.{member}", f"must be by {', '.join(options)}")
+        scores[member] = {each: float(table[each]) for each in options}
+    numbers = {each: integer(f"{name}.{each}", value.get(each), 0) for each in ("round", "epoch")}
+    place = {"cell": cell.name, "node": node, "source": source, "kept": kept}
+    return {**numbers, **place, "value": float(value.get("value", 0.0)), **scores}
+
+
+class _Tuned:
+    """A method whose decided edges are decided: their operation alone, and α as it is."""
+
+    def __init__(self, method: MixtureMethod, selection: Selection):
+        self._method, self._selection = method, selection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._method, name)
+
+    def mixture(self, alphas: Alphas, moment: Moment) -> Mixture:
+        return self._fixed(self._method.mixture(alphas, moment))
+
+    def weights_mixture(self, alphas: Alphas, moment: Moment) -> Mixture:
+        return self._fixed(self._method.weights_mixture(alphas, moment))
+
+    def alpha_gradient(self, alphas: Alphas, d_mixing: Alphas, moment: Moment) -> Alphas:
+        found = self._method.alpha_gradient(alphas, d_mixing, moment)
+        return self._kept(found, {name: np.zeros_like(g) for name, g in found.items()})
+
+    def update(self, alphas: Alphas, gradient: Alphas, adam: Adam, space: Space) -> Alphas:
+        return self._kept(self._method.update(alphas, gradient, adam, space), alphas)
+
+    def _fixed(self, mixture: Mixture) -> Mixture:
+        return self._selection.fixed(mixture) if self._selection.decisions else mixture
+
+    def _kept(self, moved: Alphas, before: Alphas) -> Alphas:
+        """What moved, but of the decided edges what was before."""
+        found = {name: np.array(a) for name, a in moved.items()}
+        for cell in self._selection.space.cells:
+            rows = self._selection.decided_rows(cell)
+            found[cell.name][rows] = before[cell.name][rows]
+        return found
+
+
+class Evaluated(Protocol):
+    """The data of a search, as far as a round needs them."""
+
+    def evaluate(
+        self, network: Any, mixing: Alphas, active: Alphas | None, batches: int | None
+    ) -> tuple[float, float | None]: ...
+
+
+class PerturbationStep:
+    """The step of a method, and from the first round on that of the tuning, of first order.
+
+    Parameters
+    ----------
+    method : Method
+    selector : Perturbation
+    supernet : Supernet
+    **weight_options
+        As of `Method.step`.
+
+    Raises
+    ------
+    ValueError
+        If the cell cannot be chosen by perturbation: says why.
+    """
+
+    def __init__(
+        self, method: Method, selector: Perturbation, supernet: Any, **weight_options: Any
+    ):
+        names = [cell.name for cell in supernet.space.cells]
+        if set(supernet.alphas) != set(names):
+            problem = "(='perturbation') cannot tell what edges with weights of their own are worth"
+            raise ArgumentError("selector", problem)
+        self.selection = Selection(selector, supernet.space)
+        self.net, self._weight_options = supernet, weight_options
+        self._method = first_order(method)
+        tuned: Any = _Tuned(self._method, self.selection)
+        self._tuned = tuned
+        self._step: SearchStep = method.step(supernet, **weight_options)
+        self._epochs, self._steps_before = 1, 0
+        self._uses_own = isinstance(self._step, MixtureStep)
+        if isinstance(self._step, MixtureStep):
+            self._step.replace_method(tuned)
+
+    @property
+    def steps(self) -> int:
+        return self._steps_before + self._step.steps
+
+    @property
+    def tuning(self) -> bool:
+        """Whether the rounds have begun."""
+        return bool(self.selection.decisions)
+
+    def start_epoch(self, epoch: int, epochs: int) -> None:
+        """Schedules of a method are over when tuning begins."""
+        self._epochs = epochs
+        self._step.start_epoch(min(epoch, epochs), epochs)
+
+    def __call__(self, **arguments: Any) -> Any:
+        return self._step(**arguments)
+
+    def mixture(self) -> Mixture:
+        """The mixture that α and the decisions stand for."""
+        return self.selection.fixed(self._whole())
+
+    def decide(self, data: Evaluated, epoch: int, epochs: int) -> list[Decision]:
+        """Play the next round, when so many epochs are done, and begin its tuning; return its
+        decisions.
+        """
+        self.start_epoch(epochs, epochs)
+
+        def evaluate(mixture: Mixture) -> tuple[float, float | None]:
+            active = mixture.active if self.net.skips_inactive else None
+            batches = self.selection.selector.batches
+            return data.evaluate(self.net, mixture.mixing, active, batches)
+
+        found = self.selection.decide(self._whole(), epoch, evaluate)
+        self._begin_tuning()
+        self._step.state()["buffer"][:] = 0
+        return found
+
+    def decided_mixture(self) -> Mixture:
+        """The mixture as it would be if all edges were decided by magnitude: for estimates."""
+        whole = self._whole()
+        mixing, active = dict(whole.mixing), _active(whole, self.net.space)
+        for cell in self.net.space.cells:
+            m = whole.mixing[cell.name]
+            on = np.zeros(m.shape, np.bool_)
+            for row in range(len(m)):
+                kept = candidates(cell, row)
+                on[row, max(kept, key=lambda k, row=row: float(m[row, k]))] = True  # type: ignore[misc]
+            mixing[cell.name], active[cell.name] = on.astype(np.float64), on
+        return Mixture(mixing, active)
+
+    def try_tuning(self, mixture: Mixture, inputs: Mapping[str, Any]) -> None:
+        """Take the passes of a step of tuning at a mixture, and change nothing: for estimates."""
+        active = mixture.active if self.net.skips_inactive else None
+        (x, y), (x_valid, y_valid) = inputs["train"], inputs["valid"]
+        more: dict[str, Any] = {} if active is None else {"active": active}
+        self.net.loss_and_grads(x, y, wrt="weights", mixing=mixture.mixing, **more)
+        if self._method.learns:
+            self.net.mixing_gradient(x_valid, y_valid, mixture.mixing, active)
+
+    def state(self) -> dict[str, Any]:
+        own = {"decisions": self.selection.decisions, "steps_before": self._steps_before}
+        return {**self._step.state(), **own}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.selection.decisions = state["decisions"]
+        if self.tuning:
+            self._begin_tuning()
+        self._steps_before = state["steps_before"]
+        self._step.restore(state)
+
+    def _whole(self) -> Mixture:
+        rng = np.random.default_rng(self.selection.selector.seed)
+        moment = Moment(self.net.space, self._epochs, self._epochs, rng)
+        return self._method.mixture(self.net.alphas, moment)
+
+    def _begin_tuning(self) -> None:
+        if not self._uses_own:
+            self._steps_before, self._uses_own = self._step.steps, True
+            self._step = MixtureStep(self.net, self._tuned, **self._weight_options)
+            self._step.start_epoch(self._epochs, self._epochs)
+
+
+def first_order(method: Method) -> MixtureMethod:
+    """Return the method of first order by which a supernet of a method is tuned.
+
+    Raises
+    ------
+    ValueError
+        If the cell of such a supernet cannot be chosen by perturbation: says why.
+    """
+    if isinstance(method, Darts):
+        return method.first_order()
+    if not isinstance(method, MixtureMethod):
+        problem = f"(='perturbation') does not know from which mixture `method` (={method.name!r})"
+        raise ArgumentError("selector", f"{problem} learns: it is no `MixtureMethod`")
+    if method.no_perturbation is not None:
+        problem = f"(='perturbation') does not go with `method` (={method.name!r})"
+        raise ArgumentError("selector", f"{problem}: {method.no_perturbation}")
+    return method
+
+
+def search_step(
+    method: Method, selector: Perturbation | None, supernet: Any, options: Mapping[str, Any]
+) -> Any:
+    """Return the step of a method, with the tuning of a selector if there is one."""
+    if selector is None:
+        return method.step(supernet, **options)
+    return PerturbationStep(method, selector, supernet, **options)
