@@ -7,7 +7,6 @@ L_train(w, α)``. In every step the method changes α and then w.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -48,7 +47,7 @@ def run_search(
         "genotype": None,
         "method": method.name,
         "options of the method": own_options(method, config),
-        "selector": None if selector is None else {"name": selector.name, **asdict(selector)},
+        "selector": None if selector is None else repr(selector),
         "space": _space(task.space),
     }
     parts = {"valid": data.valid}

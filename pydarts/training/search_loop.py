@@ -50,12 +50,12 @@ class SearchLoop(TrainingLoop):
         super().__init__(*arguments)
         self._method, self._selector = method, selector
         self._weighting = weighting_of(method)
-        if self._run.eigenvalue and self._weighting != "softmax":
-            problem = "(=True) is of the softmax of α, which does not mix the operations of"
-            raise ArgumentError("eigenvalue", f"{problem} `method` (={method.name!r})")
         self._wants_eigenvalue = self._run.eigenvalue or any(
             callback.needs_eigenvalue for callback in self._run.callbacks
         )
+        if self._wants_eigenvalue and self._weighting != "softmax":
+            problem = "(=True) is of the softmax of α, which does not mix the operations of"
+            raise ArgumentError("eigenvalue", f"{problem} `method` (={method.name!r})")
         self._norms: list[float] = []  # of the gradients with respect to α in the epoch's steps
         self._chosen: int | None = None  # the epoch whose α counts, if not the last
 
