@@ -476,10 +476,14 @@ def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
     shown = capfd.readouterr()
     rounds = perturbation.rounds(SMALL)
     assert f"{rounds} of {rounds} epochs" in shown.out
-    assert shown.out.count("missed by") >= rounds
-    assert f"round {rounds}/{rounds}" in shown.err
+    assert f"Chosen by perturbation, in {rounds} decisions." in shown.out
     found = pydarts.SearchResult.load(tmp_path / "out")
     assert found.selector == "perturbation"
+    for d in found.selection[:4]:
+        kept = f"{d['kept']} ({d['missed'][d['kept']]:+.4f})"
+        line = f"round  {d['round'] + 1}/{rounds}  normal {d['source']}→{d['node']} keeps {kept}"
+        assert line in shown.err
+    assert "normal node 3 keeps " in shown.err
     assert cli.main([*command, "--method=fixed", "--force"]) == 0
     assert "close to chance" in " ".join(capfd.readouterr().out.split())
 

@@ -50,7 +50,6 @@ from pydarts.common.files import replace_file, write_json
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
 from pydarts.methods.named import METHOD_NAMES, SELECTORS, as_pair
-from pydarts.methods.perturbation import describe_decision
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
@@ -257,8 +256,8 @@ class Run:
                 "search", lambda: run_search(self.task, method, config, run, selector)
             )
         self._note("search", "Searched", result)
-        for decision in result.selection:
-            say(describe_decision(decision, result.measure))
+        if selector is not None:
+            say(f"Chosen by perturbation, in {len(result.selection)} decisions.")
         say("\n" + pretty(result.genotype) + "\n")
         for line in result.notes():
             say(textwrap.fill(line, 79) + "\n")

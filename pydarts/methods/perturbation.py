@@ -323,24 +323,22 @@ def _only(cell: Cell) -> dict[tuple[int, int], str]:
     return {edge: operations[0].name for edge, operations in every if len(operations) == 1}
 
 
-def describe_round(made: Sequence[Decision], selector: Perturbation, space: Space) -> list[str]:
-    """Return the decisions of a round as lines for people."""
-    lines = [f"round {made[0]['round'] + 1}/{rounds(space)}"]
-    return lines + [f"  {describe_decision(each, selector.measure)}" for each in made]
+def describe_round(made: Sequence[Decision], selector: Perturbation, space: Space) -> str:
+    """Return the decisions of a round as a line: what was kept, and by how much it was missed."""
+    parts = [f"round {made[0]['round'] + 1:2d}/{rounds(space)}"]
+    for each in made:
+        missed, kept = each["missed"], each["kept"]
+        if each["source"] is None:
+            found = [f"{source} ({_missed_by(missed[str(source)], selector)})" for source in kept]
+            parts.append(f"{each['cell']} node {each['node']} keeps {', '.join(found)}")
+        else:
+            edge = f"{each['cell']} {each['source']}\u2192{each['node']}"
+            parts.append(f"{edge} keeps {kept} ({_missed_by(missed[kept], selector)})")
+    return "  ".join(parts)
 
 
-def describe_decision(decision: Decision, measure: str = "loss") -> str:
-    """Return a decision in words."""
-    missed, kept = decision["missed"], decision["kept"]
-
-    def unit(missed_by: float) -> str:
-        return f"{missed_by:+.4f}" if measure == "loss" else f"{missed_by:+.2%}"
-
-    if decision["source"] is None:
-        found = ", ".join(f"{source} (missed by {unit(missed[str(source)])})" for source in kept)
-        return f"{decision['cell']}: node {decision['node']} keeps its edges from {found}"
-    edge = f"{decision['source']} to {decision['node']}"
-    return f"{decision['cell']}: the edge {edge} keeps {kept} (missed by {unit(missed[kept])})"
+def _missed_by(value: float, selector: Perturbation) -> str:
+    return f"{value:+.4f}" if selector.measure == "loss" else f"{value:+.2%}"
 
 
 def selection_notes(

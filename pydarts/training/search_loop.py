@@ -162,8 +162,7 @@ class SearchLoop(TrainingLoop):
             made = self._step.decide(self._data, self.epoch, self.config.epochs)
             self._take_snapshot()
             if self._run.log_epochs:
-                lines = describe_round(made, selector, self.space)
-                log_line(self._bar, *lines)
+                log_line(self._bar, describe_round(made, selector, self.space))
         self._data.tuning_share = selector.lr_share if self._step.tuning else None
 
     @property
