@@ -17,8 +17,9 @@ from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
 from pydarts.methods.method import Method
 from pydarts.methods.mixture import MixtureMethod
-from pydarts.methods.perturbation import Perturbation, first_order
+from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.smooth_darts import SmoothDarts
+from pydarts.methods.tuning import first_order
 
 #: The methods, each made from a search's configuration.
 METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {

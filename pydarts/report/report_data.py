@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pydarts.common.environment import environment
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
-from pydarts.methods.perturbation import num_undecided, selection_notes
+from pydarts.methods.decisions import selection_notes
+from pydarts.methods.perturbation import num_undecided
 from pydarts.methods.weighting import cell_weights, derive
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
@@ -211,10 +212,10 @@ class ReportData:
         return self.genotype.space
 
     @property
-    def num_epochs(self) -> int | None:
+    def num_epochs(self) -> Any:
         """Epochs that were wanted, if that is known."""
         epochs = self.config.get("epochs")
-        return None if epochs is None else int(epochs) + self.tuning_epochs
+        return epochs + self.tuning_epochs if isinstance(epochs, int) else epochs
 
     @property
     def span(self) -> tuple[int, int]:

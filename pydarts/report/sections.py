@@ -84,7 +84,7 @@ def alphas_section(data: ReportData) -> Iterator[str]:
         f"<p>The tables show {weights[data.weighting]}, in per cent. The outlined entries make up "
         f"the discrete cell: {choice}.</p>"
     )
-    yield from (f'<p class="notice">{escape(note)}</p>' for note in data.notes)
+    yield from (f"<p><strong>{escape(note)}</strong></p>" for note in data.notes)
     if data.method == "fair-darts":
         yield f"<p>{_below_threshold(data)}</p>"
     yield '<div class="heats">'
@@ -140,8 +140,8 @@ def selection_section(data: ReportData) -> Iterator[str]:
         f"{data.measure} on the validation data {rise} most, the supernet being tuned between the "
         f"rounds. The tables show by how much it {rise} without each operation; below 0, the "
         "supernet was better without it. Where a node keeps fewer edges than it has, the second "
-        "table shows the same for whole edges, of which the ones that were missed most were kept. "
-        "Differences of the size of those between unlike rounds of one operation are noise.</p>"
+        "table shows the same for whole edges, of which the ones that were missed most were kept."
+        "</p>"
     )
     if not data.selection:
         yield "<p>No round was played.</p>"

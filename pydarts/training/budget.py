@@ -15,7 +15,8 @@ from pydarts import _core
 from pydarts.common.errors import ArgumentError
 from pydarts.methods.method import Method
 from pydarts.methods.mixture import Mixture
-from pydarts.methods.perturbation import Perturbation, num_evaluations, search_step
+from pydarts.methods.perturbation import Perturbation, num_evaluations
+from pydarts.methods.tuning import search_step
 from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import textwrap
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +22,9 @@ from pydarts.common.files import check_free, read_described, write_json
 from pydarts.data.npz import read_npz
 from pydarts.drawing.cells import cell_svg
 from pydarts.engine.network import Alphas
+from pydarts.methods.decisions import read_decisions, selection_notes
 from pydarts.methods.method import Method
-from pydarts.methods.perturbation import (
-    Perturbation,
-    num_undecided,
-    read_decisions,
-    selection_notes,
-)
+from pydarts.methods.perturbation import Perturbation, num_undecided
 from pydarts.methods.weighting import WEIGHTINGS, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
@@ -294,7 +291,8 @@ class SearchResult(Generic[AnyGenotype]):
             for metric in METRICS.values():
                 if f"valid_{metric.name}" in last:
                     text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
-        return "\n  ".join([text, *self.genotype.describe(), *self.notes()])
+        notes = [line for note in self.notes() for line in textwrap.wrap(note, 98)]
+        return "\n  ".join([text, *notes, *self.genotype.describe()])
 
 
 def read_configuration(folder: Path, space: Space) -> tuple[Any, dict[str, Any]]:

@@ -16,7 +16,8 @@ from pydarts.common.errors import ArgumentError
 from pydarts.engine.sgd import SGD
 from pydarts.methods.method import Method
 from pydarts.methods.named import own_options
-from pydarts.methods.perturbation import Perturbation, search_step
+from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.tuning import search_step
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory

@@ -11,10 +11,11 @@ import numpy as np
 
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.network import Alphas, Array
+from pydarts.methods.decisions import describe_round
 from pydarts.methods.diagnostics import dominant_eigenvalue, entropies
 from pydarts.methods.method import Method
 from pydarts.methods.mixture import Mixture
-from pydarts.methods.perturbation import Perturbation, Selection, describe_round
+from pydarts.methods.perturbation import Perturbation, Selection
 from pydarts.methods.weighting import mixing_weights, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.checkpoint import State
@@ -130,7 +131,8 @@ class SearchLoop(TrainingLoop):
             made = self._step.selection.decisions
             early = [d for d in made if self._chosen is None or d["epoch"] < self._chosen]
             self._result.selection = early
-        for note in self._result.notes():
+        # One that was interrupted can go on, and decide yet.
+        for note in () if self._result.interrupted else self._result.notes():
             log_line(self._bar, note, level=logging.WARNING)
 
     def state(self) -> State:
