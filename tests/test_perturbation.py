@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,7 @@ def test_an_evaluation_that_fails_decides_nothing() -> None:
     def evaluate(mixture: Mixture) -> tuple[float, float | None]:
         nonlocal calls
         calls += 1
-        if calls > 12:
+        if calls > 15:  # in the second decision of the third round
             raise _core.OutOfTime
         return float(calls), None
 
@@ -336,6 +337,25 @@ def test_what_is_undecided_is_by_magnitude() -> None:
     assert earlier.genotype == SMALL.derive(earlier.alphas)
 
 
+class Sleeps(pydarts.Callback):
+    """Spends the time budget in the step of a number."""
+
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        if loop.steps_done == 5:
+            time.sleep(1.0)
+
+
+def test_a_time_budget_ends_within_the_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pydarts.training.run.check_budgets", lambda *_: None)
+    first = search(checkpoint=tmp_path, callbacks=[Sleeps()], time_budget=1.0)
+    assert "time budget" in first.stopped
+    assert first.undecided > 0
+    assert "were not made" in first.notes()[0]
+    same(search(checkpoint=tmp_path), search())
+
+
 def test_estimates_and_budgets_count_the_rounds() -> None:
     options = {**SIZES, **QUIET, "space": SMALL}
     less = pydarts.estimate(*images(), **options, method="fixed")
@@ -360,6 +380,7 @@ def test_text() -> None:
     for op, j, i in result.genotype.kept("recurrent"):
         found = [d for d in result.selection if (d["source"], d["node"]) == (j, i)]
         assert [d["kept"] for d in found] == [op]
+    assert pydarts.estimate_text(TEXT, method="fixed-pt", **options).epochs == 1 + 42
     with pytest.raises(ValueError, match=r"`measure` \(='accuracy'\) is for images"):
         pydarts.search_text(
             TEXT, method="fixed", selector=Perturbation(measure="accuracy", epochs=0), **options
