@@ -288,6 +288,13 @@ class StopAt(pydarts.Callback):
                 loop.stop(self.reason, epoch=self.epoch)
 
 
+class Counter(pydarts.Callback):
+    """Knows how many steps there were."""
+
+    def on_end(self, loop: Any, result: Any) -> None:
+        self.steps = loop.steps_done
+
+
 @pytest.mark.parametrize("method", ["fixed-pt", "darts-pt"])
 @pytest.mark.parametrize("step", [1, 4, 6])  # two steps an epoch, the first of which has no rounds
 def test_an_interrupted_search_goes_on_to_the_same_bits(
@@ -300,7 +307,9 @@ def test_an_interrupted_search_goes_on_to_the_same_bits(
     assert first.undecided > 0
     assert any("were not made" in note for note in first.notes())
     assert len(first.selection) == max(0, (step - 1) // 2)
-    same(search(**kept), whole)
+    counter = Counter()
+    same(search(**kept, callbacks=[counter]), whole)
+    assert counter.steps == 2 * whole.num_epochs
     with pytest.raises(pydarts.CheckpointError, match="selector"):
         search(**kept, selector=Perturbation(seed=3, epochs=2))
 
