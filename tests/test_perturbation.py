@@ -526,7 +526,7 @@ def test_estimator() -> None:
     sizes = {"search_channels": 2, "search_cells": 1, "search_epochs": 1, "search_batch_size": 8}
     training: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8}
     model = DartsClassifier(
-        method="fixed", selector="perturbation", space=SMALL, random_state=0, **sizes, **training
+        method="fixed", selector="perturbation", space=SMALL, random_state=0, **common
     )
     X, y = images()
     model.fit(X, y)

@@ -57,6 +57,11 @@ _CURVES: Final = (
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
     ("Entropy of the mixing weights", {"alpha_entropy_*": "*"}, False),
     ("Norm of the gradient with respect to α", {"alpha_gradient_norm": "norm"}, False),
+    (
+        "Gradient norms relative to the first epoch",
+        {"stationarity_weights": "weights", "stationarity_alphas": "α"},
+        False,
+    ),
     ("Skip connections", {"skips": "skips"}, False),
 )
 

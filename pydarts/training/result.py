@@ -63,10 +63,14 @@ class SearchResult(Generic[AnyGenotype]):
         (at the epoch's end, of the validation half, with running statistics); over text
         ``train_loss``, ``valid_loss`` (per token, in nats, with batch statistics) and
         ``valid_perplexity``; ``alpha_entropy_normal`` and so on (mean over the edges of the entropy
-        of their mixing weights, in nats), ``alpha_gradient_norm`` (mean of the epoch's steps),
-        ``eigenvalue`` (of the Hessian of the validation loss with respect to α, if it was asked
-        for), ``skips`` (skip connections of the normal cell, identities of the recurrent one),
-        ``seconds`` since the start, ``genotype``.
+        of their mixing weights, in nats); ``gradient_norm`` and ``alpha_gradient_norm`` (mean norms
+        of the gradients with respect to the weights and to α in the epoch's steps: the former of
+        the loss of the weights, before it is bounded and without weight decay, the latter what the
+        method takes for the hypergradient), ``stationarity_weights`` and ``stationarity_alphas``
+        (those two over their values in the first epoch; None in what began with an earlier version,
+        or where nothing learns); ``eigenvalue`` (of the Hessian of the validation loss with respect
+        to α, if it was asked for), ``skips`` (skip connections of the normal cell, identities of
+        the recurrent one), ``seconds`` since the start, ``genotype``.
     alpha_history : dict of ndarray
         α at the start and after each epoch, such as ``{"normal": (epochs + 1, 14, 8), ...}``.
     interrupted : bool

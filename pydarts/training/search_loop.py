@@ -24,6 +24,12 @@ from pydarts.training.progress import log_line
 from pydarts.training.run_options import SEARCH_CHECKPOINT
 from pydarts.training.task import SearchData
 
+# Relative norms in the history, by the norms of which they are made.
+_STATIONARITY = {
+    "gradient_norm": "stationarity_weights",
+    "alpha_gradient_norm": "stationarity_alphas",
+}
+
 
 class SearchLoop(TrainingLoop):
     """A search that runs, as callbacks see it.
@@ -57,7 +63,9 @@ class SearchLoop(TrainingLoop):
         if self._wants_eigenvalue and self._weighting != "softmax":
             problem = "(=True) is of the softmax of α, which does not mix the operations of"
             raise ArgumentError("eigenvalue", f"{problem} `method` (={method.name!r})")
-        self._norms: list[float] = []  # of the gradients with respect to α in the epoch's steps
+        # Of the gradients in the epoch's steps: with respect to α, and to the weights.
+        self._norms: list[float] = []
+        self._weight_norms: list[float] = []
         self._chosen: int | None = None  # the epoch whose α counts, if not the last
 
     @property
@@ -95,6 +103,7 @@ class SearchLoop(TrainingLoop):
 
     def note_step(self, info: Any) -> None:
         self._norms = [*self._norms, info.alpha_gradient_norm]
+        self._weight_norms = [*self._weight_norms, info.gradient_norm]
 
     def measure_epoch(self) -> dict[str, Any]:
         alphas = self.network.alphas
@@ -104,7 +113,7 @@ class SearchLoop(TrainingLoop):
                 f"alpha_entropy_{name}": value
                 for name, value in entropies(alphas, self.space, self._weighting).items()
             },
-            "alpha_gradient_norm": float(np.mean(self._norms)),
+            **self._gradient_norms(),
             "eigenvalue": self._eigenvalue() if self._can_probe else None,
             "skips": self.space.count_skips(genotype),
             **super().measure_epoch(),
@@ -116,7 +125,7 @@ class SearchLoop(TrainingLoop):
         return [*super().lines(entry), *(f"  {line}" for line in cell.describe())]
 
     def note_epoch(self) -> None:
-        self._norms = []
+        self._norms, self._weight_norms = [], []
         self._result.alpha_history = {
             name: np.concatenate([self.alpha_history[name], a[np.newaxis]])
             for name, a in self.network.alphas.items()
@@ -139,6 +148,7 @@ class SearchLoop(TrainingLoop):
         return {
             **super().state(),
             "norms": self._norms,
+            "weight_norms": self._weight_norms,
             "chosen": self._chosen,
             "alpha_history": self.alpha_history,
         }
@@ -146,6 +156,7 @@ class SearchLoop(TrainingLoop):
     def restore(self, state: State) -> None:
         super().restore(state)
         self._norms, self._chosen = state["norms"], state["chosen"]
+        self._weight_norms = state.get("weight_norms", [])  # earlier versions kept none
         self._result.alpha_history = state["alpha_history"]
 
     def _cell(self, alphas: Alphas, epochs: int | None = None) -> BaseGenotype:
@@ -176,6 +187,23 @@ class SearchLoop(TrainingLoop):
     def _can_probe(self) -> bool:
         """Whether the eigenvalue is wanted, and the supernet still mixed by the softmax of α."""
         return self._wants_eigenvalue and self.mixture is None
+
+    def _gradient_norms(self) -> dict[str, float | None]:
+        """Mean norms of the epoch's gradients, and how large they are beside the first epoch's.
+
+        No value where there is none: the steps before a checkpoint of an earlier version, or of
+        nothing that learns.
+        """
+        complete = len(self._weight_norms) == self.step
+        entry: dict[str, float | None] = {
+            "gradient_norm": float(np.mean(self._weight_norms)) if complete else None,
+            "alpha_gradient_norm": float(np.mean(self._norms)),
+        }
+        first = self.history[0] if self.history else entry
+        for norm, name in _STATIONARITY.items():
+            value, start = entry[norm], first.get(norm)
+            entry[name] = value / start if value is not None and start else None
+        return entry
 
     def _eigenvalue(self) -> float:
         flat = self.network.flat_alphas
