@@ -417,6 +417,8 @@ def test_names() -> None:
         assert (found.name, selector) == (method, Perturbation(seed=9))
         assert as_pair(method, "perturbation", config) == (found, selector)
         assert as_pair(method, "magnitude", config) == as_pair(method, None, config)
+    with pytest.raises(ValueError, match="gdas"):  # before there is any network
+        as_pair("gdas", "perturbation", config)
     own = Perturbation(epochs=3)
     assert as_pair("fixed-pt", own, config)[1] is own
 
@@ -523,16 +525,15 @@ def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None
 def test_estimator() -> None:
     from pydarts.sklearn import DartsClassifier
 
-    sizes = {"search_channels": 2, "search_cells": 1, "search_epochs": 1, "search_batch_size": 8}
-    training: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8}
-    model = DartsClassifier(
-        method="fixed", selector="perturbation", space=SMALL, random_state=0, **common
-    )
+    common: dict[str, Any] = {"space": SMALL, "random_state": 0, "threads": 1}
+    for prefix in ("search_", ""):
+        sizes = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8}
+        common |= {prefix + name: value for name, value in sizes.items()}
     X, y = images()
-    model.fit(X, y)
-    plain = DartsClassifier(
-        method="fixed-pt", space=SMALL, random_state=0, threads=1, **sizes, **training
-    ).fit(X, y)
+    model = DartsClassifier(method="fixed", selector="perturbation", **common).fit(X, y)
+    plain = DartsClassifier(method="fixed-pt", **common).fit(X, y)
+    by_magnitude = DartsClassifier(method="fixed", **common).fit(X, y)
+    assert by_magnitude.genotype_ != model.genotype_
     assert model.genotype_ == plain.genotype_
 
 
