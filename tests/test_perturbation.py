@@ -21,6 +21,7 @@ from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.mixture import Mixture
 from pydarts.methods.named import as_pair
 from pydarts.methods.perturbation import Perturbation, Selection
+from pydarts.models.scores import image_loss
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Space, Stack
 from pydarts.tasks.images import ImageClassification
 
@@ -561,6 +562,13 @@ def test_fair_darts_is_shown_by_its_sigmoids(tmp_path: Path) -> None:
         shares = weights[exists[row]] / weights[exists[row]].sum()
         sigmoid["normal"][row, ~exists[row]] = 0
         sigmoid["normal"][row, exists[row]] = shares
+    data = ImageClassification(*images(), space=SMALL).search_data(
+        result.config, np.random.default_rng(3)
+    )
+    mixing = {"normal": np.where(exists, 1 / (1 + np.exp(-result.alphas["normal"])), 0)}
+    loss, accuracy = image_loss(result.supernet, *data._valid, 8, mixing)
+    last = result.history[-1]
+    assert (last["valid_loss"], last["valid_accuracy"]) == pytest.approx((loss, accuracy))
     entropy = -np.sum(sigmoid["normal"][exists] * np.log(sigmoid["normal"][exists])) / 5
     assert result.history[-1]["alpha_entropy_normal"] == pytest.approx(entropy)
     result.save(tmp_path)

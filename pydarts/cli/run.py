@@ -83,8 +83,10 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
         "--method",
         choices=METHOD_NAMES,
         default="darts",
-        help="how the alphas are learned (default: darts, of either --order; all others are of"
-        " first order); fixed-pt and darts-pt are fixed and darts with --selector perturbation",
+        metavar="NAME",
+        help=f"how the alphas are learned: {', '.join(METHOD_NAMES)} (default: darts, of either"
+        " --order; all others are of first order); fixed-pt and darts-pt are fixed and darts with"
+        " --selector perturbation",
     )
     group.add_argument(
         "--selector",
