@@ -21,6 +21,7 @@ from pydarts.engine.convolutional import MixedOperation, Network, Supernet
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
+from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
@@ -84,6 +85,7 @@ __all__ = [
     "MixedOperation",
     "Model",
     "Network",
+    "Perturbation",
     "Preprocessing",
     "RandomSearchResult",
     "RecurrentGenotype",

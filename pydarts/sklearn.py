@@ -68,6 +68,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         What is searched, as in `pydarts.search`; of images, not of signals.
     method : str
         How α is learned, as in `pydarts.search`: a name.
+    selector : str, optional
+        What chooses the cell, as in `pydarts.search`: a name.
     genotype : Genotype, optional
         A cell to train instead of searching one.
     image_shape : tuple of int, optional
@@ -104,6 +106,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     preset: str = "quick"
     space: Any = "darts"
     method: str = "darts"
+    selector: str | None = None
     genotype: Genotype | None = None
     image_shape: Sequence[int] | None = None
     image_layout: str | None = None
@@ -200,7 +203,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if space.dimensions != 2:
                 problem = f"(={space.name!r}) is of signals, which `pydarts.search` takes"
                 raise ArgumentError("space", problem)
-            how: dict[str, Any] = {"space": space, "method": self.method}
+            how: dict[str, Any] = {"space": space, "method": self.method, "selector": self.selector}
             result = search(images, labels, seed=seeds[0], **how, **common, **options)
             genotype = self.genotype_ = result.genotype
             if result.interrupted:

@@ -35,7 +35,7 @@ from pydarts.training.checkpoint import read_checkpoint
 
 Array = NDArray[Any]
 SGD = {"momentum": 0.9, "weight_decay": 3e-3, "max_grad_norm": 1.0}
-BY_NAME = ("beta-darts", "smooth-darts", "gdas", "gaea", "fixed")
+BY_NAME = ("beta-darts", "smooth-darts", "fair-darts", "gdas", "gaea", "fixed")
 OVER_IMAGES = (*BY_NAME, "darts-minus", "pc-darts")
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 IMAGES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 2, "batch_size": 4, "seed": 3}
@@ -253,7 +253,10 @@ def test_what_is_no_operation_has_no_part(name: str) -> None:
         mixing = make(net.alphas, moment).mixing["normal"]
         assert np.isfinite(mixing).all()
         assert not mixing[~exists].any()
-        np.testing.assert_allclose(mixing.sum(axis=1), 1)
+        if name == "fair-darts":  # whose operations do not compete
+            assert (mixing[exists] < 1).all()
+        else:
+            np.testing.assert_allclose(mixing.sum(axis=1), 1)
     assert np.isfinite(net.flat_alphas).all()
     assert net.genotype.space == net.space
 
@@ -440,7 +443,8 @@ def test_searches_go_on_to_the_same_bits(name: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_searches_of_a_text(name: str) -> None:
-    result = search_text(method=name)
+    # Long enough for several columns of validation text: one alone is normalised to nothing.
+    result = pydarts.search_text(8 * TEXT, level="word", method=name, **WORDS, **QUIET)
     first, last = result.alpha_history["recurrent"]
     assert np.isfinite(last).all()
     assert np.array_equal(first, last) == (name == "fixed")

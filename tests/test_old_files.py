@@ -137,7 +137,7 @@ test_old_files.compute(Path({str(folder)!r}))
 """
     done = run_python(code, PYDARTS_ISA=isa)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # the instruction set is that of the checkpoints
+    assert "goes on with" not in done.stderr  # the instruction set is that of the checkpoints
     return folder
 
 

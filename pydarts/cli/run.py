@@ -49,7 +49,7 @@ from pydarts.common.environment import environment
 from pydarts.common.files import replace_file, write_json
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
-from pydarts.methods.named import METHODS, as_method
+from pydarts.methods.named import METHOD_NAMES, SELECTORS, as_pair
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
@@ -81,10 +81,18 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     kind.add_space(group)
     group.add_argument(
         "--method",
-        choices=tuple(METHODS),
+        choices=METHOD_NAMES,
         default="darts",
-        help="how the alphas are learned (default: darts, of either --order; all others are of"
-        " first order)",
+        metavar="NAME",
+        help=f"how the alphas are learned: {', '.join(METHOD_NAMES)} (default: darts, of either"
+        " --order; all others are of first order); fixed-pt and darts-pt are fixed and darts with"
+        " --selector perturbation",
+    )
+    group.add_argument(
+        "--selector",
+        choices=SELECTORS,
+        help="what chooses the cell: the largest mixing weights, or, in rounds after the search,"
+        " the loss by which each operation is missed (default: magnitude)",
     )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
@@ -230,7 +238,9 @@ class Run:
 
     def search(self, config: Any) -> tuple[BaseGenotype, int]:
         """Search, show and save the cell."""
-        args, method = self.args, as_method(self.args.method, config)
+        args = self.args
+        with named(args):
+            method, selector = as_pair(args.method, args.selector, config)
         with named(args, self.task.search_config):
             run = self._options()
             if run.resumable_file(SEARCH_CHECKPOINT):
@@ -239,14 +249,20 @@ class Run:
                 self.kind.announce(config)
                 check_memory(run, config, "search", self.task.search_bytes, self.task)
                 data = self.search_data(config)
-                say(f"Search: {estimate_search(self.task, method, config, data)}.")
+                say(f"Search: {estimate_search(self.task, method, config, data, selector)}.")
                 del data
                 self._remove(*_SEARCH_FILES, *_TRAINING_FILES)
             log.info("searching")
             run = replace(run, started=time.perf_counter())
-            result, code = _outcome("search", lambda: run_search(self.task, method, config, run))
+            result, code = _outcome(
+                "search", lambda: run_search(self.task, method, config, run, selector)
+            )
         self._note("search", "Searched", result)
+        if selector is not None:
+            say(f"Chosen by perturbation, in {len(result.selection)} decisions.")
         say("\n" + pretty(result.genotype) + "\n")
+        for line in result.notes():
+            say(textwrap.fill(line, 79) + "\n")
         if self.out is not None:
             with uninterrupted():
                 if not self._has_trained(result.genotype):
@@ -329,7 +345,8 @@ class Run:
         """Say and record how long something took, and why it stopped."""
         self.record[f"{name}_seconds"] = round(result.seconds, 2)
         self.record[f"{name}_stopped"] = result.stopped
-        epochs = f"{len(result.history)} of {result.config.epochs} epochs"
+        planned = getattr(result, "num_epochs", result.config.epochs)  # of a search: with tuning
+        epochs = f"{len(result.history)} of {planned} epochs"
         say(f"{done} for {epochs} in {duration(result.seconds)}.")
         if result.stopped is not None:
             say(textwrap.fill(f"It stopped early: {result.stopped}.", 79))

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.engine.network import Alphas, Array
+from pydarts.methods.weighting import entropy, mixing_weights
 from pydarts.spaces.space import Space
 
 
-def entropies(alphas: Alphas, space: Space) -> dict[str, float]:
+def entropies(alphas: Alphas, space: Space, weighting: str = "softmax") -> dict[str, float]:
     """Return the mean entropy of the mixtures of each kind of cell's edges.
 
     Parameters
@@ -22,12 +23,22 @@ def entropies(alphas: Alphas, space: Space) -> dict[str, float]:
         Architecture parameters (edges, operations) by kind of cell.
     space : Space
         Of which they are.
+    weighting : {"softmax", "sigmoid"}, optional
+        How mixing weights are made of them. Of sigmoids the shares in the sum of an edge count.
 
     Returns
     -------
     dict of str to float
         In nats: from 0 (one operation) to the logarithm of the number of operations (all alike).
     """
+    if weighting == "softmax":
+        return _softmax_entropies(alphas, space)
+    weights = mixing_weights(alphas, space, weighting)
+    return {name: float(entropy(found).mean()) for name, found in weights.items()}
+
+
+def _softmax_entropies(alphas: Alphas, space: Space) -> dict[str, float]:
+    """By logarithms, which are exact where weights round to 0."""
     found = {}
     for cell in space.cells:
         group = alphas[cell.name]

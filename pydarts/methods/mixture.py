@@ -79,6 +79,10 @@ class MixtureMethod:
     learns: ClassVar[bool] = True
     #: Whether the weights' half of a step comes first.
     weights_first: ClassVar[bool] = False
+    #: How mixing weights are made of α, for entropies and reports: one of `WEIGHTINGS`.
+    weighting: ClassVar[str] = "softmax"
+    #: Why the cell cannot be chosen by perturbation, if it cannot.
+    no_perturbation: ClassVar[str | None] = None
 
     @property
     def name(self) -> str:
@@ -190,6 +194,10 @@ class MixtureStep:
         lr, betas, decay = method.alpha_lr, method.alpha_betas, method.alpha_weight_decay
         self._adam = Adam(size, lr, betas, decay)
         supernet.set_alphas(method.start(supernet.alphas))
+
+    def replace_method(self, method: MixtureMethod) -> None:
+        """Go on with another method, with optimisers as they are."""
+        self._method = method
 
     @property
     def steps(self) -> int:

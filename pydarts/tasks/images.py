@@ -284,11 +284,11 @@ class ImageSearchData(SearchData):
     def inputs(
         self, item: NDArray[np.int64], valid_item: NDArray[np.int64], epoch: int
     ) -> dict[str, Any]:
-        (x, y), (x_valid, y_valid), c = self._train, self._valid, self._config
+        (x, y), (x_valid, y_valid) = self._train, self._valid
         return {
             "train": (self._augment(x[item], self._rng), y[item]),
             "valid": (self._augment(x_valid[valid_item], self._rng), y_valid[valid_item]),
-            "lr": cosine(c.lr, c.lr_min, epoch, c.epochs),
+            "lr": self._lr(epoch),
         }
 
     def trial_inputs(self) -> dict[str, Any]:
@@ -297,10 +297,10 @@ class ImageSearchData(SearchData):
         return {"train": (x[:size], y[:size]), "valid": (x_valid[:size], y_valid[:size]), "lr": 0.0}
 
     def metrics(self, loop: Any, network: Supernet, epoch: int) -> Metrics:
-        c = self._config
-        loss, accuracy = image_loss(network, *self._valid, c.batch_size)
+        mixture, size = loop.mixture or (), self._config.batch_size
+        loss, accuracy = image_loss(network, *self._valid, size, *mixture)
         return {
-            "lr": cosine(c.lr, c.lr_min, epoch, c.epochs),
+            "lr": self._lr(epoch),
             "train_loss": loop.train_loss,
             "train_accuracy": loop.train_accuracy,
             "valid_loss": loss,
@@ -312,12 +312,41 @@ class ImageSearchData(SearchData):
         x, y = self._valid
         image_loss(network, x[:size], y[:size], size)
 
+    def evaluate(
+        self,
+        network: Supernet,
+        mixing: Mapping[str, NDArray[Any]],
+        active: Mapping[str, NDArray[Any]] | None,
+        batches: int | None,
+    ) -> tuple[float, float | None]:
+        x, y = self._valid
+        losses, correct, count = [], 0, 0
+        # Batches of nearly one size: the statistics of a few images that remain would be poor.
+        whole = math.ceil(len(x) / self._config.batch_size)
+        for chosen in np.array_split(self._order(), whole)[:batches]:
+            loss, right = network.loss(x[chosen], y[chosen], mixing=mixing, active=active)
+            losses.append(loss * len(chosen))
+            correct, count = correct + right, count + len(chosen)
+        return math.fsum(losses) / count, correct / count
+
+    def num_batches(self, batches: int | None) -> int:
+        whole = math.ceil(len(self._valid[0]) / self._config.batch_size)
+        return whole if batches is None else min(batches, whole)
+
     def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = self._valid
-        # An order that the classes do not follow.
-        order = np.random.default_rng(self._config.seed).permutation(len(x))
-        chosen = order[: self._config.batch_size]
+        chosen = self._order()[: self._config.batch_size]
         return network.loss_and_grads(x[chosen], y[chosen], wrt="alphas")
+
+    def _order(self) -> NDArray[np.int64]:
+        """Of the validation images: one that the classes do not follow."""
+        return np.random.default_rng(self._config.seed).permutation(len(self._valid[0]))
+
+    def _lr(self, epoch: int) -> float:
+        c = self._config
+        if self.tuning_share is not None:
+            return self.tuning_share * c.lr
+        return cosine(c.lr, c.lr_min, epoch, c.epochs)
 
 
 class ImageTrainData(TrainData):

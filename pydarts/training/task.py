@@ -86,6 +86,8 @@ class SearchData(RunData):
     amount: tuple[str, int]
     steps: int
     validations: float
+    #: Share of the initial learning rate with which the weights are tuned; None: they are not.
+    tuning_share: float | None = None
 
     @abstractmethod
     def valid_batches(self) -> Iterator[Any]:
@@ -108,6 +110,22 @@ class SearchData(RunData):
     @abstractmethod
     def validate_part(self, network: Any) -> None:
         """Do a part of an epoch's validation."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        network: Any,
+        mixing: Mapping[str, NDArray[Any]],
+        active: Mapping[str, NDArray[Any]] | None,
+        batches: int | None,
+    ) -> tuple[float, float | None]:
+        """Loss and accuracy, where there is one, at a mixture with batch statistics: of at most so
+        many batches of the validation data, always the same, or of all of it.
+        """
+
+    @abstractmethod
+    def num_batches(self, batches: int | None) -> int:
+        """How many batches `evaluate` takes."""
 
     @abstractmethod
     def probe(self, network: Any) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:

@@ -29,6 +29,7 @@ from benchmarks.reference.nas_bench_201 import _candidates as candidates
 from benchmarks.reference.search import MixedOp
 from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.darts_minus import DartsMinus
+from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
@@ -59,6 +60,7 @@ ALPHA_OPTIONS: dict[str, Any] = {
 METHODS: dict[str, MixtureMethod] = {
     "beta-darts": BetaDarts(**ALPHA_OPTIONS),
     "smooth-darts": SmoothDarts(**ALPHA_OPTIONS),
+    "fair-darts": FairDarts(**ALPHA_OPTIONS),
     "gdas": Gdas(**ALPHA_OPTIONS),
     "gaea": Gaea(**ALPHA_OPTIONS),
     "gaea down to the floor": Gaea(rate=100.0, **ALPHA_OPTIONS),
@@ -225,6 +227,8 @@ class PlainSearch:
         self.alphas = {kind: a.detach().clone() for kind, a in alphas.items()}
         if "gaea" in name:
             self.alphas = {k: torch.full_like(a, 1 / a.shape[1]) for k, a in self.alphas.items()}
+        if name == "fair-darts":
+            self.alphas = {k: torch.zeros_like(a) for k, a in self.alphas.items()}
         for alpha in self.alphas.values():
             alpha.requires_grad_()
         self.adam = torch.optim.Adam(
@@ -251,6 +255,14 @@ class PlainSearch:
             losses[half] = learn(epoch, batch, np.random.default_rng((SEED, number, drawn)))
         return losses["train"], losses["valid"]
 
+    def plain_mixing(self) -> Group:
+        """Return the mixing weights of α without any noise."""
+        if "gaea" in self.name:
+            return self.alphas
+        if self.name == "fair-darts":
+            return {name: alpha.sigmoid() for name, alpha in self.alphas.items()}
+        return softmax(self.alphas)
+
     def learn_alpha(self, epoch: int, batch: Any, rng: Generator) -> float:
         x, y = tensors(batch)
         if self.name == "gdas":
@@ -258,12 +270,15 @@ class PlainSearch:
         elif self.name == "darts-minus":
             mixture = skipping(self.alphas, epoch)
         else:
-            mixture = every(self.alphas if "gaea" in self.name else softmax(self.alphas))
+            mixture = every(self.plain_mixing())
         with reference.frozen_statistics(self.net):
             loss = total = F.cross_entropy(logits(self.net, x, mixture), y)
         if self.name == "beta-darts":
             edges = torch.cat([alpha.logsumexp(dim=1) for alpha in self.alphas.values()])
             total = loss + 50 * epoch / EPOCHS * edges.mean()
+        if self.name == "fair-darts":
+            every_weight = torch.cat([m.ravel() for m in self.plain_mixing().values()])
+            total = loss - 10 * F.mse_loss(every_weight, torch.full_like(every_weight, 0.5))
         alphas = list(self.alphas.values())
         gradients = torch.autograd.grad(total, alphas)
         if "gaea" in self.name:
@@ -289,7 +304,7 @@ class PlainSearch:
             elif self.name == "darts-minus":
                 mixture = skipping(self.alphas, epoch)
             else:
-                mixture = every(self.alphas if "gaea" in self.name else softmax(self.alphas))
+                mixture = every(self.plain_mixing())
         loss = F.cross_entropy(logits(self.net, x, mixture), y)
         self.sgd.zero_grad(set_to_none=True)  # what no gradient reaches stays as it is
         torch.autograd.backward(loss)
