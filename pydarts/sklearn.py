@@ -143,6 +143,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     momentum: float | None = None
     weight_decay: float | None = None
     max_grad_norm: float | None = None
+    schedule: str | None = None
+    warmup: float | None = None
+    label_smoothing: float | None = None
+    weight_average: float | None = None
     drop_path: float | None = None
     auxiliary: bool | None = None
     auxiliary_weight: float | None = None

@@ -75,6 +75,10 @@ class TrainFields(TypedDict, total=False):
     momentum: float
     weight_decay: float
     max_grad_norm: float
+    schedule: str
+    warmup: float
+    label_smoothing: float
+    weight_average: float
     drop_path: float
     auxiliary: bool
     auxiliary_weight: float
