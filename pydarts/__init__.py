@@ -10,6 +10,7 @@ from pydarts.api.evaluating import (
     random_search,
     random_search_text,
 )
+from pydarts.api.fitting import fit
 from pydarts.api.many import SearchesFailed, search_many, search_many_text
 from pydarts.api.searching import estimate, estimate_text, search, search_text
 from pydarts.api.training import train, train_text
@@ -45,6 +46,7 @@ from pydarts.training.config import (
     TrainConfig,
 )
 from pydarts.training.loop import Diverged
+from pydarts.training.plan import Plan
 from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions
 
@@ -84,6 +86,7 @@ __all__ = [
     "MixedOperation",
     "Model",
     "Network",
+    "Plan",
     "Preprocessing",
     "RandomSearchResult",
     "RecurrentGenotype",
@@ -105,6 +108,7 @@ __all__ = [
     "compare_text",
     "estimate",
     "estimate_text",
+    "fit",
     "load_corpus",
     "random_search",
     "random_search_text",

@@ -54,6 +54,11 @@ def estimate_search(task: Task, method: Method, config: Any, data: SearchData) -
     return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config))
 
 
+def search_epoch_seconds(task: Task, method: Method, config: Any, data: SearchData) -> float:
+    """Measure what an epoch of a search takes, on a throw-away network."""
+    return _Trial(task, method, config, data).epoch_seconds()
+
+
 def check_budgets(
     task: Task, method: Method, config: Any, data: SearchData, run: RunOptions
 ) -> None:

@@ -95,6 +95,17 @@ class TrainOptions(TrainFields, TrainRun, total=False):
     """All options of `pydarts.train`."""
 
 
+class FitOptions(TrainFields, total=False):
+    """All options of `pydarts.fit`, which names the time budget itself."""
+
+    progress: bool
+    callbacks: Sequence[Callback]
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_seconds: float
+    resume: str
+    memory_budget: int | str | None
+
+
 class TextSearchFields(TypedDict, total=False):
     """The fields of `TextSearchConfig`."""
 
