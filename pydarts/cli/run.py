@@ -334,7 +334,7 @@ class Run:
             else:
                 self._remove(*_SEARCH_FILES, *_TRAINING_FILES, PLAN)
             fitting = Fitting(
-                self.task,
+                self.kind.task,
                 run,
                 given(args, "train"),
                 genotype=genotype,

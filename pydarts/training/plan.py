@@ -177,7 +177,7 @@ def choose_training(
     count = epochs or fits
     why = (
         f"The network has {chosen[0]} channels and {chosen[1]} cells, {why}: an epoch takes about"
-        f" {duration(each)}. It is trained for {count} epoch{'s' if count > 1 else ''}{_why_epochs(epochs, count)}."
+        f" {duration(each)}. It is trained for {_why_epochs(epochs, count)}."
     )
     return TrainingChoice(*chosen, count, count * each, why)
 
@@ -187,9 +187,10 @@ def _usable(seconds: float) -> float:
 
 
 def _why_epochs(given: int | None, count: int) -> str:
+    text = f"{count} epoch{'s' if count > 1 else ''}"
     if given is not None:
-        return ", as was asked for"
-    return ", more than which is not tried" if count == MOST_EPOCHS else ", which fills the time"
+        return f"{text}, as was asked for"
+    return f"{text}, which {'are the most' if count == MOST_EPOCHS else 'fills the time'}"
 
 
 def training_epoch_seconds(
