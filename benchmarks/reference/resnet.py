@@ -127,13 +127,13 @@ def train(
         torch.autograd.backward(loss)
         sgd.step()
 
-    trial, seconds = build(), []
-    for k in range(8):
+    trial, seconds, begun = build(), list[float](), time.perf_counter()
+    while len(seconds) < 8 and (len(seconds) < 3 or time.perf_counter() - begun < 2):
         start = time.perf_counter()
         step(*trial, np.arange(size), 0.0)
-        seconds += [time.perf_counter() - start] if k > 2 else []
+        seconds.append(time.perf_counter() - start)
     usable = (deadline - time.perf_counter()) * (1 - recipe.margin)
-    epochs = max(1, int(usable / (median(seconds) * per_epoch)))
+    epochs = max(1, int(usable / (median(seconds[2:]) * per_epoch)))
     net, sgd = build()
     total, done = epochs * per_epoch, 0
     rise = recipe.warmup * total
