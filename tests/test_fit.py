@@ -238,6 +238,35 @@ def test_it_goes_on_with_its_plan(timed: Callable[..., None], tmp_path: Path) ->
     assert len(model.history) == kept.epochs
 
 
+def test_a_search_that_was_cut_short_is_over(timed: Callable[..., None], tmp_path: Path) -> None:
+    timed(search=0.02, train=0.1)  # of 15 epochs in 0.3 s, which take longer
+    options: dict[str, Any] = {"space": "s4", "checkpoint": tmp_path, "epochs": 2}
+
+    class Stop(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(4, **options, callbacks=[Stop()])
+    result = fit(4, **options).search
+    assert result is not None
+    assert result.stopped is not None
+    assert "is spent" in result.stopped
+    assert len(result.history) < 15
+
+
+def test_networks_beyond_the_memory_are_not_tried(timed: Callable[..., None]) -> None:
+    timed(search=1.0, train=0.001)
+    task = fitting.ImageClassification(*images(), threads=1)
+    run = pydarts.RunOptions(time_budget=100, memory_budget="20MB")
+    work = fitting.Fitting(task, run, {"batch_size": 8}, genotype=pydarts.DARTS_V2)
+    found = work._plan_training(work._plan_cell())
+    config = pydarts.TrainConfig.make("quick", {"batch_size": 8, "channels": found.channels})
+    config = pydarts.TrainConfig.make("quick", {"cells": found.cells}, config=config)
+    assert LADDER[0] < (found.channels, found.cells) < LADDER[-1]
+    assert task.train_bytes(pydarts.DARTS_V2, config) <= 20e6
+
+
 def test_why_is_logged(timed: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
     timed(search=1.0, train=1.5)
     with caplog.at_level(logging.INFO, "pydarts"):
@@ -280,6 +309,11 @@ def test_too_short_to_search(timed: Callable[..., None]) -> None:
         fit(20, search="always")
     with pytest.raises(TypeError, match=r"unknown option `epoch`: did you mean `epochs`\?"):
         fit(20, epoch=3)
+
+
+def test_measuring_a_search_has_an_end() -> None:
+    with pytest.raises(ArgumentError, match=r"3 epochs are the least$"):
+        fit(0.002, search="always")
 
 
 @pytest.mark.parametrize("text", ["{}", '{"format": "pydarts-plan", "version": 1}', "no"])

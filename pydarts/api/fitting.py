@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -43,7 +44,7 @@ from pydarts.training.plan import (
 )
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search, run_training
-from pydarts.training.run_options import RunOptions
+from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -210,8 +211,11 @@ class Fitting:
         method = as_method(self._method_name, config)
         run = self.run
         if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
-            slack = min(1.3 * plan.search_seconds, 0.7 * max(run.seconds_left, 0.0))
+            slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
             run = replace(run, time_budget=slack, started=time.perf_counter())
+            if plan.channels > 0 and run.resumable_file(SEARCH_CHECKPOINT):
+                # It is over, also if it was cut short: the training is planned for its cell.
+                run = replace(run, started=-math.inf)
         run = replace(run, callbacks=())
         self._found = run_search(self.task, method, config, run)
         self._genotype = self._found.genotype
@@ -294,7 +298,8 @@ class Fitting:
             config = self._search_config(preset)
             data = self.task.search_data(config, np.random.default_rng(config.seed))
             method = as_method(self._method_name, config)
-            found = search_epoch_seconds(self.task, method, self.task.complete(config), data)
+            config = self.task.complete(config)
+            found = search_epoch_seconds(self.task, method, config, data, time_for_it)
             usable = time_for_it * (1 - MARGIN)
             if preset == "quick" or found * config.epochs <= usable:
                 each, chosen, epochs = found, preset, min(config.epochs, int(usable / found))
@@ -302,17 +307,21 @@ class Fitting:
                 break
         spent = budget - self._left
         if epochs < LEAST_SEARCH_EPOCHS:
-            need = LEAST_SEARCH_EPOCHS * each / (SEARCH_SHARE * (1 - MARGIN))
+            need = spent + LEAST_SEARCH_EPOCHS * each / (SEARCH_SHARE * (1 - MARGIN))
+            known = math.isfinite(need)
             if self.search == "always":
+                would = f": about {duration(1.1 * need)} would do" if known else ""
                 raise ArgumentError(
                     "time_budget",
                     f"(={duration(budget)}) is too short to search, of which {LEAST_SEARCH_EPOCHS}"
-                    f" epochs are the least: about {duration(1.1 * (need + spent))} would do",
+                    f" epochs are the least{would}",
                 )
+            want = (
+                f"about {duration(need)} in all" if known else f"far more than {duration(budget)}"
+            )
             why = (
                 f"{space.name} has no published cell, and a search of {LEAST_SEARCH_EPOCHS} epochs"
-                f" would want about {duration(need + spent)} in all: each edge has its strongest"
-                " operation."
+                f" would want {want}: each edge has its strongest operation."
             )
             return Plan(cell="strongest", prepare_seconds=spent, why=(why,))
         reason = "A search was wanted"
@@ -342,7 +351,15 @@ class Fitting:
             config = replace(self._config, channels=size[0], cells=size[1])
             return training_epoch_seconds(self.task, self._genotype, config, data, self._left)
 
-        sizes = dict.fromkeys((given.get("channels", a), given.get("cells", b)) for a, b in LADDER)
+        def fits_memory(size: tuple[int, int]) -> bool:
+            config = replace(self._config, channels=size[0], cells=size[1])
+            memory = self.run.memory_budget
+            return memory is None or self.task.train_bytes(self._genotype, config) <= float(memory)
+
+        sizes = list(
+            dict.fromkeys((given.get("channels", a), given.get("cells", b)) for a, b in LADDER)
+        )
+        sizes = [size for size in sizes if fits_memory(size)] or sizes[:1]
         chosen = choose_training(
             epoch_seconds,
             lambda: self._left,

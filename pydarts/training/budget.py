@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,9 +55,18 @@ def estimate_search(task: Task, method: Method, config: Any, data: SearchData) -
     return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config))
 
 
-def search_epoch_seconds(task: Task, method: Method, config: Any, data: SearchData) -> float:
-    """Measure what an epoch of a search takes, on a throw-away network."""
-    return _Trial(task, method, config, data).epoch_seconds()
+def search_epoch_seconds(
+    task: Task, method: Method, config: Any, data: SearchData, seconds: float
+) -> float:
+    """Measure what an epoch of a search takes, on a throw-away network; infinity, if that alone
+    takes longer than ``seconds``.
+    """
+    trial = _Trial(task, method, config, data)
+    trial.network.set_deadline(max(seconds, 0.0))
+    try:
+        return trial.epoch_seconds()
+    except _core.OutOfTime:
+        return math.inf
 
 
 def check_budgets(
