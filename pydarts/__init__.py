@@ -10,6 +10,7 @@ from pydarts.api.evaluating import (
     random_search,
     random_search_text,
 )
+from pydarts.api.fitting import fit
 from pydarts.api.many import SearchesFailed, search_many, search_many_text
 from pydarts.api.searching import estimate, estimate_text, search, search_text
 from pydarts.api.training import train, train_text
@@ -46,6 +47,7 @@ from pydarts.training.config import (
     TrainConfig,
 )
 from pydarts.training.loop import Diverged
+from pydarts.training.plan import Plan
 from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions
 
@@ -86,6 +88,7 @@ __all__ = [
     "Model",
     "Network",
     "Perturbation",
+    "Plan",
     "Preprocessing",
     "RandomSearchResult",
     "RecurrentGenotype",
@@ -107,6 +110,7 @@ __all__ = [
     "compare_text",
     "estimate",
     "estimate_text",
+    "fit",
     "load_corpus",
     "random_search",
     "random_search_text",

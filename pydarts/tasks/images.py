@@ -34,9 +34,21 @@ Pair = tuple[Images, Codes]
 AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 
 
-def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
+def cosine(first: float, last: float, epoch: float, epochs: float) -> float:
     """Learning rate of an epoch t of T, from 0: ``last + (first - last) (1 + cos(pi t/T)) / 2``."""
     return last + (first - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def smoothed_targets(classes: int, smoothing: float) -> NDArray[np.float32] | None:
+    """The class distribution (classes, classes) of each label; None: that of the label alone.
+
+    ``(1 - smoothing)`` on the label and ``smoothing / classes`` on every class (Szegedy et al.,
+    arXiv:1512.00567): the label stays the most likely one, which predictions are compared with.
+    """
+    if smoothing == 0:
+        return None
+    even = np.full((classes, classes), smoothing / classes)
+    return (even + (1 - smoothing) * np.eye(classes)).astype(np.float32)
 
 
 class ImageClassification(Task):
@@ -178,6 +190,9 @@ class ImageClassification(Task):
 
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
+
+    def averaging(self, config: TrainConfig) -> Mapping[str, Any]:
+        return {"decay": config.weight_average}
 
     def score(self, model: Model) -> float:
         assert self.test is not None
@@ -359,6 +374,7 @@ class ImageTrainData(TrainData):
         self._config, self._rng = config, rng
         normalization = Normalization.fit(task.images)
         self._x, self._y = normalization.apply(task.images), task.codes
+        self._targets = smoothed_targets(len(task.labels), config.label_smoothing)
         self._valid: Pair | None = None
         if task.valid is not None:
             self._valid = normalization.apply(task.valid[0]), task.valid[1]
@@ -381,11 +397,12 @@ class ImageTrainData(TrainData):
             kept = paths.random((network.num_droppable, len(item))) < keep
             drop = kept.astype(np.float32) / np.float32(keep)
         pixels = self._augment(self._x[item], self._rng)
-        return {"x": pixels, "y": self._y[item], "lr": self._lr(epoch), "drop_masks": drop}
+        y = self._y[item] if self._targets is None else self._targets[self._y[item]]
+        return {"x": pixels, "y": y, "lr": self._lr(epoch, step), "drop_masks": drop}
 
     def metrics(self, loop: Any, epoch: int) -> Metrics:
         return {
-            "lr": self._lr(epoch),
+            "lr": self._lr(epoch, epoch * self.units),
             "train_loss": loop.train_loss,
             "train_accuracy": loop.train_accuracy,
         }
@@ -401,8 +418,14 @@ class ImageTrainData(TrainData):
         assert self._config.epochs is not None  # `complete` filled it in
         return self._config.epochs
 
-    def _lr(self, epoch: int) -> float:
-        return cosine(self._config.lr, 0.0, epoch, self._epochs)
+    def _lr(self, epoch: int, step: int) -> float:
+        """Of a step, counted over all epochs: a linear rise, then the cosine; times in epochs."""
+        c, now = self._config, step / self.units
+        rise = c.warmup * self._epochs
+        if now < rise:
+            return c.lr * min(1.0, (step + 1) / (rise * self.units))
+        start = max(0.0, (epoch if c.schedule == "epoch" else now) - rise)
+        return cosine(c.lr, 0.0, start, self._epochs - rise)
 
 
 def _options(config: Any, *names: str) -> dict[str, Any]:

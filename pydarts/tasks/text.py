@@ -102,8 +102,8 @@ class LanguageModelling(Task):
         names = ("weight_decay", "max_grad_norm", "ar", "tar")
         return {"momentum": 0.0, **{name: getattr(config, name) for name in names}}
 
-    def averaging_patience(self, config: TextTrainConfig) -> int | None:
-        return config.patience
+    def averaging(self, config: TextTrainConfig) -> Mapping[str, Any]:
+        return {"patience": config.patience}
 
     def score(self, model: LanguageModel) -> float:
         perplexity = model.perplexity(self.corpus.test)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,20 @@ def estimate_search(
     seconds = config.epochs * trial.epoch_seconds() + trial.rounds_seconds()
     options = supernet_options(method, task.kind)
     return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, **options))
+
+
+def search_epoch_seconds(
+    task: Task, method: Method, config: Any, data: SearchData, seconds: float
+) -> float:
+    """Measure what an epoch of a search takes, on a throw-away network; infinity, if that alone
+    takes longer than ``seconds``.
+    """
+    trial = _Trial(task, method, config, data, None)
+    trial.network.set_deadline(max(seconds, 0.0))
+    try:
+        return trial.epoch_seconds()
+    except _core.OutOfTime:
+        return math.inf
 
 
 def check_budgets(

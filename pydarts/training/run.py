@@ -84,8 +84,8 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: BaseGenotype | None =
     rng = np.random.default_rng(config.seed)
     data = task.train_data(config, rng)
     step = SGD(network, **task.sgd_options(config))
-    patience = task.averaging_patience(config)
-    tracker = WeightTracker(network, config.restore_best_weights, patience)
+    averaging = task.averaging(config)
+    tracker = WeightTracker(network, config.restore_best_weights, **averaging)
     parts, identity = {"tracker": tracker}, dict[str, Any](genotype="", space=None)
     if genotype is not None:
         identity = {"genotype": str(genotype), "space": _space(genotype.space)}

@@ -232,9 +232,9 @@ class Task(ABC):
     def sgd_options(self, config: Any) -> Mapping[str, Any]:
         """The options of a training step."""
 
-    def averaging_patience(self, config: Any) -> int | None:
-        """After how many epochs without improvement SGD becomes averaged SGD; None: never."""
-        return None
+    def averaging(self, config: Any) -> Mapping[str, Any]:
+        """How weights are averaged: the options of `WeightTracker`; by default they are not."""
+        return {}
 
     @abstractmethod
     def score(self, model: Any) -> float:
