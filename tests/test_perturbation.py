@@ -397,6 +397,12 @@ def test_text() -> None:
         )
 
 
+def test_the_auxiliary_skips_are_gone_in_the_rounds() -> None:
+    selector = Perturbation(epochs=0, batches=1)
+    result = search(method="darts-minus", selector=selector, channels=4)
+    assert (result.undecided, result.supernet.skip_weight) == (0, 0.0)
+
+
 @pytest.mark.parametrize("space", ["s4", "darts-1d"])
 def test_other_spaces_and_methods(space: str) -> None:
     X, y = images(24)
@@ -442,6 +448,10 @@ class Own:
         ({"method": "fixed-pt", "selector": "magnitude"}, "`selector` .* contradicts `method`"),
         ({"method": "gdas", "selector": "perturbation"}, "`selector` .*gdas.* one operation"),
         ({"method": Own(), "selector": "perturbation"}, "`selector` .*'own'.*MixtureMethod"),
+        (
+            {"method": "pc-darts", "selector": "perturbation", "channels": 4},
+            "`selector` .* weights",
+        ),
         ({"method": "fixed", "selector": "best"}, "`selector` .*'best'.* 'magnitude'"),
         ({"method": "fixed", "selector": 3}, "`selector` .*3.*Perturbation"),
         ({"method": "fair-darts", "eigenvalue": True}, "`eigenvalue` .* softmax"),
