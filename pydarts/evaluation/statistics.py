@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Exact permutation tests: what p-value a difference has."""
+"""Exact permutation tests: what p-value a difference has, and what several are worth together."""
 
 from __future__ import annotations
 
@@ -39,6 +39,22 @@ def relabelling(found: Iterable[float], others: Iterable[float]) -> float:
 
     sums = np.array([sum(choice) for choice in itertools.combinations(values, size)])
     return _share(gap(sums), gap(sum(chosen)), math.fsum(map(abs, values)))
+
+
+def holm(p_values: Iterable[float]) -> list[float]:
+    """P-values of several tests, corrected so that the chance of any false claim among those up to
+    a level is at most that level, whatever the tests have to do with each other.
+
+    With m of them in ascending order the j-th becomes ``max_{i <= j} min(1, (m + 1 - i) p_i)``.
+    Holm, *A simple sequentially rejective multiple test procedure*, Scand. J. Statist. 6 (1979).
+    """
+    given = np.asarray(list(p_values), np.float64)
+    order = np.argsort(given, kind="stable")
+    corrected = np.empty_like(given)
+    steps = np.minimum(given[order] * np.arange(len(given), 0, -1), 1.0)
+    corrected[order] = np.maximum.accumulate(steps)
+    found: list[float] = corrected.tolist()
+    return found
 
 
 def _share(statistics: NDArray[np.float64], observed: float, scale: float) -> float:
