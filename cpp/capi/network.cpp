@@ -17,7 +17,8 @@ using namespace pydarts;
 
 namespace {
 
-const pydarts_network_options kOptions = {sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0};
+const pydarts_network_options kOptions = {
+    sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0, 0, 1};
 
 bool flag(std::int32_t value, const char* name) {
   require(value == 0 || value == 1, "`", name, "` (=", value, ") must be 0 or 1");
@@ -26,7 +27,8 @@ bool flag(std::int32_t value, const char* name) {
 
 NetworkConfig config_of(const pydarts_network_options& o) {
   const Stem stem = flag(o.imagenet_stem, "options->imagenet_stem") ? Stem::imagenet : Stem::cifar;
-  return {o.channels, o.cells, o.classes, o.in_channels, stem};
+  const bool skip = flag(o.auxiliary_skip, "options->auxiliary_skip");
+  return {o.channels, o.cells, o.classes, o.in_channels, stem, skip, o.partial_channels};
 }
 
 // Runs `make`, which gives a network, behind the border.
@@ -208,6 +210,9 @@ pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size
     const pydarts_network_options o = known(options, "options", kOptions);
     require(genotype, "`genotype` is null");
     require(!o.space, "`options->space` must be null: the genotype names its own");
+    require(o.auxiliary_skip == 0 && o.partial_channels == 1,
+            "`options->auxiliary_skip` and `partial_channels` (=", o.auxiliary_skip, ", ", o.partial_channels,
+            ") are for supernets");
     const Genotype cells = reading("`genotype`", [&] { return read_genotype(genotype, genotype_size); });
     return derived(config_of(o), cells, flag(o.auxiliary, "options->auxiliary"), o.auxiliary_weight, o.seed,
                    runtime_of(runtime), flag(o.recompute, "options->recompute"), std::size_t(-1));
@@ -321,14 +326,24 @@ pydarts_status pydarts_network_save(pydarts_network* network, const char* path) 
   });
 }
 
+pydarts_status pydarts_network_set_skip_weight(pydarts_network* network, double weight) {
+  return Border::cross(network, [&] {
+    require(network->engine().graph().skip >= 0, "the network has no auxiliary skips");
+    require(weight >= 0 && std::isfinite(weight), "`weight` (=", weight, ") must be at least 0");
+    network->engine().set_skip_weight(weight);
+  });
+}
+
 pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity, size_t* needed) {
   return Border::cross(network, [&] {
     if (network->genotype) return give_text(write_genotype(*network->genotype), buffer, capacity, needed);
     const float* alphas = network->engine().alphas().data();
     const auto& groups = network->engine().graph().alpha_groups;
     Genotype derived{*network->space, {}};
-    for (std::size_t i = 0; i < groups.size(); ++i)
-      derived.cells.push_back(derive_cell(derived.space.cells[i], alphas + groups[i].offset));
+    for (std::size_t i = 0; i < derived.space.cells.size(); ++i) {
+      const float* edges = groups[i].edges < 0 ? nullptr : alphas + groups[groups[i].edges].offset;
+      derived.cells.push_back(derive_cell(derived.space.cells[i], alphas + groups[i].offset, edges));
+    }
     give_text(write_genotype(derived), buffer, capacity, needed);
   });
 }

@@ -124,6 +124,11 @@ typedef struct pydarts_network_options {
                               as in a space's file, not kept; null: "\"darts\"". Of a derived network: null */
   size_t space_size;       /* bytes of it, without a final NUL: 0 */
   int32_t imagenet_stem;   /* 1: the stem for large images, which leaves an eighth of height and width: 0 */
+  int32_t auxiliary_skip;  /* of a supernet, 1: every edge has its input as one more operand (DARTS-), whose coefficient
+                              pydarts_network_set_skip_weight sets: 0 */
+  int32_t partial_channels; /* of a supernet: the operations see the first 1 / so many of the channels, and edges have
+                               weights of their own (PC-DARTS), whose parameters are among the alphas as "NAME.edges";
+                               it must divide `channels`: 1 */
 } pydarts_network_options;
 
 /* Threads: any. */
@@ -201,6 +206,10 @@ PYDARTS_API pydarts_status pydarts_network_get(const pydarts_network* network, p
                                                size_t count);
 PYDARTS_API pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, const float* values,
                                                size_t count);
+
+/* The coefficient of the auxiliary skips in all passes, 1 at first; at 0 they are not computed. INVALID_ARGUMENT if it
+   is negative or not finite, or the network has none. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_set_skip_weight(pydarts_network* network, double weight);
 
 /* Weights and running statistics, named and shaped as in Python's state_dict, from and to a safetensors file (`path`
    in UTF-8), or from one in memory. All or nothing: an existing file is replaced only by a whole one. BAD_FILE.

@@ -66,14 +66,19 @@ bool contains(const std::vector<Operation>& operations, const Operation& operati
 }  // namespace
 
 template <class T>
-CellGenotype derive_cell(const Cell& cell, const T* alphas) {
-  const int columns = cell.columns();
+CellGenotype derive_cell(const Cell& cell, const T* alphas, const T* edges) {
+  const int columns = cell.columns(), most = cell.incoming(cell.nodes - 1);
   CellGenotype derived;
   for (int node = 0, edge = 0; node < cell.nodes; ++node) {
     const int first = edge;
     std::vector<Choice> choices;
-    for (int input = 0; input < cell.incoming(node); ++input, ++edge)
+    for (int input = 0; input < cell.incoming(node); ++input, ++edge) {
       choices.push_back(strongest(cell.edges[edge], cell.keeps_none, alphas + edge * columns, input));
+      if (!edges) continue;
+      const double own = edges[node * most + input];
+      require(std::isfinite(own), "a parameter of the edge from ", input, " to node ", cell.inputs + node, " is ", own);
+      choices.back().weight += own;  // the softmax over the edges differs by a constant of the node
+    }
     if (cell.kept_edges > 0)
       std::stable_sort(choices.begin(), choices.end(),
                        [](const Choice& a, const Choice& b) { return a.weight > b.weight; });
@@ -124,7 +129,7 @@ void check_cell(const Space& space, const Cell& cell, const CellGenotype& genoty
   }
 }
 
-template CellGenotype derive_cell<float>(const Cell&, const float*);
-template CellGenotype derive_cell<double>(const Cell&, const double*);
+template CellGenotype derive_cell<float>(const Cell&, const float*, const float*);
+template CellGenotype derive_cell<double>(const Cell&, const double*, const double*);
 
 }  // namespace pydarts

@@ -22,9 +22,10 @@ struct Genotype {
 
 // The cell that alphas stand for, a row an edge: each node keeps its edges with the largest softmax weight of an
 // operation that the genotype may hold, strongest first, or all of them in order; ties go to the earlier edge and
-// operation. All nodes are concatenated. Liu et al., arXiv:1806.09055, section 2.4.
+// operation. All nodes are concatenated. Liu et al., arXiv:1806.09055, section 2.4. `edges`, which may be null: the
+// parameters of the edges' own weights, a row a node; what is compared is then the product of both weights.
 template <class T>
-CellGenotype derive_cell(const Cell& cell, const T* alphas);
+CellGenotype derive_cell(const Cell& cell, const T* alphas, const T* edges = nullptr);
 
 // InvalidArgument if it is no cell of this kind.
 void check_cell(const Space& space, const Cell& cell, const CellGenotype& genotype);

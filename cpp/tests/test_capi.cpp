@@ -399,6 +399,62 @@ void structs_may_be_of_an_older_header() {
         info.size == offsetof(pydarts_network_info, classes));
 }
 
+Floats logits_of(const capi::Net& net) {
+  const capi::Images images(5);
+  Floats logits(9);
+  CHECK(pydarts_logits(net.get(), &images.batch, 1, logits.data(), logits.size()) == PYDARTS_OK);
+  return logits;
+}
+
+// Supernets of DARTS- and PC-DARTS.
+void skips_and_parts_are_taken() {
+  pydarts_network_options options = capi::options();
+  pydarts_network* made;
+  char message[200];
+  const auto create = [&] { return pydarts_supernet_create(&options, nullptr, &made, message, sizeof message); };
+  CHECK(create() == PYDARTS_OK);
+  capi::Net plain(made);
+  CHECK(pydarts_network_set_skip_weight(plain.get(), 1) == PYDARTS_INVALID_ARGUMENT);
+  options.auxiliary_skip = 1;
+  CHECK(create() == PYDARTS_OK);
+  capi::Net skips(made);
+  const Floats whole = logits_of(skips);
+  CHECK(pydarts_network_set_skip_weight(skips.get(), -1) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(pydarts_network_set_skip_weight(skips.get(), std::nan("")) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(logits_of(skips) == whole);
+  CHECK(pydarts_network_set_skip_weight(skips.get(), 0) == PYDARTS_OK);
+  CHECK(logits_of(skips) != whole);
+  CHECK(pydarts_derived_create(capi::kGenotype, sizeof(capi::kGenotype) - 1, &options, nullptr, &made, message,
+                               sizeof message) == PYDARTS_INVALID_ARGUMENT);
+  options.auxiliary_skip = 2;
+  CHECK(create() == PYDARTS_INVALID_ARGUMENT);
+
+  options = capi::options();
+  options.partial_channels = 2;  // of 3 channels
+  CHECK(create() == PYDARTS_INVALID_ARGUMENT && std::strstr(message, "`partial_channels` (=2)"));
+  options.channels = 4;
+  CHECK(create() == PYDARTS_OK);
+  capi::Net parts(made);
+  CHECK(capi::info(parts).num_alphas == 2 * 14 * 8 + 2 * 4 * 5);
+  Floats alphas(capi::info(parts).num_alphas, 0);
+  int groups = 0;
+  pydarts_tensor tensor = {sizeof tensor};
+  for (std::size_t i = 0; pydarts_network_tensor(parts.get(), i, &tensor) == PYDARTS_OK; ++i) {
+    if (tensor.kind != PYDARTS_ALPHAS || std::strcmp(tensor.name, "normal.edges") != 0) continue;
+    CHECK(tensor.shape[0] == 4 && tensor.shape[1] == 5);
+    alphas[tensor.offset + 5] = 0.5f;  // the second node: of its inputs 2 first, then 0
+    alphas[tensor.offset + 7] = 1;
+    ++groups;
+  }
+  CHECK(groups == 1);
+  CHECK(pydarts_network_set(parts.get(), PYDARTS_ALPHAS, alphas.data(), alphas.size()) == PYDARTS_OK);
+  char genotype[1000];
+  CHECK(pydarts_network_genotype(parts.get(), genotype, sizeof genotype, nullptr) == PYDARTS_OK);
+  const std::string first = "[\"max_pool_3x3\", ";
+  CHECK(std::strstr(genotype, (first + "0], " + first + "1], " + first + "2], " + first + "0], ").c_str()));
+  CHECK(logits_of(parts).size() == 9);
+}
+
 // The options that came with the spaces.
 void spaces_are_taken() {
   pydarts_network_options options = capi::options();
@@ -651,6 +707,7 @@ int main(int argc, char** argv) {
 #endif
   structs_may_be_of_an_older_header();
   spaces_are_taken();
+  skips_and_parts_are_taken();
   nonsense_is_refused();
   a_call_can_be_cancelled();
   two_handles_work_in_two_threads();
