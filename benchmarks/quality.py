@@ -31,8 +31,8 @@ from benchmarks.quality_settings import (
     space_of,
 )
 from benchmarks.quality_table import tables
-from benchmarks.quality_units import Plan, Results, Unit
-from benchmarks.quality_workers import run_units
+from benchmarks.quality_units import Plan
+from benchmarks.units import Results, run_units
 from pydarts.common.checks import choice
 from pydarts.methods.named import as_method
 
@@ -97,14 +97,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
 
 def run(plan: Plan, results: Results, jobs: int, minutes: float) -> None:
     """Run what is not done yet, and print a line for each unit."""
-
-    def following(running: set[str]) -> Unit | None:
-        known = running | results.done.keys() | results.failed.keys()
-        return next((unit for unit in plan.units(results) if unit.key not in known), None)
-
     start = time.monotonic()
-    for unit, found in run_units(following, jobs, start + 60 * minutes):
-        results.add(unit, found)
+    for unit, found in run_units(plan.units, results, jobs, minutes):
         if "error" in found:
             outcome = f"failed: {found['error']}"
         elif unit.method:

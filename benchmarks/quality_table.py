@@ -16,7 +16,8 @@ from statistics import mean, stdev, variance
 from typing import Any, Final
 
 from benchmarks.quality_settings import STRONGEST, Part, Stage
-from benchmarks.quality_units import Plan, Results, constants, random_cell
+from benchmarks.quality_units import Plan, constants, found_genotype, random_cell
+from benchmarks.units import Results
 from pydarts.evaluation.statistics import MAX_ARRANGEMENTS, holm, relabelling
 from pydarts.spaces.genotype import BaseGenotype
 
@@ -90,7 +91,7 @@ def rows(plan: Plan, results: Results) -> list[Row]:
             row = Row(method, part.data, space, [], shared, constant)
             for seed in plan.seeds:
                 search = plan.search(part, space, method, seed)
-                cell = results.genotype(search)
+                cell = found_genotype(results, search)
                 if cell is None:
                     continue
                 row.searches.append(results.done[search.key])

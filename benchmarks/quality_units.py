@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The units of `benchmarks.quality`, a search or a training each, and the file of their results.
-
-A unit is a value that says all that decides its result but the code. What it gave is a line of JSON
-in a file that only grows, so that whatever ends a run, what was done is kept.
-"""
+"""The units of `benchmarks.quality`, a search or a training each, and those of a stage."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import pydarts
 from benchmarks.quality_settings import STRONGEST, Part, Stage, images_of, space_of
+from benchmarks.units import Results
 from pydarts.evaluation.trials import train_once
 from pydarts.methods.diagnostics import entropies
 from pydarts.methods.named import as_method
@@ -33,7 +28,7 @@ NB_201_SKIP: Final = "skip_connect"
 
 
 @dataclass(frozen=True)
-class Unit:
+class CellUnit:
     """One search, or one training of a cell.
 
     Attributes
@@ -138,20 +133,20 @@ class Unit:
         }
 
 
-def search_unit(part: Part, space: str, method: str, seed: int) -> Unit:
+def search_unit(part: Part, space: str, method: str, seed: int) -> CellUnit:
     """Return the unit of a search, whose method may come with options."""
     config = part.search_config(space, seed)
     known = {each.name for each in type(config).options()}
     own = {key: value for key, value in parse_method(method)[1].items() if key in known}
-    unit = Unit(part, space, type(config).make(config=config, overrides=own), method)
+    unit = CellUnit(part, space, type(config).make(config=config, overrides=own), method)
     _method(method, unit.config)  # raises where there is no such method or option
     return unit
 
 
-def train_unit(part: Part, space: str, genotype: BaseGenotype, seed: int) -> Unit:
+def train_unit(part: Part, space: str, genotype: BaseGenotype, seed: int) -> CellUnit:
     """Return the unit of a training; the same of cells that compute the same."""
     cell = ordered(genotype).to_json()
-    return Unit(part, space, part.train_config(space, seed), genotype=cell)
+    return CellUnit(part, space, part.train_config(space, seed), genotype=cell)
 
 
 def parse_method(text: str) -> tuple[str, dict[str, Any]]:
@@ -250,56 +245,10 @@ def _constant(space: Space, operation: str) -> BaseGenotype:
     return space.genotype(space=space, **fields)
 
 
-class Results:
-    """What was done, by the keys of units; in a file that only grows.
-
-    Parameters
-    ----------
-    path : Path
-        It need not exist.
-    """
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.done: dict[str, dict[str, Any]] = {}
-        self.failed: dict[str, str] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                key = json.dumps(entry["unit"], sort_keys=True)
-            except (ValueError, TypeError, KeyError):
-                continue  # what a run that was killed had begun to write
-            if "error" not in entry:
-                self.done[key] = entry
-
-    def add(self, unit: Unit, found: Mapping[str, Any]) -> None:
-        """Keep what a unit gave, or its ``error``; with a later run it is tried again then."""
-        about = {"unit": unit.identity, "config": unit.config.to_dict()}
-        entry = {
-            **about,
-            **found,
-            "version": pydarts.__version__,
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            file.seek(0, os.SEEK_END)
-            whole = True
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                whole = file.read(1) == b"\n"
-            line = json.dumps(entry, ensure_ascii=False) + "\n"
-            file.write(("" if whole else "\n").encode() + line.encode())
-        if "error" in found:
-            self.failed[unit.key] = found["error"]
-        else:
-            self.done[unit.key] = entry
-
-    def genotype(self, search: Unit) -> BaseGenotype | None:
-        """The cell that a search found, if it is done."""
-        entry = self.done.get(search.key)
-        return None if entry is None else parse_genotype(entry["genotype"])
+def found_genotype(results: Results, search: CellUnit) -> BaseGenotype | None:
+    """Return the cell that a search found, if it is done."""
+    entry = results.done.get(search.key)
+    return None if entry is None else parse_genotype(entry["genotype"])
 
 
 @dataclass(frozen=True)
@@ -334,17 +283,17 @@ class Plan:
         """Of the random cells."""
         return range(self.stage.first_seed, self.stage.first_seed + self.stage.random_cells)
 
-    def search(self, part: Part, space: str, method: str, seed: int) -> Unit:
+    def search(self, part: Part, space: str, method: str, seed: int) -> CellUnit:
         """Return the unit of a search."""
         return search_unit(part, space, method, seed)
 
-    def trainings(self, part: Part, space: str, genotype: BaseGenotype) -> list[Unit]:
+    def trainings(self, part: Part, space: str, genotype: BaseGenotype) -> list[CellUnit]:
         """Return the units of a cell's trainings."""
         first = self.stage.first_seed
         seeds = range(first, first + self.stage.train_seeds)
         return [train_unit(part, space, genotype, seed) for seed in seeds]
 
-    def units(self, results: Results) -> Iterator[Unit]:
+    def units(self, results: Results) -> Iterator[CellUnit]:
         """Yield the units that can be run by now, in the order in which they are to be done.
 
         Seed by seed over all data, spaces and methods, each search with the trainings of what it
@@ -356,7 +305,7 @@ class Plan:
                 for method in self.methods:
                     search = self.search(part, space, method, seed)
                     yield search
-                    found = results.genotype(search)
+                    found = found_genotype(results, search)
                     if found is not None:
                         yield from self.trainings(part, space, found)
                 others = list(self.random_seeds)[turn * share : (turn + 1) * share]

@@ -1,193 +1,232 @@
 # SPDX-License-Identifier: MIT
 """``python -m benchmarks.text_cells``: language models with different cells, trained equally long.
 
-The cell of a search, the published one, random ones, and a gated tanh layer (s_0 alone) are trained
-by pydarts; a tanh RNN and an LSTM of the same size by PyTorch, where that is installed. All have
-the same text, hidden size, batches and wall time; the perplexity is that of the test text. The
-cells' learning rate is the preset's. The other layers, some of which do not learn at that one, have
-three, of which the validation text chooses.
+The cells of searches, random ones, the published one and a gated tanh layer (s_0 alone) are trained
+by pydarts; a tanh RNN, a GRU and an LSTM of the same hidden size by PyTorch, where that is
+installed. All have the same text, batches, wall time, and one thread; each is trained at three
+learning rates, of which the validation text chooses one, and what counts is the perplexity of the
+test text. The cell of a search is a unit of its own, as is a random one; the others are trained
+with as many seeds as there are searches.
+
+    python -m benchmarks.text_cells --methods darts,gdas --jobs 2 --out text.jsonl
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import math
-import time
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
-import numpy as np
-
+import pydarts
+from benchmarks.text_layers import TORCH_LAYERS, TanhLayer, Trained, train_torch_layer
+from benchmarks.units import Results, run_units
 from pydarts import RECURRENT_DARTS_V2, Corpus, LanguageModel, RecurrentGenotype, load_corpus
 from pydarts.data.corpus import unigram_perplexity
-from pydarts.data.segments import batchify, segments
 from pydarts.engine.recurrent import TextNetwork
+from pydarts.evaluation.statistics import holm, relabelling
 from pydarts.models.language_model import derived_network
-from pydarts.models.scores import TEXT_BATCH
 from pydarts.tasks.text import LanguageModelling
-from pydarts.training.config import TextTrainConfig
+from pydarts.training.config import TextSearchConfig, TextTrainConfig
 from pydarts.training.run import fit
 from pydarts.training.run_options import RunOptions
 
 RATES = (20.0, 5.0, 2.0)
+GATED_TANH = "gated tanh layer"
+
+corpus_of = cache(load_corpus)
 
 
-def cells(found: RecurrentGenotype, random_cells: int) -> Iterator[tuple[str, RecurrentGenotype]]:
-    """All cells that are compared."""
-    yield "found cell", found
-    yield "DARTS_V2", RECURRENT_DARTS_V2
-    for seed in range(random_cells):
-        cell = RecurrentGenotype.random(seed)
-        yield f"random cell {seed}: {cell.describe()[0]}", cell
+@dataclass(frozen=True)
+class TextUnit:
+    """A search by a method, or a training of a cell or a layer.
 
-
-class TanhLayer(TextNetwork):
-    """``h_t = h_{t-1} + sigmoid(c) (tanh(h) - h_{t-1})``, decoded at once."""
-
-    genotype = RECURRENT_DARTS_V2  # it has none; the training asks one for its space
-
-    def __init__(self, vocab_size: int, config: TextTrainConfig):
-        names = ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding")
-        dropouts = {name: getattr(config, name) for name in names}
-        size, seed = config.hidden_size, config.seed
-        super().__init__([], [-1], vocab_size, size, "float32", seed, None, dropouts)
-
-
-def row(name: str, weights: int, lr: float | str, epochs: int | str, perplexity: str) -> None:
-    """Print one row of the table."""
-    print(f"| {name} | {weights:,} | {lr} | {epochs} | {perplexity} |", flush=True)
-
-
-def trained(
-    network: TextNetwork, corpus: Corpus, config: TextTrainConfig, seconds: float
-) -> LanguageModel:
-    """Return the model after its time."""
-    model = LanguageModel(network, corpus.vocabulary, config)
-    fit(LanguageModelling(corpus), model, RunOptions(progress=False, time_budget=seconds))
-    return model
-
-
-def best_loss(model: LanguageModel) -> float:
-    """The validation loss of the epoch that the model's weights are of."""
-    return min((float(entry["valid_loss"]) for entry in model.history), default=math.inf)
-
-
-def torch_layer(
-    kind: str, corpus: Corpus, config: TextTrainConfig, seconds: float
-) -> tuple[float, float, int, int]:
-    """Train PyTorch's ``LSTM`` or ``RNN`` for the same wall time.
-
-    Returns
-    -------
-    valid_loss, test_loss : float
-    weights, epochs : int
+    Attributes
+    ----------
+    data : str
+    config : TextSearchConfig or TextTrainConfig
+        With seed and learning rate.
+    method : str or None
+        Of a search.
+    model : str or None
+        Of a training: a cell in the literature's form, or the name of a layer.
+    seconds : float
+        That a training takes.
     """
-    import torch
-    from torch import nn
-    from torch.nn import functional as F
 
-    torch.manual_seed(config.seed)
-    vocab_size, hidden_size = len(corpus.vocabulary), config.hidden_size
+    data: str
+    config: Any
+    method: str | None = None
+    model: str | None = None
+    seconds: float = 0.0
 
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder = nn.Embedding(vocab_size, hidden_size)
-            self.rnn = getattr(nn, kind)(hidden_size, hidden_size)
-            self.bias = nn.Parameter(torch.zeros(vocab_size))
-            self.drop = nn.Dropout(config.dropout)
-            nn.init.uniform_(self.encoder.weight, -0.1, 0.1)
+    @property
+    def what(self) -> str:
+        """For people."""
+        task = f"search by {self.method}" if self.method else f"training of {self.model}"
+        return f"{task}, seed {self.config.seed}, learning rate {self.config.lr:g}"
 
-        def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-            out, state = self.rnn(self.drop(self.encoder(x)), state)
-            return F.linear(self.drop(out), self.encoder.weight, self.bias), state
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """All that decides the result but the machine's speed."""
+        whole = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**whole, "config": self.config.to_dict()}
 
-    net = Net()
-    sgd = torch.optim.SGD(net.parameters(), config.lr, weight_decay=config.weight_decay)
-    rng = np.random.default_rng(config.seed)
-    train = batchify(corpus.train, config.batch_size, bptt=config.bptt)
-    best, best_weights, epochs = math.inf, net.state_dict(), 0
+    @cached_property
+    def key(self) -> str:
+        """The identity as text."""
+        return json.dumps(self.identity, sort_keys=True)
 
-    def loss(x: Any, y: Any, state: Any) -> tuple[Any, Any]:
-        logits, state = net(torch.tensor(x).long(), state)
-        return F.cross_entropy(logits.flatten(0, 1), torch.tensor(y).long().flatten()), state
-
-    def evaluate(tokens: Any) -> float:
-        columns = batchify(tokens, TEXT_BATCH)
-        total, state = 0.0, None
-        net.eval()
-        with torch.no_grad():
-            for x, y in segments(columns, 70):
-                value, state = loss(x, y, state)
-                total += float(value) * len(x)
-        net.train()
-        return total / (len(columns) - 1)
-
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        state = None
-        for x, y in segments(train, config.bptt, rng):
-            for group in sgd.param_groups:
-                group["lr"] = config.lr * len(x) / config.bptt
-            sgd.zero_grad()
-            value, state = loss(x, y, state)
-            state = tuple(s.detach() for s in state) if kind == "LSTM" else state.detach()
-            value.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), config.max_grad_norm)
-            sgd.step()
-            if time.perf_counter() > end:
-                break
-        epochs += 1
-        now = evaluate(corpus.valid)
-        if now < best:
-            best, best_weights = now, {k: v.clone() for k, v in net.state_dict().items()}
-    net.load_state_dict(best_weights)
-    return best, evaluate(corpus.test), sum(p.numel() for p in net.parameters()), epochs
-
-
-def main() -> None:
-    """Print a Markdown table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.text_cells", description=__doc__)
-    parser.add_argument("genotype", type=Path, help="genotype.json of a search")
-    parser.add_argument("--data", default="python-docs", help="text file or folder (python-docs)")
-    parser.add_argument("--seconds", type=float, default=120.0, help="of training, each (120)")
-    parser.add_argument("--random", type=int, default=3, help="number of random cells (3)")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    corpus = load_corpus(args.data, level="char")
-    config = TextTrainConfig.make("quick", {"epochs": 10_000, "seed": args.seed})
-    found = RecurrentGenotype.from_json(args.genotype.read_text(encoding="utf-8"))
-    print(
-        f"{args.seconds:g} s each, hidden {config.hidden_size}, {len(corpus.train):,} characters\n"
-    )
-    print("| model | weights | learning rate | epochs | perplexity a character |")
-    print("|---|--:|--:|--:|--:|")
-    vocab_size = len(corpus.vocabulary)
-    plain = unigram_perplexity(corpus.train, corpus.test, vocab_size)
-    row("unigram", vocab_size, "–", "–", f"{plain:.2f}")
-    for name, cell in cells(found, args.random):
-        network = derived_network(cell, vocab_size, config, None)
-        model = trained(network, corpus, config, args.seconds)
-        perplexity = model.perplexity(corpus.test)
-        row(name, model.num_weights, config.lr, len(model.history), f"{perplexity:.3f}")
-    configs = [dataclasses.replace(config, lr=lr) for lr in RATES]
-    layers = [trained(TanhLayer(vocab_size, c), corpus, c, args.seconds) for c in configs]
-    model = min(layers, key=best_loss)
-    perplexity = model.perplexity(corpus.test)
-    lr, epochs = model.config.lr, len(model.history)
-    row("gated tanh layer", model.num_weights, lr, epochs, f"{perplexity:.3f}")
-    for kind, name in (("RNN", "tanh RNN (PyTorch)"), ("LSTM", "LSTM (PyTorch)")):
-        try:
-            found_rate, (_, test, weights, epochs) = min(
-                ((c.lr, torch_layer(kind, corpus, c, args.seconds)) for c in configs),
-                key=lambda result: result[1][0],
+    def run(self) -> dict[str, Any]:
+        """Search or train on one thread."""
+        corpus = corpus_of(self.data, level="char")
+        if self.method:
+            result = pydarts.search_text(
+                corpus, config=self.config, method=self.method, threads=1, progress=False
             )
-        except ImportError:
-            row(name, 0, "–", "–", "(needs torch)")
+            return {"genotype": str(result.genotype), "seconds": result.seconds}
+        return self._train(corpus)._asdict()
+
+    def _train(self, corpus: Corpus) -> Trained:
+        assert self.model is not None
+        if self.model in TORCH_LAYERS:
+            kind = TORCH_LAYERS[self.model]
+            return train_torch_layer(kind, corpus, self.config, self.seconds, threads=1)
+        vocab_size = len(corpus.vocabulary)
+        network: TextNetwork
+        if self.model == GATED_TANH:
+            network = TanhLayer(vocab_size, self.config, threads=1)
         else:
-            row(name, weights, found_rate, epochs, f"{math.exp(test):.3f}")
+            cell = RecurrentGenotype.parse(self.model)
+            network = derived_network(cell, vocab_size, self.config, threads=1)
+        model = LanguageModel(network, corpus.vocabulary, self.config)
+        run = RunOptions(progress=False, time_budget=self.seconds)
+        fit(LanguageModelling(corpus, threads=1), model, run)
+        losses = [float(entry["valid_loss"]) for entry in model.history]
+        best, test = min(losses, default=math.inf), math.log(model.perplexity(corpus.test))
+        return Trained(best, test, model.num_weights, len(losses))
+
+
+@dataclass(frozen=True)
+class TextPlan:
+    """All units of a table."""
+
+    data: str
+    methods: tuple[str, ...]
+    searches: int
+    random_cells: int
+    seconds: float
+
+    def search(self, method: str, seed: int) -> TextUnit:
+        """Return the unit of a search."""
+        config = TextSearchConfig.make("quick", {"seed": seed})
+        return TextUnit(self.data, config, method=method)
+
+    def trainings(self, model: str, seed: int) -> list[TextUnit]:
+        """Return the units of one model with one seed, one for each learning rate."""
+        usual = TextTrainConfig.make("quick", {"epochs": 10_000, "seed": seed})
+        configs = [dataclasses.replace(usual, lr=rate) for rate in RATES]
+        return [TextUnit(self.data, c, model=model, seconds=self.seconds) for c in configs]
+
+    def models(self, results: Results) -> Iterator[tuple[str, int, str]]:
+        """Yield name, seed and model of all that are to be trained and are known by now."""
+        layers = TORCH_LAYERS if find_spec("torch") else {}
+        for seed in range(max(self.searches, self.random_cells)):
+            if seed < self.searches:
+                for method in self.methods:
+                    entry = results.done.get(self.search(method, seed).key)
+                    if entry is not None:
+                        yield f"found by `{method}`", seed, entry["genotype"]
+                yield "`RECURRENT_DARTS_V2`", seed, str(RECURRENT_DARTS_V2)
+                for layer in (GATED_TANH, *layers):
+                    yield layer, seed, layer
+            if seed < self.random_cells:
+                yield "random cells", seed, str(RecurrentGenotype.random(seed))
+
+    def units(self, results: Results) -> Iterator[TextUnit]:
+        """Yield the units that can be run by now."""
+        for seed in range(self.searches):
+            yield from (self.search(method, seed) for method in self.methods)
+        for _, seed, model in self.models(results):
+            yield from self.trainings(model, seed)
+
+
+def best(plan: TextPlan, results: Results, model: str, seed: int) -> dict[str, Any] | None:
+    """Return the training of the learning rate that the validation text chooses; None: not yet."""
+    entries = [results.done.get(unit.key) for unit in plan.trainings(model, seed)]
+    done = [entry for entry in entries if entry is not None]
+    return min(done, key=_valid_loss) if len(done) == len(RATES) else None
+
+
+def _valid_loss(entry: dict[str, Any]) -> float:
+    loss = float(entry["valid_loss"])
+    return math.inf if math.isnan(loss) else loss
+
+
+def table(plan: TextPlan, results: Results) -> str:
+    """Return what is done as a table in Markdown."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for name, seed, model in plan.models(results):
+        entry = best(plan, results, model, seed)
+        if entry is not None:
+            rows.setdefault(name, []).append(entry)
+    losses = {name: [e["test_loss"] for e in entries] for name, entries in rows.items()}
+    others = losses.get("random cells", [])
+    found = [name for name in losses if name.startswith("found") and others]
+    p = {name: relabelling(losses[name], others) for name in found}
+    corrected = dict(zip(p, holm(p.values()), strict=True))
+    lines = [
+        "| model | weights | learning rates | epochs | perplexity a character | p | p, Holm |",
+        "|---|--:|---|--:|--:|--:|--:|",
+    ]
+    for name, entries in rows.items():
+        values = [math.exp(loss) for loss in losses[name]]
+        rates = ", ".join(f"{e['config']['lr']:g}" for e in entries)
+        epochs = mean(e["epochs"] for e in entries)
+        middle = f"{mean(values):.3f} ({min(values):.3f}–{max(values):.3f}; {len(values)})"
+        tests = f"{p[name]:.2f} | {corrected[name]:.2f}" if name in p else "– | –"
+        lines.append(
+            f"| {name} | {entries[0]['weights']:,} | {rates} | {epochs:.0f} | {middle} | {tests} |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what is not done yet, and print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.text_cells",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", default="python-docs", help="text file or folder (python-docs)")
+    parser.add_argument("--methods", default="darts", help="of the searches, such as darts,gdas")
+    parser.add_argument("--searches", type=int, default=3, help="of each method (3)")
+    parser.add_argument("--random", type=int, default=5, help="number of random cells (5)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of training, each (120)")
+    parser.add_argument("--out", type=Path, default=Path("text.jsonl"), metavar="FILE")
+    parser.add_argument("--jobs", type=int, default=1, help="units side by side (1)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="then begin no more units")
+    args = parser.parse_args(argv)
+    methods = tuple(args.methods.split(","))
+    plan = TextPlan(args.data, methods, args.searches, args.random, args.seconds)
+    results = Results(args.out)
+    for unit, entry in run_units(plan.units, results, args.jobs, args.minutes):
+        outcome = entry.get("error") or {k: v for k, v in entry.items() if k != "genotype"}
+        print(f"{unit.what}: {outcome}", file=sys.stderr, flush=True)
+    corpus = corpus_of(args.data, level="char")
+    plain = unigram_perplexity(corpus.train, corpus.test, len(corpus.vocabulary))
+    print(
+        f"{args.seconds:g} s each on one thread, {len(corpus.train):,} characters; a unigram model"
+        f" has {plain:.2f}\n\n{table(plan, results)}"
+    )
 
 
 if __name__ == "__main__":

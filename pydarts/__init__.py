@@ -10,6 +10,7 @@ from pydarts.api.evaluating import (
     random_search,
     random_search_text,
 )
+from pydarts.api.fitting import fit
 from pydarts.api.many import SearchesFailed, search_many, search_many_text
 from pydarts.api.searching import estimate, estimate_text, search, search_text
 from pydarts.api.training import train, train_text
@@ -21,6 +22,7 @@ from pydarts.engine.convolutional import MixedOperation, Network, Supernet
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
+from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
@@ -45,6 +47,7 @@ from pydarts.training.config import (
     TrainConfig,
 )
 from pydarts.training.loop import Diverged
+from pydarts.training.plan import Plan
 from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions
 
@@ -84,6 +87,8 @@ __all__ = [
     "MixedOperation",
     "Model",
     "Network",
+    "Perturbation",
+    "Plan",
     "Preprocessing",
     "RandomSearchResult",
     "RecurrentGenotype",
@@ -105,6 +110,7 @@ __all__ = [
     "compare_text",
     "estimate",
     "estimate_text",
+    "fit",
     "load_corpus",
     "random_search",
     "random_search_text",

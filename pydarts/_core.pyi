@@ -41,6 +41,10 @@ class Network32:
     @noise_step.setter
     def noise_step(self, step: int) -> None: ...
     @property
+    def skip_weight(self) -> float: ...
+    @skip_weight.setter
+    def skip_weight(self, weight: float) -> None: ...
+    @property
     def threads(self) -> int: ...
     def set_deadline(self, seconds: float | None) -> None: ...
     def record_tasks(self, call: Callable[[], object]) -> list[tuple[float, list[float]]]: ...
@@ -131,6 +135,8 @@ def supernet32(
     classes: int,
     in_channels: int,
     stem: str,
+    auxiliary_skip: bool,
+    partial_channels: int,
     recompute: bool,
     seed: int,
     threads: int,
@@ -180,6 +186,10 @@ class Network64:
     def noise_step(self) -> int: ...
     @noise_step.setter
     def noise_step(self, step: int) -> None: ...
+    @property
+    def skip_weight(self) -> float: ...
+    @skip_weight.setter
+    def skip_weight(self, weight: float) -> None: ...
     @property
     def threads(self) -> int: ...
     def set_deadline(self, seconds: float | None) -> None: ...
@@ -271,6 +281,8 @@ def supernet64(
     classes: int,
     in_channels: int,
     stem: str,
+    auxiliary_skip: bool,
+    partial_channels: int,
     recompute: bool,
     seed: int,
     threads: int,

@@ -24,6 +24,7 @@ except ImportError as error:
         "pydarts.sklearn needs scikit-learn 1.6 or later: pip install 'pydarts-nas[sklearn]'"
     ) from error
 
+from pydarts.api.fitting import fit
 from pydarts.api.searching import search
 from pydarts.api.training import train
 from pydarts.common.checks import integer
@@ -64,10 +65,16 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     preset : {"quick", "standard", "paper"}
         Of search and training.
+    time_budget : float or str, optional
+        Seconds, or a string such as ``"5min"``, for all of `fit`: sizes, epochs, and whether a cell
+        is searched, are then chosen by `pydarts.fit`, and neither ``preset`` nor options of the
+        search are used. What that made of the time is in ``model_.plan``.
     space : str, path or Space, optional
         What is searched, as in `pydarts.search`; of images, not of signals.
     method : str
         How α is learned, as in `pydarts.search`: a name.
+    selector : str, optional
+        What chooses the cell, as in `pydarts.search`: a name.
     genotype : Genotype, optional
         A cell to train instead of searching one.
     image_shape : tuple of int, optional
@@ -102,8 +109,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     preset: str = "quick"
+    time_budget: float | str | None = None
     space: Any = "darts"
     method: str = "darts"
+    selector: str | None = None
     genotype: Genotype | None = None
     image_shape: Sequence[int] | None = None
     image_layout: str | None = None
@@ -143,6 +152,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     momentum: float | None = None
     weight_decay: float | None = None
     max_grad_norm: float | None = None
+    schedule: str | None = None
+    warmup: float | None = None
+    label_smoothing: float | None = None
+    weight_average: float | None = None
     drop_path: float | None = None
     auxiliary: bool | None = None
     auxiliary_weight: float | None = None
@@ -179,6 +192,12 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.image_shape_ = _image_shape(known, self.n_features_in_)
         images = self._images(rows)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        if self.time_budget is not None:
+            model = self._fit_in_time(images, labels, seeds[0], known is None)
+            if model.interrupted:
+                raise KeyboardInterrupt
+            self._keep(model)
+            return self
         common: dict[str, Any] = {
             "preset": self.preset,
             "image_layout": "NCHW",
@@ -196,11 +215,11 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "batch_size",
                 _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
             )
-            space = as_space(self.space)
-            if space.dimensions != 2:
-                problem = f"(={space.name!r}) is of signals, which `pydarts.search` takes"
-                raise ArgumentError("space", problem)
-            how: dict[str, Any] = {"space": space, "method": self.method}
+            how: dict[str, Any] = {
+                "space": self._image_space(),
+                "method": self.method,
+                "selector": self.selector,
+            }
             result = search(images, labels, seed=seeds[0], **how, **common, **options)
             genotype = self.genotype_ = result.genotype
             if result.interrupted:
@@ -213,6 +232,39 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise KeyboardInterrupt
         self._keep(model)
         return self
+
+    def _fit_in_time(
+        self, images: NDArray[Any], labels: NDArray[Any], seed: int, rows: bool
+    ) -> Model:
+        given = self._options(SearchConfig, "search_", {})
+        if given:
+            name = min(given)
+            problem = f"(={given[name]!r}) is not used with a `time_budget`, which plans the search"
+            raise ArgumentError(f"search_{name}", problem)
+        if self.selector not in (None, "magnitude"):
+            problem = f"(={self.selector!r}) is not used with a `time_budget`"
+            raise ArgumentError("selector", problem)
+        options = self._options(TrainConfig, "", _ROWS_TRAIN if rows else {})
+        return fit(
+            images,
+            labels,
+            self.time_budget,
+            space=self._image_space(),
+            genotype=self.genotype,
+            method=self.method,
+            image_layout="NCHW",
+            threads=self.threads,
+            progress=bool(self.verbose),
+            seed=seed,
+            **options,
+        )
+
+    def _image_space(self) -> Space:
+        space = as_space(self.space)
+        if space.dimensions != 2:
+            problem = f"(={space.name!r}) is of signals, which `pydarts.search` takes"
+            raise ArgumentError("space", problem)
+        return space
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most likely label of each row or image."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from benchmarks import cases
+from benchmarks import cases, hypergradient
 from benchmarks.__main__ import main
 from benchmarks.busy import fair_share
 from benchmarks.cases import (
@@ -420,3 +420,25 @@ def test_recorded_tasks() -> None:
     durations = [seconds for _, tasks in loops for seconds in tasks]
     assert min(durations) >= 0
     assert sum(durations) > 0  # a single one may be shorter than the clock's tick
+
+
+def test_the_hypergradient_is_measured_and_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(hypergradient, "BATCHES", 1)
+    monkeypatch.setattr(hypergradient, "SHARES", (1.0,))
+    monkeypatch.setattr(hypergradient, "TERMS", (1, 2, 5))
+    (found,) = hypergradient.measure_search("digits", [0], images=12, terms=8)
+    assert found.epoch == 0
+    assert all(-1 <= value <= 1 for value in found.cosines.values())
+    # More terms come closer to the whole series, which is longer than what they sum.
+    by_terms = [found.cosines[f"K = {k}"] for k in hypergradient.TERMS]
+    assert by_terms[0] < by_terms[-1] < 1
+    assert found.cosines["first order"] < by_terms[-1]
+    line = capsys.readouterr().out.strip()
+    assert line.count("|") == hypergradient.head().partition("\n")[0].count("|")
+    assert f"| {found.cosines['second order']:.3f} |" in line
+    pytest.importorskip("matplotlib")
+    hypergradient.draw([found, found._replace(epoch=1)], tmp_path / "figure.svg", 8)
+    assert "second order" in (tmp_path / "figure.svg").read_text(encoding="utf-8")

@@ -15,6 +15,7 @@ import pytest
 
 import pydarts
 from pydarts.methods import diagnostics
+from pydarts.report.report_data import curves
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Stack
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
@@ -137,6 +138,40 @@ def test_histories_of_both_searches(tmp_path: Path) -> None:
         assert repr(loaded).splitlines()[-1] == repr(result).splitlines()[-1]
         for name in groups:
             np.testing.assert_array_equal(loaded.alpha_history[name], result.alpha_history[name])
+
+
+def test_stationarity_is_the_epoch_beside_the_first() -> None:
+    steps = Norms()
+    result = search(epochs=3, callbacks=[steps])
+    for number, entry in enumerate(result.history):
+        for column, norm in enumerate(("gradient_norm", "alpha_gradient_norm")):
+            assert entry[norm] == pytest.approx(np.mean(steps.seen[number], axis=0)[column])
+        for name, norm in (("weights", "gradient_norm"), ("alphas", "alpha_gradient_norm")):
+            expected = entry[norm] / result.history[0][norm]
+            assert entry[f"stationarity_{name}"] == expected
+    assert result.history[0]["stationarity_weights"] == 1
+    assert result.history[2]["stationarity_weights"] != 1
+    drawn = {curve.title: curve.lines for curve in curves(result.history)}
+    assert drawn["Gradient norms relative to the first epoch"] == {
+        name: [entry[f"stationarity_{column}"] for entry in result.history]
+        for name, column in (("weights", "weights"), ("α", "alphas"))
+    }
+    still = search(method="fixed").history[-1]
+    assert still["stationarity_alphas"] is None
+    assert still["stationarity_weights"] > 0
+
+
+class Norms(pydarts.Callback):
+    """Keep both norms of each step, epoch by epoch."""
+
+    def on_start(self, loop: Any) -> None:
+        self.seen: list[list[tuple[float, float]]] = [[]]
+
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        self.seen[-1].append((info.gradient_norm, info.alpha_gradient_norm))
+
+    def on_epoch_end(self, loop: Any, entry: Any) -> None:
+        self.seen.append([])
 
 
 def sizes(result: Any) -> tuple[int, ...]:

@@ -219,6 +219,7 @@ class TestSearch:
                 "hvp": "forward",
                 "memory": "recompute",
                 "stem": "imagenet",
+                "schedule": "step",
                 "alpha_betas": (0.1, 0.2),
             },
             **{"max_images": 30, "train_fraction": 0.25, "crop_padding": 3, "cutout": 2},

@@ -19,16 +19,16 @@ from benchmarks.quality import main, plan_of, run
 from benchmarks.quality_settings import CONFIRMATION, SCREENING, Part, Stage, images_of
 from benchmarks.quality_table import rows, tables
 from benchmarks.quality_units import (
+    CellUnit,
     Plan,
-    Results,
-    Unit,
     constants,
     ordered,
     random_cell,
     search_unit,
     train_unit,
 )
-from benchmarks.quality_workers import run_units
+from benchmarks.units import Results
+from benchmarks.workers import run_in_processes
 from pydarts.evaluation.statistics import holm
 from pydarts.spaces import NAS_BENCH_201, S2
 
@@ -51,7 +51,7 @@ STAGE = Stage(
 )
 
 
-def finished(unit: Unit, results: Results, **found: Any) -> None:
+def finished(unit: CellUnit, results: Results, **found: Any) -> None:
     """Put a result down as if the unit had been run."""
     results.add(unit, {"seconds": 1.0, "described": [], **found})
 
@@ -117,15 +117,15 @@ def test_a_unit_that_fails_stops_no_other(
 
 def test_a_lost_process_is_a_unit_that_failed() -> None:
     unit = search_unit(TINY, "nas-bench-201", "fixed", 0)
-    units: Iterator[Unit] = iter([unit])
+    units: Iterator[CellUnit] = iter([unit])
 
-    def following(running: set[str]) -> Unit | None:
+    def following(running: set[str]) -> CellUnit | None:
         if running:
             for child in multiprocessing.active_children():
                 child.kill()
         return next(units, None)
 
-    ((done, found),) = run_units(following, 2, math.inf)
+    ((done, found),) = run_in_processes(following, 2, math.inf)
     assert done == unit
     assert found == {"error": "its process ended with code -9"}
 

@@ -65,7 +65,8 @@ def test_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) ->
 
 
 def test_parameters_are_those_of_the_configurations() -> None:
-    own = ["preset", "space", "method", "genotype", "image_shape", "image_layout"]
+    own = ["preset", "time_budget", "space", "method", "selector", "genotype", "image_shape"]
+    own += ["image_layout"]
     own += ["random_state", "threads"]
     for config, prefix in ((SearchConfig, "search_"), (TrainConfig, "")):
         # `random_state` is the seed, and there is no validation data.

@@ -134,6 +134,9 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property(
           "noise_step", [](const Net& self) { return self.network.noise_step(); },
           [](Net& self, std::uint64_t step) { self.network.set_noise_step(step); })
+      .def_property(
+          "skip_weight", [](const Net& self) { return self.network.skip_weight(); },
+          [](Net& self, double weight) { self.network.set_skip_weight(weight); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
       .def(
@@ -363,13 +366,15 @@ void bind(py::module_& m, const std::string& suffix) {
 
   m.def(("supernet" + suffix).c_str(),
         [](const std::string& space, int channels, int cells, int classes, int in_channels, const std::string& stem,
-           bool recompute, std::uint64_t seed, int threads) {
-          const NetworkConfig config{channels, cells, classes, in_channels, stem_of(stem)};
+           bool auxiliary_skip, int partial_channels, bool recompute, std::uint64_t seed, int threads) {
+          const NetworkConfig config{channels,      cells,          classes,         in_channels,
+                                     stem_of(stem), auxiliary_skip, partial_channels};
           return std::make_unique<Net>(supernet_graph(read_space(space.data(), space.size()), config), seed,
                                        Environment{threads}, recompute);
         },
         py::arg("space"), py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"),
-        py::arg("stem"), py::arg("recompute"), py::arg("seed"), py::arg("threads"));
+        py::arg("stem"), py::arg("auxiliary_skip"), py::arg("partial_channels"), py::arg("recompute"), py::arg("seed"),
+        py::arg("threads"));
   m.def(("derived" + suffix).c_str(),
         [](const std::string& genotype, int channels, int cells, int classes, int in_channels, const std::string& stem,
            bool auxiliary, double auxiliary_weight, bool recompute, std::uint64_t seed, int threads) {

@@ -25,6 +25,11 @@ void check(const NetworkConfig& config) {
   require(config.cells <= 1024, "`cells` (=", config.cells, ") must be at most 1024");
   require(config.classes <= 65536, "`classes` (=", config.classes, ") must be at most 65536");
   require(config.in_channels <= 65536, "`in_channels` (=", config.in_channels, ") must be at most 65536");
+  require(config.partial_channels >= 1, "`partial_channels` (=", config.partial_channels, ") must be at least 1");
+  require(config.channels % config.partial_channels == 0, "`partial_channels` (=", config.partial_channels,
+          ") must divide the ", config.channels, " of `channels`");
+  require(config.partial_channels == 1 || !config.auxiliary_skip, "`partial_channels` (=", config.partial_channels,
+          ") and `auxiliary_skip` exclude each other");
   require(config.stem == Stem::cifar || config.channels >= 2, "`channels` (=", config.channels,
           ") must be at least 2 with the stem for ImageNet");
 }
@@ -173,22 +178,54 @@ Graph supernet_graph(const Space& space, const NetworkConfig& config) {
     for (const auto& candidates : cell.edges) counts.push_back(int(candidates.size()));
     alphas.push_back(builder.add_alpha_group(cell.name, counts, cell.columns()));
   }
+  std::vector<int> edges;  // likewise the edges' own weights
+  for (std::size_t i = 0; i < space.cells.size() && config.partial_channels > 1; ++i) {
+    std::vector<int> counts;
+    for (int node = 0; node < space.cells[i].nodes; ++node) counts.push_back(space.cells[i].incoming(node));
+    edges.push_back(builder.add_edge_group(int(i), counts));
+  }
+  if (config.auxiliary_skip) builder.add_skip();
   const bool official = space.parameter_names == ParameterNames::nas_bench_201;
   return architecture.build(
       layers_of(space, config.cells, config.channels),
       [&](const Cell& cell, const PlacedLayer& layer, std::vector<int> states, const std::string& name) {
+        const bool partial = config.partial_channels > 1;
+        const int part = partial ? layer.channels / config.partial_channels : 0;
+        for (int j = 0; j < cell.inputs && partial; ++j) {
+          const Channels& there = builder.graph().states[states[j]].channels;
+          require(there.is_one_of(layer.channels), "`partial_channels` (=", config.partial_channels, "): '", name,
+                  "' takes ", there.count(), " channels from ", there.parts, " nodes, and has nodes of ",
+                  layer.channels);
+        }
         for (int i = 0, edge = 0; i < cell.nodes; ++i) {
           std::vector<Incoming> incoming;
           for (int j = 0; j < cell.incoming(i); ++j, ++edge) {
             const std::string prefix =
                 official ? text(name, ".edges.", cell.inputs + i, "<-", j, ".") : text(name, "._ops.", edge, "._ops.");
+            const int stride = edge_stride(layer, cell, j);
+            if (partial)
+              incoming.push_back(
+                  {states[j],
+                   bypass(stride, space.dimensions),
+                   {prefix + "bypass", false, edges[layer.cell] + i * cell.incoming(cell.nodes - 1) + j, false, part}});
             for (int k = 0; k < int(cell.edges[edge].size()); ++k)
+              incoming.push_back(
+                  {states[j],
+                   lowered(cell.edges[edge][k], stride, space.dimensions, Phase::search, space.conv_bias),
+                   {text(prefix, k), false, alphas[layer.cell] + edge * cell.columns() + k},
+                   part,
+                   part});
+            if (config.auxiliary_skip)
               incoming.push_back({states[j],
-                                  lowered(cell.edges[edge][k], edge_stride(layer, cell, j), space.dimensions,
-                                          Phase::search, space.conv_bias),
-                                  {text(prefix, k), false, alphas[layer.cell] + edge * cell.columns() + k}});
+                                  lowered({"auxiliary_skip", {}}, stride, space.dimensions, Phase::search, false),
+                                  {prefix + "auxiliary_skip", false, builder.graph().skip}});
           }
-          states.push_back(builder.add_node(layer.channels, std::move(incoming)));
+          int node = builder.add_node(layer.channels, std::move(incoming));
+          if (partial)
+            node = builder.add_node(
+                layer.channels,
+                {{node, channel_shuffle(config.partial_channels), {text(name, ".nodes.", i, ".shuffle"), false}}});
+          states.push_back(node);
         }
         return std::vector<int>(states.begin() + cell.inputs, states.end());
       },

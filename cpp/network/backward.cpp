@@ -53,14 +53,14 @@ void Network<T>::backward_terms(const Pass& pass, int v, T* d_weights) {
     if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * graph_.states[v].lanes, 0.0);
     Summand<T>* terms = summands_.data() + thread * most_terms_;
     for (std::size_t i = 0; i < outgoing.size();) {
-      const int node = graph_.terms[outgoing[i]].node;
+      const int first = outgoing[i], node = graph_.terms[first].node;
       int count = 0;
-      for (; i < outgoing.size() && graph_.terms[outgoing[i]].node == node; ++i, ++count) {
+      for (; i < outgoing.size() && graph_.go_together(first, outgoing[i]); ++i, ++count) {
         terms[count] = summand(pass, graph_.terms[outgoing[i]], n, Walk::backward);
         terms[count].moments = sums(v, task, graph_.terms[outgoing[i]].affine);
       }
       kernels_.node_moments(readable(gradient(pass, node, n)), terms, count, samples,
-                            graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
+                            graph_.term_channels(first).blocks(), pass.plan.states[node].plane());
     }
   });
   finish_backward(pass, int(outgoing.size()), [&](int i) { return graph_.terms[outgoing[i]].affine; }, d_weights);
@@ -162,8 +162,9 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   gradient_started_[v] = 1;
   if (units.empty() && (!wants_state || (started && state.pools.empty() && state.identities.empty()))) return;
   const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
-  const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
-                                      tile_size(1, blocks, place.h, place.w, halo[1])};
+  const int read_blocks = state.read_blocks;
+  const std::size_t tile_stride[2] = {tile_size(1, read_blocks, place.h, place.w, halo[0]),
+                                      tile_size(1, read_blocks, place.h, place.w, halo[1])};
   bool spreads[2] = {false, false}, relu_units = false;
   for (int u : units) {
     const Unit& unit = graph_.units[u];
@@ -171,14 +172,15 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     if (unit.relu) relu_units = true;
   }
   const std::size_t size = tile_size(1, blocks, place.h, place.w, Halo{});
+  const std::size_t read_size = tile_size(1, read_blocks, place.h, place.w, Halo{});
   for_groups(pass, v, [&](int n, int samples, int task, int thread) {
     const LevelBuffers<T> buffers = this->buffers(pass, v, 0, thread);
     const View<const T> x = readable(activation(pass, v, n));
     const View<T> g = wants_state ? gradient(pass, v, n) : View<T>{nullptr, 0};
-    const View<T> behind_relu = wants_state ? View<T>{buffers.gradient, size} : View<T>{nullptr, 0};
+    const View<T> behind_relu = wants_state ? View<T>{buffers.gradient, read_size} : View<T>{nullptr, 0};
     for (int relu : {0, 1})
       if (spreads[relu])
-        kernels_.load_tile(buffers.tiles[relu], x, samples, blocks, place.h, place.w, halo[relu], nullptr, nullptr,
+        kernels_.load_tile(buffers.tiles[relu], x, samples, read_blocks, place.h, place.w, halo[relu], nullptr, nullptr,
                            relu == 1);
     if (wants_state && !started)
       for (int i = 0; i < samples; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
@@ -201,7 +203,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       kernels_.unit_backward(call);
     }
     if (!wants_state) return;
-    if (relu_units) kernels_.relu_backward(g, readable(behind_relu), x, samples, blocks, place.plane());
+    if (relu_units) kernels_.relu_backward(g, readable(behind_relu), x, samples, read_blocks, place.plane());
     for (int p : state.pools) {
       const Pool& pool = graph_.pools[p];
       const int lanes = pool.channels.lanes();
@@ -227,7 +229,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     }
     for (int t : state.identities)
       kernels_.add_scaled(g, readable(gradient(pass, graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
-                          samples, blocks, place.plane());
+                          samples, graph_.term_channels(t).blocks(), place.plane());
   });
   if (d_weights && !units.empty()) reduce_weight_gradients(pass, v, 0, d_weights);
 }
@@ -267,6 +269,7 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
       const int lane = block * kLanes + i, c = first + i;
       const double total = totals[i], moment = moments[i];
       if (affine.norm < 0) {
+        if (c < affine.first_channel) continue;
         k.a[lane] = T(mixing);
         k.b[lane] = k.c[lane] = T(0);
         d_mixing += moment;
@@ -325,18 +328,25 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
 }
 
 // d alpha_k = p_k (q_k - sum_m p_m q_m), the softmax's Jacobian; q is zero for `none`. Of a given mixture it is q.
+// Where edges have weights of their own, w, an operand has the coefficient w p_k, and what passes the operations by w.
 template <class T>
-void Network<T>::alpha_gradient(const Pass& pass, T* d_alphas) const {
+void Network<T>::alpha_gradient(const Pass& pass, T* d_alphas) {
+  graph_.for_edges([&](int weight, int first, int count) {
+    for (int k = first; k < first + count; ++k) {
+      d_mixing_[weight] += shares_[k] * d_mixing_[k];
+      d_mixing_[k] *= shares_[weight];
+    }
+  });
   if (pass.mixture.weights) {
-    std::copy(d_mixing_.begin(), d_mixing_.end(), d_alphas);
+    std::copy_n(d_mixing_.begin(), graph_.num_alphas, d_alphas);
     return;
   }
   for (const AlphaGroup& group : graph_.alpha_groups)
     for (int row = 0; row < group.rows; ++row) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;
       double mean = 0;
-      for (int k = 0; k < group.counts[row]; ++k) mean += mixing_[at + k] * d_mixing_[at + k];
-      for (int k = 0; k < group.columns; ++k) d_alphas[at + k] = T(mixing_[at + k] * (d_mixing_[at + k] - mean));
+      for (int k = 0; k < group.counts[row]; ++k) mean += shares_[at + k] * d_mixing_[at + k];
+      for (int k = 0; k < group.columns; ++k) d_alphas[at + k] = T(shares_[at + k] * (d_mixing_[at + k] - mean));
     }
 }
 

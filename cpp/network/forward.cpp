@@ -36,8 +36,8 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
   static const std::vector<int> none;
   const std::vector<int>& units = level < int(state.levels.size()) ? state.levels[level] : none;
   const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
-  const std::size_t tile_stride[2] = {tile_size(1, blocks, place.h, place.w, halo[0]),
-                                      tile_size(1, blocks, place.h, place.w, halo[1])};
+  const std::size_t tile_stride[2] = {tile_size(1, state.read_blocks, place.h, place.w, halo[0]),
+                                      tile_size(1, state.read_blocks, place.h, place.w, halo[1])};
   bool spreads[2] = {false, false};  // whether a unit reads a tile of x, or of relu(x)
   if (level == 0)
     for (int u : units)
@@ -59,8 +59,8 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
         for (int i : state.noises) draw_noise(pass, i, n, samples, walk);
         for (int relu : {0, 1})
           if (spreads[relu])
-            kernels_.load_tile(buffers.tiles[relu], readable(activation(pass, v, n)), samples, blocks, place.h, place.w,
-                               halo[relu], nullptr, nullptr, relu == 1);
+            kernels_.load_tile(buffers.tiles[relu], readable(activation(pass, v, n)), samples, state.read_blocks,
+                               place.h, place.w, halo[relu], nullptr, nullptr, relu == 1);
         for (int p : state.pools)
           kernels_.pool_forward(pooled(pass, p, n, walk), readable(activation(pass, v, n)), samples,
                                 pass.plan.pools[p].shape, sums(v, task, graph_.terms[graph_.pools[p].terms[0]].affine));
@@ -104,12 +104,17 @@ template <class T>
 void Network<T>::add_arriving(const Pass& pass, const State& state, int sample, int samples, int thread) {
   Summand<T>* terms = summands_.data() + thread * most_terms_;
   for (std::size_t i = 0; i < state.arriving.size();) {
-    const int first = state.arriving[i], node = graph_.terms[first].node;
+    const int first = state.arriving[i], node = graph_.terms[first].node, blocks = graph_.term_channels(first).blocks();
     int count = 0;
-    for (; i < state.arriving.size() && graph_.terms[state.arriving[i]].node == node; ++i, ++count)
+    for (; i < state.arriving.size() && graph_.go_together(first, state.arriving[i]); ++i, ++count)
       terms[count] = summand(pass, graph_.terms[state.arriving[i]], sample, Walk::forward);
-    kernels_.node_sum(activation(pass, node, sample), terms, count, first == pass.taken.states()[node].terms[0],
-                      samples, graph_.states[node].channels.blocks(), pass.plan.states[node].plane());
+    const bool starts = first == pass.taken.states()[node].terms[0];
+    const View<T> s = activation(pass, node, sample);
+    const std::size_t plane = pass.plan.states[node].plane(), given = blocks * plane * kLanes;
+    const std::size_t all = graph_.states[node].channels.blocks() * plane * kLanes;
+    for (int n = 0; n < samples && starts && given < all; ++n)
+      std::fill(s.data + n * s.stride + given, s.data + n * s.stride + all, T(0));
+    kernels_.node_sum(s, terms, count, starts, samples, blocks, int(plane));
   }
 }
 
@@ -140,8 +145,9 @@ void Network<T>::finish_forward(const Pass& pass, int index) {
   const int lanes = affine.channels.lanes();
   if (affine.norm < 0) {
     std::fill_n(k.mean, lanes, T(0));
-    std::fill_n(k.scale, lanes, T(mixing));
+    std::fill_n(k.scale, lanes, T(0));
     std::fill_n(k.shift, lanes, T(0));
+    for (int c = affine.first_channel; c < affine.channels.count(); ++c) k.scale[affine.channels.lane(c)] = T(mixing);
     return;
   }
   const BatchNorm& norm = graph_.norms[affine.norm];

@@ -23,6 +23,7 @@ struct Channels {
   int count() const { return parts * part; }
   int blocks() const { return parts * blocks_of(part); }
   int lanes() const { return blocks() * kLanes; }
+  bool is_one_of(int channels) const { return parts == 1 && part == channels; }  // part
   int lane(int channel) const { return channel / part * blocks_of(part) * kLanes + channel % part; }
 };
 
@@ -50,8 +51,9 @@ struct Affine {
   int state;  // that this leaves
   int norm = -1;
   int bias = -1;           // parameter: the output is computed without it, for the statistics make up for it
-  int alpha = -1;          // the mixing weight; -1: 1
+  int alpha = -1;          // the mixing weight, or Graph::skip; -1: 1
   int droppable = -1;      // row of the drop-path factors
+  int first_channel = 0;   // those below it contribute nothing
   std::size_t first_lane;  // of its coefficients, among those of all maps
   std::size_t first_sum;   // of its sums, among the lanes of all that leaves the same state
   int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
@@ -72,6 +74,7 @@ struct Unit {
   Channels in, out;
   int depthwise = -1;              // parameter
   std::vector<ProductPart> parts;  // none: the identity, which has no parameters
+  int groups = 1;                  // in which the identity shuffles the channels
   int affine = -1;
   int node = -1;  // where the last unit of a chain goes
   std::size_t packed_depthwise, packed_product, packed_transposed;
@@ -87,6 +90,7 @@ struct Pool {
   int state;
   PoolShape shape;  // sizes are left to the plan
   bool auxiliary;   // the window that leaves two places an axis
+  bool rounds_up;   // what is left at the end of a side has an output of its own
   Channels channels;
   std::vector<int> terms;
 };
@@ -116,6 +120,7 @@ struct State {
   std::string name = {};                  // of a concatenation or of a node without terms, for errors
   bool auxiliary = false;                 // of the auxiliary head: not needed for evaluation
   bool within_operation = false;          // of a chain that pools cut
+  int read_blocks = 0;                    // of channels, from the first on, that each of its units of level 0 reads
   bool has_alphas = false;                // whether a mixing weight lies on a way from the image to here
   std::vector<int> terms;                 // node: incoming, by the state they leave
   std::vector<std::vector<int>> levels;   // outgoing units by level
@@ -146,7 +151,8 @@ struct Head {
 struct AlphaGroup {
   std::string name;
   int rows, columns, offset;
-  std::vector<int> counts;  // the first columns of each row that stand for an operation
+  std::vector<int> counts;  // the first columns of each row that stand for an operation, or an edge
+  int edges = -1;           // the group of the edges' own weights, whose rows are nodes; -1: none
 };
 
 struct Graph {
@@ -166,6 +172,22 @@ struct Graph {
   std::size_t num_weights = 0, num_running = 0, num_alphas = 0;
   std::size_t lanes = 0, packed_size = 0;
   int droppables = 0;
+  int skip = -1;  // the coefficient of all auxiliary skips, among the mixing weights behind those of the alphas
+
+  std::size_t num_mixing() const { return num_alphas + (skip >= 0); }
+
+  // f(weight, first, count): the index of an edge's own weight, and of those of its operations; for those that have
+  // one.
+  template <class F>
+  void for_edges(F f) const {
+    for (const AlphaGroup& group : alpha_groups) {
+      if (group.edges < 0) continue;
+      const AlphaGroup& nodes = alpha_groups[group.edges];
+      for (int node = 0, row = 0; node < nodes.rows; ++node)
+        for (int j = 0; j < nodes.counts[node]; ++j, ++row)
+          f(nodes.offset + node * nodes.columns + j, group.offset + row * group.columns, group.counts[row]);
+    }
+  }
 
   // The state that a term leaves.
   int source_state(const Term& term) const {
@@ -173,6 +195,12 @@ struct Graph {
            : term.source == Source::pool  ? pools[term.index].state
            : term.source == Source::noise ? noises[term.index].state
                                           : term.index;
+  }
+
+  const Channels& term_channels(int term) const { return affines[terms[term].affine].channels; }
+  // Whether one call of a kernel takes both: they are of one node, and of equally many blocks of it.
+  bool go_together(int a, int b) const {
+    return terms[a].node == terms[b].node && term_channels(a).blocks() == term_channels(b).blocks();
   }
 
   // The state before whose units what left `source` is added to `node`: the next one, while it may still be in the last
@@ -192,6 +220,8 @@ Stem stem_of(const std::string& name);
 struct NetworkConfig {
   int channels, cells, classes, in_channels;
   Stem stem = Stem::cifar;
+  bool auxiliary_skip = false;  // of a supernet: every edge has its input as one more operand
+  int partial_channels = 1;     // of a supernet: a part of 1 / so many of the channels goes through the operations
 };
 
 // The supernet of a space: every edge carries all its candidate operations.

@@ -42,6 +42,11 @@ int GraphBuilder::add_alpha_group(const std::string& name, const std::vector<int
   return offset;
 }
 
+int GraphBuilder::add_edge_group(int of, const std::vector<int>& counts) {
+  graph_.alpha_groups[of].edges = int(graph_.alpha_groups.size());
+  return add_alpha_group(graph_.alpha_groups[of].name + ".edges", counts, counts.back());
+}
+
 int GraphBuilder::add_parameter(const std::string& name, std::vector<int> shape, double bound, double start) {
   std::size_t size = 1;
   for (int extent : shape) size *= extent;
@@ -79,6 +84,7 @@ int GraphBuilder::add_affine(int state, int level, const Channels& channels, int
 int GraphBuilder::add_term(int node, Source source, int index, int affine, const Edge& edge) {
   Affine& map = graph_.affines[affine];
   map.alpha = edge.alpha;
+  map.first_channel = edge.first_channel;
   if (edge.droppable) map.droppable = graph_.droppables++;
   const int term = int(graph_.terms.size());
   graph_.terms.push_back({node, source, index, affine});
@@ -92,18 +98,20 @@ int GraphBuilder::add_term(int node, Source source, int index, int affine, const
   return term;
 }
 
-// Takes [relu] [depthwise] [convolution | reduce] [batch_norm] from the chain, starting at link `at`. Where there is no
-// product, the unit's is the identity.
-int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& links, std::size_t& at, int channels,
-                           const Edge& edge) {
+// Takes [relu] [depthwise] [convolution | reduce | shuffle] [batch_norm] from the chain, starting at link `at`. Where
+// there is no product, the unit's is the identity.
+int GraphBuilder::add_unit(const Incoming& incoming, int previous, std::size_t& at, int channels) {
   using K = Link::Kind;
+  const int state = incoming.state;
+  const std::vector<Link>& links = incoming.chain.links;
+  const Edge& edge = incoming.edge;
   auto next_is = [&](K kind) { return at < links.size() && links[at].kind == kind; };
   Unit unit{};
   unit.state = state;
   unit.previous = previous;
   unit.next = -1;
   unit.level = previous < 0 ? 0 : graph_.units[previous].level + 1;
-  unit.in = previous < 0 ? graph_.states[state].channels : graph_.units[previous].out;
+  unit.in = previous < 0 ? read_by(incoming) : graph_.units[previous].out;
   unit.reach_h = unit.reach_w = 1;
   UnitShape& shape = unit.shape;
   shape.stride_h = shape.stride_w = 1;
@@ -146,6 +154,8 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& lin
     unit.parts = {{add_parameter(edge.name + ".conv_1.weight", {half, inputs, 1, 1}, bound), 0, half, 0, 1},
                   {add_parameter(edge.name + ".conv_2.weight", {channels - half, inputs, 1, 1}, bound), half,
                    channels - half, 1, 1}};
+  } else if (next_is(K::shuffle)) {
+    unit.groups = links[at++].groups;
   } else if (next_is(K::convolution)) {
     const Link& link = links[at];
     const int taps = link.kernel_h * link.kernel_w, outputs = link.channels > 0 ? link.channels : channels;
@@ -188,6 +198,7 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& lin
     source.levels.resize(unit.level + 1);
     source.level_size.resize(unit.level + 1);
   }
+  if (previous < 0) source.read_blocks = unit.in.blocks();
   unit.partial = source.level_size[unit.level];
   source.level_size[unit.level] += unit.gradient_size();
   source.levels[unit.level].push_back(index);
@@ -195,21 +206,25 @@ int GraphBuilder::add_unit(int state, int previous, const std::vector<Link>& lin
   return index;
 }
 
-void GraphBuilder::add_units(int state, int node, const std::vector<Link>& links, const Edge& edge) {
+void GraphBuilder::add_units(const Incoming& in, int node) {
   int unit = -1;
   std::size_t at = 0;
-  do unit = add_unit(state, unit, links, at, graph_.states[node].channels.part, edge);
-  while (at < links.size());
+  do unit = add_unit(in, unit, at, given_by(in, node));
+  while (at < in.chain.links.size());
   graph_.units[unit].node = node;
-  add_term(node, Source::unit, unit, graph_.units[unit].affine, edge);
+  add_term(node, Source::unit, unit, graph_.units[unit].affine, in.edge);
 }
 
 // A pool and, if there is one, the batch normalisation behind it.
-void GraphBuilder::add_pool(int state, int node, const std::vector<Link>& links, const Edge& edge) {
+void GraphBuilder::add_pool(const Incoming& in, int node) {
+  const int state = in.state;
+  const std::vector<Link>& links = in.chain.links;
+  const Edge& edge = in.edge;
   const Link& link = links[0];
   const bool max = link.kind == Link::Kind::max_pool;
-  const std::array<int, 6> key = {state, max, link.kernel_h, link.kernel_w, link.stride_h, link.stride_w};
-  const Channels channels = graph_.states[state].channels;
+  const Channels channels = read_by(in);
+  const std::array<int, 7> key = {state,         channels.blocks(), max,          link.kernel_h,
+                                  link.kernel_w, link.stride_h,     link.stride_w};
   if (pools_.find(key) == pools_.end()) {
     pools_[key] = int(graph_.pools.size());
     graph_.states[state].pools.push_back(int(graph_.pools.size()));
@@ -222,7 +237,7 @@ void GraphBuilder::add_pool(int state, int node, const std::vector<Link>& links,
     shape.stride_w = link.stride_w;
     shape.pad_h = link.pad_h();
     shape.pad_w = link.pad_w();
-    graph_.pools.push_back({state, shape, false, channels, {}});
+    graph_.pools.push_back({state, shape, false, link.rounds_up, channels, {}});
   }
   Pool& pool = graph_.pools[pools_[key]];
   int norm = -1;
@@ -232,23 +247,21 @@ void GraphBuilder::add_pool(int state, int node, const std::vector<Link>& links,
   pool.terms.push_back(add_term(node, Source::pool, pools_[key], affine, edge));
 }
 
-void GraphBuilder::add_noise(int state, int node, const Chain& chain, const Edge& edge) {
-  const Channels channels = graph_.states[node].channels;
+void GraphBuilder::add_noise(const Incoming& in, int node) {
+  const Channels channels{1, given_by(in, node)};
   const int index = int(graph_.noises.size());
-  graph_.noises.push_back({state, channels, chain.stride_h, chain.stride_w, node});
-  graph_.states[state].noises.push_back(index);
-  add_term(node, Source::noise, index, add_affine(state, 0, channels, -1, edge.label()), edge);
+  graph_.noises.push_back({in.state, channels, in.chain.stride_h, in.chain.stride_w, node});
+  graph_.states[in.state].noises.push_back(index);
+  add_term(node, Source::noise, index, add_affine(in.state, 0, channels, -1, in.edge.label()), in.edge);
 }
 
-// Whether a state's blocks are those of a node of so many channels.
-bool GraphBuilder::same_layout(int state, int channels) const {
-  const Channels& there = graph_.states[state].channels;
-  return there.parts == 1 && there.part == channels;
+Channels GraphBuilder::read_by(const Incoming& in) const {
+  return in.reads > 0 ? Channels{1, in.reads} : graph_.states[in.state].channels;
 }
 
 void GraphBuilder::check_channels(const Incoming& in, int channels) const {
   if (in.chain.gives != Chain::Gives::output) return;
-  const int there = graph_.states[in.state].channels.count();
+  const int there = read_by(in).count();
   const bool products = std::any_of(in.chain.links.begin(), in.chain.links.end(), [](const Link& link) {
     return link.kind == Link::Kind::convolution || link.kind == Link::Kind::reduce;
   });
@@ -264,15 +277,17 @@ void GraphBuilder::cut(Incoming& in, int channels, bool auxiliary) {
     graph_.states[node].within_operation = true;
     Incoming part{in.state,
                   {in.chain.name, {links.begin(), links.begin() + count}},
-                  {in.edge.name, in.edge.affine_norm, -1, false, in.chain.name}};
+                  {in.edge.name, in.edge.affine_norm, -1, false, 0, in.chain.name},
+                  in.reads};
     connect(part, node);
     links.erase(links.begin(), links.begin() + count);
     in.state = node;
+    in.reads = 0;
   };
   for (;;) {
     const auto pool = std::find_if(links.begin(), links.end(), [](const Link& link) { return link.is_pool(); });
     if (pool == links.end()) return;
-    const Channels there = graph_.states[in.state].channels;
+    const Channels there = read_by(in);
     if (pool != links.begin()) {
       int count = there.count();
       for (auto link = links.begin(); link != pool; ++link)
@@ -281,36 +296,37 @@ void GraphBuilder::cut(Incoming& in, int channels, bool auxiliary) {
       continue;
     }
     const std::size_t end = links.size() > 1 && links[1].kind == Link::Kind::batch_norm ? 2 : 1;
-    if (end == links.size() && same_layout(in.state, channels)) return;
+    if (end == links.size() && there.is_one_of(channels)) return;
     add_part(end, there);
   }
 }
 
 void GraphBuilder::connect(const Incoming& in, int node) {
   const auto& links = in.chain.links;
-  const int channels = graph_.states[node].channels.part;
+  const Channels channels = read_by(in);
   switch (in.chain.gives) {
     case Chain::Gives::nothing:
       return;
     case Chain::Gives::noise:
-      return add_noise(in.state, node, in.chain, in.edge);
+      return add_noise(in, node);
     case Chain::Gives::output:
       break;
   }
-  if (links.empty() && same_layout(in.state, channels)) {
-    const int affine = add_affine(in.state, 0, graph_.states[in.state].channels, -1, in.edge.label());
+  if (links.empty() && channels.is_one_of(given_by(in, node))) {
+    const int affine = add_affine(in.state, 0, channels, -1, in.edge.label());
     graph_.states[in.state].identities.push_back(add_term(node, Source::identity, in.state, affine, in.edge));
     return;
   }
-  if (!links.empty() && links[0].is_pool()) return add_pool(in.state, node, links, in.edge);
-  add_units(in.state, node, links, in.edge);
+  if (!links.empty() && links[0].is_pool()) return add_pool(in, node);
+  add_units(in, node);
 }
 
 int GraphBuilder::add_node(int channels, std::vector<Incoming> incoming, bool auxiliary) {
   for (Incoming& in : incoming) {
     in.edge.operation = in.chain.name;
-    check_channels(in, channels);
-    cut(in, channels, auxiliary);
+    const int given = in.gives > 0 ? in.gives : channels;
+    check_channels(in, given);
+    cut(in, given, auxiliary);
   }
   const int node = add_state({1, channels}, auxiliary);
   for (const Incoming& in : incoming) connect(in, node);
@@ -331,7 +347,7 @@ int GraphBuilder::add_auxiliary_pool(int state) {
   shape.relu = true;
   shape.blocks = channels.blocks();
   graph_.states[state].pools.push_back(index);
-  graph_.pools.push_back({state, shape, true, channels, {}});
+  graph_.pools.push_back({state, shape, true, false, channels, {}});
   const std::string name = "auxiliary_head";
   graph_.pools[index].terms.push_back(
       add_term(node, Source::pool, index, add_affine(state, 0, channels, -1, name), Edge{name, false}));

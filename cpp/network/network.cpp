@@ -45,8 +45,9 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       kept_mean_(graph_.lanes, environment.memory),
       kept_unbiased_(graph_.lanes, 1, environment.memory),
       kept_(graph_.affines.size(), 1, environment.memory),
-      mixing_(graph_.num_alphas, environment.memory),
-      d_mixing_(graph_.num_alphas, environment.memory),
+      shares_(graph_.num_alphas, environment.memory),
+      mixing_(graph_.num_mixing(), environment.memory),
+      d_mixing_(graph_.num_mixing(), environment.memory),
       d_factor_(graph_.affines.size(), environment.memory),
       gradient_started_(graph_.states.size(), environment.memory),
       features_(environment.memory),
@@ -145,7 +146,7 @@ typename Network<T>::Pass Network<T>::begin(const Batch<T>& batch, const T* weig
   const Plan& plan = plan_for(batch, backward);
   const Layout at = layout(plan);
   T* arena = memory_of(at.size);
-  taken_.take(graph_, mixture.weights ? mixture.active : nullptr);
+  taken_.take(graph_, mixture.weights ? mixture.active : nullptr, skip_weight_ != 0);
   const Pass pass{plan,
                   weights,
                   drop,
@@ -181,8 +182,9 @@ void Network<T>::pack(const Pass& pass) {
       product[std::size_t(row) * columns + column] = weights[weight];
       transposed[std::size_t(column) * rows + row] = weights[weight];
     });
-    for (int c = 0; c < unit.in.count() && unit.parts.empty(); ++c) {
-      const std::size_t row = unit.in.lane(c), column = unit.out.lane(c);
+    const int count = unit.in.count(), group = count / unit.groups;
+    for (int c = 0; c < count && unit.parts.empty(); ++c) {
+      const std::size_t row = unit.in.lane(c), column = unit.out.lane(c % group * unit.groups + c / group);
       product[row * columns + column] = transposed[column * rows + row] = 1;
     }
   });
@@ -191,18 +193,23 @@ void Network<T>::pack(const Pass& pass) {
 template <class T>
 void Network<T>::mix(const Mixture<T>& mixture) {
   if (mixture.weights) {
-    std::copy_n(mixture.weights, mixing_.size(), mixing_.begin());
-    return;
+    std::copy_n(mixture.weights, shares_.size(), shares_.begin());
+  } else {
+    for (const AlphaGroup& group : graph_.alpha_groups)
+      for (int row = 0; row < group.rows; ++row) {
+        const std::size_t at = group.offset + std::size_t(row) * group.columns;
+        const int count = group.counts[row];
+        double largest = alphas_[at], total = 0;
+        for (int k = 1; k < count; ++k) largest = std::max(largest, double(alphas_[at + k]));
+        for (int k = 0; k < count; ++k) total += shares_[at + k] = std::exp(alphas_[at + k] - largest);
+        for (int k = 0; k < count; ++k) shares_[at + k] /= total;
+      }
   }
-  for (const AlphaGroup& group : graph_.alpha_groups)
-    for (int row = 0; row < group.rows; ++row) {
-      const std::size_t at = group.offset + std::size_t(row) * group.columns;
-      const int count = group.counts[row];
-      double largest = alphas_[at], total = 0;
-      for (int k = 1; k < count; ++k) largest = std::max(largest, double(alphas_[at + k]));
-      for (int k = 0; k < count; ++k) total += mixing_[at + k] = std::exp(alphas_[at + k] - largest);
-      for (int k = 0; k < count; ++k) mixing_[at + k] /= total;
-    }
+  std::copy(shares_.begin(), shares_.end(), mixing_.begin());
+  graph_.for_edges([&](int weight, int first, int count) {
+    for (int k = first; k < first + count; ++k) mixing_[k] *= shares_[weight];
+  });
+  if (graph_.skip >= 0) mixing_[graph_.skip] = skip_weight_;
 }
 
 template <class T>

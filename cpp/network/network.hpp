@@ -81,6 +81,10 @@ class Network {
   std::uint64_t noise_step() const { return noise_step_; }
   void set_noise_step(std::uint64_t step) { noise_step_ = step; }
 
+  // The coefficient of the auxiliary skips in all passes. At zero they are left out.
+  double skip_weight() const { return skip_weight_; }
+  void set_skip_weight(double weight) { skip_weight_ = weight; }
+
   // For graphs without a head: the output, and the gradients for a given output gradient.
   void forward(const Batch<T>& batch, const T* weights, T* output);
   void backward(const Batch<T>& batch, const T* weights, const T* d_output, T* d_weights, T* d_alphas, T* d_images);
@@ -153,7 +157,7 @@ class Network {
   void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
   void finish_backward(const Pass& pass, int affine, T* d_weights);
   void reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights);
-  void alpha_gradient(const Pass& pass, T* d_alphas) const;
+  void alpha_gradient(const Pass& pass, T* d_alphas);
 
   template <class AffineOf>
   void finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights);
@@ -220,6 +224,7 @@ class Network {
   Vector<T> weights_, alphas_, running_;
   const std::uint64_t seed_;
   std::uint64_t noise_step_ = 0;
+  double skip_weight_ = 1;
 
   std::vector<std::unique_ptr<Plan>> plans_;  // of the batch shapes seen last
   std::unique_ptr<Inference<T>> inference_;   // of a derived network
@@ -232,7 +237,8 @@ class Network {
   Vector<double> batch_mean_, batch_unbiased_;  // by lane: of the last pass that trained
   Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes, of these:
   Vector<char> kept_;                           // affine maps
-  Vector<double> mixing_;                       // softmax of the alphas, or what is given
+  Vector<double> shares_;                       // softmax of the alphas, or what is given
+  Vector<double> mixing_;                       // coefficients of the operands: shares, those of their edges too
   Vector<double> d_mixing_;                     // gradient of the loss by them
   Vector<double> d_factor_;                     // and by the factor of each affine map
   Vector<char> gradient_started_;

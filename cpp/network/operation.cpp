@@ -84,6 +84,25 @@ Chain relu_conv_bn() {
   return {"relu_conv_bn", {{K::relu, ".op.0"}, {K::convolution, ".op.1"}, {K::batch_norm, ".op.2"}}};
 }
 
+Chain bypass(int stride, int dimensions) {
+  Chain chain{"bypass"};
+  chain.stride_h = dimensions == 1 ? 1 : stride;
+  chain.stride_w = stride;
+  if (stride == 1) return chain;
+  Link pool{K::max_pool, "", chain.stride_h, stride};
+  pool.stride_h = chain.stride_h;
+  pool.stride_w = stride;
+  pool.rounds_up = true;
+  chain.links = {pool};
+  return chain;
+}
+
+Chain channel_shuffle(int groups) {
+  Link shuffle{K::shuffle};
+  shuffle.groups = groups;
+  return {"channel_shuffle", {shuffle}};
+}
+
 Link convolution(const std::string& tail, int side, int stride, int dimensions, int channels) {
   const int height = dimensions == 1 ? 1 : side, down = dimensions == 1 ? 1 : stride;
   return {K::convolution, tail, height, side, 1, down, stride, channels};

@@ -141,8 +141,9 @@ void Plan::measure(const Graph& graph) {
         }
       } else {
         const std::string& name = graph.affines[graph.terms[graph.pools[p].terms[0]].affine].name;
-        shape.out_h = strided(here.h, shape.window_h, shape.pad_h, shape.stride_h, name);
-        shape.out_w = strided(here.w, shape.window_w, shape.pad_w, shape.stride_w, name);
+        const bool up = graph.pools[p].rounds_up;  // the outputs then are those of windows of one pixel
+        shape.out_h = strided(here.h, up ? 1 : shape.window_h, shape.pad_h, shape.stride_h, name);
+        shape.out_w = strided(here.w, up ? 1 : shape.window_w, shape.pad_w, shape.stride_w, name);
       }
     }
     for (int i : state.noises) {
@@ -285,8 +286,8 @@ LevelBuffers<T>::LevelBuffers(const Graph& graph, const Plan& plan, int v, int l
   std::size_t tile[2] = {0, 0}, gradient_size = 0, kernel = 0;
   if (level == 0) {
     for (int relu : {0, 1})
-      tile[relu] = tile_size(here.group, state.channels.blocks(), here.h, here.w, state_halo(graph, state, relu == 1));
-    gradient_size = tile_size(here.group, state.channels.blocks(), here.h, here.w, Halo{});
+      tile[relu] = tile_size(here.group, state.read_blocks, here.h, here.w, state_halo(graph, state, relu == 1));
+    gradient_size = tile_size(here.group, state.read_blocks, here.h, here.w, Halo{});
     for (int p : state.pools) {  // as backward takes it
       Scratch<T> pool;
       pool.take(state.channels.lanes());

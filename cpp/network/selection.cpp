@@ -26,10 +26,10 @@ Selection::Selection(const Graph& graph) : all_(&graph.states) {
   weights_.push_back({0, graph.num_weights});
 }
 
-void Selection::take(const Graph& graph, const std::uint8_t* active) {
+void Selection::take(const Graph& graph, const std::uint8_t* active, bool skips) {
   const bool was_partial = partial_;
   partial_ = false;
-  if (!active) {
+  if (!active && (skips || graph.skip < 0)) {
     if (was_partial) {
       weights_.assign(1, {0, graph.num_weights});
       other_weights_.clear();
@@ -45,7 +45,7 @@ void Selection::take(const Graph& graph, const std::uint8_t* active) {
     parameters_.resize(graph.parameters.size());
     states_ = graph.states;
   }
-  mark(graph, active);
+  mark(graph, active, skips);
   for (std::size_t v = 0; v < states_.size(); ++v) {
     const State& from = graph.states[v];
     State& to = states_[v];
@@ -65,10 +65,10 @@ void Selection::take(const Graph& graph, const std::uint8_t* active) {
 }
 
 // Nodes within an operation come after what leads to them: a term behind one is marked before those into it.
-void Selection::mark(const Graph& graph, const std::uint8_t* active) {
+void Selection::mark(const Graph& graph, const std::uint8_t* active, bool skips) {
   for (std::size_t t = 0; t < terms_.size(); ++t) {
     const int alpha = graph.affines[graph.terms[t].affine].alpha;
-    terms_[t] = alpha < 0 || active[alpha];
+    terms_[t] = alpha < 0 || (alpha == graph.skip ? skips : !active || active[alpha]);
   }
   for (int v = int(graph.states.size()) - 1; v >= 0; --v) {
     const State& state = graph.states[v];

@@ -13,8 +13,9 @@ class Selection {
  public:
   explicit Selection(const Graph& graph);
 
-  // `active`: for each mixing weight whether its operation is; null: all are. Allocates only once for a graph.
-  void take(const Graph& graph, const std::uint8_t* active);
+  // `active`: for each alpha whether its operation is; null: all are. `skips`: whether auxiliary skips are. Allocates
+  // only once for a graph.
+  void take(const Graph& graph, const std::uint8_t* active, bool skips);
 
   const std::vector<State>& states() const { return partial_ ? states_ : *all_; }  // their lists hold what is taken
   // Whether a state is needed. Before the units of one that is not something may still arrive at other nodes.
@@ -26,7 +27,7 @@ class Selection {
   const std::vector<Range>& other_weights() const { return other_weights_; }
 
  private:
-  void mark(const Graph& graph, const std::uint8_t* active);
+  void mark(const Graph& graph, const std::uint8_t* active, bool skips);
   void divide_weights(const Graph& graph);
 
   const std::vector<State>* all_;

@@ -23,6 +23,7 @@ from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
+from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -65,6 +66,7 @@ def search_many(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
+    selector: str | Perturbation | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -81,7 +83,7 @@ def search_many(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, image_layout, groups, preprocessing
+    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -124,6 +126,7 @@ def search_many(
         "preset": preset,
         "config": config,
         "method": method,
+        "selector": selector,
         "space": found,
         "image_layout": "NCHW",
         "groups": task.groups,
@@ -143,6 +146,7 @@ def search_many_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
+    selector: str | Perturbation | None = None,
     threads: int = 1,
     **options: Unpack[TextSearchOptions],
 ) -> list[SearchResult[RecurrentGenotype]]:
@@ -150,7 +154,7 @@ def search_many_text(
 
     Parameters
     ----------
-    data, level, max_vocab, preset, config, method
+    data, level, max_vocab, preset, config, method, selector
         As in `search_text`.
     seeds, executor, threads, **options
         As in `search_many`.
@@ -168,7 +172,8 @@ def search_many_text(
     runs = _checked(seeds, options)
     TextSearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     corpus = as_corpus(data, level, max_vocab)
-    given = {"preset": preset, "config": config, "method": method, **options}
+    how = {"method": method, "selector": selector}
+    given = {"preset": preset, "config": config, **how, **options}
     return _search_all(("text", corpus), given, runs, executor, threads)
 
 

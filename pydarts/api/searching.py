@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import ArrayLike
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
-from pydarts.methods.method import Method
-from pydarts.methods.named import as_method
+from pydarts.methods.method import Method, supernet_options
+from pydarts.methods.named import as_pair
+from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -43,6 +45,7 @@ def search(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
+    selector: str | Perturbation | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -72,8 +75,16 @@ def search(
     method : str or Method, optional
         How α is learned and a cell chosen: ``"darts"`` (the default) with the configuration's
         ``order``, ``epsilon``, ``hvp`` and ``reuse_gradient``; of first order ``"beta-darts"``,
-        ``"smooth-darts"``, ``"gdas"`` and ``"gaea"``; ``"fixed"``, which leaves α as it is; or one
-        of your own. They take the configuration's options of α as far as they have such.
+        ``"smooth-darts"``, ``"fair-darts"``, ``"gdas"``, ``"gaea"`` and, of images,
+        ``"darts-minus"`` and ``"pc-darts"``; ``"fixed"``, which leaves α as it is; or one of your
+        own. They take the configuration's options of α as far as they have such.
+        ``"fixed-pt"`` and ``"darts-pt"`` are names for ``"fixed"`` and ``"darts"`` with
+        ``selector="perturbation"``.
+    selector : {"magnitude", "perturbation"} or Perturbation, optional
+        What chooses the cell: the largest mixing weights (the default), or, after the epochs of the
+        search, the loss on the validation half by which the supernet misses each operation. That
+        takes rounds with further epochs of tuning between them; ``pydarts.Perturbation`` says how
+        many, and has its options. What it decided is in the result's ``selection``.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional
@@ -118,7 +129,8 @@ def search(
         space=as_space(space),
         threads=threads,
     )
-    return run_search(task, as_method(method, config), config, run)
+    chosen, how = as_pair(method, selector, config)
+    return run_search(task, chosen, config, run, how)
 
 
 def search_text(
@@ -129,6 +141,7 @@ def search_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
+    selector: str | Perturbation | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> SearchResult[RecurrentGenotype]:
@@ -146,7 +159,7 @@ def search_text(
         What a token is; by default words for a folder, else characters.
     max_vocab : int, optional
         Keep no more than the so many most frequent tokens.
-    preset, config, method, threads
+    preset, config, method, selector, threads
         As in `search`, with `TextSearchConfig`.
     **options
         Any field of `TextSearchConfig`, and how the search runs, as in `search`.
@@ -166,7 +179,8 @@ def search_text(
     """
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return run_search(task, as_method(method, config), config, run)
+    chosen, how = as_pair(method, selector, config)
+    return run_search(task, chosen, config, run, how)
 
 
 def estimate(
@@ -177,6 +191,7 @@ def estimate(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
+    selector: str | Perturbation | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -191,7 +206,8 @@ def estimate(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, image_layout, groups, preprocessing, threads, **options
+    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
+    threads, **options
         As in `search`.
 
     Returns
@@ -208,7 +224,8 @@ def estimate(
         space=as_space(space),
         threads=threads,
     )
-    return _estimate(task, as_method(method, config), config, run)
+    chosen, how = as_pair(method, selector, config)
+    return _estimate(task, chosen, how, config, run)
 
 
 def estimate_text(
@@ -219,6 +236,7 @@ def estimate_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
+    selector: str | Perturbation | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> Estimate:
@@ -226,7 +244,7 @@ def estimate_text(
 
     Parameters
     ----------
-    data, level, max_vocab, preset, config, method, threads, **options
+    data, level, max_vocab, preset, config, method, selector, threads, **options
         As in `search_text`.
 
     Returns
@@ -235,10 +253,14 @@ def estimate_text(
     """
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return _estimate(task, as_method(method, config), config, run)
+    chosen, how = as_pair(method, selector, config)
+    return _estimate(task, chosen, how, config, run)
 
 
-def _estimate(task: Task, method: Method, config: Any, run: RunOptions) -> Estimate:
+def _estimate(
+    task: Task, method: Method, selector: Perturbation | None, config: Any, run: RunOptions
+) -> Estimate:
+    needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     data = task.search_data(config, np.random.default_rng(config.seed))
-    check_memory(run, config, "search", task.search_bytes, task)
-    return estimate_search(task, method, config, data)
+    check_memory(run, config, "search", needs, task)
+    return estimate_search(task, method, config, data, selector)

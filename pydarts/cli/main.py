@@ -143,6 +143,15 @@ def _parser() -> _Parser:
 
     again = "Given again, it goes on with what it left in --out."
     command(
+        "fit",
+        partial(run.fit, ImageKind),
+        partial(run.add_fit_arguments, ImageKind),
+        " DATA --time-budget TIME [--out DIR] [option ...]",
+        "make the best model of a set of images in a given time",
+        "Sizes and epochs are chosen by the speed of this machine, a published cell or a search by"
+        f" the space and the time. DIR/plan.json tells what was chosen. {again}",
+    )
+    command(
         "search",
         partial(run.search, ImageKind),
         partial(run.add_search_arguments, ImageKind),

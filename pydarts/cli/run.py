@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import shlex
 import sys
@@ -11,11 +12,13 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pydarts.api.fitting import Fitting
 from pydarts.cli.arguments import (
     add_debug,
     add_force,
@@ -49,13 +52,15 @@ from pydarts.common.environment import environment
 from pydarts.common.files import replace_file, write_json
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
-from pydarts.methods.named import METHODS, as_method
+from pydarts.methods.method import supernet_options
+from pydarts.methods.named import METHOD_NAMES, METHODS, SELECTORS, as_pair
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
 from pydarts.training.checkpoint import read_checkpoint
 from pydarts.training.history import write_history
 from pydarts.training.loop import Diverged
+from pydarts.training.plan import PLAN, RECIPE
 from pydarts.training.run import run_search, run_training
 from pydarts.training.run_options import SEARCH_CHECKPOINT, TRAIN_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
@@ -81,10 +86,18 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     kind.add_space(group)
     group.add_argument(
         "--method",
-        choices=tuple(METHODS),
+        choices=METHOD_NAMES,
         default="darts",
-        help="how the alphas are learned (default: darts, of either --order; all others are of"
-        " first order)",
+        metavar="NAME",
+        help=f"how the alphas are learned: {', '.join(METHOD_NAMES)} (default: darts, of either"
+        " --order; all others are of first order); fixed-pt and darts-pt are fixed and darts with"
+        " --selector perturbation",
+    )
+    group.add_argument(
+        "--selector",
+        choices=SELECTORS,
+        help="what chooses the cell: the largest mixing weights, or, in rounds after the search,"
+        " the loss by which each operation is missed (default: magnitude)",
     )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
@@ -118,11 +131,42 @@ def add_train_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> No
     _add_long_runs(parser, "the training")
 
 
-def _add_long_runs(parser: argparse.ArgumentParser, what: str, more: str = "") -> Any:
+def add_fit_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None:
+    """The arguments of `fit`."""
+    task = kind.task_type
+    _add_common(kind, parser)
+    group = parser.add_argument_group("the cell")
+    kind.add_space(group)
+    group.add_argument(
+        "--genotype", metavar="GENOTYPE", help=f"a cell to train: {genotype_help(task.kind)}"
+    )
+    group.add_argument(
+        "--search",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="whether to search a cell (default: auto, where the space has no published one)",
+    )
+    group.add_argument(
+        "--method",
+        choices=tuple(METHODS),
+        default="darts",
+        help="how the alphas are learned in a search (default: darts)",
+    )
+    _add_long_runs(parser, "the work", required=True)
+    group = parser.add_argument_group("training")
+    shown = {**dict.fromkeys(("channels", "cells", "epochs"), "default: chosen for the time")}
+    shown |= {name: f"default: {value}" for name, value in RECIPE.items()}
+    add_options(group, task.train_config, "train", defaults=shown, without=kind.unavailable)
+
+
+def _add_long_runs(
+    parser: argparse.ArgumentParser, what: str, more: str = "", required: bool = False
+) -> Any:
     group = parser.add_argument_group("long runs")
     group.add_argument(
         "--time-budget",
         metavar="TIME",
+        required=required,
         help=f"stop {what} after that long, such as 10min or 2h{more}",
     )
     group.add_argument(
@@ -194,6 +238,20 @@ def train(kind: type[Kind], args: argparse.Namespace) -> int:
     return run.finish(lambda: run.train(genotype, config))
 
 
+def fit(kind: type[Kind], args: argparse.Namespace) -> int:
+    """Train a network in a given time, and search its cell if that is worth it."""
+    started = time.perf_counter()
+    with named(args, kind.task_type.train_config):
+        kind.task_type.train_config.make("quick", given(args, "train"))
+    genotype, space = None, None
+    if args.genotype is not None:
+        genotype = read_genotype(args.genotype, kind.task_type.kind)
+        space = genotype.space
+    with named(args):
+        run = Run(kind, args, PLAN, "plan", space or kind.space(args))
+    return run.finish(lambda: run.fit(genotype, started))
+
+
 class Run:
     """The work on one set of data: what was given, what came of it, what was saved of that."""
 
@@ -230,23 +288,36 @@ class Run:
 
     def search(self, config: Any) -> tuple[BaseGenotype, int]:
         """Search, show and save the cell."""
-        args, method = self.args, as_method(self.args.method, config)
+        args = self.args
+        with named(args):
+            method, selector = as_pair(args.method, args.selector, config)
         with named(args, self.task.search_config):
             run = self._options()
             if run.resumable_file(SEARCH_CHECKPOINT):
                 say(f"Going on with the search in {self.out}.")
             else:
                 self.kind.announce(config)
-                check_memory(run, config, "search", self.task.search_bytes, self.task)
+                needs = partial(self.task.search_bytes, **supernet_options(method, self.task.kind))
+                check_memory(run, config, "search", needs, self.task)
                 data = self.search_data(config)
-                say(f"Search: {estimate_search(self.task, method, config, data)}.")
+                say(f"Search: {estimate_search(self.task, method, config, data, selector)}.")
                 del data
-                self._remove(*_SEARCH_FILES, *_TRAINING_FILES)
+                self._remove(*_SEARCH_FILES, *_TRAINING_FILES, PLAN)
             log.info("searching")
             run = replace(run, started=time.perf_counter())
-            result, code = _outcome("search", lambda: run_search(self.task, method, config, run))
+            result, code = _outcome(
+                "search", lambda: run_search(self.task, method, config, run, selector)
+            )
+        self._keep_search(result)
+        return result.genotype, code
+
+    def _keep_search(self, result: Any) -> None:
         self._note("search", "Searched", result)
+        if result.selection:
+            say(f"Chosen by perturbation, in {len(result.selection)} decisions.")
         say("\n" + pretty(result.genotype) + "\n")
+        for line in result.notes():
+            say(textwrap.fill(line, 79) + "\n")
         if self.out is not None:
             with uninterrupted():
                 if not self._has_trained(result.genotype):
@@ -254,7 +325,6 @@ class Run:
                 result.save(self.out, overwrite=True)
             drawings = [f"{cell.name}.svg" for cell in result.space.cells]
             self.saved += [GENOTYPE, *drawings, *_TABLES]
-        return result.genotype, code
 
     def train(self, genotype: BaseGenotype, config: Any, prefix: str = "") -> int:
         """Train the network, save it, and try it on what it has not seen."""
@@ -264,13 +334,47 @@ class Run:
                 say(f"Going on with the training in {self.out}.")
             elif not prefix:
                 self.kind.announce(config)
-                self._remove(*_TRAINING_FILES)
+                self._remove(*_TRAINING_FILES, PLAN)
                 if not self._holds(genotype):
                     self._remove(*_SEARCH_FILES)
             log.info("training")
             model, code = _outcome(
                 "training", lambda: run_training(self.task, genotype, config, run)
             )
+        return self._keep_model(genotype, model, code)
+
+    def fit(self, genotype: BaseGenotype | None, started: float) -> int:
+        """Spend the time from ``started`` on, show what was decided, and save what came of it."""
+        args = self.args
+        with named(args, self.task.train_config):
+            run = replace(self._options(), started=started)
+            if run.resumable_file(PLAN):
+                say(f"Going on with the plan in {self.out}.")
+            else:
+                self._remove(*_SEARCH_FILES, *_TRAINING_FILES, PLAN)
+            fitting = Fitting(
+                self.kind.task,
+                run,
+                given(args, "train"),
+                genotype=genotype,
+                search=args.search,
+                method=args.method,
+                show=lambda sentence: say(textwrap.fill(sentence, 79)),
+            )
+            result, code = _outcome("search", fitting.find_cell)
+            if result is not None:
+                self._keep_search(result)
+                if code != DONE:
+                    return code
+            log.info("training")
+            model, code = _outcome("training", fitting.train)
+        if self.out is not None:
+            self.saved.append(PLAN)
+        assert fitting.plan is not None
+        self.record["plan"] = dataclasses.asdict(fitting.plan)
+        return self._keep_model(model.genotype, model, code)
+
+    def _keep_model(self, genotype: BaseGenotype, model: Any, code: int) -> int:
         self.record["num_weights"] = model.num_weights
         if self.out is not None:
             with uninterrupted():
@@ -329,7 +433,8 @@ class Run:
         """Say and record how long something took, and why it stopped."""
         self.record[f"{name}_seconds"] = round(result.seconds, 2)
         self.record[f"{name}_stopped"] = result.stopped
-        epochs = f"{len(result.history)} of {result.config.epochs} epochs"
+        planned = getattr(result, "num_epochs", result.config.epochs)  # of a search: with tuning
+        epochs = f"{len(result.history)} of {planned} epochs"
         say(f"{done} for {epochs} in {duration(result.seconds)}.")
         if result.stopped is not None:
             say(textwrap.fill(f"It stopped early: {result.stopped}.", 79))
@@ -381,4 +486,4 @@ def _outcome(name: str, run: Callable[[], Any]) -> tuple[Any, int]:
     except Diverged as error:
         report_error(f"{name} stopped at {error}")
         return error.result, FAILED
-    return result, INTERRUPTED if result.interrupted else DONE
+    return result, INTERRUPTED if result is not None and result.interrupted else DONE

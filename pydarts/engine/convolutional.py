@@ -336,6 +336,18 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
     stem : {"cifar", "imagenet"}, optional
         What the network begins with: a 3x3 convolution, or three of stride 2, two of them before
         what the first cell takes as its older input, which leave an eighth of each side.
+    auxiliary_skip : bool, optional
+        Whether every edge has one more operand, ``skip_weight`` times its input, or at stride 2 a
+        factorized reduce of its own: that of DARTS-, https://arxiv.org/abs/2009.01027.
+    partial_channels : int, optional
+        Of k: the operations of an edge see the first C/k of its C channels, and the others pass
+        them by, at stride 2 through a 2x2 max pool. Each edge has a weight of its own, the softmax
+        of a parameter over the edges into its node, which is multiplied with all that it gives, and
+        a node's channels are shuffled in k groups: PC-DARTS, https://arxiv.org/abs/1907.05737.
+        `alphas` then has, beside each NAME, these parameters as ``NAME.edges``: (nodes, edges),
+        where the row of a node with fewer edges has entries without meaning at its end. So has
+        `mixing` the weights of edges, and `active` whether what passes by is added. C/k channels
+        take the memory and time of the next multiple of eight.
 
     Raises
     ------
@@ -359,11 +371,49 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         *,
         space: str | os.PathLike[str] | Space = DARTS,
         stem: str = "cifar",
+        auxiliary_skip: bool = False,
+        partial_channels: int = 1,
     ):
         self.space = as_space(space)
+        self.auxiliary_skip = bool(auxiliary_skip)
+        self.partial_channels = integer("partial_channels", partial_channels, 1)
         sizes = checked_sizes(channels, cells, classes, in_channels)
-        arguments = (json.dumps(self.space.reference), *sizes, _stem(stem), _rematerialise(memory))
+        if channels % partial_channels:
+            problem = f"(={partial_channels}) must divide `channels` (={channels})"
+            raise ArgumentError("partial_channels", problem)
+        arguments = (
+            json.dumps(self.space.reference),
+            *sizes,
+            _stem(stem),
+            self.auxiliary_skip,
+            self.partial_channels,
+            _rematerialise(memory),
+        )
         super().__init__("supernet", arguments, dtype, seed, threads)
+
+    @property
+    def skip_weight(self) -> float:
+        """Coefficient of the auxiliary skips in all passes, 1 at first; without any it is 0.
+
+        It may be set, and has no gradient. At 0 the skips are not computed.
+        """
+        return float(self._engine.skip_weight) if self.auxiliary_skip else 0.0
+
+    @skip_weight.setter
+    def skip_weight(self, weight: float) -> None:
+        if not self.auxiliary_skip:
+            problem = f"(={show(weight)}) is for supernets with `auxiliary_skip`=True"
+            raise ArgumentError("skip_weight", problem)
+        self._engine.skip_weight = number("skip_weight", weight)
+
+    def state(self) -> dict[str, Any]:
+        skip = {"skip_weight": self.skip_weight} if self.auxiliary_skip else {}
+        return {**super().state(), **skip}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        if self.auxiliary_skip:
+            self.skip_weight = state["skip_weight"]
 
     def mixing_gradient(
         self,

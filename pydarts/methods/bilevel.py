@@ -334,14 +334,20 @@ def hessian_vector_product(
     return result
 
 
-def _batches(
+def checked_batches(
     net: BaseSupernet[Any], train: Batch, valid: Batch, hidden: Hidden | None
-) -> list[Any]:
-    """The engine's arguments for both batches."""
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the engine's arguments for both batches; errors name `train`, `valid` or `hidden`."""
     states = (None, None) if hidden is None else hidden
-    arguments: list[Any] = []
+    arguments = []
     for name, batch, state in zip(("train", "valid"), (train, valid), states, strict=True):
         if not isinstance(batch, tuple) or len(batch) != 2:
             raise ArgumentTypeError(name, "must be a pair (inputs, targets)")
-        arguments += net._batch((f"{name}[0]", f"{name}[1]"), *batch, state)
-    return arguments
+        arguments.append(net._batch((f"{name}[0]", f"{name}[1]"), *batch, state))
+    return arguments[0], arguments[1]
+
+
+def _batches(
+    net: BaseSupernet[Any], train: Batch, valid: Batch, hidden: Hidden | None
+) -> list[Any]:
+    return [each for batch in checked_batches(net, train, valid, hidden) for each in batch]

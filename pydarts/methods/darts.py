@@ -12,6 +12,7 @@ from typing import Any
 
 from pydarts.engine.network import Alphas
 from pydarts.methods.bilevel import BilevelStep
+from pydarts.methods.mixture import MixtureMethod
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 
@@ -53,5 +54,21 @@ class Darts:
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         return BilevelStep(supernet, **own, **weight_options)
 
+    def first_order(self) -> FirstOrder:
+        """The method of first order with these options of α."""
+        return FirstOrder(
+            alpha_lr=self.alpha_lr,
+            alpha_betas=self.alpha_betas,
+            alpha_weight_decay=self.alpha_weight_decay,
+        )
+
     def select(self, alphas: Alphas, space: Space) -> BaseGenotype:
         return space.derive(alphas)
+
+
+class FirstOrder(MixtureMethod):
+    """DARTS of first order, as a method that makes its own mixing weights: its softmax."""
+
+    @property
+    def name(self) -> str:
+        return "darts"

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.engine.network import Alphas, Array
+from pydarts.methods.weighting import entropy, mixing_weights
 from pydarts.spaces.space import Space
 
 
-def entropies(alphas: Alphas, space: Space) -> dict[str, float]:
+def entropies(alphas: Alphas, space: Space, weighting: str = "softmax") -> dict[str, float]:
     """Return the mean entropy of the mixtures of each kind of cell's edges.
 
     Parameters
@@ -22,22 +23,33 @@ def entropies(alphas: Alphas, space: Space) -> dict[str, float]:
         Architecture parameters (edges, operations) by kind of cell.
     space : Space
         Of which they are.
+    weighting : {"softmax", "sigmoid"}, optional
+        How mixing weights are made of them. Of sigmoids the shares in the sum of an edge count.
 
     Returns
     -------
     dict of str to float
         In nats: from 0 (one operation) to the logarithm of the number of operations (all alike).
     """
+    if weighting == "softmax":
+        return _softmax_entropies(alphas, space)
+    weights = mixing_weights(alphas, space, weighting)
+    return {name: float(entropy(found).mean()) for name, found in weights.items()}
+
+
+def _softmax_entropies(alphas: Alphas, space: Space) -> dict[str, float]:
+    """By logarithms, which are exact where weights round to 0."""
     found = {}
-    for name, group in alphas.items():
-        present = space.cell(name).exists(len(group))
+    for cell in space.cells:
+        group = alphas[cell.name]
+        present = cell.exists(len(group))
         shifted = group.astype(np.float64) - group.max(
             axis=1, keepdims=True, where=present, initial=-np.inf
         )
         odds = np.where(present, shifted, 0.0)
         log_sum = np.log(np.where(present, np.exp(odds), 0.0).sum(axis=1))
         p = np.where(present, np.exp(odds - log_sum[:, np.newaxis]), 0.0)
-        found[name] = float((log_sum - (p * odds).sum(axis=1)).mean())
+        found[cell.name] = float((log_sum - (p * odds).sum(axis=1)).mean())
     return found
 
 

@@ -34,6 +34,10 @@ class Gdas(MixtureMethod):
     coldest: float = 0.1
 
     weights_first: ClassVar[bool] = True
+    no_perturbation: ClassVar[str | None] = (
+        "its weights learn with one operation an edge, and never in the mixture of all from which"
+        " one would be removed"
+    )
 
     @property
     def name(self) -> str:

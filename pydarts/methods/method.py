@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from pydarts.common.errors import ArgumentError
 from pydarts.engine.network import Alphas
 from pydarts.methods.bilevel import StepInfo
 from pydarts.spaces.genotype import BaseGenotype
@@ -48,3 +49,26 @@ class Method(Protocol):
     def select(self, alphas: Alphas, space: Space) -> BaseGenotype:
         """Choose the cell that α stands for."""
         ...
+
+
+def supernet_options(method: Method, kind: str) -> Mapping[str, Any]:
+    """Return the options that a method wants its supernet to be built with: its attribute
+    `supernet_options`, if it has one.
+
+    Parameters
+    ----------
+    method : Method
+    kind : str
+        Of the supernet's space.
+
+    Raises
+    ------
+    ValueError
+        If supernets of that kind have no such options.
+    """
+    options: Mapping[str, Any] = getattr(method, "supernet_options", {})
+    if options and kind != "convolutional":
+        names = ", ".join(f"`{name}`" for name in options)
+        problem = f"(={method.name!r}) needs a supernet with {names}, which those over text lack"
+        raise ArgumentError("method", problem)
+    return options

@@ -79,6 +79,10 @@ class MixtureMethod:
     learns: ClassVar[bool] = True
     #: Whether the weights' half of a step comes first.
     weights_first: ClassVar[bool] = False
+    #: How mixing weights are made of α, for entropies and reports: one of `WEIGHTINGS`.
+    weighting: ClassVar[str] = "softmax"
+    #: Why the cell cannot be chosen by perturbation, if it cannot.
+    no_perturbation: ClassVar[str | None] = None
 
     @property
     def name(self) -> str:
@@ -97,6 +101,18 @@ class MixtureMethod:
     def start(self, alphas: Alphas) -> Alphas:
         """Return α to begin with; by default the network's own, ``1e-3 N(0, 1)``."""
         return alphas
+
+    @property
+    def supernet_options(self) -> Mapping[str, Any]:
+        """What its supernet is to be built with, beside what the configuration says."""
+        return {}
+
+    def learns_in(self, epoch: int, epochs: int) -> bool:
+        """Whether α learns in the epoch t, from 0, of T."""
+        return self.learns
+
+    def start_epoch(self, supernet: BaseSupernet[Any], epoch: int, epochs: int) -> None:
+        """Prepare the supernet for an epoch t, from 0, of T; by default there is nothing to do."""
 
     def mixture(self, alphas: Alphas, moment: Moment) -> Mixture:
         """Return the mixing weights with which α learns; by default their softmax."""
@@ -135,8 +151,16 @@ class MixtureMethod:
 
 
 def softmax(alphas: Alphas, space: Space) -> Alphas:
-    """Return the softmax of α over the operations of each edge, in float64."""
-    return {name: space.cell(name).mixing_weights(a) for name, a in alphas.items()}
+    """Return the softmax of α over the operations of each edge, in float64.
+
+    Where edges have weights of their own, those as well: over the edges into each node.
+    """
+    found = {cell.name: cell.mixing_weights(alphas[cell.name]) for cell in space.cells}
+    own = [cell for cell in space.cells if cell.edge_group in alphas]
+    return {
+        **found,
+        **{cell.edge_group: cell.edge_weights(alphas[cell.edge_group]) for cell in own},
+    }
 
 
 def _through_softmax(p: Any, gradient: Any) -> Any:
@@ -171,12 +195,17 @@ class MixtureStep:
         self._adam = Adam(size, lr, betas, decay)
         supernet.set_alphas(method.start(supernet.alphas))
 
+    def replace_method(self, method: MixtureMethod) -> None:
+        """Go on with another method, with optimisers as they are."""
+        self._method = method
+
     @property
     def steps(self) -> int:
         return self._sgd.steps
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         self._epoch, self._epochs = epoch, epochs
+        self._method.start_epoch(self.net, epoch, epochs)
 
     def __call__(
         self, *, train: Batch, valid: Batch, lr: float, hidden: Hidden | None = None
@@ -230,7 +259,7 @@ class MixtureStep:
     def _step_alpha(self, valid: Batch, hidden: Any) -> tuple[MixingGradient | None, float]:
         """Move α; return what was evaluated, and the norm of the gradient with respect to α."""
         method, alphas = self._method, self.net.alphas
-        if not method.learns:
+        if not method.learns_in(self._epoch, self._epochs):
             return None, 0.0
         mixing, active = method.mixture(alphas, self._moment(0))
         active = active if self.net.skips_inactive else None

@@ -8,25 +8,41 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydarts.common.checks import choice
-from pydarts.common.errors import ArgumentTypeError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.darts import Darts
+from pydarts.methods.darts_minus import DartsMinus
+from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
 from pydarts.methods.method import Method
 from pydarts.methods.mixture import MixtureMethod
+from pydarts.methods.pc_darts import PcDarts
+from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.smooth_darts import SmoothDarts
+from pydarts.methods.tuning import first_order
 
 #: The methods, each made from a search's configuration.
 METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
     "darts": Darts,
     "beta-darts": BetaDarts,
     "smooth-darts": SmoothDarts,
+    "fair-darts": FairDarts,
     "gdas": Gdas,
     "gaea": Gaea,
+    "darts-minus": DartsMinus,
+    "pc-darts": PcDarts,
     "fixed": Fixed,
 }
+
+
+#: Names for a method together with selection by perturbation.
+PAIRS: Final[Mapping[str, str]] = {"fixed-pt": "fixed", "darts-pt": "darts"}
+#: All names that a search takes.
+METHOD_NAMES: Final = (*METHODS, *PAIRS)
+#: The names of what can choose the cell.
+SELECTORS: Final = ("magnitude", "perturbation")
 
 
 def own_options(method: Method, config: Any) -> dict[str, Any] | None:
@@ -53,6 +69,8 @@ def own_options(method: Method, config: Any) -> dict[str, Any] | None:
 def as_method(value: str | Method | None, config: Any) -> Method:
     """Return a method from its name, with the options of a configuration, or itself.
 
+    Of a name for a pair it is the method.
+
     Raises
     ------
     ValueError, TypeError
@@ -61,7 +79,35 @@ def as_method(value: str | Method | None, config: Any) -> Method:
     if value is None:
         return Darts.from_config(config)
     if isinstance(value, str):
-        return METHODS[choice("method", value, tuple(METHODS))].from_config(config)
+        name = choice("method", value, METHOD_NAMES)
+        return METHODS[PAIRS.get(name, name)].from_config(config)
     if not callable(getattr(value, "step", None)) or not callable(getattr(value, "select", None)):
         raise ArgumentTypeError("method", f"(={value!r}) has not the functions `step` and `select`")
     return value
+
+
+def as_pair(
+    method: str | Method | None, selector: str | Perturbation | None, config: Any
+) -> tuple[Method, Perturbation | None]:
+    """Return how α is learned, and what chooses the cell: None where the method does, which is by
+    magnitude.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such method or selector, or the two do not fit: says why.
+    """
+    found = as_method(method, config)
+    pair = isinstance(method, str) and method in PAIRS
+    if isinstance(selector, str):
+        choice("selector", selector, SELECTORS)
+    elif selector is not None and not isinstance(selector, Perturbation):
+        problem = f"(={selector!r}) must be one of {SELECTORS}, or a `Perturbation`"
+        raise ArgumentTypeError("selector", problem)
+    if pair and selector == "magnitude":
+        problem = f"(='magnitude') contradicts `method` (={method!r}), which means `method`"
+        raise ArgumentError("selector", f"{problem} {found.name!r} with 'perturbation'")
+    if selector == "magnitude" or (selector is None and not pair):
+        return found, None
+    first_order(found)  # raises if it cannot be
+    return found, selector if isinstance(selector, Perturbation) else Perturbation(seed=config.seed)

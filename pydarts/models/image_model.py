@@ -24,6 +24,8 @@ from pydarts.models.scores import ClassificationScores
 from pydarts.models.trained_model import TrainedModel
 from pydarts.spaces.darts import Genotype
 from pydarts.training.config import TrainConfig
+from pydarts.training.plan import Plan
+from pydarts.training.result import SearchResult
 
 
 class Model(TrainedModel):
@@ -43,6 +45,10 @@ class Model(TrainedModel):
         What `logits`, `predict` and the like make of what they are given. The network, an exported
         one and the C API take what ``preprocessing.apply`` returns.
     config : TrainConfig
+    search : SearchResult or None
+        Of `pydarts.fit`, the search that found the cell, if one did; not saved.
+    plan : Plan or None
+        Of `pydarts.fit`, how it spent its time; not saved.
     history, interrupted, stopped, seconds
         As in `TrainedModel`.
     """
@@ -68,6 +74,8 @@ class Model(TrainedModel):
         self.image_size = tuple(image_size)
         self.image_layout = image_layout
         self.preprocessing = as_preprocessing(preprocessing)
+        self.search: SearchResult[Any] | None = None
+        self.plan: Plan | None = None
 
     @property
     def genotype(self) -> Genotype:

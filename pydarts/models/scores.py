@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pydarts.data.segments import batchify, segments
 from pydarts.engine.convolutional import ImageNetwork
@@ -19,15 +20,21 @@ TEXT_BATCH = 10
 
 
 def image_loss(
-    net: ImageNetwork, x: NDArray[Any], y: NDArray[np.int64], batch_size: int
+    net: ImageNetwork,
+    x: NDArray[Any],
+    y: NDArray[np.int64],
+    batch_size: int,
+    mixing: Mapping[str, ArrayLike] | None = None,
+    active: Mapping[str, ArrayLike] | None = None,
 ) -> tuple[float, float]:
-    """Mean cross-entropy and accuracy with the running statistics.
+    """Mean cross-entropy and accuracy with the running statistics; of supernets at a mixture.
 
     In batches of the size that the steps have, this is not what decides the peak of the memory.
     """
     loss, correct = 0.0, 0
     for start in range(0, len(x), batch_size):
-        logits = net.logits(x[start : start + batch_size], training=False).astype(np.float64)
+        batch = x[start : start + batch_size]
+        logits = net.logits(batch, training=False, mixing=mixing, active=active).astype(np.float64)
         codes = y[start : start + batch_size]
         largest = logits.max(axis=1, keepdims=True)
         log_sum = np.log(np.exp(logits - largest).sum(axis=1)) + largest[:, 0]

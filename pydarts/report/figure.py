@@ -111,7 +111,8 @@ def _plot_edges(part: Any, data: ReportData, cell: Cell) -> None:
     for axes in part.axes:
         handles, labels = axes.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
-    part.suptitle(f"{cell.title}: softmax(α) of each edge", fontsize=10)
+    name = {"softmax": "softmax", "sigmoid": "σ"}[data.weighting]
+    part.suptitle(f"{cell.title}: {name}(α) of each edge", fontsize=10)
     ncols = min(len(shown), 9)
     part.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=ncols, fontsize=8)
 

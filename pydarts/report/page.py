@@ -103,6 +103,7 @@ def page_html(data: ReportData) -> str:
         *([_player(data)] if animated else []),
         *_section("Cells", sections.cells_section(data)),
         *_section("Architecture parameters (α)", sections.alphas_section(data)),
+        *_section("Selection by perturbation", sections.selection_section(data)),
         *_section("Learning curves", sections.history_section(data.history, data.span)),
         *_section("Comparison", sections.comparison_section(data)),
         *_section(
@@ -185,7 +186,7 @@ def _facts(data: ReportData) -> str:
     """What a reader wants to know first."""
     rows: dict[str, str] = {}
     if data.history:
-        last, wanted = data.history[-1], data.config.get("epochs")
+        last, wanted = data.history[-1], data.num_epochs
         seconds = number(last.get("seconds"))
         rows["Searched"] = str(len(data.history)) + (f" of {wanted}" if wanted else "")
         rows["Searched"] += " epochs" + (f" in {duration(seconds)}" if seconds is not None else "")

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from pydarts.common.environment import environment
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
+from pydarts.methods.decisions import selection_notes
+from pydarts.methods.perturbation import num_undecided
+from pydarts.methods.weighting import cell_weights, derive
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import Space
@@ -25,6 +28,7 @@ from pydarts.training.result import SearchResult, read_configuration
 
 Weights = Mapping[str, NDArray[np.float64]]
 
+_METHOD_FIELDS: Final = ("method", "selector", "weighting", "measure", "selection", "tuning_epochs")
 _START: Final = "the start"
 _END: Final = "the result"
 
@@ -34,7 +38,7 @@ class Snapshot(NamedTuple):
 
     name: str
     genotype: BaseGenotype
-    weights: Weights | None  # softmax of α, a row for each edge; None where α was not kept
+    weights: Weights | None  # of α, a row for each edge; None where α was not kept
 
 
 class Curve(NamedTuple):
@@ -53,6 +57,11 @@ _CURVES: Final = (
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
     ("Entropy of the mixing weights", {"alpha_entropy_*": "*"}, False),
     ("Norm of the gradient with respect to α", {"alpha_gradient_norm": "norm"}, False),
+    (
+        "Gradient norms relative to the first epoch",
+        {"stationarity_weights": "weights", "stationarity_alphas": "α"},
+        False,
+    ),
     ("Skip connections", {"skips": "skips"}, False),
 )
 
@@ -77,6 +86,18 @@ class ReportData:
         What the search ran on; None if that was not recorded.
     comparison : mapping or None
         What `compare.json` holds.
+    method, selector : str or None
+        How α was learned and what chose the cell; None if that was not recorded.
+    weighting : {"softmax", "sigmoid"}
+        How α makes the mixing weights.
+    measure : {"loss", "accuracy"}
+        What a selection by perturbation goes by.
+    selection : sequence of mapping
+        Its decisions.
+    notes : sequence of str
+        What must be known of the choice.
+    tuning_epochs : int
+        Planned epochs beside those of the configuration.
     """
 
     genotype: BaseGenotype
@@ -87,6 +108,13 @@ class ReportData:
     facts: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] | None = None
     comparison: Mapping[str, Any] | None = None
+    method: str | None = None
+    selector: str | None = None
+    weighting: str = "softmax"
+    measure: str = "loss"
+    selection: Sequence[Mapping[str, Any]] = ()
+    notes: Sequence[str] = ()
+    tuning_epochs: int = 0
 
     @classmethod
     def from_result(cls, result: SearchResult[Any]) -> ReportData:
@@ -104,11 +132,20 @@ class ReportData:
         cells = _epoch_genotypes(genotype.space, result.history)
         return cls(
             genotype=genotype,
-            snapshots=_snapshots(genotype, cells, result.alphas, result.alpha_history),
+            snapshots=_snapshots(
+                genotype, cells, result.alphas, result.alpha_history, result.weighting
+            ),
             history=result.history,
             config=result.config.to_dict(),
             facts=_outcome(result.interrupted, result.stopped),
             environment=None if result.supernet is None else environment(),
+            method=result.method,
+            selector=result.selector,
+            weighting=result.weighting,
+            measure=result.measure,
+            selection=result.selection,
+            notes=result.notes(),
+            tuning_epochs=result.tuning_epochs,
         )
 
     @classmethod
@@ -140,17 +177,25 @@ class ReportData:
         with naming(path / "history.csv"):
             cells = _epoch_genotypes(genotype.space, history)
         names = [cell.name for cell in genotype.space.cells]
+        of_edges = [cell.edge_group for cell in genotype.space.cells]
         alphas, alpha_history = (
-            read_npz(path / name, names) if (path / name).is_file() else None
+            read_npz(path / name, names, of_edges) if (path / name).is_file() else None
             for name in ("alphas.npz", "alpha_history.npz")
         )
-        with naming(path):
-            snapshots = _snapshots(genotype, cells, alphas, alpha_history)
         try:
             options, ended = read_configuration(path, genotype.space)
             config = options.to_dict()
         except FileNotFoundError:
             config, ended = {}, {}
+        how = {name: ended[name] for name in _METHOD_FIELDS if name in ended}
+        weighting = how.get("weighting", "softmax")
+        with naming(path):
+            snapshots = _snapshots(genotype, cells, alphas, alpha_history, weighting)
+        notes: list[str] = []
+        if alphas and "selector" in how:
+            undecided = num_undecided(genotype.space, how["selector"], how["selection"])
+            selector, space = how["selector"], genotype.space
+            notes = selection_notes(alphas, space, selector, weighting, undecided)
         outcome = _outcome(ended.get("interrupted"), ended.get("stopped"))
         facts = outcome | (_read_object(path / "summary.json") or {})
         known = [name for name in environment() if name in facts]
@@ -163,12 +208,20 @@ class ReportData:
             facts={name: value for name, value in facts.items() if name not in known},
             environment={name: facts[name] for name in known} or None,
             comparison=_read_comparison(path / "compare.json"),
+            notes=notes,
+            **how,
         )
 
     @property
     def space(self) -> Space:
         """The search space."""
         return self.genotype.space
+
+    @property
+    def num_epochs(self) -> Any:
+        """Epochs that were wanted, if that is known."""
+        epochs = self.config.get("epochs")
+        return epochs + self.tuning_epochs if isinstance(epochs, int) else epochs
 
     @property
     def span(self) -> tuple[int, int]:
@@ -254,6 +307,7 @@ def _snapshots(
     cells: Sequence[BaseGenotype],
     alphas: Mapping[str, NDArray[Any]] | None,
     alpha_history: Mapping[str, NDArray[Any]] | None,
+    weighting: str,
 ) -> list[Snapshot]:
     """The start, where its α was kept; the epochs; the result, where it is none of these."""
     snapshots = [Snapshot(f"epoch {k}", cell, None) for k, cell in enumerate(cells, 1)]
@@ -268,12 +322,13 @@ def _snapshots(
             {name: trajectory[k] for name, trajectory in alpha_history.items()}
             for k in range(len(cells) + 1)
         ]
-        snapshots.insert(0, Snapshot(_START, final.space.derive(moments[0]), None))
+        start = derive(moments[0], final.space, weighting)
+        snapshots.insert(0, Snapshot(_START, start, None))
         snapshots = [
-            snapshot._replace(weights=_mixing_weights(final, moment))
+            snapshot._replace(weights=_mixing_weights(final, moment, weighting))
             for snapshot, moment in zip(snapshots, moments, strict=True)
         ]
-    weights = _mixing_weights(final, alphas) if alphas else None
+    weights = _mixing_weights(final, alphas, weighting) if alphas else None
     last = snapshots[-1] if snapshots else None
     if last is None or last.genotype != final or _differ(last.weights, weights):
         snapshots.append(Snapshot(_END, final, weights))
@@ -282,11 +337,13 @@ def _snapshots(
     return snapshots
 
 
-def _mixing_weights(genotype: BaseGenotype, alphas: Mapping[str, NDArray[Any]]) -> Weights:
+def _mixing_weights(
+    genotype: BaseGenotype, alphas: Mapping[str, NDArray[Any]], weighting: str
+) -> Weights:
     weights = {}
-    for name, alpha in alphas.items():
-        rows = np.asarray(alpha, np.float64)
-        cell = genotype.space.cell(name)
+    for cell in genotype.space.cells:
+        name = cell.name
+        rows = np.asarray(alphas[name], np.float64)
         expected = (len(cell_edges(genotype, name)), cell.columns)
         if rows.shape != expected:
             raise ValueError(
@@ -294,7 +351,7 @@ def _mixing_weights(genotype: BaseGenotype, alphas: Mapping[str, NDArray[Any]]) 
             )
         if not np.isfinite(rows).all():
             raise ValueError("alphas must be finite")
-        weights[name] = cell.mixing_weights(rows)
+        weights[name] = cell_weights(cell, rows, weighting)
     return weights
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydarts.drawing.cells import cell_svg
 from pydarts.drawing.svg import escape
+from pydarts.methods.fair_darts import THRESHOLD
 from pydarts.report.charts import Look, Series, dot_chart, line_chart, looks, swatch
 from pydarts.report.report_data import ReportData, cell_edges, curves, number
 from pydarts.report.tables import SHARES, fact_table, label, number_table, show_value
@@ -69,12 +70,23 @@ def alphas_section(data: ReportData) -> Iterator[str]:
     """The mixing weights as heat maps, and over the epochs."""
     if not data.weighted:
         return
-    yield (
-        "<p>The tables show the share of each candidate operation in the sum on its edge, "
-        "softmax(α), in per cent. The outlined entries make up the discrete cell: the strongest "
-        "edges of each node, each with its strongest operation; a cell that must not hold "
-        "<code>none</code> leaves that out.</p>"
+    weights = {
+        "softmax": "the share of each candidate operation in the sum on its edge, softmax(α)",
+        "sigmoid": "the mixing weight of each candidate operation, the sigmoid of its α",
+    }
+    choice = (
+        "the strongest edges of each node, each with its strongest operation; a cell that must not "
+        "hold <code>none</code> leaves that out"
     )
+    if data.selector == "perturbation":
+        choice = "it was not chosen by these weights, but as the section on the selection says"
+    yield (
+        f"<p>The tables show {weights[data.weighting]}, in per cent. The outlined entries make up "
+        f"the discrete cell: {choice}.</p>"
+    )
+    yield from (f"<p><strong>{escape(note)}</strong></p>" for note in data.notes)
+    if data.method == "fair-darts":
+        yield f"<p>{_below_threshold(data)}</p>"
     yield '<div class="heats">'
     for cell in data.space.cells:
         name = f"Architecture parameters, {cell.title}"
@@ -93,6 +105,87 @@ def alphas_section(data: ReportData) -> Iterator[str]:
         yield '<div class="charts small">'
         yield from _edge_charts(data, cell, legend)
         yield "</div>"
+
+
+def _below_threshold(data: ReportData) -> str:
+    """Which kept operations the published rule of FairDARTS would leave out."""
+    below = []
+    count = 0
+    for cell in data.space.cells:
+        weights = data.weights(cell.name)[-1]
+        edges = {(j, i): k for k, (j, i, _) in enumerate(cell_edges(data.genotype, cell.name))}
+        names = {(j, i): name for j, i, name in cell_edges(data.genotype, cell.name)}
+        for operation, source, node in data.genotype.kept(cell.name):
+            row = edges[source, node]
+            column = [op.name for op in cell.candidates[row]].index(operation)
+            count += 1
+            if weights[row, column] < THRESHOLD:
+                name = f"{cell.title.lower()}, {names[source, node]}"
+                below.append(f"{operation} ({escape(name)}: {weights[row, column]:.2f})")
+    found = f": {', '.join(below)}" if below else ""
+    return (
+        f"Of the {count} operations of the cell {len(below)} have a mixing weight below "
+        f"{THRESHOLD}{found}. FairDARTS as published leaves such operations out; here a cell "
+        "always has all of its edges."
+    )
+
+
+def selection_section(data: ReportData) -> Iterator[str]:
+    """What a selection by perturbation decided, and by how much each operation was missed."""
+    if data.selector != "perturbation":
+        return
+    rise = "rose" if data.measure == "loss" else "fell"
+    yield (
+        "<p>After the epochs of the search each edge kept the operation without which the "
+        f"{data.measure} on the validation data {rise} most, the supernet being tuned between the "
+        f"rounds. The tables show by how much it {rise} without each operation; below 0, the "
+        "supernet was better without it. Where a node keeps fewer edges than it has, the second "
+        "table shows the same for whole edges, of which the ones that were missed most were kept."
+        "</p>"
+    )
+    if not data.selection:
+        yield "<p>No round was played.</p>"
+    for cell in data.space.cells:
+        yield from _edge_decisions(data, cell)
+        yield from _node_decisions(data, cell)
+
+
+def _edge_decisions(data: ReportData, cell: Cell) -> Iterator[str]:
+    names = {(j, i): name for j, i, name in cell_edges(data.genotype, cell.name)}
+    made = [d for d in data.selection if d["cell"] == cell.name and d["source"] is not None]
+    if not made:
+        return
+    operations = [op for op in cell.operations if any(op in d["missed"] for d in made)]
+    rows = []
+    for d in sorted(made, key=lambda d: (d["node"], d["source"])):
+        missed = [_missed(data, d["missed"].get(op)) for op in operations]
+        rows.append([names[d["source"], d["node"]], str(d["round"] + 1), d["kept"], *missed])
+    title = f"{cell.title}: operations, missed by"
+    yield f"<h3>{title}</h3>"
+    yield from number_table(title, ["edge", "round", "kept", *operations], rows, headed=True)
+
+
+def _node_decisions(data: ReportData, cell: Cell) -> Iterator[str]:
+    made = [d for d in data.selection if d["cell"] == cell.name and d["source"] is None]
+    if not made:
+        return
+    states = cell.state_names(data.genotype.nodes(cell.name))
+    columns = range(max(d["node"] for d in made))
+    rows = []
+    for d in sorted(made, key=lambda d: int(d["node"])):
+        kept = ", ".join(states[source] for source in d["kept"])
+        missed = [_missed(data, d["missed"].get(str(source))) for source in columns]
+        rows.append([states[d["node"]], str(d["round"] + 1), kept, *missed])
+    title = f"{cell.title}: edges of nodes, missed by"
+    yield f"<h3>{title}</h3>"
+    heads = ["node", "round", "kept edges from", *(states[source] for source in columns)]
+    yield from number_table(title, heads, rows, headed=True)
+
+
+def _missed(data: ReportData, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.4f}" if data.measure == "loss" else f"{value:+.2%}"
 
 
 def _edge_charts(data: ReportData, cell: Cell, legend: Mapping[str, Look]) -> Iterator[str]:
@@ -203,7 +296,12 @@ def configuration_section(data: ReportData) -> Iterator[str]:
     """The hyper-parameters of the search, and what they mean."""
     options = SEARCH_CONFIGS[data.space.kind].options()
     helps = {option.name: option.metadata["help"] for option in options}
-    yield from fact_table({name: (v, helps.get(name, "")) for name, v in data.config.items()})
+    rows: dict[str, tuple[object, str]] = {}
+    if data.method is not None:
+        rows["method"] = data.method, "how the architecture parameters were learned"
+        rows["selector"] = data.selector, "what chose the cell"
+    rows |= {name: (v, helps.get(name, "")) for name, v in data.config.items()}
+    yield from fact_table(rows)
 
 
 def environment_section(data: ReportData) -> Iterator[str]:

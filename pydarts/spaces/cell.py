@@ -166,6 +166,17 @@ class Cell:
         """The softmax of α, (..., edges, columns), over the operations of each edge."""
         return softmax(np.where(self.exists(alpha.shape[-2]), alpha, -np.inf))
 
+    @property
+    def edge_group(self) -> str:
+        """What the parameters of the edges' own weights are called, where there are such."""
+        return f"{self.name}.edges"
+
+    def edge_weights(self, beta: NDArray[Any]) -> NDArray[np.float64]:
+        """The softmax of these, (..., nodes, edges), over the edges into each node."""
+        rows, columns = beta.shape[-2:]
+        exists = np.arange(columns) < self.inputs + np.arange(rows)[:, np.newaxis]
+        return softmax(np.where(exists, beta, -np.inf))
+
     def searched_operations(self, source: int, node: int) -> tuple[str, ...]:
         """What an edge of a discrete cell may carry of its candidates."""
         every = self.edges_of()

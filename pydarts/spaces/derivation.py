@@ -18,16 +18,20 @@ from pydarts.spaces.cell import Cell
 from pydarts.spaces.cell_checks import Entry
 
 
-def check_alphas(alphas: object, names: Sequence[str]) -> None:
-    if not isinstance(alphas, Mapping) or set(alphas) != set(names):
+def check_alphas(alphas: object, cells: Sequence[Cell]) -> None:
+    names = [cell.name for cell in cells]
+    known = {*names, *(cell.edge_group for cell in cells)}
+    if not isinstance(alphas, Mapping) or not set(names) <= set(alphas) <= known:
         found = list(alphas) if isinstance(alphas, Mapping) else type(alphas).__name__
-        cells = " and ".join(map(repr, names))
+        wanted = " and ".join(map(repr, names))
         arrays = "an array" if len(names) == 1 else "arrays"
-        raise ArgumentError("alphas", f"(={show(found)}) must map {cells} to {arrays}")
+        raise ArgumentError("alphas", f"(={show(found)}) must map {wanted} to {arrays}")
 
 
-def derive_cell(name: str, alpha: object, cell: Cell) -> list[Entry]:
-    """Return the entries that one α matrix stands for."""
+def derive_cell(name: str, alpha: object, cell: Cell, beta: object = None) -> list[Entry]:
+    """Return the entries that one α matrix stands for; with the edges' parameters β, if they have
+    any: edges are then compared by the largest mixing weight times that of the edge.
+    """
     array = _checked(name, alpha, cell)
     nodes = _count_nodes(name, array.shape[0], cell)
     pairs = cell.edges_of(nodes)
@@ -48,9 +52,13 @@ def derive_cell(name: str, alpha: object, cell: Cell) -> list[Entry]:
         top = values.index(max(values))
         rest = math.fsum(math.exp(a - values[top]) for i, a in enumerate(values) if i != top)
         best.append((values[k] - values[top] - math.log1p(rest), operations[k].name))
+    of_edges = None if beta is None else _checked_edges(beta, cell, nodes)
     entries: list[Entry] = []
     for node in range(cell.inputs, cell.inputs + nodes):
         incoming = [(*best[e], j) for e, (j, i) in enumerate(pairs) if i == node]
+        if of_edges is not None:  # the softmax over the edges differs by a constant of the node
+            own = of_edges[node - cell.inputs]
+            incoming = [(score + own[j], op, j) for score, op, j in incoming]
         if cell.kept_edges is not None:
             incoming.sort(key=lambda edge: -edge[0])
         entries += [(op, j) for _, op, j in incoming[: cell.kept(node)]]
@@ -72,6 +80,17 @@ def _checked(name: str, alpha: object, cell: Cell) -> NDArray[np.number]:
             name, f"has shape {array.shape}, but must be (edges, {cell.columns}), {columns}"
         )
     return array
+
+
+def _checked_edges(beta: object, cell: Cell, nodes: int) -> NDArray[np.float64]:
+    name, shape = f"alphas[{cell.edge_group!r}]", (nodes, cell.inputs + nodes - 1)
+    array = np.asarray(beta)
+    if array.dtype.kind not in "fiu" or array.shape != shape:
+        problem = f"must hold real numbers of shape {shape}, not {array.dtype} of {array.shape}"
+        raise ArgumentError(name, problem)
+    if not np.isfinite(array).all():
+        raise ArgumentError(name, "holds a value that is not finite")
+    return array.astype(np.float64)
 
 
 def _count_nodes(name: str, rows: int, cell: Cell) -> int:

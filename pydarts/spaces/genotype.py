@@ -224,7 +224,9 @@ class BaseGenotype:
         alphas : mapping of str to array-like
             An array of shape (edges, operations) for each kind of cell, such as ``{"normal": a,
             "reduce": b}``: rows in the order of `edges`, columns in that of the operations. The
-            number of nodes follows from the number of edges.
+            number of nodes follows from the number of edges. Where edges have weights of their
+            own (`pydarts.Supernet`), their parameters, such as ``"normal.edges"``: what is compared
+            is then the weight of the operation times that of the edge.
         space : Space, optional
             By default that of DARTS.
         concat : sequence of int, optional
@@ -251,10 +253,11 @@ class BaseGenotype:
         Section 2.4 of https://arxiv.org/abs/1806.09055
         """
         space = _space_of(cls, space)
-        check_alphas(alphas, [cell.name for cell in space.cells])
+        check_alphas(alphas, space.cells)
         fields: dict[str, Any] = {}
         for cell in space.cells:
-            entries = derive_cell(f"alphas[{cell.name!r}]", alphas[cell.name], cell)
+            name, beta = f"alphas[{cell.name!r}]", alphas.get(cell.edge_group)
+            entries = derive_cell(name, alphas[cell.name], cell, beta)
             fields[cell.name] = entries
             if cell.output_field is not None:
                 nodes = range(cell.inputs, _last_node(cell, entries) + 1)

@@ -3,18 +3,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+
 from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
 from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.operation import Operation
 from pydarts.spaces.recurrent import (
     RECURRENT_DARTS_V1,
     RECURRENT_DARTS_V2,
     RecurrentGenotype,
 )
 from pydarts.spaces.space import Space
+
+_WITH_WEIGHTS: Final = ("depthwise", "pointwise", "conv")
 
 #: The published cells, by name.
 PUBLISHED: Final[Mapping[str, BaseGenotype]] = MappingProxyType(
@@ -30,6 +36,25 @@ PUBLISHED: Final[Mapping[str, BaseGenotype]] = MappingProxyType(
 def published(space: Space) -> dict[str, BaseGenotype]:
     """The published cells of a space, by name; the last is the best known."""
     return {name: cell for name, cell in PUBLISHED.items() if cell.space == space}
+
+
+def strongest(space: Space) -> BaseGenotype:
+    """The cell with, on every edge, the operation of the most stages that have weights, then of the
+    largest kernels; of the edges into a node those that come first.
+    """
+    alphas = {}
+    for cell in space.cells:
+        alpha = np.zeros((len(cell.candidates), cell.columns))
+        for row, candidates in zip(alpha, cell.candidates, strict=True):
+            row[max(range(len(candidates)), key=lambda k: _strength(candidates[k]))] = 1.0
+        alphas[cell.name] = alpha
+    return space.derive(alphas)
+
+
+def _strength(op: Operation) -> tuple[int, int]:
+    with_weights = [stage for stage in op.stages if stage.kind in _WITH_WEIGHTS]
+    taps = sum(math.prod(stage.kernel or (1, 1)) for stage in with_weights)
+    return len(with_weights), taps
 
 
 def parse_genotype(text: str) -> BaseGenotype:

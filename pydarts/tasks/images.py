@@ -34,9 +34,21 @@ Pair = tuple[Images, Codes]
 AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 
 
-def cosine(first: float, last: float, epoch: int, epochs: int) -> float:
+def cosine(first: float, last: float, epoch: float, epochs: float) -> float:
     """Learning rate of an epoch t of T, from 0: ``last + (first - last) (1 + cos(pi t/T)) / 2``."""
     return last + (first - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+def smoothed_targets(classes: int, smoothing: float) -> NDArray[np.float32] | None:
+    """The class distribution (classes, classes) of each label; None: that of the label alone.
+
+    ``(1 - smoothing)`` on the label and ``smoothing / classes`` on every class (Szegedy et al.,
+    arXiv:1512.00567): the label stays the most likely one, which predictions are compared with.
+    """
+    if smoothing == 0:
+        return None
+    even = np.full((classes, classes), smoothing / classes)
+    return (even + (1 - smoothing) * np.eye(classes)).astype(np.float32)
 
 
 class ImageClassification(Task):
@@ -106,7 +118,7 @@ class ImageClassification(Task):
     def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
         return ImageSearchData(self, config, rng)
 
-    def supernet(self, config: SearchConfig) -> Supernet:
+    def supernet(self, config: SearchConfig, **options: Any) -> Supernet:
         return Supernet(
             config.channels,
             config.cells,
@@ -117,13 +129,15 @@ class ImageClassification(Task):
             memory=config.memory,
             space=self.space,
             stem=self.complete(config).stem,
+            **options,
         )
 
     def step_options(self, config: SearchConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
 
-    def search_bytes(self, config: SearchConfig) -> int:
-        return self._bytes(self.supernet(config), config.batch_size, config.max_images)
+    def search_bytes(self, config: SearchConfig, **options: Any) -> int:
+        net = self.supernet(config, **options)
+        return self._bytes(net, config.batch_size, config.max_images)
 
     def train_bytes(self, genotype: Any, config: TrainConfig) -> int:
         return self._bytes(self.model(genotype, config).network, config.batch_size, None)
@@ -176,6 +190,9 @@ class ImageClassification(Task):
 
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
+
+    def averaging(self, config: TrainConfig) -> Mapping[str, Any]:
+        return {"decay": config.weight_average}
 
     def score(self, model: Model) -> float:
         assert self.test is not None
@@ -282,11 +299,11 @@ class ImageSearchData(SearchData):
     def inputs(
         self, item: NDArray[np.int64], valid_item: NDArray[np.int64], epoch: int
     ) -> dict[str, Any]:
-        (x, y), (x_valid, y_valid), c = self._train, self._valid, self._config
+        (x, y), (x_valid, y_valid) = self._train, self._valid
         return {
             "train": (self._augment(x[item], self._rng), y[item]),
             "valid": (self._augment(x_valid[valid_item], self._rng), y_valid[valid_item]),
-            "lr": cosine(c.lr, c.lr_min, epoch, c.epochs),
+            "lr": self._lr(epoch),
         }
 
     def trial_inputs(self) -> dict[str, Any]:
@@ -295,10 +312,10 @@ class ImageSearchData(SearchData):
         return {"train": (x[:size], y[:size]), "valid": (x_valid[:size], y_valid[:size]), "lr": 0.0}
 
     def metrics(self, loop: Any, network: Supernet, epoch: int) -> Metrics:
-        c = self._config
-        loss, accuracy = image_loss(network, *self._valid, c.batch_size)
+        mixture, size = loop.mixture or (), self._config.batch_size
+        loss, accuracy = image_loss(network, *self._valid, size, *mixture)
         return {
-            "lr": cosine(c.lr, c.lr_min, epoch, c.epochs),
+            "lr": self._lr(epoch),
             "train_loss": loop.train_loss,
             "train_accuracy": loop.train_accuracy,
             "valid_loss": loss,
@@ -310,12 +327,41 @@ class ImageSearchData(SearchData):
         x, y = self._valid
         image_loss(network, x[:size], y[:size], size)
 
+    def evaluate(
+        self,
+        network: Supernet,
+        mixing: Mapping[str, NDArray[Any]],
+        active: Mapping[str, NDArray[Any]] | None,
+        batches: int | None,
+    ) -> tuple[float, float | None]:
+        x, y = self._valid
+        losses, correct, count = [], 0, 0
+        # Batches of nearly one size: the statistics of a few images that remain would be poor.
+        whole = math.ceil(len(x) / self._config.batch_size)
+        for chosen in np.array_split(self._order(), whole)[:batches]:
+            loss, right = network.loss(x[chosen], y[chosen], mixing=mixing, active=active)
+            losses.append(loss * len(chosen))
+            correct, count = correct + right, count + len(chosen)
+        return math.fsum(losses) / count, correct / count
+
+    def num_batches(self, batches: int | None) -> int:
+        whole = math.ceil(len(self._valid[0]) / self._config.batch_size)
+        return whole if batches is None else min(batches, whole)
+
     def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = self._valid
-        # An order that the classes do not follow.
-        order = np.random.default_rng(self._config.seed).permutation(len(x))
-        chosen = order[: self._config.batch_size]
+        chosen = self._order()[: self._config.batch_size]
         return network.loss_and_grads(x[chosen], y[chosen], wrt="alphas")
+
+    def _order(self) -> NDArray[np.int64]:
+        """Of the validation images: one that the classes do not follow."""
+        return np.random.default_rng(self._config.seed).permutation(len(self._valid[0]))
+
+    def _lr(self, epoch: int) -> float:
+        c = self._config
+        if self.tuning_share is not None:
+            return self.tuning_share * c.lr
+        return cosine(c.lr, c.lr_min, epoch, c.epochs)
 
 
 class ImageTrainData(TrainData):
@@ -328,6 +374,7 @@ class ImageTrainData(TrainData):
         self._config, self._rng = config, rng
         normalization = Normalization.fit(task.images)
         self._x, self._y = normalization.apply(task.images), task.codes
+        self._targets = smoothed_targets(len(task.labels), config.label_smoothing)
         self._valid: Pair | None = None
         if task.valid is not None:
             self._valid = normalization.apply(task.valid[0]), task.valid[1]
@@ -350,11 +397,12 @@ class ImageTrainData(TrainData):
             kept = paths.random((network.num_droppable, len(item))) < keep
             drop = kept.astype(np.float32) / np.float32(keep)
         pixels = self._augment(self._x[item], self._rng)
-        return {"x": pixels, "y": self._y[item], "lr": self._lr(epoch), "drop_masks": drop}
+        y = self._y[item] if self._targets is None else self._targets[self._y[item]]
+        return {"x": pixels, "y": y, "lr": self._lr(epoch, step), "drop_masks": drop}
 
     def metrics(self, loop: Any, epoch: int) -> Metrics:
         return {
-            "lr": self._lr(epoch),
+            "lr": self._lr(epoch, epoch * self.units),
             "train_loss": loop.train_loss,
             "train_accuracy": loop.train_accuracy,
         }
@@ -370,8 +418,14 @@ class ImageTrainData(TrainData):
         assert self._config.epochs is not None  # `complete` filled it in
         return self._config.epochs
 
-    def _lr(self, epoch: int) -> float:
-        return cosine(self._config.lr, 0.0, epoch, self._epochs)
+    def _lr(self, epoch: int, step: int) -> float:
+        """Of a step, counted over all epochs: a linear rise, then the cosine; times in epochs."""
+        c, now = self._config, step / self.units
+        rise = c.warmup * self._epochs
+        if now < rise:
+            return c.lr * min(1.0, (step + 1) / (rise * self.units))
+        start = max(0.0, (epoch if c.schedule == "epoch" else now) - rise)
+        return cosine(c.lr, 0.0, start, self._epochs - rise)
 
 
 def _options(config: Any, *names: str) -> dict[str, Any]:

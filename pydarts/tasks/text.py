@@ -57,7 +57,7 @@ class LanguageModelling(Task):
     def search_data(self, config: TextSearchConfig, rng: np.random.Generator) -> TextSearchData:
         return TextSearchData(self, config, rng)
 
-    def supernet(self, config: TextSearchConfig) -> RecurrentSupernet:
+    def supernet(self, config: TextSearchConfig, **options: Any) -> RecurrentSupernet:
         return RecurrentSupernet(
             len(self.corpus.vocabulary),
             config.hidden_size,
@@ -67,6 +67,7 @@ class LanguageModelling(Task):
             dropout_hidden=config.dropout_hidden,
             dropout_input=config.dropout_input,
             dropout_embedding=config.dropout_embedding,
+            **options,
         )
 
     def step_options(self, config: TextSearchConfig) -> Mapping[str, Any]:
@@ -74,8 +75,8 @@ class LanguageModelling(Task):
         names = ("weight_decay", "max_grad_norm", "clip_coef", *loss)
         return {name: getattr(config, name) for name in names}
 
-    def search_bytes(self, config: TextSearchConfig) -> int:
-        return self._bytes(self.supernet(config), config, config.max_tokens)
+    def search_bytes(self, config: TextSearchConfig, **options: Any) -> int:
+        return self._bytes(self.supernet(config, **options), config, config.max_tokens)
 
     def train_bytes(self, genotype: Any, config: TextTrainConfig) -> int:
         return self._bytes(self.model(genotype, config).network, config, None)
@@ -101,8 +102,8 @@ class LanguageModelling(Task):
         names = ("weight_decay", "max_grad_norm", "ar", "tar")
         return {"momentum": 0.0, **{name: getattr(config, name) for name in names}}
 
-    def averaging_patience(self, config: TextTrainConfig) -> int | None:
-        return config.patience
+    def averaging(self, config: TextTrainConfig) -> Mapping[str, Any]:
+        return {"patience": config.patience}
 
     def score(self, model: LanguageModel) -> float:
         perplexity = model.perplexity(self.corpus.test)
@@ -177,7 +178,7 @@ class TextSearchData(SearchData):
             "train": item,
             "valid": segment,
             "hidden": (hidden, None if first else valid_hidden),
-            "lr": self._config.lr * len(item[0]) / self._config.bptt,
+            "lr": self._config.lr * (self.tuning_share or 1.0) * len(item[0]) / self._config.bptt,
         }
 
     def trial_inputs(self) -> dict[str, Any]:
@@ -192,7 +193,9 @@ class TextSearchData(SearchData):
         self._hidden = None, None
 
     def metrics(self, loop: Any, network: RecurrentSupernet, epoch: int) -> Metrics:
-        loss = _supernet_loss(network, self._valid, self._config.bptt)
+        mixture = loop.mixture
+        mixing = None if mixture is None else mixture.mixing
+        loss = _supernet_loss(network, self._valid, self._config.bptt, mixing)
         return {
             "train_loss": loop.train_loss,
             "valid_loss": loss,
@@ -201,6 +204,20 @@ class TextSearchData(SearchData):
 
     def validate_part(self, network: RecurrentSupernet) -> None:
         _supernet_loss(network, self._part, self._config.bptt)
+
+    def evaluate(
+        self,
+        network: RecurrentSupernet,
+        mixing: Mapping[str, NDArray[Any]],
+        active: Mapping[str, NDArray[Any]] | None,
+        batches: int | None,
+    ) -> tuple[float, float | None]:
+        rows = len(self._valid) if batches is None else batches * self._config.bptt + 1
+        return _supernet_loss(network, self._valid[:rows], self._config.bptt, mixing), None
+
+    def num_batches(self, batches: int | None) -> int:
+        whole = math.ceil((len(self._valid) - 1) / self._config.bptt)
+        return whole if batches is None else min(batches, whole)
 
     def probe(self, network: RecurrentSupernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = next(segments(self._valid, self._config.bptt))
@@ -256,13 +273,18 @@ class TextTrainData(TrainData):
         self._hidden = state["hidden"]
 
 
-def _supernet_loss(net: RecurrentSupernet, columns: Columns, bptt: int) -> float:
+def _supernet_loss(
+    net: RecurrentSupernet,
+    columns: Columns,
+    bptt: int,
+    mixing: Mapping[str, NDArray[Any]] | None = None,
+) -> float:
     """Mean cross-entropy a token without dropout. With batch statistics: the running ones, shared
     by all states and steps, fit none of them.
     """
     total, hidden = 0.0, None
     for x, y in segments(columns, bptt):
-        loss, _ = net.loss_and_grads(x, y, hidden=hidden, wrt=(), masks={})
+        loss, _ = net.loss_and_grads(x, y, hidden=hidden, wrt=(), masks={}, mixing=mixing)
         hidden = net.last_hidden
         total += loss * len(x)
     return total / (len(columns) - 1)

@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
-from pydarts.methods.method import Method
+from pydarts.methods.method import Method, supernet_options
+from pydarts.methods.mixture import Mixture
+from pydarts.methods.perturbation import Perturbation, num_evaluations
+from pydarts.methods.tuning import search_step
 from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
@@ -26,7 +31,7 @@ class Estimate:
     Attributes
     ----------
     epochs, steps : int
-        Of the whole search.
+        Of the whole search, epochs of tuning included.
     seconds : float
         That it will take, as some steps and a part of a validation did just now. What callbacks,
         the eigenvalue and checkpoints take is not in it.
@@ -47,29 +52,69 @@ class Estimate:
         )
 
 
-def estimate_search(task: Task, method: Method, config: Any, data: SearchData) -> Estimate:
+def estimate_search(
+    task: Task, method: Method, config: Any, data: SearchData, selector: Perturbation | None = None
+) -> Estimate:
     """Measure some steps and a part of a validation on a throw-away network."""
-    epochs = config.epochs
-    seconds = epochs * _Trial(task, method, config, data).epoch_seconds()
-    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config))
+    trial = _Trial(task, method, config, data, selector)
+    epochs = config.epochs + trial.tuning_epochs
+    seconds = config.epochs * trial.epoch_seconds() + trial.rounds_seconds()
+    options = supernet_options(method, task.kind)
+    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, **options))
+
+
+def search_epoch_seconds(
+    task: Task, method: Method, config: Any, data: SearchData, seconds: float
+) -> float:
+    """Measure what an epoch of a search takes, on a throw-away network; infinity, if that alone
+    takes longer than ``seconds``.
+    """
+    trial = _Trial(task, method, config, data, None)
+    trial.network.set_deadline(max(seconds, 0.0))
+    try:
+        return trial.epoch_seconds()
+    except _core.OutOfTime:
+        return math.inf
 
 
 def check_budgets(
-    task: Task, method: Method, config: Any, data: SearchData, run: RunOptions
+    task: Task,
+    method: Method,
+    config: Any,
+    data: SearchData,
+    run: RunOptions,
+    selector: Perturbation | None = None,
 ) -> None:
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
-    check_memory(run, config, "search", task.search_bytes, task)
+    needs = partial(task.search_bytes, **supernet_options(method, task.kind))
+    check_memory(run, config, "search", needs, task)
     if run.time_budget is not None and not run.resumable_file(SEARCH_CHECKPOINT):
-        _check_time(float(run.time_budget), run, _Trial(task, method, config, data))
+        _check_time(float(run.time_budget), run, _Trial(task, method, config, data, selector))
 
 
 class _Trial:
     """A search to be, with a network of its own to try it on."""
 
-    def __init__(self, task: Task, method: Method, config: Any, data: SearchData):
-        self.config, self.data = config, data
-        self.network = task.supernet(config)
-        self._step = method.step(self.network, **task.step_options(config))
+    def __init__(
+        self,
+        task: Task,
+        method: Method,
+        config: Any,
+        data: SearchData,
+        selector: Perturbation | None,
+    ):
+        self.config, self.data, self._selector = config, data, selector
+        self.network = task.supernet(config, **supernet_options(method, task.kind))
+        self._step = search_step(method, selector, self.network, task.step_options(config))
+
+    @property
+    def selects(self) -> bool:
+        """Whether it is a selector that chooses the cell, after the last epoch."""
+        return self._selector is not None
+
+    @property
+    def tuning_epochs(self) -> int:
+        return 0 if self._selector is None else self._selector.tuning_epochs(self.network.space)
 
     def epoch_seconds(self) -> float:
         """Measure some steps and a validation, each after one that does not count."""
@@ -81,6 +126,27 @@ class _Trial:
         self.data.validate_part(self.network)
         validation = _timed(lambda: self.data.validate_part(self.network))
         return median(steps) * self.data.steps + validation * self.data.validations
+
+    def rounds_seconds(self) -> float:
+        """Measure the evaluations and the tuning of a selector: the mean of the first round's,
+        where nothing is decided, and the last one's, where every edge is.
+        """
+        if self._selector is None:
+            return 0.0
+        space, batches = self.network.space, self._selector.batches
+        first, last = self._step.mixture(), self._step.decided_mixture()
+        parts = num_evaluations(space) * self.data.num_batches(batches)
+        steps, inputs = self.tuning_epochs * self.data.steps, self.data.trial_inputs()
+        seconds = 0.0
+        for mixture in (first, last):
+            seconds += parts * _timed(partial(self._evaluate_batch, mixture))
+            seconds += steps * _timed(partial(self._step.try_tuning, mixture, inputs))
+        validation = _timed(lambda: self.data.validate_part(self.network))
+        return seconds / 2 + self.tuning_epochs * validation * self.data.validations
+
+    def _evaluate_batch(self, mixture: Mixture) -> None:
+        active = mixture.active if self.network.skips_inactive else None
+        self.data.evaluate(self.network, mixture.mixing, active, 1)
 
 
 def check_memory(
@@ -109,6 +175,7 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
         raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
     left = run.seconds_left or 0.0
     if left >= epoch:
+        _check_rounds(short, run, trial, epoch)
         return
     option, amount = trial.data.amount
     share = 0.9 * max(left, 0.0) / epoch
@@ -119,6 +186,23 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
         f"{short} for one epoch, which takes about {duration(epoch)} after"
         f" {duration(budget - left)} of preparation{hint}; all {trial.config.epochs} epochs take"
         f" {duration(epoch * trial.config.epochs)}",
+    )
+
+
+def _check_rounds(short: str, run: RunOptions, trial: _Trial, epoch: float) -> None:
+    """A selector that decides after the last epoch must come to it."""
+    if not trial.selects:
+        return
+    rounds, epochs = trial.rounds_seconds(), trial.config.epochs
+    left = run.seconds_left or 0.0
+    if left >= epochs * epoch + rounds:
+        return
+    fits = int((0.9 * left - rounds) / epoch)
+    hint = f"; about epochs={fits} would fit" if fits >= 1 else ""
+    raise ArgumentError(
+        "time_budget",
+        f"{short} for {epochs} epochs, of which each takes about {duration(epoch)}, and for the"
+        f" selection by perturbation after them, which takes about {duration(rounds)}{hint}",
     )
 
 

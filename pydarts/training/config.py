@@ -99,6 +99,18 @@ class TrainConfig(Config):
     momentum: float = option(0.9, "momentum", 0, 1)
     weight_decay: float = option(3e-4, "weight decay")
     max_grad_norm: float = option(5.0, "bound on the gradient's norm", positive=True)
+    schedule: str = option(
+        "epoch", "the cosine falls after each epoch, or step", choices=("epoch", "step")
+    )
+    warmup: float = option(
+        0.0, "share of the steps over which the learning rate first rises, linearly", 0, 1
+    )
+    label_smoothing: float = option(
+        0.0, "share of the targets that is spread evenly over all classes", 0, 1
+    )
+    weight_average: float = option(
+        0.0, "decay a step of the average of the weights that is kept; 0: keep the last", 0, 1
+    )
     drop_path: float = option(0.2, "probability of a dropped path at the last epoch", 0, 1)
     auxiliary: bool = option(True, "train with the auxiliary head")
     auxiliary_weight: float = option(0.4, "its weight in the loss")

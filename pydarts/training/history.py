@@ -11,9 +11,13 @@ History = list[dict[str, Any]]
 
 
 def write_history(path: Path, history: History) -> None:
-    """Write a CSV file with a row an epoch, whose numbers are read back exactly."""
+    """Write a CSV file with a row an epoch, whose numbers are read back exactly.
+
+    A column that earlier epochs lack, because an older version began the run, is empty there.
+    """
+    names = list(dict.fromkeys(name for entry in history for name in entry))
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history[0]) if history else ["epoch"])
+        writer = csv.DictWriter(file, names or ["epoch"])
         writer.writeheader()
         writer.writerows(history)
 

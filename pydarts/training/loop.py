@@ -145,6 +145,11 @@ class TrainingLoop:
         return history
 
     @property
+    def num_epochs(self) -> int:
+        """Epochs of the whole run."""
+        return int(self.config.epochs)
+
+    @property
     def step(self) -> int:
         return len(self._rows)
 
@@ -187,7 +192,7 @@ class TrainingLoop:
         self._take_snapshot()
         self._bar = progress_bar(
             self.name,
-            self.config.epochs * self._data.units,
+            self.num_epochs * self._data.units,
             self._run.progress,
             self._task.unit,
             self._units_done,
@@ -202,18 +207,22 @@ class TrainingLoop:
 
     def epochs(self) -> Iterator[int]:
         """The epochs that are left, from 0."""
-        while self.epoch < self.config.epochs and self.stopped is None:
+        while self.epoch < self.num_epochs and self.stopped is None:
             yield self.epoch
 
     def steps(self, batches: BatchSource[Item]) -> Iterator[Item]:
         """What is left of an epoch."""
         for item in batches.epoch():
-            left = self._run.seconds_left
-            if self._interrupted or (left is not None and left <= 0):
-                raise _core.OutOfTime
+            self.check_time()
             if time.perf_counter() - self._written >= self._run.checkpoint_seconds:
                 self._save_checkpoint()
             yield item
+
+    def check_time(self) -> None:
+        """Leave the loops if Ctrl-C was pressed or the time budget is spent."""
+        left = self._run.seconds_left
+        if self._interrupted or (left is not None and left <= 0):
+            raise _core.OutOfTime
 
     def on_step_end(self, batch: Any, info: Any) -> None:
         """Note a step on a batch."""
@@ -301,7 +310,7 @@ class TrainingLoop:
 
     def lines(self, entry: Mapping[str, Any]) -> list[str]:
         """The lines to show of an epoch."""
-        return [self._task.epoch_line(entry, self.config.epochs)]
+        return [self._task.epoch_line(entry, self.num_epochs)]
 
     def note_epoch(self) -> None:
         """Keep what the result needs of an epoch."""

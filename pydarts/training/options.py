@@ -75,6 +75,10 @@ class TrainFields(TypedDict, total=False):
     momentum: float
     weight_decay: float
     max_grad_norm: float
+    schedule: str
+    warmup: float
+    label_smoothing: float
+    weight_average: float
     drop_path: float
     auxiliary: bool
     auxiliary_weight: float
@@ -89,6 +93,17 @@ class TrainFields(TypedDict, total=False):
 
 class TrainOptions(TrainFields, TrainRun, total=False):
     """All options of `pydarts.train`."""
+
+
+class FitOptions(TrainFields, total=False):
+    """All options of `pydarts.fit`, which names the time budget itself."""
+
+    progress: bool
+    callbacks: Sequence[Callback]
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_seconds: float
+    resume: str
+    memory_budget: int | str | None
 
 
 class TextSearchFields(TypedDict, total=False):

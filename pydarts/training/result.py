@@ -6,8 +6,9 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import textwrap
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
+from pydarts.common.checks import choice, integer
 from pydarts.common.files import check_free, read_described, write_json
 from pydarts.data.npz import read_npz
 from pydarts.drawing.cells import cell_svg
 from pydarts.engine.network import Alphas
+from pydarts.methods.decisions import read_decisions, selection_notes
+from pydarts.methods.method import Method
+from pydarts.methods.perturbation import Perturbation, num_undecided
+from pydarts.methods.weighting import WEIGHTINGS, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import Space
@@ -57,10 +63,14 @@ class SearchResult(Generic[AnyGenotype]):
         (at the epoch's end, of the validation half, with running statistics); over text
         ``train_loss``, ``valid_loss`` (per token, in nats, with batch statistics) and
         ``valid_perplexity``; ``alpha_entropy_normal`` and so on (mean over the edges of the entropy
-        of their mixing weights, in nats), ``alpha_gradient_norm`` (mean of the epoch's steps),
-        ``eigenvalue`` (of the Hessian of the validation loss with respect to α, if it was asked
-        for), ``skips`` (skip connections of the normal cell, identities of the recurrent one),
-        ``seconds`` since the start, ``genotype``.
+        of their mixing weights, in nats); ``gradient_norm`` and ``alpha_gradient_norm`` (mean norms
+        of the gradients with respect to the weights and to α in the epoch's steps: the former of
+        the loss of the weights, before it is bounded and without weight decay, the latter what the
+        method takes for the hypergradient), ``stationarity_weights`` and ``stationarity_alphas``
+        (those two over their values in the first epoch; None in what began with an earlier version,
+        or where nothing learns); ``eigenvalue`` (of the Hessian of the validation loss with respect
+        to α, if it was asked for), ``skips`` (skip connections of the normal cell, identities of
+        the recurrent one), ``seconds`` since the start, ``genotype``.
     alpha_history : dict of ndarray
         α at the start and after each epoch, such as ``{"normal": (epochs + 1, 14, 8), ...}``.
     interrupted : bool
@@ -69,6 +79,22 @@ class SearchResult(Generic[AnyGenotype]):
         Why a callback or the time budget ended the search early, if one did.
     seconds : float
         That the search took, in all its runs.
+    method, selector : str or None
+        How α was learned, and what chose the cell: ``"magnitude"`` or ``"perturbation"``. None in a
+        result of an earlier version, which does not say it.
+    weighting : {"softmax", "sigmoid"}
+        How α makes the mixing weights.
+    tuning_epochs : int
+        Epochs after those of the configuration in which a supernet is tuned between the rounds of a
+        selection by perturbation.
+    measure : str
+        What such a selection goes by: ``"loss"`` or ``"accuracy"``.
+    selection : list of dict
+        Its decisions, in their order: ``round``, ``epoch`` (how many were done), ``cell``,
+        ``source`` and ``node`` of the edge, ``kept`` (the operation), ``value`` (what the supernet
+        has), ``without`` (what it has without each operation, by name) and ``missed`` (how much
+        worse that is). Decisions about the edges of a node have no ``source``: ``kept`` are the
+        sources of the edges, and ``without`` and ``missed`` are by source.
     """
 
     config: Any
@@ -80,6 +106,12 @@ class SearchResult(Generic[AnyGenotype]):
     interrupted: bool = False
     stopped: str | None = None
     seconds: float = 0.0
+    method: str | None = None
+    selector: str | None = None
+    weighting: str = "softmax"
+    tuning_epochs: int = 0
+    measure: str = "loss"
+    selection: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -89,6 +121,32 @@ class SearchResult(Generic[AnyGenotype]):
     def space(self) -> Space:
         """What was searched."""
         return self.genotype.space
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the whole search, those of tuning included."""
+        return int(self.config.epochs) + self.tuning_epochs
+
+    @property
+    def undecided(self) -> int:
+        """How many edges and nodes a selection by perturbation did not come to: there the largest
+        mixing weights decide.
+        """
+        return num_undecided(self.space, self.selector, self.selection)
+
+    def notes(self) -> list[str]:
+        """What must be known of the choice: sentences, if there are any."""
+        return selection_notes(
+            self.alphas, self.space, self.selector, self.weighting, self.undecided
+        )
+
+    def describe_method(self, method: Method, selector: Perturbation | None) -> None:
+        """Take note of how the search is done."""
+        self.method, self.weighting = method.name, weighting_of(method)
+        self.selector = "magnitude" if selector is None else selector.name
+        if selector is not None:
+            self.tuning_epochs = selector.tuning_epochs(self.space)
+            self.measure = selector.measure
 
     def to_frame(self) -> Any:
         """Return the history as a pandas DataFrame, a row an epoch.
@@ -175,6 +233,12 @@ class SearchResult(Generic[AnyGenotype]):
             "interrupted": self.interrupted,
             "stopped": self.stopped,
             "seconds": self.seconds,
+            "method": self.method,
+            "selector": self.selector,
+            "weighting": self.weighting,
+            "tuning_epochs": self.tuning_epochs,
+            "measure": self.measure,
+            "selection": self.selection,
         }
         write_json(to / "result.json", content)
 
@@ -199,14 +263,15 @@ class SearchResult(Generic[AnyGenotype]):
         with _reading(to / "genotype.json") as path:
             genotype: Any = parse_genotype(path.read_text(encoding="utf-8"))
         groups = [cell.name for cell in genotype.space.cells]
+        of_edges = [cell.edge_group for cell in genotype.space.cells]
         config, outcome = read_configuration(to, genotype.space)
         with _reading(to / "history.csv") as path:
             history = read_history(path)
         with _reading(to / "alphas.npz") as path:
-            alphas = read_npz(path, groups)
+            alphas = read_npz(path, groups, of_edges)
             genotype.space.derive(alphas)  # raises where they are none
         with _reading(to / "alpha_history.npz") as path:
-            alpha_history = read_npz(path, groups)
+            alpha_history = read_npz(path, groups, [name for name in of_edges if name in alphas])
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
@@ -214,19 +279,25 @@ class SearchResult(Generic[AnyGenotype]):
         return cls(config, None, alphas, genotype, history, alpha_history, **outcome)
 
     def __repr__(self) -> str:
-        text = f"SearchResult after {len(self.history)} of {self.config.epochs} epochs"
+        text = f"SearchResult after {len(self.history)} of {self.num_epochs} epochs"
         text += " (interrupted)" if self.interrupted else ""
         text += f" (stopped: {self.stopped})" if self.stopped else ""
         text += f"\n  supernet: {self.config.describe_size()}"
         text += f", {self.supernet.num_weights:,} weights" if self.supernet is not None else ""
-        text += f", order {self.config.order}, seed {self.config.seed}"
+        text += f", order {self.config.order}" if self.method in (None, "darts") else ""
+        text += f", seed {self.config.seed}"
+        if self.method is not None:
+            text += f"\n  method: {self.method}, cell chosen by {self.selector}"
+            decided = f"{len(self.selection)} of {len(self.selection) + self.undecided} decisions"
+            text += f" ({decided})" if self.selector == "perturbation" else ""
         if self.history:
             last = self.history[-1]
             text += f"\n  validation: loss {last['valid_loss']:.4f}"
             for metric in METRICS.values():
                 if f"valid_{metric.name}" in last:
                     text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
-        return "\n  ".join([text, *self.genotype.describe()])
+        notes = [line for note in self.notes() for line in textwrap.wrap(note, 98)]
+        return "\n  ".join([text, *notes, *self.genotype.describe()])
 
 
 def read_configuration(folder: Path, space: Space) -> tuple[Any, dict[str, Any]]:
@@ -241,8 +312,22 @@ def read_configuration(folder: Path, space: Space) -> tuple[Any, dict[str, Any]]
         if d["space"] != space.name:
             raise ValueError(f"its space is {d['space']!r}, that of its cells {space.name!r}")
         stopped = None if d["stopped"] is None else str(d["stopped"])
-        outcome = {"interrupted": bool(d["interrupted"]), "stopped": stopped}
-        return kind.from_dict(d["config"]), {**outcome, "seconds": float(d["seconds"])}
+        outcome: dict[str, Any] = {"interrupted": bool(d["interrupted"]), "stopped": stopped}
+        outcome |= {"seconds": float(d["seconds"]), **_read_method(d, space)}
+        return kind.from_dict(d["config"]), outcome
+
+
+def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
+    """How a search was done, as far as the file knows it: the first ones of version 2 do not."""
+    found: dict[str, Any] = {}
+    for name in ("method", "selector"):
+        if d.get(name) is not None:
+            found[name] = str(d[name])
+    found["weighting"] = choice("weighting", d.get("weighting", "softmax"), WEIGHTINGS)
+    found["measure"] = choice("measure", d.get("measure", "loss"), ("loss", "accuracy"))
+    found["tuning_epochs"] = integer("tuning_epochs", d.get("tuning_epochs", 0), 0)
+    found["selection"] = read_decisions(d.get("selection", []), space)
+    return found
 
 
 @contextmanager

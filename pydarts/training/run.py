@@ -14,8 +14,10 @@ import numpy as np
 
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.sgd import SGD
-from pydarts.methods.method import Method
+from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import own_options
+from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.tuning import search_step
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
@@ -27,27 +29,35 @@ from pydarts.training.task import Task
 from pydarts.training.weights import WeightTracker
 
 
-def run_search(task: Task, method: Method, config: Any, run: RunOptions) -> SearchResult[Any]:
-    """Search a cell for a task by a method."""
+def run_search(
+    task: Task, method: Method, config: Any, run: RunOptions, selector: Perturbation | None = None
+) -> SearchResult[Any]:
+    """Search a cell for a task by a method, and by a selector if it is not the method that chooses
+    the cell.
+    """
+    needed = supernet_options(method, task.kind)
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
-    check_budgets(task, method, config, data, run)
-    supernet = task.supernet(config)
-    step = method.step(supernet, **task.step_options(config))
+    check_budgets(task, method, config, data, run, selector)
+    supernet = task.supernet(config, **needed)
+    step = search_step(method, selector, supernet, task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
+    result.describe_method(method, selector)
     identity = {
         "genotype": None,
         "method": method.name,
         "options of the method": own_options(method, config),
+        "selector": None if selector is None else repr(selector),
         "space": _space(task.space),
     }
     parts = {"valid": data.valid}
-    loop = SearchLoop(method, task, data, result, supernet, step, parts, rng, run, identity)
+    own = method, selector
+    loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
-        for epoch in loop.epochs():
+        for epoch in loop.epochs():  # and the rounds of the selector between the last ones
             step.start_epoch(epoch, config.epochs)
             for batch in loop.steps(data.batches):
                 info = step(**data.inputs(batch, next(valid_batches), epoch))
@@ -74,8 +84,8 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: BaseGenotype | None =
     rng = np.random.default_rng(config.seed)
     data = task.train_data(config, rng)
     step = SGD(network, **task.sgd_options(config))
-    patience = task.averaging_patience(config)
-    tracker = WeightTracker(network, config.restore_best_weights, patience)
+    averaging = task.averaging(config)
+    tracker = WeightTracker(network, config.restore_best_weights, **averaging)
     parts, identity = {"tracker": tracker}, dict[str, Any](genotype="", space=None)
     if genotype is not None:
         identity = {"genotype": str(genotype), "space": _space(genotype.space)}

@@ -86,6 +86,8 @@ class SearchData(RunData):
     amount: tuple[str, int]
     steps: int
     validations: float
+    #: Share of the initial learning rate with which the weights are tuned; None: they are not.
+    tuning_share: float | None = None
 
     @abstractmethod
     def valid_batches(self) -> Iterator[Any]:
@@ -108,6 +110,22 @@ class SearchData(RunData):
     @abstractmethod
     def validate_part(self, network: Any) -> None:
         """Do a part of an epoch's validation."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        network: Any,
+        mixing: Mapping[str, NDArray[Any]],
+        active: Mapping[str, NDArray[Any]] | None,
+        batches: int | None,
+    ) -> tuple[float, float | None]:
+        """Loss and accuracy, where there is one, at a mixture with batch statistics: of at most so
+        many batches of the validation data, always the same, or of all of it.
+        """
+
+    @abstractmethod
+    def num_batches(self, batches: int | None) -> int:
+        """How many batches `evaluate` takes."""
 
     @abstractmethod
     def probe(self, network: Any) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
@@ -173,16 +191,16 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def supernet(self, config: Any) -> Any:
-        """Build the supernet that a configuration describes."""
+    def supernet(self, config: Any, **options: Any) -> Any:
+        """Build the supernet that a configuration describes, with what a method needs."""
 
     @abstractmethod
     def step_options(self, config: Any) -> Mapping[str, Any]:
         """The options of a search step that are about the weights and the loss."""
 
     @abstractmethod
-    def search_bytes(self, config: Any) -> int:
-        """What a search needs, known before anything runs."""
+    def search_bytes(self, config: Any, **options: Any) -> int:
+        """What a search with such a supernet needs, known before anything runs."""
 
     @abstractmethod
     def train_bytes(self, genotype: Any, config: Any) -> int:
@@ -214,9 +232,9 @@ class Task(ABC):
     def sgd_options(self, config: Any) -> Mapping[str, Any]:
         """The options of a training step."""
 
-    def averaging_patience(self, config: Any) -> int | None:
-        """After how many epochs without improvement SGD becomes averaged SGD; None: never."""
-        return None
+    def averaging(self, config: Any) -> Mapping[str, Any]:
+        """How weights are averaged: the options of `WeightTracker`; by default they are not."""
+        return {}
 
     @abstractmethod
     def score(self, model: Any) -> float:

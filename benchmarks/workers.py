@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Units of `benchmarks.quality` side by side, each in a process with one thread."""
+"""Units side by side, each in a process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, TypeVar
 
-from benchmarks.quality_units import Unit
+AnyUnit = TypeVar("AnyUnit", bound=Any)  # of `benchmarks.units`
 
 
 class Worker:
     """A process that runs one unit after the other; it can be lost without harm to the others."""
 
     def __init__(self) -> None:
-        self.unit: Unit | None = None
+        self.unit: Any = None
         # A fork would copy the locks of threads that it does not have.
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -27,7 +27,7 @@ class Worker:
         self._process.start()
         theirs.close()
 
-    def start(self, unit: Unit) -> None:
+    def start(self, unit: Any) -> None:
         """Begin a unit."""
         self.unit = unit
         self.connection.send(unit)
@@ -56,9 +56,9 @@ class Worker:
         self.connection.close()
 
 
-def run_units(
-    following: Callable[[set[str]], Unit | None], jobs: int, deadline: float
-) -> Iterator[tuple[Unit, dict[str, Any]]]:
+def run_in_processes(
+    following: Callable[[set[str]], AnyUnit | None], jobs: int, deadline: float
+) -> Iterator[tuple[AnyUnit, dict[str, Any]]]:
     """Run units, ``jobs`` at a time, and yield each with what it gave when it is done.
 
     Parameters

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: MIT
+"""`fit`: a model in a given time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pydarts.common.checks import choice
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.preprocessing import Preprocessing
+from pydarts.methods.method import Method
+from pydarts.methods.named import as_method
+from pydarts.models.image_model import Model
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.genotype import BaseGenotype, require_kind
+from pydarts.spaces.published import PUBLISHED, published, strongest
+from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.space import Space
+from pydarts.tasks.images import ImageClassification
+from pydarts.training.budget import duration, search_epoch_seconds
+from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.training.options import FitOptions, TrainRun
+from pydarts.training.plan import (
+    LADDER,
+    LEAST_SEARCH_EPOCHS,
+    MARGIN,
+    PAYS_FROM,
+    PLAN,
+    RECIPE,
+    SEARCH_SHARE,
+    Plan,
+    choose_training,
+    training_epoch_seconds,
+)
+from pydarts.training.result import SearchResult
+from pydarts.training.run import run_search, run_training
+from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+log = logging.getLogger("pydarts")
+
+_SEARCHES = ("auto", "always", "never")
+
+
+def fit(
+    X: ArrayLike,
+    y: Iterable[Any],
+    time_budget: float | str | None = None,
+    *,
+    space: str | os.PathLike[str] | Space = DARTS,
+    genotype: Genotype | None = None,
+    search: str = "auto",
+    method: str | Method | None = None,
+    plan: Plan | None = None,
+    image_layout: str | None = None,
+    groups: Iterable[Any] | None = None,
+    preprocessing: Preprocessing | None = None,
+    threads: int | None = None,
+    **options: Unpack[FitOptions],
+) -> Model:
+    """Make the best model that is known how to make in a given time.
+
+    Some steps of throw-away networks tell how fast this machine is. The network is then the largest
+    that can be trained for enough epochs, and the epochs fill the time. The cell is the best
+    published one of the space; where there is none, part of the time goes into a search. What was
+    chosen, and why, is in ``model.plan``.
+
+    Parameters
+    ----------
+    X, y
+        As in `pydarts.search`.
+    time_budget : float or str
+        Seconds, or a string such as ``"5min"`` or ``"2h"``, for all of it: data, measuring, search
+        and training. May only be left out where there is a ``plan``.
+    space : str, path or Space, optional
+        As in `pydarts.search`.
+    genotype : Genotype, optional
+        A cell to train instead, of any space.
+    search : {"auto", "always", "never"}
+        Whether to search a cell. ``"auto"``: where the space has no published one. Without search
+        and published cell every edge gets the strongest operation, also where the time is too
+        short for a search.
+    method : str or Method, optional
+        Of a search, as in `pydarts.search`.
+    plan : Plan, optional
+        ``model.plan`` of an earlier call. The plan depends on the speed of the machine: only with
+        the same one does the same seed give the same model.
+    image_layout, groups, preprocessing, threads
+        As in `pydarts.search`.
+    **options
+        Any field of `TrainConfig`: what is given is not chosen; ``seed`` is also that of the
+        search. And how it runs: ``progress``, ``callbacks`` (of the training), ``checkpoint``,
+        ``checkpoint_seconds``, ``resume``, ``memory_budget``, which `RunOptions` describes.
+
+    Returns
+    -------
+    Model
+        With ``plan``, and ``search``, a SearchResult or None. If the machine got slower than it was
+        measured, the training is stopped at the end of the time, and ``stopped`` says so.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unusable images, labels or options, and a time that is too short for one epoch: says
+        what would do.
+    KeyboardInterrupt
+        On Ctrl-C during the search. During the training it returns the model as it is then.
+    Diverged
+        As `search` and `train` do.
+    """
+    started = time.perf_counter()
+    names = TrainRun.__annotations__
+    run = RunOptions(
+        time_budget=time_budget,
+        started=started,
+        **{name: value for name, value in options.items() if name in names},  # type: ignore[arg-type]
+    )
+    fields = {name: value for name, value in options.items() if name not in names}
+    cell_space = as_space(space)
+    if genotype is not None:
+        cell_space = require_kind("genotype", genotype, Genotype).space
+    task = ImageClassification(
+        X,
+        y,
+        image_layout,
+        groups=groups,
+        preprocessing=preprocessing,
+        space=cell_space,
+        threads=threads,
+    )
+    fitting = Fitting(task, run, fields, genotype=genotype, search=search, method=method, plan=plan)
+    result = fitting.find_cell()
+    if result is not None and result.interrupted:
+        raise KeyboardInterrupt
+    return fitting.train()
+
+
+class Fitting:
+    """The two halves of `fit`: `find_cell`, then `train`.
+
+    Parameters
+    ----------
+    task : ImageClassification
+    run : RunOptions
+        Of the whole.
+    fields : mapping
+        Fields of the training's configuration that are not to be chosen.
+    genotype, search, method, plan
+        As in `fit`.
+    show : callable
+        Takes the sentences that say what was chosen and why; by default the logger ``pydarts``.
+    """
+
+    def __init__(
+        self,
+        task: ImageClassification,
+        run: RunOptions,
+        fields: Mapping[str, Any],
+        *,
+        genotype: BaseGenotype | None = None,
+        search: str = "auto",
+        method: str | Method | None = None,
+        plan: Plan | None = None,
+        show: Callable[[str], None] = log.info,
+    ):
+        choice("search", search, _SEARCHES)
+        if plan is not None and not isinstance(plan, Plan):
+            raise ArgumentTypeError("plan", f"(={plan!r}) must be a pydarts.Plan")
+        if genotype is not None and search == "always":
+            raise ArgumentError("search", "(='always') leaves no use for `genotype`")
+        self.task, self.run, self.search, self._show = task, run, search, show
+        size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
+        values = {"batch_size": size, **RECIPE, **fields}
+        self._config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
+        self._fields, self._genotype = fields, genotype
+        self._path = None if run.checkpoint is None else Path(run.checkpoint) / PLAN
+        if plan is None and run.resumable_file(PLAN) and self._path is not None:
+            plan = Plan.load(self._path)
+        if plan is None and run.time_budget is None:
+            raise ArgumentError("time_budget", "(=None) must be a time: there is no `plan`")
+        self.plan = plan
+        self._method = as_method(method, self._search_config("quick"))
+        self._method_name = method
+        self._found: SearchResult[Any] | None = None
+        task.check_train(self._config)
+
+    def find_cell(self) -> SearchResult[Any] | None:
+        """Decide whether to search, and do it; None: there is another cell."""
+        if self.plan is None:
+            self._keep(self._plan_cell())
+        assert self.plan is not None
+        plan = self.plan
+        if not plan.searched:
+            self._genotype = self._named(plan.cell)
+            return None
+        config = replace(
+            self._search_config(plan.search_preset or "quick"), epochs=plan.search_epochs
+        )
+        method = as_method(self._method_name, config)
+        run = self.run
+        if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
+            slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
+            run = replace(run, time_budget=slack, started=time.perf_counter())
+            if plan.channels > 0 and run.resumable_file(SEARCH_CHECKPOINT):
+                # It is over, also if it was cut short: the training is planned for its cell.
+                run = replace(run, started=-math.inf)
+        run = replace(run, callbacks=())
+        self._found = run_search(self.task, method, config, run)
+        self._genotype = self._found.genotype
+        return self._found
+
+    def train(self) -> Model:
+        """Choose sizes and epochs in the time that is left, and train."""
+        assert self.plan is not None
+        assert self._genotype is not None
+        if self.plan.channels == 0:
+            self._keep(self._plan_training(self.plan))
+        plan = self.plan
+        config = replace(self._config, channels=plan.channels, cells=plan.cells, epochs=plan.epochs)
+        model: Model = run_training(self.task, self._genotype, config, self.run)
+        model.search, model.plan = self._found, plan
+        return model
+
+    def _keep(self, plan: Plan) -> None:
+        """Note a plan, show what is new in it, and keep it for a run that goes on."""
+        new = plan.why[len(self.plan.why) :] if self.plan is not None else plan.why
+        for sentence in new:
+            self._show(sentence)
+        self.plan = plan
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            plan.save(self._path)
+
+    def _search_config(self, preset: str) -> SearchConfig:
+        """Of a preset, with a batch that either half has."""
+        config = SearchConfig.make(preset, {"seed": self._config.seed})
+        share = min(config.train_fraction, 1 - config.train_fraction)
+        count = min(len(self.task.images), config.max_images or len(self.task.images))
+        most = int(share * count) - len(self.task.labels)
+        return replace(config, batch_size=max(2, min(config.batch_size, most)))
+
+    def _named(self, cell: str) -> BaseGenotype:
+        if cell == "given":
+            if self._genotype is None:
+                raise ArgumentError("plan", "is for a `genotype` that was given, as it must be")
+            return self._genotype
+        if cell == "strongest":
+            return strongest(self.task.space)
+        if cell not in published(self.task.space):
+            raise ArgumentError("plan", f"has the cell {cell!r}, which is of another space")
+        return PUBLISHED[cell]
+
+    @property
+    def _left(self) -> float:
+        left = self.run.seconds_left
+        assert left is not None
+        return left
+
+    def _plan_cell(self) -> Plan:
+        """Which cell, and if one is to be searched, how."""
+        assert self.run.time_budget is not None
+        budget, space = float(self.run.time_budget), self.task.space
+        spent = budget - self._left
+        if self._genotype is not None:
+            return Plan(cell="given", prepare_seconds=spent, why=("The cell was given.",))
+        best = list(published(space))[-1:]
+        if best and (self.search == "never" or (self.search == "auto" and budget < PAYS_FROM)):
+            reason = "as no search was wanted" if self.search == "never" else "without search"
+            more = (
+                ""
+                if self.search == "never"
+                else (f": it is not known that a search is worth its part of {duration(budget)}")
+            )
+            why = f"The cell is the published {best[0]}, {reason}{more}."
+            return Plan(cell=best[0], prepare_seconds=spent, why=(why,))
+        if self.search == "never":
+            why = f"No search was wanted, and {space.name} has no published cell: each edge has its"
+            return Plan(
+                cell="strongest", prepare_seconds=spent, why=(f"{why} strongest operation.",)
+            )
+        return self._plan_search(budget)
+
+    def _plan_search(self, budget: float) -> Plan:
+        space, time_for_it, each = self.task.space, SEARCH_SHARE * self._left, 0.0
+        for preset in ("quick", "standard"):
+            config = self._search_config(preset)
+            data = self.task.search_data(config, np.random.default_rng(config.seed))
+            method = as_method(self._method_name, config)
+            config = self.task.complete(config)
+            found = search_epoch_seconds(self.task, method, config, data, time_for_it)
+            usable = time_for_it * (1 - MARGIN)
+            if preset == "quick" or found * config.epochs <= usable:
+                each, chosen, epochs = found, preset, min(config.epochs, int(usable / found))
+            if epochs < config.epochs or found * config.epochs > usable:
+                break
+        spent = budget - self._left
+        if epochs < LEAST_SEARCH_EPOCHS:
+            need = spent + LEAST_SEARCH_EPOCHS * each / (SEARCH_SHARE * (1 - MARGIN))
+            known = math.isfinite(need)
+            if self.search == "always":
+                would = f": about {duration(1.1 * need)} would do" if known else ""
+                raise ArgumentError(
+                    "time_budget",
+                    f"(={duration(budget)}) is too short to search, of which {LEAST_SEARCH_EPOCHS}"
+                    f" epochs are the least{would}",
+                )
+            want = (
+                f"about {duration(need)} in all" if known else f"far more than {duration(budget)}"
+            )
+            why = (
+                f"{space.name} has no published cell, and a search of {LEAST_SEARCH_EPOCHS} epochs"
+                f" would want {want}: each edge has its strongest operation."
+            )
+            return Plan(cell="strongest", prepare_seconds=spent, why=(why,))
+        reason = "A search was wanted"
+        if self.search == "auto":
+            reason = f"{space.name} has no published cell"
+            if published(space):
+                reason = f"In {duration(budget)} a search is worth its time"
+        why = (
+            f"{reason}: the cell is searched for {epochs} epochs of the preset {chosen}, in about"
+            f" {duration(epochs * each)}, at most {SEARCH_SHARE:.0%} of the time."
+        )
+        return Plan(
+            cell="search",
+            search_preset=chosen,
+            search_epochs=epochs,
+            prepare_seconds=spent,
+            search_seconds=epochs * each,
+            why=(why,),
+        )
+
+    def _plan_training(self, plan: Plan) -> Plan:
+        assert self.run.time_budget is not None
+        before, given = time.perf_counter(), self._fields
+        data = self.task.train_data(self.task.complete(self._config), np.random.default_rng(0))
+
+        def epoch_seconds(size: tuple[int, int]) -> float:
+            config = replace(self._config, channels=size[0], cells=size[1])
+            return training_epoch_seconds(self.task, self._genotype, config, data, self._left)
+
+        def fits_memory(size: tuple[int, int]) -> bool:
+            config = replace(self._config, channels=size[0], cells=size[1])
+            memory = self.run.memory_budget
+            return memory is None or self.task.train_bytes(self._genotype, config) <= float(memory)
+
+        sizes = list(
+            dict.fromkeys((given.get("channels", a), given.get("cells", b)) for a, b in LADDER)
+        )
+        sizes = [size for size in sizes if fits_memory(size)] or sizes[:1]
+        chosen = choose_training(
+            epoch_seconds,
+            lambda: self._left,
+            len(self.task.images),
+            float(self.run.time_budget),
+            sizes,
+            given.get("epochs"),
+        )
+        return replace(
+            plan,
+            channels=chosen.channels,
+            cells=chosen.cells,
+            epochs=chosen.epochs,
+            prepare_seconds=plan.prepare_seconds + time.perf_counter() - before,
+            train_seconds=chosen.seconds,
+            why=(*plan.why, chosen.why),
+        )

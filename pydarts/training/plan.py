@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""How a given time is best spent on a search and a training: the rule, and what it decided."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from pydarts import _core
+from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError
+from pydarts.common.files import read_described, write_json
+from pydarts.engine.sgd import SGD
+from pydarts.training.budget import duration
+from pydarts.training.task import Task, TrainData
+from pydarts.training.weights import WeightTracker
+
+Size = tuple[int, int]
+
+#: Channels and cells of the networks that come into question, the fastest first.
+LADDER: Final[tuple[Size, ...]] = ((8, 3), (8, 5), (12, 5), (16, 5), (16, 8), (24, 8), (36, 8))
+#: A larger network is taken if it can be trained on so many images, in so many epochs.
+IMAGES_SEEN, LEAST_EPOCHS, ENOUGH_EPOCHS = 400_000, 6, 40
+#: Beyond these, more epochs of the largest network are not tried.
+MOST_EPOCHS: Final = 200
+#: The share of the time that is left for what is slower than it was measured.
+MARGIN: Final = 0.07
+#: The share of the time that a search may take, and how many epochs it must have.
+SEARCH_SHARE, LEAST_SEARCH_EPOCHS = 0.4, 3
+#: The seconds from which a search is worth its time where there is a published cell: no such budget
+#: is known.
+PAYS_FROM: Final = math.inf
+#: The options of the training, beside the preset's.
+RECIPE: Final[Mapping[str, Any]] = {
+    "schedule": "step",
+    "warmup": 0.1,
+    "label_smoothing": 0.1,
+    "weight_average": 0.998,
+}
+PLAN: Final = "plan.json"
+
+_FORMAT, _VERSION = "pydarts-plan", 1
+_TIMED_STEPS, _TIMED_SECONDS = 3, 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How `pydarts.fit` spends its time. It depends on the speed of the machine: given to `fit`
+    again, the same seed gives the same model.
+
+    Attributes
+    ----------
+    cell : str
+        ``"search"``, ``"given"``, ``"strongest"`` (the strongest operation on each edge), or the
+        name of a published one.
+    search_preset : str or None
+        Of the search, if there is one.
+    search_epochs : int
+        Its epochs; 0: no search.
+    channels, cells, epochs : int
+        Of the training; 0 until the search, if there is one, is done: they are chosen in the time
+        that it leaves.
+    prepare_seconds : float
+        That the data took, and all measuring.
+    search_seconds, train_seconds : float
+        That search and training were estimated to take.
+    why : tuple of str
+        The reasons, as sentences.
+    """
+
+    cell: str
+    search_preset: str | None = None
+    search_epochs: int = 0
+    channels: int = 0
+    cells: int = 0
+    epochs: int = 0
+    prepare_seconds: float = 0.0
+    search_seconds: float = 0.0
+    train_seconds: float = 0.0
+    why: tuple[str, ...] = ()
+
+    @property
+    def searched(self) -> bool:
+        """Whether the cell is that of a search."""
+        return self.search_epochs > 0
+
+    def __str__(self) -> str:
+        return "\n".join(self.why)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        write_json(path, {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        """Read what `save` wrote; errors name the file."""
+        with read_described(path, _FORMAT, (_VERSION,)) as d:
+            preset = d["search_preset"]
+            return cls(
+                cell=str(d["cell"]),
+                search_preset=None if preset is None else str(preset),
+                search_epochs=integer("search_epochs", d["search_epochs"], 0),
+                channels=integer("channels", d["channels"], 0),
+                cells=integer("cells", d["cells"], 0),
+                epochs=integer("epochs", d["epochs"], 0),
+                prepare_seconds=float(d["prepare_seconds"]),
+                search_seconds=float(d["search_seconds"]),
+                train_seconds=float(d["train_seconds"]),
+                why=tuple(map(str, d["why"])),
+            )
+
+
+@dataclass(frozen=True)
+class TrainingChoice:
+    """Sizes and epochs of a training, the seconds that it will take, and why."""
+
+    channels: int
+    cells: int
+    epochs: int
+    seconds: float
+    why: str
+
+
+def choose_training(
+    epoch_seconds: Callable[[Size], float],
+    seconds_left: Callable[[], float],
+    images: int,
+    budget: float,
+    sizes: Iterable[Size] = LADDER,
+    epochs: int | None = None,
+) -> TrainingChoice:
+    """Choose the largest network that can be trained for enough epochs, and fill the time.
+
+    Parameters
+    ----------
+    epoch_seconds : callable
+        Measures what an epoch of a size takes.
+    seconds_left : callable
+        What is left now, measuring included.
+    images : int
+    budget : float
+        Seconds in all, for the error.
+    sizes : iterable of (int, int)
+        Channels and cells, the fastest first.
+    epochs : int, optional
+        If they are given, they must fit.
+    """
+    enough = epochs or min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, math.ceil(IMAGES_SEEN / images)))
+    chosen, each, why = (0, 0), math.inf, "the largest that is tried"
+    for size in sizes:
+        found = epoch_seconds(size)
+        fits = int(_usable(seconds_left()) / found)
+        if chosen != (0, 0) and fits < enough:
+            why = f"the largest of which {enough} epochs or more fit"
+            break
+        chosen, each = size, found
+        if fits < enough:
+            why = f"the fastest, though not even {enough} epochs of it fit"
+            break
+    fits = min(int(_usable(seconds_left()) / each), MOST_EPOCHS)
+    least = 1 if epochs is None else epochs
+    if int(_usable(seconds_left()) / each) < least:
+        spent = budget - seconds_left()
+        need = duration(1.1 * (spent + least * each / (1 - MARGIN)))
+        what = "one epoch" if least == 1 else f"{least} epochs"
+        raise ArgumentError(
+            "time_budget",
+            f"(={duration(budget)}) is too short for {what} of a network of {chosen[0]} channels"
+            f" and {chosen[1]} cells: about {need} would do",
+        )
+    count = epochs or fits
+    why = (
+        f"The network has {chosen[0]} channels and {chosen[1]} cells, {why}: an epoch takes about"
+        f" {duration(each)}. It is trained for {_why_epochs(epochs, count)}."
+    )
+    return TrainingChoice(*chosen, count, count * each, why)
+
+
+def _usable(seconds: float) -> float:
+    return max(0.0, seconds) * (1 - MARGIN)
+
+
+def _why_epochs(given: int | None, count: int) -> str:
+    text = f"{count} epoch{'s' if count > 1 else ''}"
+    if given is not None:
+        return f"{text}, as was asked for"
+    return f"{text}, which {'are the most' if count == MOST_EPOCHS else 'fills the time'}"
+
+
+def training_epoch_seconds(
+    task: Task, genotype: Any, config: Any, data: TrainData, seconds_left: float
+) -> float:
+    """Measure some steps of a training on a throw-away network, the batches included."""
+    config = task.complete(config)
+    network = task.model(genotype, config).network
+    network.set_deadline(max(seconds_left, 0.0))
+    step = SGD(network, **task.sgd_options(config))
+    tracker = WeightTracker(network, False, **task.averaging(config))
+    batch = next(iter(data.batches.epoch()))
+
+    def once() -> float:
+        start = time.perf_counter()
+        inputs = data.inputs(batch, network, 0, 0)
+        step(**{**inputs, "lr": 0.0})
+        tracker.on_step_end()
+        return time.perf_counter() - start
+
+    try:
+        once()
+        steps = [once()]
+        while len(steps) < _TIMED_STEPS or (sum(steps) < _TIMED_SECONDS and len(steps) < 20):
+            steps.append(once())
+            if sum(steps) > 4 * _TIMED_SECONDS:
+                break
+    except _core.OutOfTime:
+        raise ArgumentError("time_budget", "is too short: not even a few steps fit") from None
+    return median(steps) * data.units

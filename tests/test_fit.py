@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: MIT
+"""`fit`: the rule that spends a time, real runs, the command and the estimator."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydarts
+from pydarts import ArgumentError, Plan
+from pydarts.api import fitting
+from pydarts.cli import main as cli
+from pydarts.spaces.published import strongest
+from pydarts.spaces.space import READY
+from pydarts.training import plan as rule
+from pydarts.training.plan import LADDER, MOST_EPOCHS, choose_training
+
+QUIET: dict[str, Any] = {"progress": False, "threads": 1}
+SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 8}
+
+
+def images(count: int = 48, seed: int = 0) -> tuple[Any, Any]:
+    """Return noise with a bright half, and which half it is."""
+    X = np.random.default_rng(seed).integers(0, 100, (count, 8, 8), dtype=np.uint8)
+    X[::2, :, :4] += 100
+    return X, np.resize(["left", "right"], count)
+
+
+def fit(time_budget: Any = None, **options: Any) -> pydarts.Model:
+    return pydarts.fit(*images(), time_budget, **{**QUIET, **SMALL, **options})
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Fake what epochs of a search and of a training take."""
+
+    def fake(search: float, train: float) -> None:
+        monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: search)
+        monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: train)
+
+    return fake
+
+
+# The rule
+
+
+class Clock:
+    """A machine whose epochs take so long as weights are many, and measuring no less than 1 s."""
+
+    def __init__(self, seconds: float, speed: float = 1.0):
+        self.left, self.speed, self.measured = seconds, speed, 0
+
+    def epoch(self, size: tuple[int, int]) -> float:
+        self.left -= 1
+        self.measured += 1
+        return size[0] * size[1] / self.speed
+
+    def choose(self, images: int, **options: Any) -> rule.TrainingChoice:
+        return choose_training(self.epoch, lambda: self.left, images, self.left, **options)
+
+
+def test_the_largest_that_gets_enough_epochs() -> None:
+    # 400,000 images of 40,000 are 10 epochs: of 8x3 240 s, of 8x5 400 s, of 12x5 600 s.
+    clock = Clock(500.0)
+    found = clock.choose(40_000)
+    assert (found.channels, found.cells) == (8, 5)
+    assert clock.measured == 3
+    assert found.epochs == int(0.93 * 497 / 40) == 11
+    assert found.seconds == pytest.approx(440)
+    assert "8 channels and 5 cells, the largest of which 10 epochs or more fit" in found.why
+    assert "trained for 11 epochs, which fills the time" in found.why
+    assert Clock(500.0).choose(400_000).cells == 5  # six are the least
+    assert Clock(500.0, speed=1.5).choose(40_000).channels == 12
+
+
+def test_much_time_and_little() -> None:
+    most = Clock(1e9).choose(40_000)
+    assert (most.channels, most.cells) == LADDER[-1]
+    assert most.epochs == MOST_EPOCHS
+    assert "200 epochs, which are the most" in most.why
+    assert "the largest that is tried" in most.why
+    least = Clock(60.0).choose(40_000)
+    assert (least.channels, least.cells, least.epochs) == (8, 3, 2)
+    assert "the fastest, though not even 10 epochs of it fit" in least.why
+    with pytest.raises(
+        ArgumentError,
+        match=r"`time_budget` \(=20.0 s\) is too short for one epoch"
+        r" .*8 channels and 3 cells: about 29.5 s would do",
+    ):
+        Clock(20.0).choose(40_000)
+    assert Clock(29.5).choose(40_000).epochs == 1
+
+
+def test_epochs_that_are_given() -> None:
+    found = Clock(500.0).choose(40_000, epochs=3)
+    assert (found.channels, found.cells, found.epochs) == (16, 8, 3)
+    assert "3 epochs, as was asked for" in found.why
+    with pytest.raises(ArgumentError, match="too short for 30 epochs of a network"):
+        Clock(500.0).choose(40_000, epochs=30)
+
+
+@pytest.mark.parametrize("name", [n for n, s in READY.items() if s.kind == "convolutional"])
+def test_the_strongest_cell(name: str) -> None:
+    genotype = strongest(READY[name])
+    kept = {op for cell in READY[name].cells for op, *_ in genotype.kept(cell.name)}
+    expected = {"nas-bench-201": {"nor_conv_3x3"}, "darts": {"sep_conv_5x5"}}
+    assert not kept & {"none", "noise", "skip_connect", "max_pool_3x3", "avg_pool_3x3"} or (
+        name == "s2"  # some of its edges have nothing else
+    )
+    assert kept == expected.get(name, kept)
+
+
+# Real runs
+
+
+def test_in_a_few_seconds() -> None:
+    datasets = pytest.importorskip("sklearn.datasets")
+    X, y = datasets.load_digits(return_X_y=True)
+    X = X.reshape(-1, 8, 8)
+    start = time.perf_counter()
+    model = pydarts.fit(X[:1400], y[:1400], "2s", progress=False)
+    assert time.perf_counter() - start < 2.5
+    assert model.score(X[1400:], y[1400:]) > 0.7
+    plan = model.plan
+    assert plan is not None
+    assert model.search is None
+    assert not plan.searched
+    assert plan.cell == "DARTS_V2"
+    assert model.genotype == pydarts.DARTS_V2
+    assert (plan.channels, plan.cells) in LADDER
+    assert model.config.epochs == plan.epochs
+    assert (model.config.channels, model.config.cells) == (plan.channels, plan.cells)
+    assert model.config.label_smoothing == rule.RECIPE["label_smoothing"]
+    assert plan.prepare_seconds > 0
+    assert 0 < plan.train_seconds < 2
+    assert "published DARTS_V2" in str(plan)
+
+
+def test_a_search_and_its_plan_again(timed: Callable[..., None]) -> None:
+    timed(search=1.0, train=0.9)
+    model = fit("10s", search="always", seed=3)
+    plan, search = model.plan, model.search
+    assert plan is not None
+    assert search is not None
+    # 0.4 x 10 s less 7 % are 3 epochs, and of what is left 7 % less.
+    assert (plan.cell, plan.search_preset, plan.search_epochs) == ("search", "quick", 3)
+    assert len(search.history) == 3
+    assert model.genotype == search.genotype
+    assert search.config.seed == model.config.seed == 3
+    assert 5 <= plan.epochs <= 10
+    assert len(plan.why) == 2
+    assert "A search was wanted: the cell is searched for 3 epochs" in plan.why[0]
+    timed(search=1e9, train=1e9)
+    again = fit(plan=plan, seed=3)
+    assert again.plan == plan
+    state, theirs = again.network.state_dict(), model.network.state_dict()
+    assert all(np.array_equal(value, theirs[name]) for name, value in state.items())
+
+
+def test_the_options_go_where_they_belong(timed: Callable[..., None]) -> None:
+    timed(search=1.0, train=1.0)
+    model = fit(5, genotype=pydarts.DARTS_V1, lr=0.01, label_smoothing=0.0, epochs=2)
+    assert model.genotype == pydarts.DARTS_V1
+    assert model.plan is not None
+    assert model.plan.cell == "given"
+    assert model.plan.epochs == 2
+    assert (model.config.channels, model.config.cells) == (1, 2)
+    assert (model.config.lr, model.config.label_smoothing) == (0.01, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "cell", "why"),
+    [
+        ("darts", {}, "DARTS_V2", "it is not known that a search is worth its part of 4.0 s"),
+        ("darts", {"search": "never"}, "DARTS_V2", "as no search was wanted"),
+        ("s4", {}, "strongest", "would want about .* each edge has its strongest operation"),
+        ("s4", {"search": "never"}, "strongest", "s4 has no published cell: each edge has its"),
+    ],
+)
+def test_cells_without_a_search(
+    space: str, options: Any, cell: str, why: str, timed: Callable[..., None]
+) -> None:
+    timed(search=1.0, train=1.5)
+    model = fit(4, space=space, **options)
+    assert model.plan is not None
+    assert model.search is None
+    assert model.plan.cell == cell
+    assert model.space == READY[space]
+    assert len(model.plan.why) == 2
+    assert re.search(why, str(model.plan))
+
+
+def test_the_budget_from_which_a_search_pays(
+    timed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(search=0.4, train=1.5)
+    monkeypatch.setattr(fitting, "PAYS_FROM", 4.0)
+    assert fit(4).search is not None
+    assert fit(3.9).search is None
+
+
+def test_much_time_for_a_search(timed: Callable[..., None]) -> None:
+    timed(search=1.0, train=1.0)
+    run = pydarts.RunOptions(time_budget=1000)
+    task = fitting.ImageClassification(*images(), space=READY["s4"], threads=1)
+    found = fitting.Fitting(task, run, {})._plan_cell()
+    assert (found.search_preset, found.search_epochs) == ("standard", 25)
+    run = pydarts.RunOptions(time_budget=50)
+    found = fitting.Fitting(task, run, {})._plan_cell()
+    assert (found.search_preset, found.search_epochs) == ("quick", 15)
+
+
+def test_it_goes_on_with_its_plan(timed: Callable[..., None], tmp_path: Path) -> None:
+    timed(search=1.0, train=0.9)
+    options: dict[str, Any] = {"space": "s4", "checkpoint": tmp_path}
+
+    class Stop(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fit("10s", **options, callbacks=[Stop()])
+    kept = Plan.load(tmp_path / "plan.json")
+    assert kept.searched
+    assert kept.epochs > 0
+    timed(search=1e9, train=1e9)  # nothing is measured again
+    model = fit("10s", **options)
+    assert model.plan == kept
+    assert model.search is not None
+    assert len(model.history) == kept.epochs
+
+
+def test_a_search_that_was_cut_short_is_over(timed: Callable[..., None], tmp_path: Path) -> None:
+    timed(search=0.05, train=0.1)  # of 25 epochs in 1.25 s, which take longer
+    options: dict[str, Any] = {"space": "s4", "checkpoint": tmp_path, "epochs": 2}
+
+    class Stop(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(4, **options, callbacks=[Stop()])
+    result = fit(4, **options).search
+    assert result is not None
+    assert result.stopped is not None
+    assert "is spent" in result.stopped
+    assert 0 < len(result.history) < 25
+
+
+def test_networks_beyond_the_memory_are_not_tried(timed: Callable[..., None]) -> None:
+    timed(search=1.0, train=0.001)
+    task = fitting.ImageClassification(*images(), threads=1)
+    run = pydarts.RunOptions(time_budget=100, memory_budget="20MB")
+    work = fitting.Fitting(task, run, {"batch_size": 8}, genotype=pydarts.DARTS_V2)
+    found = work._plan_training(work._plan_cell())
+    config = pydarts.TrainConfig.make("quick", {"batch_size": 8, "channels": found.channels})
+    config = pydarts.TrainConfig.make("quick", {"cells": found.cells}, config=config)
+    assert LADDER[0] < (found.channels, found.cells) < LADDER[-1]
+    assert task.train_bytes(pydarts.DARTS_V2, config) <= 20e6
+
+
+def test_why_is_logged(timed: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:
+    timed(search=1.0, train=1.5)
+    with caplog.at_level(logging.INFO, "pydarts"):
+        model = fit(4)
+    assert model.plan is not None
+    assert [r.message for r in caplog.records if "epoch   " not in r.message] == [*model.plan.why]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "message"),
+    [
+        ({}, "time_budget", r"\(=None\) must be a time"),
+        ({"time_budget": "soon"}, "time_budget", r"\(='soon'\)"),
+        ({"time_budget": 1e-4}, "time_budget", "is too short"),
+        ({"time_budget": 3, "search": "yes"}, "search", r"\(='yes'\) must be .*always"),
+        ({"time_budget": 3, "plan": {}}, "plan", r"\(=\{\}\) must be a pydarts.Plan"),
+        ({"time_budget": 3, "epochs": 0}, "epochs", r"\(=0\)"),
+        ({"time_budget": 3, "batch_size": 99}, "batch_size", "99"),
+        ({"plan": Plan(cell="DARTS_V3", channels=1)}, "plan", "has the cell 'DARTS_V3'"),
+        ({"plan": Plan(cell="given", channels=1)}, "plan", "`genotype` that was given"),
+        (
+            {"time_budget": 3, "search": "always", "genotype": pydarts.DARTS_V2},
+            "search",
+            "leaves no use for `genotype`",
+        ),
+    ],
+)
+def test_errors(options: dict[str, Any], argument: str, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message) as error:
+        fit(**options)
+    assert error.value.argument == argument
+
+
+def test_too_short_to_search(timed: Callable[..., None]) -> None:
+    timed(search=10.0, train=1.0)
+    with pytest.raises(ArgumentError, match=r"\(=20.0 s\) is too short to search, of which 3"):
+        fit(20, search="always")
+    with pytest.raises(TypeError, match=r"unknown option `epoch`: did you mean `epochs`\?"):
+        fit(20, epoch=3)
+
+
+def test_measuring_a_search_has_an_end() -> None:
+    X, y = images()
+    large = X.repeat(4, axis=1).repeat(4, axis=2)  # the engine looks at the clock every 50 ms
+    with pytest.raises(ArgumentError, match=r"3 epochs are the least$"):
+        pydarts.fit(large, y, 0.01, search="always", **QUIET, **SMALL)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"format": "pydarts-plan", "version": 1}', "no"])
+def test_files_that_hold_no_plan(text: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(ValueError, match=r"plan\.json cannot be read"):
+        fit(3, checkpoint=tmp_path)
+
+
+# The command and the estimator
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    path = tmp_path / "data.npz"
+    (X, y), (X_test, y_test) = images(), images(20, 1)
+    np.savez(path, X=X, y=y, X_test=X_test, y_test=y_test)
+    return str(path)
+
+
+def test_the_command(
+    data: str, tmp_path: Path, timed: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(search=1.0, train=0.9)
+    out = tmp_path / "out"
+    command = ["fit", data, "--time-budget", "10s", "--space", "s4", "--out", str(out)]
+    command += ["--channels", "1", "--cells", "2", "--batch-size", "8", "--threads", "1"]
+    assert cli.main([*command, "--no-progress"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "s4 has no published cell: the cell is searched for 3 epochs" in text
+    assert "The network has 1 channels and 2 cells" in text
+    assert "Accuracy on 20 test images" in text
+    names = {path.name for path in out.iterdir()}
+    assert {"plan.json", "genotype.json", "result.json", "model", "train_history.csv"} <= names
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["plan"]["search_epochs"] == 3
+    assert summary["state"] == "finished"
+    plan = Plan.load(out / "plan.json")
+    assert summary["plan"]["why"] == [*plan.why]
+    assert pydarts.Model.load(out / "model").genotype == pydarts.SearchResult.load(out).genotype
+    # Given again it goes on, and anew it leaves nothing of a search that there is none of.
+    assert cli.main([*command, "--no-progress"]) == 0
+    assert "Going on with the plan" in capsys.readouterr().out
+    anew = [*command, "--force", "--search", "never", "--no-progress"]
+    assert cli.main(anew) == 0
+    assert not (out / "result.json").exists()
+    assert Plan.load(out / "plan.json").cell == "strongest"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--time-budget", "0.0001s"], "--time-budget (=0.0 s) is too short"),
+        (["--time-budget", "soon"], "--time-budget (='soon')"),
+        (["--time-budget", "5s", "--epochs", "0"], "--epochs (=0)"),
+        ([], "--time-budget"),
+    ],
+)
+def test_errors_of_the_command(
+    data: str, more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["fit", data, *more, "--batch-size", "8"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_estimator(timed: Callable[..., None], tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    from pydarts.sklearn import DartsClassifier
+
+    timed(search=1.0, train=0.9)
+    X, y = images()
+    options = {"channels": 1, "cells": 2, "batch_size": 8, "threads": 1, "random_state": 0}
+    classifier = DartsClassifier(time_budget="5s", **options).fit(X.reshape(48, -1), y)
+    plan = classifier.model_.plan
+    assert plan is not None
+    assert plan.cell == "DARTS_V2"
+    assert plan.epochs == 5
+    assert classifier.model_.config.crop_padding == 0  # rows may be no images
+    classifier.save(tmp_path)
+    assert DartsClassifier.load(tmp_path).time_budget == "5s"
+    with pytest.raises(ArgumentError, match=r"`search_epochs` \(=3\) is not used with a"):
+        DartsClassifier(time_budget=5, search_epochs=3).fit(X, y)
+    with pytest.raises(ArgumentError, match=r"`selector` \(='perturbation'\) is not used with a"):
+        DartsClassifier(time_budget=5, selector="perturbation").fit(X, y)
