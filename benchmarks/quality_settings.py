@@ -22,7 +22,7 @@ from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError
 from pydarts.data.datasets import FASHION_MNIST, load
 from pydarts.data.splits import sample
-from pydarts.methods.named import METHODS
+from pydarts.methods.named import METHOD_NAMES
 from pydarts.spaces.space import READY, Space
 
 FSDD: Final = "PYDARTS_FSDD"
@@ -217,7 +217,7 @@ class Images(NamedTuple):
 
 def default_methods() -> tuple[str, ...]:
     """Return the names of all methods."""
-    return tuple(METHODS)
+    return METHOD_NAMES
 
 
 def space_of(name: str) -> Space:
@@ -238,9 +238,12 @@ def available(parts: Iterable[Part]) -> tuple[list[Part], list[str]]:
     return found, missing
 
 
-def images_of(part: Part) -> Images:
+def images_of(part: Part, space: str) -> Images:
     """Return the images of a part; the same in every process."""
-    return _images(part.data, part.part, part.images, part.scored)
+    images = _images(part.data, part.part, part.images, part.scored)
+    if space != "nas-bench-201":
+        return images
+    return images._replace(X=_divisible(images.X), X_scored=_divisible(images.X_scored))
 
 
 @cache
@@ -268,6 +271,15 @@ def _images(data: str, part: str, images: int, scored: int) -> Images:
 
 def _drawn(X: Any, y: Any, size: int, seed: int) -> tuple[Any, Any]:
     return sample(X, y, size, np.random.default_rng(seed))
+
+
+def _divisible(X: Any) -> Any:
+    """Return images with a border, where it is needed for sides that are multiples of 4: residual
+    blocks halve them twice, and can halve even ones only.
+    """
+    missing = [-side % 4 for side in X.shape[1:]]
+    border = [(0, 0), *((each // 2, each - each // 2) for each in missing)]
+    return np.pad(X, border, constant_values=X.min())
 
 
 def _halved(X: Any) -> Any:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final
@@ -15,9 +15,11 @@ from typing import Any, Final
 import pydarts
 from benchmarks.quality_settings import STRONGEST, Part, Stage, images_of, space_of
 from benchmarks.units import Results
+from pydarts.common.errors import ArgumentError
 from pydarts.evaluation.trials import train_once
 from pydarts.methods.diagnostics import entropies
-from pydarts.methods.named import as_method
+from pydarts.methods.named import as_pair
+from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype, published
 from pydarts.spaces.space import Space
@@ -25,6 +27,7 @@ from pydarts.tasks.images import ImageClassification
 from pydarts.training.config_base import Config
 
 NB_201_SKIP: Final = "skip_connect"
+_OF_SELECTOR: Final = "pt."
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class CellUnit:
     config : SearchConfig or TrainConfig
         With the seed.
     method : str or None
-        Of a search: its name, and options of its own as in ``gaea:eta=0.2``.
+        Of a search: its name, and options of its own as in ``gaea:eta=0.2``, or of the selection by
+        perturbation as in ``fixed-pt:pt.epochs=2``.
     genotype : str or None
         Of a training: the cell as JSON.
     """
@@ -86,9 +90,9 @@ class CellUnit:
         }
 
     def _search(self) -> dict[str, Any]:
-        images, space = images_of(self.part), space_of(self.space)
+        images, space = images_of(self.part, self.space), space_of(self.space)
         assert self.method is not None
-        method = _method(self.method, self.config)
+        method, selector = _pair(self.method, self.config)
         try:
             result = pydarts.search(
                 images.X,
@@ -97,6 +101,7 @@ class CellUnit:
                 space=space,
                 config=self.config,
                 method=method,
+                selector=selector,
                 threads=1,
                 progress=False,
             )
@@ -105,7 +110,8 @@ class CellUnit:
             result, diverged = error.result, True
         if result.interrupted:
             raise KeyboardInterrupt
-        nats, share = _entropy(result)
+        last = result.history[self.config.epochs - 1 :][:1] or [{}]  # what follows chooses the cell
+        nats, share = _entropy(result, last[0])
         kept = [op for cell in space.cells for op, _, _ in result.genotype.kept(cell.name)]
         return {
             "genotype": result.genotype.to_json(),
@@ -113,13 +119,14 @@ class CellUnit:
             "operations": dict(sorted(Counter(kept).items())),
             "entropy": nats,
             "share_of_uniform": share,
-            "valid_accuracy": result.history[-1]["valid_accuracy"] if result.history else None,
+            "valid_accuracy": last[0].get("valid_accuracy"),
             "diverged": diverged,
             "options": _described(method),
+            "selector": _described(selector),
         }
 
     def _train(self) -> dict[str, Any]:
-        images, space = images_of(self.part), space_of(self.space)
+        images, space = images_of(self.part, self.space), space_of(self.space)
         assert self.genotype is not None
         genotype = parse_genotype(self.genotype)
         scored = (images.X_scored, images.y_scored)
@@ -139,7 +146,7 @@ def search_unit(part: Part, space: str, method: str, seed: int) -> CellUnit:
     known = {each.name for each in type(config).options()}
     own = {key: value for key, value in parse_method(method)[1].items() if key in known}
     unit = CellUnit(part, space, type(config).make(config=config, overrides=own), method)
-    _method(method, unit.config)  # raises where there is no such method or option
+    _pair(method, unit.config)  # raises where there is no such method or option
     return unit
 
 
@@ -162,30 +169,37 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _method(text: str, config: Config) -> Any:
-    """Return the method of a unit; options that a configuration has not are the method's own."""
+def _pair(text: str, config: Config) -> tuple[Any, Perturbation | None]:
+    """Return the method of a unit and its selector; options that a configuration has not are the
+    method's own.
+    """
     name, options = parse_method(text)
-    method = as_method(name, config)
+    method: Any
+    method, selector = as_pair(name, options.pop("selector", None), config)
     known = {each.name for each in type(config).options()}
     own = {key: value for key, value in options.items() if key not in known}
-    # Every method is a dataclass, which its protocol does not say.
-    return dataclasses.replace(method, **own) if own else method  # type: ignore[type-var]
+    chosen = {
+        key.removeprefix(_OF_SELECTOR): own.pop(key)
+        for key in list(own)
+        if key.startswith(_OF_SELECTOR)
+    }
+    if chosen:
+        if selector is None:
+            raise ArgumentError("--methods", f"(={text!r}): nothing is chosen by perturbation")
+        selector = dataclasses.replace(selector, **chosen)
+    return dataclasses.replace(method, **own) if own else method, selector
 
 
-def _described(method: Any) -> dict[str, Any]:
-    if not dataclasses.is_dataclass(method) or isinstance(method, type):
-        return {}
-    found: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(method), default=str))
-    return found
+def _described(options: Any) -> dict[str, Any] | None:
+    return None if options is None else dataclasses.asdict(options)
 
 
-def _entropy(result: Any) -> tuple[dict[str, float], float]:
+def _entropy(result: Any, last: Mapping[str, Any]) -> tuple[dict[str, float], float]:
     """Return the entropy of the mixing weights of each kind of cell, in nats, and the share that
     their mean is of uniform weights'.
     """
     uniform = {name: a * 0 for name, a in result.alphas.items()}
     full = entropies(uniform, result.space)
-    last = result.history[-1] if result.history else {}
     plain = entropies(result.alphas, result.space)
     nats = {name: float(last.get(f"alpha_entropy_{name}", plain[name])) for name in full}
     return nats, sum(nats.values()) / sum(full.values())

@@ -10,13 +10,22 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 import pydarts
 from benchmarks.quality import arguments as read
 from benchmarks.quality import main, plan_of, run
-from benchmarks.quality_settings import CONFIRMATION, SCREENING, Part, Stage, images_of
+from benchmarks.quality_settings import (
+    CONFIRMATION,
+    SCREENING,
+    Images,
+    Part,
+    Stage,
+    images_of,
+)
 from benchmarks.quality_table import rows, tables
 from benchmarks.quality_units import (
     CellUnit,
@@ -30,15 +39,16 @@ from benchmarks.quality_units import (
 from benchmarks.units import Results
 from benchmarks.workers import run_in_processes
 from pydarts.evaluation.statistics import holm
+from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces import NAS_BENCH_201, S2
 
 TINY = Part(
     "digits",
     "validation",
-    images=60,
+    images=100,
     scored=40,
-    search={"channels": 2, "cells": 1, "epochs": 1},
-    training={"channels": 2, "cells": 1, "epochs": 1},
+    search={"channels": 2, "epochs": 1},
+    training={"channels": 2, "epochs": 1},
 )
 STAGE = Stage(
     "tiny",
@@ -169,7 +179,7 @@ def test_units_of_the_same_cell_are_the_same() -> None:
     assert ordered(swapped) == ordered(cell)
     assert train_unit(TINY, "darts", swapped, 0).key == train_unit(TINY, "darts", cell, 0).key
     assert train_unit(TINY, "darts", cell, 1).key != train_unit(TINY, "darts", cell, 0).key
-    other = dataclasses.replace(TINY, images=61)
+    other = dataclasses.replace(TINY, images=101)
     assert train_unit(other, "darts", cell, 0).key != train_unit(TINY, "darts", cell, 0).key
     longer = dataclasses.replace(TINY, training={**TINY.training, "epochs": 2})
     assert train_unit(longer, "darts", cell, 0).key != train_unit(TINY, "darts", cell, 0).key
@@ -193,6 +203,26 @@ def test_methods_with_options() -> None:
         search_unit(TINY, "s2", "dart", 0)
     with pytest.raises(TypeError, match="alfa"):
         search_unit(TINY, "s2", "darts:alfa=1", 0)
+    with pytest.raises(ValueError, match=r"`--methods` \(='fixed:pt.epochs=2'\)"):
+        search_unit(TINY, "s2", "fixed:pt.epochs=2", 0)
+
+
+def test_a_pair_selects_by_perturbation() -> None:
+    nas = search_unit(TINY, "nas-bench-201", "fixed-pt:pt.epochs=0:channels=1", 0).run()
+    assert nas["selector"] == {**dataclasses.asdict(Perturbation()), "epochs": 0}
+    assert nas["share_of_uniform"] == pytest.approx(1.0, abs=1e-6)
+    plain = search_unit(TINY, "nas-bench-201", "fixed:channels=1", 0).run()
+    assert plain["selector"] is None
+
+
+def test_images_have_sides_that_the_space_can_halve() -> None:
+    odd = dataclasses.replace(SCREENING.parts[1], data="spoken-digits")
+    images = Images(*(np.full(shape, 2.0) for shape in ((3, 24, 37), (3,), (2, 24, 37), (2,))))
+    with patch("benchmarks.quality_settings._images", return_value=images):
+        assert images_of(odd, "darts").X is images.X
+        padded = images_of(odd, "nas-bench-201")
+    assert (padded.X.shape, padded.X_scored.shape) == ((3, 24, 40), (2, 24, 40))
+    assert (padded.X == 2).all()
 
 
 def test_constants() -> None:
@@ -302,7 +332,7 @@ def test_the_stages_are_apart() -> None:
     assert most <= CONFIRMATION.first_seed
     (screened,) = (part for part in SCREENING.parts if part.data == "digits")
     (confirmed,) = (part for part in CONFIRMATION.parts if part.data == "digits")
-    own, others = images_of(screened), images_of(confirmed)
+    own, others = (images_of(part, "darts") for part in (screened, confirmed))
     seen = {image.tobytes() for image in [*own.X, *own.X_scored]}
     assert len(own.X) + len(own.X_scored) == len(seen) == 1437
     assert not seen & {image.tobytes() for image in others.X_scored}
