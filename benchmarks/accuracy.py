@@ -109,16 +109,16 @@ def _run_torch(settings: Row, contender: dict[str, Any], train: Any, test: Any) 
     normalization = Normalization.fit(images)
     recipe, augment = resnet.Recipe(), Augmentation(settings["crop_padding"], settings["flip"])
     x, seed = normalization.apply(images), settings["seed"]
-    net, epochs, steps = resnet.train(contender["filters"], x, y, augment, deadline, recipe, seed)
+    net, total, steps = resnet.train(contender["filters"], x, y, augment, deadline, recipe, seed)
     seconds = time.perf_counter() - start
     per_epoch = len(x) // min(recipe.batch_size, len(x))
     tested = normalization.apply(as_images(test[0]))
     return {
         "seconds": seconds,
         "accuracy": resnet.accuracy(net, tested, np.asarray(test[1])),
-        "epochs": f"{steps // per_epoch} of {epochs}",
+        "epochs": f"{steps / per_epoch:.1f} of {total / per_epoch:.1f}",
         "weights": sum(p.numel() for p in net.parameters()),
-        "stopped": None if steps == epochs * per_epoch else "the time is spent",
+        "stopped": None if steps == total else "the time is spent",
         "recipe": dataclasses.asdict(recipe),
         "versions": {"torch": torch.__version__},
     }

@@ -86,7 +86,7 @@ def train(
     recipe: Recipe,
     seed: int,
 ) -> tuple[ResNet8, int, int]:
-    """Train as many epochs as fit before ``deadline``, a `time.perf_counter`.
+    """Train as many steps as fit before ``deadline``, a `time.perf_counter`.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def train(
     Returns
     -------
     tuple
-        The network, the epochs that were planned, the steps that were taken.
+        The network, the steps that were planned, the steps that were taken.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -133,9 +133,8 @@ def train(
         step(*trial, np.arange(size), 0.0)
         seconds.append(time.perf_counter() - start)
     usable = (deadline - time.perf_counter()) * (1 - recipe.margin)
-    epochs = max(1, int(usable / (median(seconds[2:]) * per_epoch)))
+    total, done = max(1, int(usable / median(seconds[2:]))), 0
     net, sgd = build()
-    total, done = epochs * per_epoch, 0
     rise = recipe.warmup * total
     while done < total and time.perf_counter() < deadline:
         if done % per_epoch == 0:
@@ -145,7 +144,7 @@ def train(
         share = min((done + 1) / rise, 1.0) if done < rise else (1 + math.cos(fall)) / 2
         step(net, sgd, order[at : at + size], recipe.lr * share)
         done += 1
-    return net, epochs, done
+    return net, total, done
 
 
 def accuracy(net: ResNet8, x: NDArray[Any], y: NDArray[Any]) -> float:

@@ -41,6 +41,8 @@ def _softmax_entropies(alphas: Alphas, space: Space) -> dict[str, float]:
     """By logarithms, which are exact where weights round to 0."""
     found = {}
     for cell in space.cells:
+        if cell.name not in alphas:
+            continue
         group = alphas[cell.name]
         present = cell.exists(len(group))
         shifted = group.astype(np.float64) - group.max(
