@@ -51,9 +51,11 @@ class Worker:
 
     def stop(self) -> None:
         """End the process, also within a unit."""
+        self.connection.close()  # an idle process ends by itself, and cleans up
+        if self.unit is None:
+            self._process.join(timeout=5)
         self._process.terminate()
         self._process.join()
-        self.connection.close()
 
 
 def run_in_processes(

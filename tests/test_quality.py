@@ -213,6 +213,7 @@ def test_a_pair_selects_by_perturbation() -> None:
     assert nas["share_of_uniform"] == pytest.approx(1.0, abs=1e-6)
     plain = search_unit(TINY, "nas-bench-201", "fixed:channels=1", 0).run()
     assert plain["selector"] is None
+    assert nas["genotype"] != plain["genotype"]
 
 
 def test_images_have_sides_that_the_space_can_halve() -> None:
