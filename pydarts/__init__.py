@@ -64,6 +64,7 @@ _extensions.attach(
         "SearchResult.plot": "pydarts.report.figure:figure",
         "SearchResult.report": "pydarts.report.page:write_report",
         "genotype.svg": "pydarts.drawing.cells:notebook_svg",
+        "genotype.cell_svg": "pydarts.drawing.cells:cell_svg",
     }
 )
 

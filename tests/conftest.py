@@ -8,6 +8,8 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).parent
 
 # A shell that runs the tests in the background ignores Ctrl-C.
@@ -34,3 +36,13 @@ def import_benchmarks() -> None:
 
 
 import_benchmarks()
+
+
+@pytest.fixture
+def benchmarks_in_processes(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let processes that are started import `benchmarks`, but not the `pydarts` beside it."""
+    folder = tmp_path_factory.mktemp("path")
+    (folder / "benchmarks").symlink_to(TESTS.parent / "benchmarks")
+    monkeypatch.syspath_prepend(folder)

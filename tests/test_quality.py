@@ -42,6 +42,8 @@ from pydarts.evaluation.statistics import holm
 from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces import NAS_BENCH_201, S2
 
+pytestmark = pytest.mark.usefixtures("benchmarks_in_processes")
+
 TINY = Part(
     "digits",
     "validation",

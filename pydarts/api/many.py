@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,8 @@ from pydarts.training.progress import log_line, progress_bar
 from pydarts.training.result import SearchResult
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from typing_extensions import Unpack
 
 
@@ -240,6 +241,9 @@ def _search_all(
 
 def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
     """As many as fill the cores. Ctrl-C is for the process that waits for them."""
+    import multiprocessing  # what only this wants of all that an import of the package takes
+    from concurrent.futures import ProcessPoolExecutor
+
     count = max(1, min(searches, resolve_threads(None) // threads))
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from statistics import median
 from typing import Any
+
+import numpy as np
 
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
@@ -125,7 +126,7 @@ class _Trial:
             steps.append(_timed(lambda: self._step(**inputs)))
         self.data.validate_part(self.network)
         validation = _timed(lambda: self.data.validate_part(self.network))
-        return median(steps) * self.data.steps + validation * self.data.validations
+        return float(np.median(steps)) * self.data.steps + validation * self.data.validations
 
     def rounds_seconds(self) -> float:
         """Measure the evaluations and the tuning of a selector: the mean of the first round's,

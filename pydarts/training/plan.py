@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
+
+import numpy as np
 
 from pydarts import _core
 from pydarts.common.checks import integer
@@ -220,4 +221,4 @@ def training_epoch_seconds(
                 break
     except _core.OutOfTime:
         raise ArgumentError("time_budget", "is too short: not even a few steps fit") from None
-    return median(steps) * data.units
+    return float(np.median(steps)) * data.units

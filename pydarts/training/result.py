@@ -20,7 +20,6 @@ from pydarts.common import extensions
 from pydarts.common.checks import choice, integer
 from pydarts.common.files import check_free, read_described, write_json
 from pydarts.data.npz import read_npz
-from pydarts.drawing.cells import cell_svg
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
 from pydarts.methods.method import Method
@@ -223,7 +222,7 @@ class SearchResult(Generic[AnyGenotype]):
         for name, groups in arrays.items():
             np.savez(to / f"{name}.npz", **groups)
         for cell in self.space.cells:
-            svg = cell_svg(self.genotype, cell.name)
+            svg: str = extensions.call("genotype.cell_svg", self.genotype, cell.name)
             (to / f"{cell.name}.svg").write_text(svg, encoding="utf-8")
         content = {
             "format": FORMAT,
