@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from plain import Array
 
 import pydarts
+from pydarts.methods.mixture import MixtureMethod
 from pydarts.spaces import DARTS, Cell, Layer, Space, Stack, as_space
 
 ROOT = str(Path(pydarts.__file__).parents[1])
@@ -48,6 +50,22 @@ def snapshot(net: Net) -> dict[str, bytes]:
 def flat(grads: dict[str, dict[str, Array]]) -> dict[str, Array]:
     """Return the gradients by weight name and alpha group."""
     return {name: a for kind in grads.values() for name, a in kind.items()}
+
+
+def require_same_bits(build: Callable[..., pydarts.Supernet], method: MixtureMethod) -> None:
+    """Take a step and a pass in both memory modes, with 1 to 3 threads: all must be the same."""
+    x, y = batch(samples=11)
+    seen = []
+    for memory in ("store", "recompute"):
+        for threads in (1, 2, 3):
+            net = build(dtype="float32", threads=threads, memory=memory)
+            step = method.step(net)
+            step.start_epoch(1, 3)
+            step(train=(x, y), valid=(x, y), lr=0.1)
+            loss, grads = net.loss_and_grads(x, y)
+            seen.append((loss, snapshot(net), {n: g.tobytes() for n, g in flat(grads).items()}))
+    for other in seen[1:]:
+        assert other == seen[0]
 
 
 def run_python(

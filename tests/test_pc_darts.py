@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nets import batch, by_edge, flat, snapshot
+from nets import batch, by_edge, flat, require_same_bits
 from plain import STEP, Array, max_pool
 from plain_spaces import PlainNetwork, cross_entropy, resolve, softmax
 from test_mixture import CHAINS
@@ -171,18 +171,7 @@ def test_what_is_inactive_is_as_if_of_weight_zero(memory: str) -> None:
 
 
 def test_recompute_and_threads_change_no_bit() -> None:
-    x, y = batch(samples=11)
-    seen = []
-    for memory in ("store", "recompute"):
-        for threads in (1, 2, 3):
-            net = network(dtype="float32", threads=threads, memory=memory)
-            step = PcDarts(alpha_lr=0.01).step(net)
-            step.start_epoch(1, 3)
-            step(train=(x, y), valid=(x, y), lr=0.1)
-            loss, grads = net.loss_and_grads(x, y)
-            seen.append((loss, snapshot(net), {n: g.tobytes() for n, g in flat(grads).items()}))
-    for other in seen[1:]:
-        assert other == seen[0]
+    require_same_bits(network, PcDarts(alpha_lr=0.01))
 
 
 def test_noise_is_of_the_part() -> None:
