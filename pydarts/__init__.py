@@ -19,6 +19,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import Corpus, load_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.engine.convolutional import MixedOperation, Network, Supernet
+from pydarts.engine.losses import Weighted
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
@@ -105,6 +106,7 @@ __all__ = [
     "TextSearchConfig",
     "TextTrainConfig",
     "TrainConfig",
+    "Weighted",
     "__version__",
     "bilevel",
     "compare",

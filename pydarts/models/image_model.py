@@ -188,7 +188,7 @@ class Model(TrainedModel):
                 raise ValueError(f"{in_channels} channels but {len(normalization.mean)} means")
             sizes = (config.channels, config.cells, len(labels), in_channels)
             minimum = 4 * _core.derived_num_weights(
-                genotype.to_json(), *sizes, config.stem, config.auxiliary
+                genotype.to_json(), *sizes, config.stem, config.auxiliary, "cross-entropy"
             )
         state = read_weights(weights, minimum)
         net = Network(
