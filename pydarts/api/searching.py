@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import as_pair
 from pydarts.methods.perturbation import Perturbation
@@ -49,6 +50,11 @@ def search(
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
@@ -64,7 +70,7 @@ def search(
         signals (N, L) or (N, C, L) for a one-dimensional space; or what ``preprocessing`` takes.
         They are normalised by mean and standard deviation of the training half.
     y : iterable
-        (N,) labels of any hashable kind.
+        (N,) labels of any hashable kind, or what ``task`` says.
     space : str, path or Space, optional
         What is searched: ``"darts"``, ``"nas-bench-201"``, ``"s2"``, ``"s3"``, ``"s4"``, for
         signals (N, L) or (N, C, L) ``"darts-1d"``, a JSON file, or a `pydarts.spaces.Space`.
@@ -92,6 +98,21 @@ def search(
         a cell is worth for others than those that were learned from.
     preprocessing : Preprocessing, optional
         What is made of ``X`` first, such as spectrograms of sounds.
+    task : {"multiclass", "multilabel", "regression"}
+        What is told of an image, which is never guessed from ``y``: one class of several; any
+        number of labels, ``y`` being a matrix (N, labels) of 0 and 1, or a data frame of such; or
+        numbers, (N,) or (N, outputs), which are scaled inside and scaled back by ``predict``.
+    sample_weight : array-like, optional
+        (N,) weights, at least 0: the loss of a batch is ``sum_n w_n loss_n / sum_n w_n``. An image
+        that weighs nothing is left out.
+    class_weight : "balanced" or mapping, optional
+        Of one class of several: weights of the labels, which are multiplied with those of the
+        samples; ``"balanced"`` is ``N / (classes * N_c)``. Cells and models are then judged by the
+        balanced accuracy, the mean of the classes' recalls, as well.
+    loss : {"mse", "huber"}, optional
+        Of a regression, by default the former. With ``"huber"`` errors of more than ``huber_delta``
+        standard deviations of the targets count linearly.
+    huber_delta : float, optional
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
     **options
@@ -120,7 +141,7 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(
+    data = ImageClassification(
         X,
         y,
         image_layout,
@@ -128,9 +149,14 @@ def search(
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return run_search(task, chosen, config, run, how)
+    return run_search(data, chosen, config, run, how)
 
 
 def search_text(
@@ -195,6 +221,11 @@ def estimate(
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
@@ -207,7 +238,7 @@ def estimate(
     Parameters
     ----------
     X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
-    threads, **options
+    task, sample_weight, class_weight, loss, huber_delta, threads, **options
         As in `search`.
 
     Returns
@@ -215,7 +246,7 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(
+    data = ImageClassification(
         X,
         y,
         image_layout,
@@ -223,9 +254,14 @@ def estimate(
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return _estimate(task, chosen, how, config, run)
+    return _estimate(data, chosen, how, config, run)
 
 
 def estimate_text(

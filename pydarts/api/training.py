@@ -13,6 +13,7 @@ from pydarts.common.errors import ArgumentError
 from pydarts.data.corpus import as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
@@ -40,6 +41,11 @@ def train(
     config: TrainConfig | None = None,
     image_layout: str | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[TrainOptions],
 ) -> Model:
@@ -66,6 +72,8 @@ def train(
     preprocessing : Preprocessing, optional
         What is made of ``X`` and ``X_valid`` first. The model keeps it, and `Model.predict` does
         the same with what it is given.
+    task, sample_weight, class_weight, loss, huber_delta
+        As in `search`.
     **options
         Any field of `TrainConfig`, in place of the preset's value, and how the training runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -88,7 +96,7 @@ def train(
     if (X_valid is None) != (y_valid is None):
         raise ArgumentError("X_valid", "and `y_valid` must come together")
     valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
-    task = ImageClassification(
+    data = ImageClassification(
         X,
         y,
         image_layout,
@@ -96,8 +104,13 @@ def train(
         valid=valid,
         space=require_kind("genotype", genotype, Genotype).space,
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
-    model: Model = run_training(task, genotype, config, run)
+    model: Model = run_training(data, genotype, config, run)
     return model
 
 

@@ -137,6 +137,10 @@ class Labels:
         labels: NDArray[Any] = self._table[np.asarray(codes, np.int64)]
         return labels
 
+    def strata(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers by which a split keeps shares: the classes."""
+        return codes
+
     def to_json(self) -> list[Any]:
         """Return the classes as a list that JSON can hold.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Image classification: halves and batches of images, networks, accuracy."""
+"""Images and signals: halves and batches, networks, metrics of what is told of them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
 from pydarts.data.preprocessing import Preprocessing, as_preprocessing
 from pydarts.data.splits import group_codes, sample, split_half
+from pydarts.data.weights import ClassWeight, check_sample_weight, class_weights
 from pydarts.engine.convolutional import Network, Supernet
+from pydarts.engine.losses import Weighted
 from pydarts.models.image_model import Model
-from pydarts.models.scores import image_loss
+from pydarts.models.objectives import Classification, Objective, fit_objective
+from pydarts.models.scores import image_metrics
 from pydarts.spaces.ready import DARTS
 from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
-from pydarts.training.metrics import ACCURACY
 from pydarts.training.task import Metrics, SearchData, Task, TrainData
 
 Images = NDArray[Any]
-Codes = NDArray[np.int64]
+Indices = NDArray[np.int64]
+Codes = NDArray[Any]
 Pair = tuple[Images, Codes]
 AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 
@@ -39,27 +42,15 @@ def cosine(first: float, last: float, epoch: float, epochs: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
-def smoothed_targets(classes: int, smoothing: float) -> NDArray[np.float32] | None:
-    """The class distribution (classes, classes) of each label; None: that of the label alone.
-
-    ``(1 - smoothing)`` on the label and ``smoothing / classes`` on every class (Szegedy et al.,
-    arXiv:1512.00567): the label stays the most likely one, which predictions are compared with.
-    """
-    if smoothing == 0:
-        return None
-    even = np.full((classes, classes), smoothing / classes)
-    return (even + (1 - smoothing) * np.eye(classes)).astype(np.float32)
-
-
 class ImageClassification(Task):
-    """Images and their labels.
+    """Images and what is to be told of them: one class, several labels, or numbers.
 
     Parameters
     ----------
     X : array-like
         Images (N, H, W), (N, H, W, C) or (N, C, H, W), of at least 4x4 pixels.
     y : iterable
-        (N,) labels of any hashable kind.
+        (N,) labels of any hashable kind, or what `objective` says.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the shape leaves it open.
     groups : iterable, optional
@@ -72,17 +63,27 @@ class ImageClassification(Task):
         What is searched, and whether that is images or signals.
     threads : int, optional
         Of all networks; by default all.
+    objective : {"multiclass", "multilabel", "regression"}, optional
+        With ``"multilabel"`` `y` is a matrix (N, labels) of 0 and 1, with ``"regression"`` numbers
+        (N,) or (N, outputs).
+    loss : {"mse", "huber"}, optional
+        Of a regression.
+    huber_delta : float, optional
+        Of ``"huber"``, in standard deviations of the targets.
+    sample_weight : array-like, optional
+        (N,) weights of the images in the loss. What weighs nothing is left out.
+    class_weight : "balanced" or mapping, optional
+        Weights of the classes in the loss. Models are then judged by balanced accuracy.
 
     Raises
     ------
     ValueError, TypeError
-        For unusable images or labels; names the argument.
+        For unusable images, labels or weights; names the argument.
     """
 
     kind = "convolutional"
     search_config = SearchConfig
     train_config = TrainConfig
-    metric = ACCURACY
     unit = "step"
 
     def __init__(
@@ -97,15 +98,33 @@ class ImageClassification(Task):
         test: tuple[ArrayLike, Iterable[Any]] | None = None,
         space: Space = DARTS,
         threads: int | None = None,
+        objective: str = "multiclass",
+        loss: str | None = None,
+        huber_delta: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
     ):
         self.space, self.image_layout = space, image_layout
         self.preprocessing = as_preprocessing(preprocessing)
         self.images: Images = self._images(X)
         labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
-        self.labels = Labels.fit(labels)
-        self.codes: Codes = self.labels.encode(labels)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(self.images))
+        self.objective = fit_objective(
+            objective,
+            labels,
+            loss=loss,
+            huber_delta=huber_delta,
+            sample_weight=sample_weight,
+            balanced=class_weight is not None,
+        )
+        self.metric = self.objective.metric
+        self.codes: Codes = self.objective.targets.encode(labels)
         self.groups = None if groups is None else group_codes(groups, len(self.images))
+        self.weights: NDArray[np.float32] | None = None
+        self._class_weights: NDArray[np.float64] | None = None
+        self._weigh(sample_weight, class_weight)
         self.threads = threads
         self.valid = None if valid is None else self._pair("valid", *valid)
         self.test = None if test is None else self._pair("test", *test)
@@ -113,7 +132,20 @@ class ImageClassification(Task):
 
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        return (self.images, self.codes, *(self.test or ()))
+        return (self.images, self.codes, *self.conditions, *(self.test or ()))
+
+    @property
+    def conditions(self) -> tuple[NDArray[Any], ...]:
+        """What else decides what is learned: weights, and a loss that the targets leave open."""
+        loss = np.frombuffer(repr(self.objective.network_options).encode(), np.uint8)
+        told = self.objective.task == "regression"
+        return (*((loss,) if told else ()), *(() if self.weights is None else (self.weights,)))
+
+    @property
+    def labels(self) -> Labels:
+        """The classes of a classification."""
+        assert isinstance(self.objective, Classification)
+        return self.objective.targets
 
     def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
         return ImageSearchData(self, config, rng)
@@ -122,13 +154,14 @@ class ImageClassification(Task):
         return Supernet(
             config.channels,
             config.cells,
-            len(self.labels),
+            self.objective.outputs,
             self.images.shape[1],
             seed=config.seed,
             threads=self.threads,
             memory=config.memory,
             space=self.space,
             stem=self.complete(config).stem,
+            **self.objective.network_options,
             **options,
         )
 
@@ -156,6 +189,9 @@ class ImageClassification(Task):
         if config.restore_best_weights and self.valid is None:
             problem = "(=True) needs `X_valid` and `y_valid`, which `pydarts.train` takes"
             raise ArgumentError("restore_best_weights", problem)
+        if config.label_smoothing > 0 and self.objective.task == "regression":
+            problem = f"(={config.label_smoothing}) must be 0 in a regression"
+            raise ArgumentError("label_smoothing", problem)
         require_batch(len(self.images), config.batch_size, self._learned)
 
     def complete(self, config: AnyConfig) -> AnyConfig:
@@ -167,7 +203,7 @@ class ImageClassification(Task):
             genotype,
             config.channels,
             config.cells,
-            len(self.labels),
+            self.objective.outputs,
             self.images.shape[1],
             auxiliary=config.auxiliary,
             auxiliary_weight=config.auxiliary_weight,
@@ -175,13 +211,14 @@ class ImageClassification(Task):
             threads=self.threads,
             memory=config.memory,
             stem=config.stem,
+            **self.objective.network_options,
         )
         normalization = Normalization.fit(self.images)
         size, layout = self.images.shape[2:], self.image_layout
         return Model(
             net,
             normalization,
-            self.labels,
+            self.objective,
             size,
             config,
             image_layout=layout,
@@ -200,28 +237,74 @@ class ImageClassification(Task):
         logits = model.network.logits
         batches = [x[start : start + 256] for start in range(0, len(x), 256)]
         apply = model.normalization.apply
-        found = [logits(apply(batch), training=False).argmax(axis=1) for batch in batches]
-        return float((np.concatenate(found) == codes).mean())
+        found = [logits(apply(batch), training=False) for batch in batches]
+        return self.objective.score(np.concatenate(found), codes)
 
     def split(self, train_fraction: float, rng: np.random.Generator) -> ImageClassification:
-        labels, groups = self.labels, self.groups
-        kept, test = split_half(self.codes, rng, train_fraction, labels=labels, groups=groups)
+        kept, test = self.halves(self.codes, rng, train_fraction, self.groups)
         return self._part(kept, test)
 
     def hold_out(self, fraction: float, rng: np.random.Generator) -> ImageClassification:
         """Return the task with a fraction of each class as the test set: those of
         `pydarts.data.splits.hold_out`.
         """
-        labels, groups = self.labels, self.groups
-        test, kept = split_half(self.codes, rng, fraction, labels=labels, groups=groups)
+        test, kept = self.halves(self.codes, rng, fraction, self.groups)
         return self._part(kept, test)
+
+    def halves(
+        self,
+        codes: Codes,
+        rng: np.random.Generator,
+        fraction: float,
+        groups: NDArray[np.int64] | None,
+    ) -> tuple[Indices, Indices]:
+        """Split samples with such codes as `split_half` does: by class, set of labels or size of
+        the number. Where groups stay together, sets and sizes are left to chance.
+        """
+        if isinstance(self.objective, Classification):
+            return split_half(codes, rng, fraction, labels=self.labels, groups=groups)
+        strata = self.objective.targets.strata(codes)
+        strata = strata if groups is None else np.zeros_like(strata)
+        return split_half(strata, rng, fraction, groups=groups)
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}"
-        text += f"  train loss {entry['train_loss']:.3f} acc {entry['train_accuracy']:7.2%}"
+        right = self.objective.train_metric
+        text += f"  train loss {entry['train_loss']:.3f}"
+        if right is not None:
+            text += f" acc {entry[right]:7.2%}"
         if "valid_loss" in entry:
-            text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:7.2%}"
+            text += f"  valid loss {entry['valid_loss']:.3f}"
+            metric = self.objective.metric
+            value = entry[f"valid_{metric.key}"]
+            if metric.suffix == " %":
+                text += f" {_SHORT.get(metric.key, metric.key)} {value or 0:7.2%}"
+            else:
+                text += f" {metric.name} {math.nan if value is None else value:.3f}"
         return text
+
+    def class_weight_of(self, codes: Codes) -> NDArray[np.float32] | None:
+        """The weights of such samples by their classes alone."""
+        return None if self._class_weights is None else _scaled(self._class_weights[codes])
+
+    def _weigh(self, sample_weight: Any, class_weight: ClassWeight | None) -> None:
+        if sample_weight is None and class_weight is None:
+            return
+        weights = np.ones(len(self.images)) if sample_weight is None else sample_weight
+        if class_weight is not None:
+            if not isinstance(self.objective, Classification):
+                problem = f"is for task='multiclass', not for {self.objective.task!r}"
+                raise ArgumentError("class_weight", problem)
+            self._class_weights = class_weights(class_weight, self.labels, self.codes)
+            weights = weights * self._class_weights[self.codes]
+        scaled = _scaled(weights)
+        kept = scaled > 0
+        if not kept.any():
+            raise ArgumentError("class_weight", "leaves no sample with a weight of more than 0")
+        if not kept.all():
+            self.images, self.codes, scaled = self.images[kept], self.codes[kept], scaled[kept]
+            self.groups = None if self.groups is None else self.groups[kept]
+        self.weights = scaled
 
     def _bytes(self, net: Any, batch_size: int, max_images: int | None) -> int:
         plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
@@ -232,6 +315,7 @@ class ImageClassification(Task):
         part = copy(self)
         part.images, part.codes = self.images[kept], self.codes[kept]
         part.groups = None if self.groups is None else self.groups[kept]
+        part.weights = None if self.weights is None else self.weights[kept]
         part.test = self.images[test], self.codes[test]
         part._learned = "the part of `X` that is trained on"
         return part
@@ -244,7 +328,7 @@ class ImageClassification(Task):
         """Images and codes of labels that are validated or tested on."""
         try:
             images = self._images(X)
-            codes = self.labels.encode(y)
+            codes = self.objective.targets.encode(y)
         except ArgumentError as error:
             raise ArgumentError(f"{error.argument}_{name}", error.problem) from error
         if len(images) != len(codes):
@@ -264,13 +348,14 @@ class ImageSearchData(SearchData):
 
     def __init__(self, task: ImageClassification, config: SearchConfig, rng: np.random.Generator):
         self._config, self._rng = config, rng
+        self._objective = task.objective
         everything = np.arange(len(task.codes))
-        chosen, codes = sample(everything, task.codes, config.max_images, rng)
+        strata = task.objective.targets.strata(task.codes)
+        chosen, _ = sample(everything, strata, config.max_images, rng)
+        codes = task.codes[chosen]
         groups = None if task.groups is None else task.groups[chosen]
         try:
-            train, valid = split_half(
-                codes, rng, config.train_fraction, labels=task.labels, groups=groups
-            )
+            train, valid = task.halves(codes, rng, config.train_fraction, groups)
         except ValueError as error:
             if len(codes) == len(task.codes):
                 raise
@@ -281,11 +366,15 @@ class ImageSearchData(SearchData):
         normalization = Normalization.fit(images)
         self._train: Pair = normalization.apply(images), codes[train]
         self._valid: Pair = normalization.apply(task.images[chosen[valid]]), codes[valid]
+        weights = task.weights if task.weights is None else task.weights[chosen]
+        self._weights = weights if weights is None else weights[train]
+        self._valid_weights = weights if weights is None else weights[valid]
         self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
         self.batches = Batches(len(train), config.batch_size, rng)
         self.valid = Batches(len(valid), config.batch_size, rng)
         # Groups are part of what a checkpoint goes on with: they decide the halves.
-        self.arrays = (task.images, task.codes, *(() if task.groups is None else (task.groups,)))
+        own = () if task.groups is None else (task.groups,)
+        self.arrays = (task.images, task.codes, *own, *task.conditions)
         self.units = self.steps = len(train) // config.batch_size
         self.validations = len(valid) / config.batch_size
         self.amount = "max_images", len(codes)
@@ -301,31 +390,33 @@ class ImageSearchData(SearchData):
     ) -> dict[str, Any]:
         (x, y), (x_valid, y_valid) = self._train, self._valid
         return {
-            "train": (self._augment(x[item], self._rng), y[item]),
-            "valid": (self._augment(x_valid[valid_item], self._rng), y_valid[valid_item]),
+            "train": (self._augment(x[item], self._rng), _truth(y, self._weights, item)),
+            "valid": (
+                self._augment(x_valid[valid_item], self._rng),
+                _truth(y_valid, self._valid_weights, valid_item),
+            ),
             "lr": self._lr(epoch),
         }
 
     def trial_inputs(self) -> dict[str, Any]:
-        size = self._config.batch_size
+        item = slice(0, self._config.batch_size)
         (x, y), (x_valid, y_valid) = self._train, self._valid
-        return {"train": (x[:size], y[:size]), "valid": (x_valid[:size], y_valid[:size]), "lr": 0.0}
+        return {
+            "train": (x[item], _truth(y, self._weights, item)),
+            "valid": (x_valid[item], _truth(y_valid, self._valid_weights, item)),
+            "lr": 0.0,
+        }
 
     def metrics(self, loop: Any, network: Supernet, epoch: int) -> Metrics:
         mixture, size = loop.mixture or (), self._config.batch_size
-        loss, accuracy = image_loss(network, *self._valid, size, *mixture)
-        return {
-            "lr": self._lr(epoch),
-            "train_loss": loop.train_loss,
-            "train_accuracy": loop.train_accuracy,
-            "valid_loss": loss,
-            "valid_accuracy": accuracy,
-        }
+        data = self._objective, self._valid_weights
+        found = image_metrics(network, *self._valid, size, *data, *mixture)
+        return {"lr": self._lr(epoch), **_training(loop, self._objective), **_validation(found)}
 
     def validate_part(self, network: Supernet) -> None:
         size = self._config.batch_size
         x, y = self._valid
-        image_loss(network, x[:size], y[:size], size)
+        image_metrics(network, x[:size], y[:size], size, self._objective)
 
     def evaluate(
         self,
@@ -335,14 +426,19 @@ class ImageSearchData(SearchData):
         batches: int | None,
     ) -> tuple[float, float | None]:
         x, y = self._valid
-        losses, correct, count = [], 0, 0
+        losses, correct, count, masses = [], 0, 0, []
         # Batches of nearly one size: the statistics of a few images that remain would be poor.
         whole = math.ceil(len(x) / self._config.batch_size)
         for chosen in np.array_split(self._order(), whole)[:batches]:
-            loss, right = network.loss(x[chosen], y[chosen], mixing=mixing, active=active)
-            losses.append(loss * len(chosen))
+            truth = _truth(y, self._valid_weights, chosen)
+            loss, right = network.loss(x[chosen], truth, mixing=mixing, active=active)
+            weights = self._valid_weights
+            mass = len(chosen) if weights is None else float(weights[chosen].sum())
+            losses.append(loss * mass)
+            masses.append(mass)
             correct, count = correct + right, count + len(chosen)
-        return math.fsum(losses) / count, correct / count
+        share = correct / count if self._objective.train_metric is not None else None
+        return math.fsum(losses) / math.fsum(masses), share
 
     def num_batches(self, batches: int | None) -> int:
         whole = math.ceil(len(self._valid[0]) / self._config.batch_size)
@@ -351,7 +447,9 @@ class ImageSearchData(SearchData):
     def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = self._valid
         chosen = self._order()[: self._config.batch_size]
-        return network.loss_and_grads(x[chosen], y[chosen], wrt="alphas")
+        return network.loss_and_grads(
+            x[chosen], _truth(y, self._valid_weights, chosen), wrt="alphas"
+        )
 
     def _order(self) -> NDArray[np.int64]:
         """Of the validation images: one that the classes do not follow."""
@@ -373,14 +471,15 @@ class ImageTrainData(TrainData):
         task.check_train(config)
         self._config, self._rng = config, rng
         normalization = Normalization.fit(task.images)
-        self._x, self._y = normalization.apply(task.images), task.codes
-        self._targets = smoothed_targets(len(task.labels), config.label_smoothing)
+        self._x, self._y, self._weights = normalization.apply(task.images), task.codes, task.weights
+        self._objective, self._valid_weights = task.objective, None
         self._valid: Pair | None = None
         if task.valid is not None:
             self._valid = normalization.apply(task.valid[0]), task.valid[1]
+            self._valid_weights = task.class_weight_of(task.valid[1])
         self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
         self.batches = Batches(len(self._x), config.batch_size, rng)
-        self.arrays = (task.images, task.codes, *(self._valid or ()))
+        self.arrays = (task.images, task.codes, *task.conditions, *(self._valid or ()))
         self.units = len(self._x) // config.batch_size
 
     def size(self, item: NDArray[np.int64]) -> tuple[int, int]:
@@ -397,21 +496,21 @@ class ImageTrainData(TrainData):
             kept = paths.random((network.num_droppable, len(item))) < keep
             drop = kept.astype(np.float32) / np.float32(keep)
         pixels = self._augment(self._x[item], self._rng)
-        y = self._y[item] if self._targets is None else self._targets[self._y[item]]
+        targets = self._objective.smoothed(self._y[item], c.label_smoothing)
+        y = targets if self._weights is None else Weighted(targets, self._weights[item])
         return {"x": pixels, "y": y, "lr": self._lr(epoch, step), "drop_masks": drop}
 
     def metrics(self, loop: Any, epoch: int) -> Metrics:
         return {
             "lr": self._lr(epoch, epoch * self.units),
-            "train_loss": loop.train_loss,
-            "train_accuracy": loop.train_accuracy,
+            **_training(loop, self._objective),
         }
 
     def validate(self, network: Network) -> Metrics | None:
         if self._valid is None:
             return None
-        loss, accuracy = image_loss(network, *self._valid, self._config.batch_size)
-        return {"valid_loss": loss, "valid_accuracy": accuracy}
+        size, weights = self._config.batch_size, self._valid_weights
+        return _validation(image_metrics(network, *self._valid, size, self._objective, weights))
 
     @property
     def _epochs(self) -> int:
@@ -426,6 +525,30 @@ class ImageTrainData(TrainData):
             return c.lr * min(1.0, (step + 1) / (rise * self.units))
         start = max(0.0, (epoch if c.schedule == "epoch" else now) - rise)
         return cosine(c.lr, 0.0, start, self._epochs - rise)
+
+
+_SHORT = {"accuracy": "acc", "balanced_accuracy": "balanced acc", "average_precision": "mAP"}
+
+
+def _scaled(weights: NDArray[Any]) -> NDArray[np.float32]:
+    """Weights as the engine takes them: of mean 1, by which no loss changes."""
+    largest = weights / weights.max()  # so that no sum overflows
+    scaled: NDArray[np.float32] = (largest / largest.mean()).astype(np.float32)
+    return scaled
+
+
+def _truth(y: Codes, weights: NDArray[np.float32] | None, item: Any) -> Any:
+    return y[item] if weights is None else Weighted(y[item], weights[item])
+
+
+def _training(loop: Any, objective: Objective) -> Metrics:
+    right = {} if objective.train_metric is None else {objective.train_metric: loop.train_accuracy}
+    return {"train_loss": loop.train_loss, **right}
+
+
+def _validation(found: Mapping[str, float]) -> Metrics:
+    """As the history holds it: None for what is not defined."""
+    return {f"valid_{name}": None if math.isnan(v) else v for name, v in found.items()}
 
 
 def _options(config: Any, *names: str) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class Task(ABC):
     space: Space
     search_config: ClassVar[type[Config]]
     train_config: ClassVar[type[Config]]
-    metric: ClassVar[Metric]
+    metric: Metric
     unit: ClassVar[str]
     threads: int | None
 
