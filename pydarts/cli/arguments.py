@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydarts.common.errors import ArgumentError
+from pydarts.models.objectives import TASKS
 from pydarts.training.config_base import Config
 
 
@@ -144,6 +145,30 @@ def add_image_layout(parser: argparse.ArgumentParser, otherwise: str = "") -> No
         "--image-layout",
         choices=("NCHW", "NHWC"),
         help=f"where the channels are, of images whose shape does not tell{otherwise}",
+    )
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """The options that tell what is learned of DATA."""
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="whether y is one class of several, a matrix (N, labels) of 0 and 1, or numbers"
+        " (default: multiclass)",
+    )
+    parser.add_argument(
+        "--class-weight",
+        choices=("balanced",),
+        help="weigh rare classes more in the loss, and judge by the balanced accuracy",
+    )
+    parser.add_argument(
+        "--loss", choices=("mse", "huber"), help="of --task regression (default: mse)"
+    )
+    parser.add_argument(
+        "--huber-delta",
+        type=float,
+        metavar="D",
+        help="from where --loss huber is linear, in standard deviations of y (default: 1)",
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.cli.arguments import add_image_layout, add_signals, named
+from pydarts.cli.arguments import add_image_layout, add_signals, add_targets, named
 from pydarts.cli.base import Kind
 from pydarts.cli.console import say
 from pydarts.common.errors import ArgumentError
@@ -23,6 +23,9 @@ from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
 from pydarts.tasks.images import ImageClassification
+
+#: Options that tell what is learned.
+_TARGETS = ("task", "class_weight", "loss", "huber_delta")
 
 
 class ImageKind(Kind):
@@ -46,6 +49,7 @@ class ImageKind(Kind):
             " .wav files, or an .npz file with X and y (and X_test and y_test, groups, rate)",
         )
         add_image_layout(parser)
+        add_targets(parser)
         add_signals(parser)
 
     @classmethod
@@ -82,14 +86,18 @@ class ImageKind(Kind):
                 test=test,
                 space=space,
                 threads=threads,
+                objective=args.task or "multiclass",
+                class_weight=args.class_weight,
+                loss=args.loss,
+                huber_delta=1.0 if args.huber_delta is None else args.huber_delta,
             )
             if test is None:
                 task = task.hold_out(0.2, np.random.default_rng(0))
             if getattr(args, "out", None) is not None:
-                task.labels.to_json()
+                task.objective.description()
         assert task.test is not None
         say(
-            f"{data.name}: {len(task.labels)} classes of {_described(task)},"
+            f"{data.name}: {_told(task)} of {_described(task)},"
             f" {len(task.images):,} to learn from and {len(task.test[0]):,} to test on"
         )
         if test is None and task.groups is not None and groups is not None:
@@ -99,8 +107,11 @@ class ImageKind(Kind):
             shown = ", ".join(held) if len(held) <= 10 else f"{len(held)} groups"
             say(f"There is no test set: held out as one is what is of {shown}.")
         elif test is None:
-            say("There is no test set: a fifth of each class is held out as one.")
-        return cls(args, data.name, task)
+            of = " of each class" if task.objective.task == "multiclass" else ""
+            say(f"There is no test set: a fifth{of} is held out as one.")
+        kind = cls(args, data.name, task)
+        kind.measures = (task.metric.key,)
+        return kind
 
     def announce(self, config: Any) -> None:
         if config.stem == "auto" and self.task.complete(config).stem == "imagenet":
@@ -108,7 +119,7 @@ class ImageKind(Kind):
 
     def data_arguments(self) -> list[str]:
         args, given = self.args, [self.args.data]
-        for flag in ("image_layout", "features", "length"):
+        for flag in ("image_layout", *_TARGETS, "features", "length"):
             if getattr(args, flag) is not None:
                 given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
         return [*given, *(["--no-groups"] if args.groups is False else [])]
@@ -116,15 +127,19 @@ class ImageKind(Kind):
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        signals = {name: getattr(self.args, name) for name in ("features", "length", "groups")}
+        flags = (*_TARGETS, "features", "length", "groups")
+        signals = {name: getattr(self.args, name) for name in flags}
         given = {name: value for name, value in signals.items() if value is not None}
         return {"data": self.name, **given, **sizes}
 
     def test(self, model: Model) -> dict[str, Any]:
         assert self.task.test is not None
-        accuracy, count = self.task.score(model), len(self.task.test[0])
-        say(f"Accuracy on {count:,} test images, which nothing was learned from: {accuracy:.2%}")
-        return {"accuracy": accuracy}
+        score, count, metric = self.task.score(model), len(self.task.test[0]), self.task.metric
+        shown = f"{score:.2%}" if metric.suffix == " %" else metric.show(score)
+        what = "Mean average precision" if metric.key == "average_precision" else metric.name
+        what = what[0].upper() + what[1:]
+        say(f"{what} on {count:,} test images, which nothing was learned from: {shown}")
+        return {metric.key: score}
 
     def uses(self, out: Path) -> list[str]:
         return [f"To use it in Python: pydarts.Model.load({str(out / 'model')!r})"]
@@ -156,25 +171,40 @@ class ImageKind(Kind):
     def predict(cls, args: argparse.Namespace, model: Model) -> list[list[Any]]:
         data = _read(args, model)
         with named(args, about=data.about):
-            probabilities = model.predict_proba(data.X)
-        codes = probabilities.argmax(axis=1)
-        columns: dict[str, Any] = {"index": range(len(codes))}
+            found = model.predict(data.X) if model.task == "regression" else None
+            probabilities = None if found is not None else model.predict_proba(data.X)
+        count = len(data.X)
+        columns: dict[str, Any] = {"index": range(count)}
         if data.files is not None:
             columns["file"] = data.files
-        if data.y is not None:
+        if data.y is not None and data.y.ndim == 1:
             columns["label"] = data.y.tolist()
-        columns["predicted"] = model.labels.decode(codes).tolist()
-        columns["probability"] = _shown(probabilities.max(axis=1))
-        if args.probabilities:
+        elif data.y is not None:
+            for name, column in zip(model.classes, data.y.T, strict=True):
+                columns[f"label {name}"] = column.tolist()
+        if probabilities is None or model.task == "multilabel":
+            chosen = found if probabilities is None else (probabilities > 0.5).astype(np.int64)
+            assert chosen is not None
+            if chosen.ndim == 1:
+                columns["predicted"] = chosen.tolist()
+            else:
+                for name, column in zip(model.classes, chosen.T, strict=True):
+                    columns[f"predicted {name}"] = column.tolist()
+        else:
+            codes = probabilities.argmax(axis=1)
+            columns["predicted"] = model.labels.decode(codes).tolist()
+            columns["probability"] = _shown(probabilities.max(axis=1))
+        if args.probabilities and probabilities is not None:
             for label, column in zip(model.classes, probabilities.T, strict=True):
                 columns[f"probability of {label}"] = _shown(column)
-        say(f"Predicted {len(codes):,} images: {data.what} of {data.name}")
+        say(f"Predicted {count:,} images: {data.what} of {data.name}")
         return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
     @classmethod
     def saved_data(cls, summary: dict[str, Any], args: argparse.Namespace) -> None:
         args.data = str(summary["data"])
-        known = {"features": str, "length": int, "groups": bool}
+        known: dict[str, type] = {"features": str, "length": int, "groups": bool}
+        known |= {"task": str, "class_weight": str, "loss": str, "huber_delta": float}
         for name, kind in known.items():
             if getattr(args, name) is None and name in summary:
                 if type(summary[name]) is not kind:
@@ -222,8 +252,9 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         about, part, what, of = f"{name} (test)", "test", "test images", "_test"
     X, y = arrays[f"X{of}"], arrays.get(f"y{of}")
     if y is not None:
-        if y.ndim != 1:
-            raise ValueError(f"{about}: y has shape {y.shape}, but must have one axis")
+        if y.ndim != 1 and (model.task == "multiclass" or y.shape[1:] != (len(model.classes),)):
+            wanted = "one axis" if model.task == "multiclass" else f"{len(model.classes)} columns"
+            raise ValueError(f"{about}: y has shape {y.shape}, but must have {wanted}")
         with named(args, about=about):
             check_consistent(X, y)
     return _Images(name, about, part, what, X, y, files)
@@ -244,6 +275,13 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
         return Preprocessing("none", data.rate, length)
     # Of the loudness and the recording of a sound little is left.
     return Preprocessing("log_mel", data.rate, length, top_db=35.0, standardize=True)
+
+
+def _told(task: ImageClassification) -> str:
+    count = task.objective.outputs
+    kinds = {"multiclass": "classes", "multilabel": "labels", "regression": "numbers"}
+    kind = kinds[task.objective.task]
+    return f"{count} {kind[:-1] if count == 1 else kind}"
 
 
 def _described(task: ImageClassification) -> str:

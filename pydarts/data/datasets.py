@@ -37,7 +37,7 @@ class Dataset:
     X_train, X_test : ndarray
         As stored: (N, H, W), (N, C, H, W) or (N, H, W, C); signals (N, L) or (N, C, L).
     y_train, y_test : ndarray
-        One label for each image.
+        One label for each image; or (N, labels) of 0 and 1, or numbers: the task tells.
     description : str
         One line for people.
     groups : ndarray or None
@@ -62,7 +62,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         _check_pair(self.name, self.X_train, self.y_train)
-        if self.groups is not None and self.groups.shape != self.y_train.shape:
+        if self.groups is not None and self.groups.shape != self.y_train.shape[:1]:
             raise ValueError(
                 f"{self.name}: groups have shape {self.groups.shape}, but"
                 f" {len(self.y_train)} images need one each"
@@ -193,10 +193,11 @@ def _load_folder(folder: Path, name: str, length: int | None = None) -> Dataset:
 
 
 def _check_pair(name: str, X: NDArray[Any], y: NDArray[Any]) -> None:
-    if X.ndim not in (2, 3, 4) or y.ndim != 1:
+    if X.ndim not in (2, 3, 4) or y.ndim not in (1, 2):
         raise ValueError(
             f"{name}: shapes {X.shape} and {y.shape} are not those of images"
             " (N, H, W), (N, H, W, C) or (N, C, H, W) or of signals (N, L), and labels (N,)"
+            " or (N, labels)"
         )
     try:
         check_consistent(X, y)
