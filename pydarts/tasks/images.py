@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.augmentation import Augmentation
 from pydarts.data.batches import Batches, require_batch
 from pydarts.data.images import as_images, check_consistent
@@ -107,6 +107,8 @@ class ImageClassification(Task):
         self.space, self.image_layout = space, image_layout
         self.preprocessing = as_preprocessing(preprocessing)
         self.images: Images = self._images(X)
+        if isinstance(y, np.ndarray) and y.ndim == 0:
+            raise ArgumentTypeError("y", f"(={y}) must hold something for each image")
         labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
         if sample_weight is not None:
