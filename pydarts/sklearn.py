@@ -179,7 +179,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
                 raise KeyboardInterrupt
         options = self._options(TrainConfig, "", _ROWS_TRAIN if known is None else {})
         batch_size = TrainConfig.make(self.preset, options).batch_size
-        options.setdefault("batch_size", _at_most(batch_size, used))
+        # Few rows are to give more than one step an epoch.
+        options.setdefault("batch_size", _at_most(batch_size, max(min(8, used), used // 4)))
         model = train(genotype, images, targets, seed=seeds[1], **common, **options)
         if model.interrupted:
             raise KeyboardInterrupt
@@ -413,7 +414,7 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         The fields of `pydarts.SearchConfig` that are named by the rest.
     channels, cells, ... : optional
         Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
-        batch is never larger than what there is, and rows without ``image_shape`` are searched for
+        batch is at most a quarter of what there is, or 8, and rows without ``image_shape`` are searched for
         5 epochs and not augmented.
     class_weight : "balanced" or dict, optional
         Weights of the classes in the loss, as in `pydarts.search`.
