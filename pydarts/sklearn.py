@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets, type_of_target
+    from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
@@ -414,8 +414,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         The fields of `pydarts.SearchConfig` that are named by the rest.
     channels, cells, ... : optional
         Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
-        batch is at most a quarter of what there is, or 8, and rows without ``image_shape`` are searched for
-        5 epochs and not augmented.
+        batch is at most a quarter of what there is, or 8, and rows without ``image_shape`` are
+        searched for 5 epochs and not augmented.
     class_weight : "balanced" or dict, optional
         Weights of the classes in the loss, as in `pydarts.search`.
 
@@ -467,8 +467,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         Diverged
             When a loss or gradient is not finite.
         """
-        several = type_of_target(y, input_name="y") == "multilabel-indicator"
-        self._fit(X, y, sample_weight, groups, several)
+        shape = getattr(y, "shape", None) or np.shape(y)
+        self._fit(X, y, sample_weight, groups, len(shape) == 2 and shape[1] > 1)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

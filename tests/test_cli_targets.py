@@ -51,7 +51,7 @@ def test_from_search_to_prediction(
     task = options[1] if options[0] == "--task" else ""
     data, out = write(tmp_path / "data.npz", task), tmp_path / "out"
     assert cli.main(["search", data, "--out", str(out), *options, *TINY]) == 0
-    assert heading in capsys.readouterr().err
+    assert heading in capsys.readouterr().out
     summary = json.loads((out / "summary.json").read_text())
     assert isinstance(summary[key], float)
     assert task in ("", summary.get("task"))
