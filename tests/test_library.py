@@ -76,6 +76,7 @@ def test_genotypes_are_those_of_python(programs: Path) -> None:
     assert given == "".join(genotype + "\n" for genotype in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pkg-config"), reason="pkg-config is missing")
 def test_pkg_config_finds_it(
     cmakedir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
