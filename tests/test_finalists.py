@@ -186,7 +186,7 @@ def test_a_budget_in_which_the_trainings_do_not_fit_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pydarts.training.budget.finals_seconds", lambda *_: 7200.0)
-    with pytest.raises(ValueError, match="selection by finalists after them, .* about 2 h"):
+    with pytest.raises(ValueError, match=r"selection by finalists after them, .* about 2 h"):
         search(time_budget="1h")
 
 
