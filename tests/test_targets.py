@@ -154,7 +154,7 @@ def test_unusable_losses() -> None:
     )
     with pytest.raises(TypeError, match="for networks over images"):
         net = pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V1, 5, 4)
-        net.loss_and_grads([[1]], Weighted([[1]], [1]))
+        net.loss_and_grads([[1]], Weighted([[1]], [1]))  # type: ignore[arg-type]
 
 
 # Targets
@@ -381,6 +381,14 @@ def test_methods_take_other_tasks_and_weights(method: str) -> None:
     for task, y in (("regression", brightness(X)), ("multilabel", label_sets(X))):
         result = pydarts.search(X, y, task=task, sample_weight=weights, method=method, **SMALL)
         assert np.isfinite(result.history[-1]["valid_loss"])
+
+
+def test_finalists_of_other_tasks() -> None:
+    X = images()
+    selector = pydarts.Finalists(candidates=2, epochs=1)
+    for task, y in (("regression", brightness(X)), ("multilabel", label_sets(X))):
+        result = pydarts.search(X, y, task=task, selector=selector, **{**SMALL, "epochs": 1})
+        assert len(result.finalists) == 2
 
 
 def test_fit_by_a_plan() -> None:

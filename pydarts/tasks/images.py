@@ -245,6 +245,7 @@ class ImageClassification(Task):
         fields = {
             **_options(config, *sizes, *augmentation),
             **_CONTEST,
+            **({"label_smoothing": 0.0} if self.objective.task == "regression" else {}),
             "epochs": epochs or min(60, max(4, shown)),
             "seed": seed,
         }
