@@ -16,6 +16,7 @@ from pydarts.api.searching import estimate, estimate_text, search, search_text
 from pydarts.api.training import train, train_text
 from pydarts.common import extensions as _extensions
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.costs.profile import Profile, profile
 from pydarts.data.corpus import Corpus, load_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.engine.convolutional import MixedOperation, Network, Supernet
@@ -91,6 +92,7 @@ __all__ = [
     "Perturbation",
     "Plan",
     "Preprocessing",
+    "Profile",
     "RandomSearchResult",
     "RecurrentGenotype",
     "RecurrentNetwork",
@@ -113,6 +115,7 @@ __all__ = [
     "estimate_text",
     "fit",
     "load_corpus",
+    "profile",
     "random_search",
     "random_search_text",
     "search",
