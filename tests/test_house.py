@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "engine": "spaces common",
     "data": "common",
     "costs": "engine spaces common",
-    "methods": "costs engine spaces common",
+    "methods": "engine spaces common",
     "training": "methods data costs engine drawing spaces common",
     "models": "training data costs engine spaces common",
     "tasks": "models training methods data costs engine spaces common",

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
-from pydarts.common.checks import choice, integer
+from pydarts.common.checks import choice, integer, number
 from pydarts.common.files import check_free, read_described, write_json
+from pydarts.costs.budget import COSTS, LOWEST, show_cost
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
@@ -94,6 +95,13 @@ class SearchResult(Generic[AnyGenotype]):
         has), ``without`` (what it has without each operation, by name) and ``missed`` (how much
         worse that is). Decisions about the edges of a node have no ``source``: ``kept`` are the
         sources of the edges, and ``without`` and ``missed`` are by source.
+    limits : dict of dict
+        Of a search under limits, by ``"latency"`` (seconds), ``"macs"``, ``"weights"`` and
+        ``"memory"`` (bytes) what the network that is to be trained costs: its ``limit``, None if it
+        has none, and what is ``predicted`` and ``measured``; the latter of what is counted is the
+        former. There is no latency where none was limited.
+    repeated_epochs : int
+        Epochs that were repeated because a measurement was above the limit.
     """
 
     config: Any
@@ -111,6 +119,8 @@ class SearchResult(Generic[AnyGenotype]):
     tuning_epochs: int = 0
     measure: str = "loss"
     selection: list[dict[str, Any]] = field(default_factory=list)
+    limits: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    repeated_epochs: int = 0
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -124,7 +134,7 @@ class SearchResult(Generic[AnyGenotype]):
     @property
     def num_epochs(self) -> int:
         """Epochs of the whole search, those of tuning included."""
-        return int(self.config.epochs) + self.tuning_epochs
+        return int(self.config.epochs) + self.tuning_epochs + self.repeated_epochs
 
     @property
     def undecided(self) -> int:
@@ -135,9 +145,46 @@ class SearchResult(Generic[AnyGenotype]):
 
     def notes(self) -> list[str]:
         """What must be known of the choice: sentences, if there are any."""
-        return selection_notes(
+        of_choice = selection_notes(
             self.alphas, self.space, self.selector, self.weighting, self.undecided
         )
+        return [*of_choice, *self._notes_on_limits()]
+
+    def limit_lines(self) -> list[str]:
+        """A line on each cost of a search under limits."""
+        lines = []
+        for name, costs in self.limits.items():
+            limit, predicted, measured = (
+                None if costs[each] is None else show_cost(name, float(costs[each] or 0))
+                for each in ("limit", "predicted", "measured")
+            )
+            text = f"{name}: {measured}"
+            text += f" measured, {predicted} predicted" if name == "latency" else ""
+            lines.append(text + (f", limit {limit}" if limit is not None else ""))
+        return lines
+
+    def _notes_on_limits(self) -> list[str]:
+        notes = []
+        for name, costs in self.limits.items():
+            limit, predicted, measured = costs["limit"], costs["predicted"], costs["measured"]
+            if limit is None or predicted is None or measured is None:
+                continue
+            if measured > limit:
+                notes.append(
+                    f"The {name} of the cell, {show_cost(name, measured)}, is above its limit,"
+                    f" {show_cost(name, limit)}."
+                )
+        shares = [
+            costs["predicted"] / costs["limit"]
+            for costs in self.limits.values()
+            if costs["limit"] and costs["predicted"] is not None
+        ]
+        if shares and max(shares) < LOWEST:
+            notes.append(
+                f"The cell uses {max(shares):.0%} of what the limits allow: no cell was found that"
+                " uses more of it and is within all of them."
+            )
+        return notes
 
     def describe_method(self, method: Method, selector: Perturbation | None) -> None:
         """Take note of how the search is done."""
@@ -238,6 +285,8 @@ class SearchResult(Generic[AnyGenotype]):
             "tuning_epochs": self.tuning_epochs,
             "measure": self.measure,
             "selection": self.selection,
+            "limits": self.limits,
+            "repeated_epochs": self.repeated_epochs,
         }
         write_json(to / "result.json", content)
 
@@ -295,6 +344,7 @@ class SearchResult(Generic[AnyGenotype]):
             for metric in METRICS.values():
                 if f"valid_{metric.name}" in last:
                     text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
+        text += "".join(f"\n  {line}" for line in self.limit_lines())
         notes = [line for note in self.notes() for line in textwrap.wrap(note, 98)]
         return "\n  ".join([text, *notes, *self.genotype.describe()])
 
@@ -326,6 +376,14 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
     found["measure"] = choice("measure", d.get("measure", "loss"), ("loss", "accuracy"))
     found["tuning_epochs"] = integer("tuning_epochs", d.get("tuning_epochs", 0), 0)
     found["selection"] = read_decisions(d.get("selection", []), space)
+    found["repeated_epochs"] = integer("repeated_epochs", d.get("repeated_epochs", 0), 0)
+    found["limits"] = {
+        choice("limits", str(name), tuple(COSTS)): {
+            member: None if costs[member] is None else number(f"limits.{name}", costs[member])
+            for member in ("limit", "predicted", "measured")
+        }
+        for name, costs in d.get("limits", {}).items()
+    }
     return found
 
 

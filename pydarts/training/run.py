@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import Budget
 from pydarts.engine.sgd import SGD
 from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import own_options
@@ -21,6 +22,7 @@ from pydarts.methods.tuning import search_step
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
+from pydarts.training.limited import LimitedMethod, check_limitable
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions
@@ -30,18 +32,26 @@ from pydarts.training.weights import WeightTracker
 
 
 def run_search(
-    task: Task, method: Method, config: Any, run: RunOptions, selector: Perturbation | None = None
+    task: Task,
+    method: Method,
+    config: Any,
+    run: RunOptions,
+    selector: Perturbation | None = None,
+    budget: Budget | None = None,
 ) -> SearchResult[Any]:
     """Search a cell for a task by a method, and by a selector if it is not the method that chooses
-    the cell.
+    the cell; within a budget, if there is one.
     """
+    if budget is not None:
+        check_limitable(method, selector)
     needed = supernet_options(method, task.kind)
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
     check_budgets(task, method, config, data, run, selector)
     supernet = task.supernet(config, **needed)
-    step = search_step(method, selector, supernet, task.step_options(config))
+    chosen_by = method if budget is None else LimitedMethod(method, budget, data.steps)
+    step = search_step(chosen_by, selector, supernet, task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
     result.describe_method(method, selector)
@@ -51,18 +61,20 @@ def run_search(
         "options of the method": own_options(method, config),
         "selector": None if selector is None else repr(selector),
         "space": _space(task.space),
+        "limits": None if budget is None else budget.identity(),
     }
     parts = {"valid": data.valid}
-    own = method, selector
+    own = chosen_by, selector, budget is not None
     loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
         for epoch in loop.epochs():  # and the rounds of the selector between the last ones
-            step.start_epoch(epoch, config.epochs)
+            at = loop.scheduled(epoch)
+            step.start_epoch(at, config.epochs)
             for batch in loop.steps(data.batches):
-                info = step(**data.inputs(batch, next(valid_batches), epoch))
+                info = step(**data.inputs(batch, next(valid_batches), at))
                 loop.on_step_end(batch, info)
-            loop.on_epoch_end(data.metrics(loop, supernet, epoch))
+            loop.on_epoch_end(data.metrics(loop, supernet, at))
     return result
 
 
