@@ -31,7 +31,10 @@ TARGET: Final = (1 + LOWEST) / 2
 #: Temperature of the expectation at the end of the search; it falls from 1 as an exponential.
 COLDEST: Final = 0.1
 #: A ratio that is off by 1 over the whole search moves the multiplier by so much.
-ASCENT: Final = 30.0
+ASCENT: Final = 5.0
+#: The quadratic term of the augmented Lagrangian, which damps the ascent: without it the ratio
+#: swings about its target, because both α and the multiplier add up what drives them.
+DAMPING: Final = 30.0
 #: Bound on the multiplier.
 LARGEST: Final = 10.0
 #: Share of the epochs that is repeated where a measurement is above the limit.
@@ -100,9 +103,10 @@ class LimitedStep:
     """The step of a method, and then one of α down the gradient of the expected cost.
 
     With ``U = max E[cost] / limit`` over the limits and λ the multiplier, each step of α is
-    followed by ``α <- α - alpha_lr λ ∇U / max|∇U|`` and ``λ <- λ + rate (U - TARGET)``. Like
-    decoupled weight decay it does not pass through the method's own optimiser, and is the same for
-    all methods. λ is negative where the expectation is below what the limit allows.
+    followed by ``α <- α - alpha_lr (λ + DAMPING (U - TARGET)) ∇U / max|∇U|``, a step down the
+    augmented Lagrangian, and ``λ <- λ + rate (U - TARGET)``. Like decoupled weight decay it does
+    not pass through the method's own optimiser, and is the same for all methods. λ is negative
+    where the expectation is below what the limit allows.
 
     Parameters
     ----------
@@ -142,7 +146,8 @@ class LimitedStep:
         ratio, gradient = found
         largest = max(float(np.abs(g).max()) for g in gradient.values())
         if largest > 0:
-            rate = getattr(self._limited.method, "alpha_lr", 0.0) * self.multiplier / largest
+            strength = self.multiplier + DAMPING * (ratio - TARGET)
+            rate = getattr(self._limited.method, "alpha_lr", 0.0) * strength / largest
             self.net.set_alphas({k: a - rate * gradient[k] for k, a in alphas.items()})
         rise = ASCENT * (ratio - TARGET) / (self._epochs * self._limited.steps)
         self.multiplier = float(np.clip(self.multiplier + rise, -LARGEST, LARGEST))
