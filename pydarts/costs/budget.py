@@ -213,3 +213,33 @@ def show_cost(name: str, value: float) -> str:
         return f"{1e3 * value:.3g} ms"
     unit = {"macs": "multiply-adds", "weights": "weights", "memory": "bytes"}[name]
     return f"{value:,.0f} {unit}"
+
+
+def describe_costs(limits: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
+    """Return in words what `SearchResult.limits` holds, by cost."""
+    found = {}
+    for name, costs in limits.items():
+        shown = {each: show_cost(name, value) for each, value in costs.items() if value is not None}
+        text = shown.get("measured", "not measured")
+        text += f", predicted {shown['predicted']}" if name == "latency" else ""
+        found[name] = text + (f", limit {shown['limit']}" if "limit" in shown else "")
+    return found
+
+
+def limit_notes(limits: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """Return what must be known of how a cell meets its limits: sentences, if there are any."""
+    notes, shares = [], []
+    for name, costs in limits.items():
+        limit, predicted, measured = costs["limit"], costs["predicted"], costs["measured"]
+        if not limit or predicted is None:
+            continue
+        shares.append(predicted / limit)
+        if measured is not None and measured > limit:
+            above = f"The {name} of the network, {show_cost(name, measured)}, is above its limit"
+            notes.append(f"{above} of {show_cost(name, limit)}.")
+    if shares and max(shares) < LOWEST:
+        notes.append(
+            f"The cells use {max(shares):.0%} of what the limits allow: none were found that use"
+            " nine tenths and are within all of them."
+        )
+    return notes

@@ -19,7 +19,7 @@ import numpy as np
 from pydarts.common import extensions
 from pydarts.common.checks import choice, integer, number
 from pydarts.common.files import check_free, read_described, write_json
-from pydarts.costs.budget import COSTS, LOWEST, show_cost
+from pydarts.costs.budget import COSTS, describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
@@ -148,43 +148,7 @@ class SearchResult(Generic[AnyGenotype]):
         of_choice = selection_notes(
             self.alphas, self.space, self.selector, self.weighting, self.undecided
         )
-        return [*of_choice, *self._notes_on_limits()]
-
-    def limit_lines(self) -> list[str]:
-        """A line on each cost of a search under limits."""
-        lines = []
-        for name, costs in self.limits.items():
-            limit, predicted, measured = (
-                None if costs[each] is None else show_cost(name, float(costs[each] or 0))
-                for each in ("limit", "predicted", "measured")
-            )
-            text = f"{name}: {measured}"
-            text += f" measured, {predicted} predicted" if name == "latency" else ""
-            lines.append(text + (f", limit {limit}" if limit is not None else ""))
-        return lines
-
-    def _notes_on_limits(self) -> list[str]:
-        notes = []
-        for name, costs in self.limits.items():
-            limit, predicted, measured = costs["limit"], costs["predicted"], costs["measured"]
-            if limit is None or predicted is None or measured is None:
-                continue
-            if measured > limit:
-                notes.append(
-                    f"The {name} of the cell, {show_cost(name, measured)}, is above its limit,"
-                    f" {show_cost(name, limit)}."
-                )
-        shares = [
-            costs["predicted"] / costs["limit"]
-            for costs in self.limits.values()
-            if costs["limit"] and costs["predicted"] is not None
-        ]
-        if shares and max(shares) < LOWEST:
-            notes.append(
-                f"The cell uses {max(shares):.0%} of what the limits allow: no cell was found that"
-                " uses more of it and is within all of them."
-            )
-        return notes
+        return [*of_choice, *limit_notes(self.limits)]
 
     def describe_method(self, method: Method, selector: Perturbation | None) -> None:
         """Take note of how the search is done."""
@@ -344,7 +308,8 @@ class SearchResult(Generic[AnyGenotype]):
             for metric in METRICS.values():
                 if f"valid_{metric.name}" in last:
                     text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
-        text += "".join(f"\n  {line}" for line in self.limit_lines())
+        costs = describe_costs(self.limits)
+        text += "".join(f"\n  {name}: {words}" for name, words in costs.items())
         notes = [line for note in self.notes() for line in textwrap.wrap(note, 98)]
         return "\n  ".join([text, *notes, *self.genotype.describe()])
 
