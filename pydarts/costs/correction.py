@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+_SMALL = 0.01  # share of a network's time
 
 
 class Correction(NamedTuple):
@@ -47,8 +48,8 @@ def fit_correction(
     count, columns = x.shape
     left = 1.0 - x.sum(axis=1)
     best = Correction(np.ones(columns), float(np.abs(left).mean()))
-    # A column is held at 1 by as much as it weighs in the mean.
-    weight = count * np.square(x.mean(axis=0))
+    # A column is held at 1 by as much as it weighs in the mean; one of next to no time firmly.
+    weight = count * np.square(np.maximum(x.mean(axis=0), _SMALL))
     for strength in _STRENGTHS:
         inverse = np.linalg.pinv(x.T @ x + strength * np.diag(weight))
         change = inverse @ (x.T @ left)
