@@ -72,8 +72,8 @@ class Budget:
             least = least_cost(self.space, self._table(name))
             if name == "memory":
                 # The fit says which cell needs least; what it needs is counted.
-                zeros = self._zeros()
-                cheapest = choose_cell(zeros, self.space, self._table(name), most=1.001 * least)
+                table = self._table(name)
+                cheapest = choose_cell(table.scaled(-1.0).tables, self.space, table)
                 assert cheapest is not None
                 drawn = [Genotype.random(seed, space=self.space) for seed in range(50)]
                 least = min(count_network(each, self.shape).memory for each in [cheapest, *drawn])
@@ -135,8 +135,9 @@ class Budget:
 
     def identity(self) -> dict[str, Any]:
         """Return what must be the same in a search that goes on from a checkpoint."""
-        how = {"batch": self.batch, "threads": self.threads}
-        return {**self.limits, "of": asdict(self.shape), **how}
+        limits = {f"max_{name}": limit for name, limit in self.limits.items()}
+        how = {"batch": self.batch, "latency_threads": self.threads}
+        return {**limits, "target": asdict(self.shape), **how}
 
     def state(self) -> dict[str, Any]:
         """Return what was measured, which a search that is taken up again goes on with."""

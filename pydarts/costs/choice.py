@@ -94,7 +94,7 @@ def choose_cell(
         best = after
         picks.append((pick, moved))
     # What was rounded up may lie below by as much as each group was.
-    first = max(0, int(np.ceil((least - table.fixed - lowest) / step)))
+    first = int(max(0.0, np.ceil((least - table.fixed - lowest) / step)))
     if first > _BINS or best[first:].max() == -np.inf:
         return None
     at = first + int(best[first:].argmax())

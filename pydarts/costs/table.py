@@ -16,7 +16,7 @@ from pydarts.spaces.cell import Cell
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.space import Space
 
-_DRAWN = 200  # cells from which the table of the memory is fitted
+_DRAWN = 100  # cells from which the table of the memory is fitted
 
 Table = dict[str, NDArray[np.float64]]
 
