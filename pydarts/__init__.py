@@ -12,6 +12,7 @@ from pydarts.api.evaluating import (
 )
 from pydarts.api.fitting import fit
 from pydarts.api.many import SearchesFailed, search_many, search_many_text
+from pydarts.api.pareto import pareto
 from pydarts.api.searching import estimate, estimate_text, search, search_text
 from pydarts.api.training import train, train_text
 from pydarts.common import extensions as _extensions
@@ -23,6 +24,7 @@ from pydarts.engine.convolutional import MixedOperation, Network, Supernet
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
+from pydarts.evaluation.trade_off import TradeOff
 from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
@@ -106,6 +108,7 @@ __all__ = [
     "TensorBoard",
     "TextSearchConfig",
     "TextTrainConfig",
+    "TradeOff",
     "TrainConfig",
     "__version__",
     "bilevel",
@@ -115,6 +118,7 @@ __all__ = [
     "estimate_text",
     "fit",
     "load_corpus",
+    "pareto",
     "profile",
     "random_search",
     "random_search_text",
