@@ -75,7 +75,7 @@ class ImageKind(Kind):
             "memory": ("SIZE", "peak of the activations of one image, such as 64KiB"),
         }
         for name, (metavar, text) in helps.items():
-            group.add_argument(f"--max-{name}", type=_limit, metavar=metavar, help=text)
+            group.add_argument(f"--max-{name}", type=plain_or_unit, metavar=metavar, help=text)
         group.add_argument(
             "--latency-threads",
             type=int,
@@ -285,7 +285,7 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
     return Preprocessing("log_mel", data.rate, length, top_db=35.0, standardize=True)
 
 
-def _limit(text: str) -> float | str:
+def plain_or_unit(text: str) -> float | str:
     """A limit: a plain number, or one with a unit."""
     try:
         return float(text)

@@ -98,6 +98,8 @@ class TradeOff:
     rows : list of TradeOffRow
     identity : dict
         Of the work, for one that goes on.
+    complete : bool
+        Whether all was done; a file does not hold it.
     """
 
     cost: str
@@ -105,6 +107,7 @@ class TradeOff:
     threads: int
     rows: list[TradeOffRow] = field(default_factory=list)
     identity: dict[str, Any] = field(default_factory=dict)
+    complete: bool = False
 
     def table(self) -> list[tuple[str, ...]]:
         """Return a table for people: the first row has the headings."""
@@ -185,7 +188,7 @@ class TradeOff:
         return "\n".join(lines)
 
 
-def residual_network(dimensions: int) -> Genotype:
+def residual_network() -> Genotype:
     """Return the cells of a ResNet-8 of our own layers: a stem, three residual blocks and a
     classifier, of which the second and third block halve the image and double the channels.
 
@@ -199,9 +202,7 @@ def residual_network(dimensions: int) -> Genotype:
         ),
         norm_relu=True,
     )
-    space = NAS_BENCH_201.replace(name="resnet-8", cells=NAS_BENCH_201.cells, stack=stack)
-    if dimensions == 1:
-        raise ArgumentError("space", "is of signals, for which there is no residual network")
+    space = NAS_BENCH_201.replace(name="resnet-8", stack=stack)
     block = [("nor_conv_3x3", 0), ("none", 0), ("nor_conv_3x3", 1)]
     block += [("skip_connect", 0), ("none", 1), ("skip_connect", 2)]
     return Genotype(space=space, **{space.cells[0].name: block})
@@ -256,6 +257,8 @@ def run_trade_off(
             result = run_search(task, method, config, work.options(f"limit-{number}"), None, budget)
             if result.interrupted:
                 return found
+            if folder is not None:
+                result.save(folder / f"limit-{number}", overwrite=True)
             if not work.add("searched", limit, 0, result.genotype, f"limit-{number}"):
                 return found
         for k in range(random_cells):
@@ -265,7 +268,9 @@ def run_trade_off(
             if not done:
                 return found
     if space.dimensions == 2 and not work.has("resnet-8", None, 0):
-        work.add("resnet-8", None, 0, residual_network(2), "resnet-8")
+        found.complete = work.add("resnet-8", None, 0, residual_network(), "resnet-8")
+    else:
+        found.complete = True
     return found
 
 

@@ -18,6 +18,7 @@ from pydarts.common.environment import environment
 from pydarts.costs.budget import describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
+from pydarts.evaluation.trade_off import PARETO, TradeOff
 from pydarts.methods.decisions import selection_notes
 from pydarts.methods.perturbation import num_undecided
 from pydarts.methods.weighting import cell_weights, derive
@@ -99,6 +100,8 @@ class ReportData:
         What must be known of the choice.
     tuning_epochs : int
         Planned epochs beside those of the configuration.
+    trade_off : sequence of sequences of str
+        Of a search for one of several limits, the table of accuracy against cost.
     """
 
     genotype: BaseGenotype
@@ -116,6 +119,7 @@ class ReportData:
     selection: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
     tuning_epochs: int = 0
+    trade_off: Sequence[Sequence[str]] = ()
 
     @classmethod
     def from_result(cls, result: SearchResult[Any]) -> ReportData:
@@ -214,6 +218,7 @@ class ReportData:
             environment={name: facts[name] for name in known} or None,
             comparison=_read_comparison(path / "compare.json"),
             notes=notes,
+            trade_off=_read_trade_off(path),
             **how,
         )
 
@@ -296,6 +301,12 @@ def number(value: object) -> float | None:
     if isinstance(value, (int, float, np.number)) and abs(value) <= sys.float_info.max:
         return float(value)
     return None
+
+
+def _read_trade_off(path: Path) -> list[tuple[str, ...]]:
+    """The table of pareto.json, of which the folder is one of the searches, if it is."""
+    file = path.resolve().parent / PARETO
+    return TradeOff.load(file).table() if file.is_file() else []
 
 
 def _costs(limits: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
