@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydarts.costs.budget import Budget
 from pydarts.spaces.space import GENOTYPES, READY, Space
+from pydarts.training.run_options import RunOptions
 from pydarts.training.task import Task
 
 
@@ -60,6 +62,14 @@ class Kind(ABC):
     def space(cls, args: argparse.Namespace) -> Space:
         """What is searched."""
         return READY[GENOTYPES[cls.task_type.kind].usual_space]
+
+    @classmethod  # noqa: B027  # of text there is none
+    def add_limits(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the options that limit what the trained network costs."""
+
+    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+        """The limits that were given, with what predicts the costs."""
+        return None
 
     @classmethod
     @abstractmethod

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pydarts.api.limits import as_limits, make_budget
 from pydarts.cli.arguments import add_image_layout, add_signals, add_targets, named
 from pydarts.cli.base import Kind
 from pydarts.cli.console import say
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import COSTS, Budget
 from pydarts.data import datasets
 from pydarts.data.datasets import Dataset
 from pydarts.data.images import check_consistent
@@ -23,6 +25,7 @@ from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
 from pydarts.tasks.images import ImageClassification
+from pydarts.training.run_options import RunOptions
 
 #: Options that tell what is learned.
 _TARGETS = ("task", "class_weight", "loss", "huber_delta")
@@ -65,6 +68,42 @@ class ImageKind(Kind):
     @classmethod
     def space(cls, args: argparse.Namespace) -> Space:
         return as_space(args.space)
+
+    @classmethod
+    def add_limits(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("limits on the network that is trained (--train-...)")
+        helps = {
+            "latency": ("TIME", "time for one image on this processor, such as 0.5ms or 200us"),
+            "macs": ("N", "multiply-adds, such as 5M"),
+            "weights": ("N", "weights, such as 50k"),
+            "memory": ("SIZE", "peak of the activations of one image, such as 64KiB"),
+        }
+        for name, (metavar, text) in helps.items():
+            group.add_argument(f"--max-{name}", type=plain_or_unit, metavar=metavar, help=text)
+        group.add_argument(
+            "--latency-threads",
+            type=int,
+            default=1,
+            metavar="N",
+            help="threads of the network whose latency is limited (default: 1)",
+        )
+        group.add_argument(
+            "--profile",
+            metavar="FILE",
+            help="of pydarts profile, for these sizes (default: it is measured first)",
+        )
+
+    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+        args = self.args
+        given = {name: getattr(args, f"max_{name}") for name in COSTS}
+        return make_budget(
+            self.task,
+            as_limits(given),
+            train_config,
+            run,
+            measured=args.profile,
+            threads=args.latency_threads,
+        )
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
@@ -282,6 +321,14 @@ def _told(task: ImageClassification) -> str:
     kinds = {"multiclass": "classes", "multilabel": "labels", "regression": "numbers"}
     kind = kinds[task.objective.task]
     return f"{count} {kind[:-1] if count == 1 else kind}"
+
+
+def plain_or_unit(text: str) -> float | str:
+    """A limit: a plain number, or one with a unit."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _described(task: ImageClassification) -> str:

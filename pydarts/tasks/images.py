@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.costs.shape import NetworkShape
 from pydarts.data.augmentation import Augmentation
 from pydarts.data.batches import Batches, require_batch
 from pydarts.data.images import as_images, check_consistent
@@ -231,6 +232,14 @@ class ImageClassification(Task):
             image_layout=layout,
             preprocessing=self.preprocessing,
         )
+
+    def network_shape(self, config: TrainConfig) -> NetworkShape:
+        """Return the sizes on which the costs of a network of a configuration depend."""
+        config = self.complete(config)
+        height, width = self.images.shape[2:]
+        classes, in_channels = len(self.labels), self.images.shape[1]
+        sizes = config.channels, config.cells, classes, in_channels
+        return NetworkShape((height, width), *sizes, config.stem)
 
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
