@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydarts.export.c_file.program import Conv, Copy, Pool, Program, Step, Zero
-from pydarts.export.c_file.source import Constants, number
+from pydarts.export.c_file.source import Constants
 
 
 class FloatCode:
@@ -45,9 +45,3 @@ class FloatCode:
         assert isinstance(step, Zero)
         count = step.writes.channels * self.program.buffers[step.writes.buffer].plane
         return f"memset({target}, 0, {count} * sizeof(float));", []
-
-
-
-def constant_numbers(values: Sequence[float]) -> str:
-    """Numbers between braces."""
-    return "{" + ", ".join(map(number, values)) + "}"

@@ -57,7 +57,8 @@ class FrontEnd:
     @property
     def fourier(self) -> int:
         """Numbers of a transform."""
-        return 2 * (self.filters.shape[1] - 1)
+        bins: int = self.filters.shape[1]
+        return 2 * (bins - 1)
 
     @property
     def samples(self) -> int:
@@ -87,5 +88,7 @@ class FrontEnd:
         constants.array("float", "sine", np.sin(angles))
         constants.array("short", "filter_first", np.array([each[0] for each in used]))
         constants.array("short", "filter_bins", bins)
-        weights = [row[each[0] : each[-1] + 1] for row, each in zip(self.filters, used, strict=True)]
+        weights = [
+            row[each[0] : each[-1] + 1] for row, each in zip(self.filters, used, strict=True)
+        ]
         constants.array("float", "filter_weights", np.concatenate(weights))

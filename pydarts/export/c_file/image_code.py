@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydarts.export.c_file.arena import Block, Layout, plan
 from pydarts.export.c_file.front_end import FrontEnd
 from pydarts.export.c_file.program import Conv, Pool, Program, Step, Tensor
-from pydarts.export.c_file.source import Constants, comment, declarations, function, kernels
+from pydarts.export.c_file.source import Constants, comment, costs, declarations, function, kernels
 
 
 class Code(Protocol):
@@ -99,9 +99,7 @@ def image_code(program: Program, code: Code, given: Input, about: Sequence[str])
             [
                 *about,
                 "",
-                f"{program.macs:,} multiply-adds; {flash:,} bytes of constants in flash, and the code;",
-                f"{layout.size:,} bytes of static memory, and less than 2,048 of the stack.",
-                "Not re-entrant: all calls share the static memory.",
+                *costs(program.macs, flash, layout.size),
             ]
         ),
         "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>",
@@ -148,10 +146,10 @@ def _layout(program: Program, code: Code, given: Input) -> Layout:
             if index in (step.reads.buffer, step.writes.buffer)
         ]
         start = used[0] if index else -1
-        blocks.append(Block(buffer.count * code.size, start, used[-1]))
+        blocks.append(Block(buffer.values * code.size, start, used[-1]))
     if given.front_end is not None:
         blocks.append(Block(4 * given.front_end.fourier, -2, -2))
-        blocks.append(Block(4 * program.buffers[0].count, -2, -1))
+        blocks.append(Block(4 * program.buffers[0].values, -2, -1))
     return plan(blocks)
 
 

@@ -161,6 +161,5 @@ def _about(model: Model, prefix: str, int8: bool, front_end: FrontEnd | None) ->
     return [
         *LICENCE,
         f"A network of pydarts {_core.__version__} in {kind}: {model.genotype}",
-        f"{prefix}_predict takes {takes},",
-        f"and gives {len(model.classes)} logits, of: {shown}",
+        f"{prefix}_predict takes {takes}, and gives {len(model.classes)} logits, of: {shown}",
     ]

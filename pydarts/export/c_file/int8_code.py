@@ -42,7 +42,10 @@ class Int8Code:
                 function, needed = "pointwise", ["int8_scale", "int8_sums", "int8_pointwise"]
             else:
                 function, needed = "conv", ["range", "int8_scale", "int8_conv"]
-            return f"{p}_{function}({source}, {weight}, {bias}, {scale}, {layer}, {target});", needed
+            return (
+                f"{p}_{function}({source}, {weight}, {bias}, {scale}, {layer}, {target});",
+                needed,
+            )
         if isinstance(step, Pool):
             scale = self._factor(i, constants, self.quantized.factors[i])
             counts = f", {len(self.quantized.factors[i].shift)}" if step.kind == "avg" else ""

@@ -33,7 +33,7 @@ class Buffer(NamedTuple):
         return self.height * self.width
 
     @property
-    def count(self) -> int:
+    def values(self) -> int:
         """Values of all channels."""
         return self.channels * self.plane
 
@@ -275,7 +275,7 @@ class _Builder:
         layer, relu = part.layer, part.relu
         if part.weight is not None and part.bias is not None:
             weight, bias = part.weight.astype(np.float32), part.bias.astype(np.float32)
-            flags = {"accumulate": accumulate, "relu": relu, "relu_in": part.relu_in}
+            flags: Any = {"accumulate": accumulate, "relu": relu, "relu_in": part.relu_in}
             if isinstance(layer, layers.FactorizedReduce):
                 half, stride = layer.first.outputs, layer.first.stride
                 one, two = (
@@ -314,9 +314,7 @@ def _size_after(chain: layers.Chain, size: Size) -> Size:
             )
             size = height, width
         elif isinstance(layer, layers.FactorizedReduce | layers.Zero):
-            down, right = (
-                layer.stride if isinstance(layer, layers.Zero) else layer.first.stride
-            )
+            down, right = layer.stride if isinstance(layer, layers.Zero) else layer.first.stride
             size = (size[0] - 1) // down + 1, (size[1] - 1) // right + 1
     return size
 

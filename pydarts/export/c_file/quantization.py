@@ -136,17 +136,18 @@ def _conv(step: Conv, scales: tuple[Scale, ...], last: bool) -> Integers:
         offset -= zero * integers.astype(np.int64).sum(axis=(1, 2, 3))
     unit_out = scales[step.writes.buffer].step
     found = None if last else factor(unit_in * unit / unit_out)
-    return Integers(
-        integers, offset.astype(np.int32), found, (unit_in * unit).astype(np.float32)
-    )
+    return Integers(integers, offset.astype(np.int32), found, (unit_in * unit).astype(np.float32))
 
 
 def quantized_images(scale: Scale, images: NDArray[Any], mean: Any, std: Any) -> NDArray[np.int8]:
     """Return raw images (N, C, H, W) as the C code normalises and rounds them, in float32."""
     shape = (-1, 1, 1)
-    mean, units = (np.asarray(v, np.float32).reshape(shape) for v in (mean, input_units(scale, std)))
+    mean, units = (
+        np.asarray(v, np.float32).reshape(shape) for v in (mean, input_units(scale, std))
+    )
     values = np.floor((images.astype(np.float32) - mean) / units + np.float32(0.5))
-    return np.clip(values + np.float32(scale.zero), -128, 127).astype(np.int8)
+    levels: NDArray[np.int8] = np.clip(values + np.float32(scale.zero), -128, 127).astype(np.int8)
+    return levels
 
 
 def input_units(scale: Scale, std: Any) -> NDArray[np.float32]:

@@ -34,7 +34,9 @@ class Loss:
     int8_accuracy: float | None = None
 
     def __str__(self) -> str:
-        text = f"int8 gives {self.agreement:.2%} of {self.images:,} images the label that float does"
+        text = (
+            f"int8 gives {self.agreement:.2%} of {self.images:,} images the label that float does"
+        )
         if self.float_accuracy is None or self.int8_accuracy is None:
             return text
         points = 100 * (self.float_accuracy - self.int8_accuracy)

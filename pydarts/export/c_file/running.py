@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.export.c_file.program import Conv, Copy, Pool, Program, Step
+from pydarts.export.c_file.program import Conv, Copy, Pool, Program, Step, Tensor
 from pydarts.export.layers import Size
 
 Array = NDArray[Any]
@@ -42,22 +42,26 @@ def run(
             term = term + out
         out[:] = np.maximum(term, 0) if step.relu else term
         seen(step.writes.buffer, values[step.writes.buffer])
-    return values[-1][:, :, 0, 0]
+    logits: Array = values[-1][:, :, 0, 0]
+    return logits
 
 
-def _part(values: list[Array], tensor: Any) -> Array:
-    return values[tensor.buffer][:, tensor.first : tensor.first + tensor.channels]
+def _part(values: list[Array], tensor: Tensor) -> Array:
+    part: Array = values[tensor.buffer][:, tensor.first : tensor.first + tensor.channels]
+    return part
 
 
 def _term(step: Step, x: Array, size: Size) -> Array:
     if isinstance(step, Conv):
         x = np.maximum(x, 0) if step.relu_in else x
-        return convolve(step, step.weight, x, size) + step.bias[:, np.newaxis, np.newaxis]
+        term: Array = convolve(step, step.weight, x, size) + step.bias[:, np.newaxis, np.newaxis]
+        return term
     if isinstance(step, Pool):
         if step.kind == "max":
             return maxima(step, x, size)
         sums, counts = sums_and_counts(step, x, size)
-        return sums / counts.astype(x.dtype)
+        mean: Array = sums / counts.astype(x.dtype)
+        return mean
     return x if isinstance(step, Copy) else np.zeros((len(x), step.writes.channels, *size), x.dtype)
 
 
@@ -82,9 +86,7 @@ def maxima(step: Pool, x: Array, size: Size) -> Array:
     lowest = np.finfo(x.dtype).min
     padded = _padded(x, step.kernel, step.stride, 1, step.padding, size, lowest)
     rows, columns = step.kernel
-    parts = [
-        _taken(padded, v, u, step.stride, size) for v in range(rows) for u in range(columns)
-    ]
+    parts = [_taken(padded, v, u, step.stride, size) for v in range(rows) for u in range(columns)]
     found: Array = np.max(parts, axis=0)
     return found
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,23 @@ def kernels(names: Iterable[str], prefix: str) -> list[str]:
 
 
 def comment(lines: Iterable[str]) -> str:
-    """A comment that nothing in the text can end."""
-    safe = (re.sub(r"[^\x20-\x7e]", "?", line).replace("*/", "* /") for line in lines)
-    return "/* " + "\n * ".join(line.replace("/*", "/ *").replace("??", "? ?") for line in safe) + "\n */"
+    """A comment that nothing in the text can end, in ASCII."""
+    text: list[str] = []
+    for line in lines:
+        plain = re.sub(r"[^ -~]", "?", line)
+        for mark in ("*/", "/*", "??"):  # the last begins a trigraph
+            plain = plain.replace(mark, f"{mark[0]} {mark[1]}")
+        text += textwrap.wrap(plain, _COLUMNS) or [""]
+    return "/* " + "\n * ".join(text) + "\n */"
+
+
+def costs(macs: int, constants: int, arena: int) -> list[str]:
+    """What a caller needs to know of a file's functions."""
+    return [
+        f"{macs:,} multiply-adds; {constants:,} bytes of constants in flash, and the code;",
+        f"{arena:,} bytes of static memory, and less than 2,048 of the stack.",
+        "Not re-entrant: all calls share the static memory.",
+    ]
 
 
 def declarations(functions: Iterable[str]) -> str:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
 from pydarts import _core
 from pydarts.common.files import check_free, replace_file
 from pydarts.export.c_file.report import CFile, checked_weights
@@ -16,6 +14,7 @@ from pydarts.export.c_file.source import (
     Constants,
     checked_name,
     comment,
+    costs,
     declarations,
     function,
     kernels,
@@ -86,13 +85,11 @@ def write_text_model(
     about = [
         *LICENCE,
         f"A recurrent language model of pydarts {_core.__version__}: {genotype}",
-        f"{p}_step takes a token, 0 <= token < {tokens}, and the state before it, {hidden} floats,",
-        f"zero at a text's start, which it replaces by the state after it. It gives {tokens} logits",
-        "of the next token, in the order of the model's vocabulary.",
+        f"{p}_step takes a token, 0 <= token < {tokens}, and the state before it, {hidden} floats,"
+        f" zero at a text's start, which it replaces by the state after it. It gives {tokens}"
+        " logits of the next token, in the order of the model's vocabulary.",
         "",
-        f"{macs:,} multiply-adds; {constants.bytes:,} bytes of constants in flash, and the code;",
-        f"{4 * arena:,} bytes of static memory, and less than 2,048 of the stack.",
-        "Not re-entrant: all calls share the static memory.",
+        *costs(macs, constants.bytes, 4 * arena),
     ]
     sizes = f"{p}_HIDDEN = {hidden}, {p}_TOKENS = {tokens}"
     activations = ", ".join(f"{p}_{kind}" for kind in ("TANH", "RELU", "SIGMOID", "IDENTITY"))
