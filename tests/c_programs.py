@@ -100,9 +100,18 @@ def drawn_model(drawn: Drawn) -> pydarts.Model:
     size = (drawn.height, drawn.width)
     net.logits(np.zeros((2, drawn.in_channels, *size), np.float32))  # raises what is refused
     net.load_state_dict(seeded_state(net.state_dict(), drawn.seed))
-    config = pydarts.TrainConfig.make(
-        "quick", channels=drawn.channels, cells=drawn.cells, stem=drawn.stem
-    )
+    sizes = {"channels": drawn.channels, "cells": drawn.cells, "stem": drawn.stem}
+    config = pydarts.TrainConfig.make("quick", sizes)
     means = Normalization((90.0,) * drawn.in_channels, (60.0,) * drawn.in_channels)
     labels = Labels((0, 1, 2))
     return pydarts.Model(net, means, labels, size, config, image_layout="NCHW")
+
+
+def sounds() -> Array:
+    """Return int16 sounds (24, 2000): falling and rising tones with little noise."""
+    rng = np.random.default_rng(0)
+    time = np.arange(2000) / 8000
+    pitch, loudness = rng.uniform(100, 3000, (24, 1)), rng.uniform(0.05, 0.8, (24, 1))
+    tones = np.sin(2 * np.pi * pitch * time * (1 + 0.3 * time)) * loudness
+    clipped = (tones + rng.normal(0, 0.003, tones.shape)).clip(-1, 1)
+    return (clipped * 32767).astype(np.int16)

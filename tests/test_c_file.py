@@ -16,7 +16,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from c_programs import C99, COMPILER, MAIN, Array, Library, compile_strictly, drawn_model, run
+from c_programs import (
+    C99,
+    COMPILER,
+    MAIN,
+    Array,
+    Library,
+    compile_strictly,
+    drawn_model,
+    run,
+    sounds,
+)
 from drawn_spaces import Drawn, derived
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -26,6 +36,7 @@ import pydarts
 from pydarts.export.c_file.arena import Block, plan
 from pydarts.export.c_file.image_file import image_program
 from pydarts.export.c_file.quantization import factor, quantize, quantized_images, run_quantized
+from pydarts.export.c_file.source import Constants
 from pydarts.spaces.recurrent import RecurrentGenotype
 
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="a C compiler is missing")
@@ -54,8 +65,6 @@ def test_networks_of_all_spaces(space: str, tmp_path: Path) -> None:
     floats, ints = tmp_path / "net.c", tmp_path / "net8.c"
     model.to_c(floats, "net")
     written = model.to_c(ints, "net8", True, X)
-    for path in (floats, ints):
-        compile_strictly(path)
     as_float = X.astype(np.float32)
     library = Library(floats)
     expected = model.logits(X)
@@ -83,6 +92,7 @@ def drawn_examples(count: int) -> Callable[[Any], Any]:
 
 
 @needs_compiler
+@pytest.mark.slow
 @drawn_examples(6)
 @given(drawn=derived())
 def test_drawn_networks(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -105,14 +115,15 @@ def test_drawn_networks(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) 
     assert np.array_equal(found, integer_logits(model, X, X))
 
 
-def sounds() -> Array:
-    """Return int16 sounds (24, 2000): falling and rising tones with little noise."""
-    rng = np.random.default_rng(0)
-    time = np.arange(2000) / 8000
-    pitch, loudness = rng.uniform(100, 3000, (24, 1)), rng.uniform(0.05, 0.8, (24, 1))
-    tones = np.sin(2 * np.pi * pitch * time * (1 + 0.3 * time)) * loudness
-    clipped = (tones + rng.normal(0, 0.003, tones.shape)).clip(-1, 1)
-    return (clipped * 32767).astype(np.int16)
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("space", SPACES)
+def test_all_compilers_take_networks_of_all_spaces(space: str, tmp_path: Path) -> None:
+    model, X = trained(space, 5)
+    for int8 in (False, True):
+        path = tmp_path / f"net{int8}.c"
+        model.to_c(path, int8=int8, calibration=X if int8 else None)
+        compile_strictly(path)
 
 
 @needs_compiler
@@ -145,7 +156,6 @@ def test_sounds(space: str, options: dict[str, Any], tmp_path: Path) -> None:
         path = tmp_path / f"sound{int8}.c"
         model.to_c(path, int8=int8, calibration=X if int8 else None)
         assert "predict_u8" not in path.read_text()
-        compile_strictly(path)
         library = Library(path)
         found = library.predict("model_predict_i16", X[:, :length], 2)
         assert np.array_equal(library.predict("model_predict", as_float, 2), found)
@@ -164,7 +174,6 @@ def test_text(genotype: RecurrentGenotype, tmp_path: Path) -> None:
     path, size = tmp_path / "text.c", len(model.vocabulary)
     written = model.to_c(path, "text")
     assert written.macs == 13 * (4 * 13 + 2 * len(genotype.recurrent) * 13 + size)
-    compile_strictly(path)
     library = Library(path)
     state, logits = np.zeros(13, np.float32), np.zeros(size, np.float32)
     hidden = None
@@ -198,8 +207,8 @@ def test_sanitizers_have_nothing_to_say(space: str, tmp_path: Path) -> None:
 
 
 @needs_compiler
-def test_two_files_in_one_program(tmp_path: Path) -> None:
-    model, X = trained("nas-bench-201", 0)
+def test_all_compilers_take_two_files_in_one_program(tmp_path: Path) -> None:
+    model, X = trained("s4", 0)
     both = tmp_path / "both.c"
     model.to_c(tmp_path / "a.c", "a")
     model.to_c(tmp_path / "b.c", "b", True, X)
@@ -248,11 +257,9 @@ def test_nothing_unusable_is_written(tmp_path: Path) -> None:
     path.write_text("precious")
     with pytest.raises(FileExistsError):
         model.to_c(path)
-    state = model.network.state_dict()
-    model.network.load_state_dict({**state, "classifier.bias": state["classifier.bias"] * np.inf})
-    with pytest.raises(ValueError, match=r"classifier\.bias that are NaN or infinite"):
-        model.to_c(path, overwrite=True)
     assert path.read_text() == "precious"
+    with pytest.raises(ValueError, match="`model` has NaN or infinite numbers in net_bias"):
+        Constants("net").array("float", "bias", np.array([1.0, np.inf]))
 
 
 @given(

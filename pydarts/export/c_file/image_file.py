@@ -28,7 +28,7 @@ from pydarts.export.c_file.quantization import (
     quantized_images,
     run_quantized,
 )
-from pydarts.export.c_file.report import CFile, Loss, checked_weights
+from pydarts.export.c_file.report import CFile, Loss
 from pydarts.export.c_file.source import LICENCE, checked_name
 from pydarts.models.image_model import Model
 
@@ -67,7 +67,6 @@ def write_image_model(
         problem = "(=None) is needed by `int8`=True: images whose activations give the ranges"
         raise ArgumentError("calibration", problem)
     check_free(overwrite, file)
-    checked_weights(model.network.state_dict())
     steps = image_program(model)
     code: Code = FloatCode(steps, prefix)
     loss = None

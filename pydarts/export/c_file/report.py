@@ -3,15 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-
-from pydarts.common.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -74,11 +67,3 @@ class CFile:
             f"{self.macs:,} multiply-adds, {self.constants:,} bytes of constants,"
             f" {self.arena:,} bytes of static memory"
         )
-
-
-def checked_weights(state: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-    """Return weights; an error if one is NaN or infinite, which C has no constant for."""
-    for name, values in state.items():
-        if not np.isfinite(values).all():
-            raise ArgumentError("model", f"has weights {name} that are NaN or infinite")
-    return state

@@ -42,6 +42,8 @@ class Constants:
     def array(self, kind: str, name: str, values: NDArray[Any]) -> str:
         """Add an array; return its name."""
         full = f"{self.prefix}_{name}"
+        if not np.isfinite(values).all():
+            raise ArgumentError("model", f"has NaN or infinite numbers in {full}")
         flat = values.reshape(-1)
         self.bytes += _BYTES[kind] * flat.size
         numbers = map(number, flat.tolist()) if kind == "float" else map(str, flat.tolist())
@@ -91,7 +93,7 @@ def comment(lines: Iterable[str]) -> str:
         for mark in ("*/", "/*", "??"):  # the last begins a trigraph
             plain = plain.replace(mark, f"{mark[0]} {mark[1]}")
         text += textwrap.wrap(plain, _COLUMNS) or [""]
-    return "/* " + "\n * ".join(text) + "\n */"
+    return "/* " + "\n".join(f" * {line}".rstrip() for line in text)[3:] + "\n */"
 
 
 def costs(macs: int, constants: int, arena: int) -> list[str]:

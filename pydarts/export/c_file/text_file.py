@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydarts import _core
 from pydarts.common.files import check_free, replace_file
-from pydarts.export.c_file.report import CFile, checked_weights
+from pydarts.export.c_file.report import CFile
 from pydarts.export.c_file.source import (
     LICENCE,
     Constants,
@@ -48,7 +48,7 @@ def write_text_model(
         model.config.hidden_size,
         len(model.vocabulary),
     )
-    state, nodes = checked_weights(model.network.state_dict()), len(genotype.recurrent)
+    state, nodes = model.network.state_dict(), len(genotype.recurrent)
     constants = Constants(p)
     constants.array("float", "encoder", state["encoder.weight"])
     constants.array("float", "bias", state["decoder.bias"])
