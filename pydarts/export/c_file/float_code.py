@@ -44,4 +44,4 @@ class FloatCode:
             return f"{p}_copy({source}, {layer}, {target});", list(self.copies)
         assert isinstance(step, Zero)
         count = step.writes.channels * self.program.buffers[step.writes.buffer].plane
-        return f"memset({target}, 0, {count} * sizeof(float));", []
+        return f"{p}_zero({target}, {count});", ["float_zero"]

@@ -55,7 +55,7 @@ class Int8Code:
             scale = self._factor(i, constants, self.quantized.factors[i])
             return f"{p}_copy({source}, {scale}, {layer}, {target});", ["int8_scale", "int8_copy"]
         count = step.writes.channels * program.buffers[step.writes.buffer].plane
-        return f"memset({target}, {self.zeros(step)[1]}, {count});", []
+        return f"{p}_zero({target}, {self.zeros(step)[1]}, {count});", ["int8_zero"]
 
     def _classifier(
         self,
