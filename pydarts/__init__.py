@@ -60,8 +60,10 @@ from pydarts.training.run_options import RunOptions
 _extensions.attach(
     {
         "Genotype.to_torch": "pydarts.export.pytorch:DerivedNetwork",
+        "LanguageModel.to_c": "pydarts.export.c_file.text_file:write_text_model",
         "LanguageModel.to_onnx": "pydarts.export.onnx_graph:write_text_model",
         "LanguageModel.to_torch": "pydarts.export.pytorch:text_module",
+        "Model.to_c": "pydarts.export.c_file.image_file:write_image_model",
         "Model.to_onnx": "pydarts.export.onnx_graph:write_image_model",
         "Model.to_torch": "pydarts.export.pytorch:image_module",
         "RecurrentGenotype.to_torch": "pydarts.export.pytorch:RecurrentModel",

@@ -106,6 +106,11 @@ class Kind(ABC):
 
     @classmethod
     @abstractmethod
+    def c_options(cls, args: argparse.Namespace, model: Any) -> dict[str, Any]:
+        """Options of a model's `to_c`: of 8 bits, the data that give the ranges."""
+
+    @classmethod
+    @abstractmethod
     def evaluate(cls, args: argparse.Namespace, model: Any) -> tuple[Any, dict[str, Any]]:
         """Say what a model is evaluated on; return the scores, and the data for a JSON file."""
 

@@ -189,6 +189,22 @@ class ImageKind(Kind):
         return cls.onnx_inputs + (", as `model.preprocessing.apply` makes them," if made else "")
 
     @classmethod
+    def c_options(cls, args: argparse.Namespace, model: Model) -> dict[str, Any]:
+        if not args.int8:
+            return {}
+        data = datasets.load(args.calibrate, length=model.preprocessing.length)
+        _check_rate(data.name, data.rate, args.model, model)
+        options: dict[str, Any] = {
+            "int8": True,
+            "calibration": _spread(data.X_train, data.y_train, 500),
+        }
+        if data.X_test is None or data.y_test is None:
+            say(f"{data.name} has no test images: what is lost is measured on those to learn from.")
+        else:
+            options["test"] = _spread(data.X_test, data.y_test, 2000)
+        return options
+
+    @classmethod
     def evaluate(cls, args: argparse.Namespace, model: Model) -> tuple[Any, dict[str, Any]]:
         data = _read(args, model)
         if data.y is None:
@@ -281,11 +297,7 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
-    trained = model.preprocessing.rate
-    if rate is not None and trained is not None and rate != trained:
-        raise ValueError(
-            f"{name} has {rate:,} samples a second, but {args.model} was trained on {trained:,}"
-        )
+    _check_rate(name, rate, args.model, model)
     about, part, what, of = name, "all", "images", ""
     if "X_test" in arrays:
         about, part, what, of = f"{name} (test)", "test", "test images", "_test"
@@ -297,6 +309,20 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         with named(args, about=about):
             check_consistent(X, y)
     return _Images(name, about, part, what, X, y, files)
+
+
+def _check_rate(name: str, rate: int | None, folder: str, model: Model) -> None:
+    trained = model.preprocessing.rate
+    if rate is not None and trained is not None and rate != trained:
+        raise ValueError(
+            f"{name} has {rate:,} samples a second, but {folder} was trained on {trained:,}"
+        )
+
+
+def _spread(X: Any, y: Any, count: int) -> tuple[Any, Any]:
+    """At most so many images and their labels, from all over the data."""
+    index = np.unique(np.linspace(0, len(X) - 1, min(count, len(X))).round().astype(int))
+    return X[index], y[index]
 
 
 def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> Preprocessing:
