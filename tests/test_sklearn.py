@@ -59,7 +59,11 @@ def halves(shape: tuple[int, ...], count: int = 24, seed: int = 0) -> tuple[Arra
     return X.reshape(count, *shape), np.array(["dark", "light"])[y]
 
 
-@parametrize_with_checks([DartsClassifier(threads=1)])
+# What is checked does not depend on the size.
+CHECKED = DartsClassifier(threads=1, search_channels=2, search_cells=2, channels=4, cells=2)
+
+
+@parametrize_with_checks([CHECKED])
 def test_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
