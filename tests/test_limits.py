@@ -288,6 +288,27 @@ def test_limits_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "--max-latency" in capsys.readouterr().err
 
 
+def test_a_profile_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = images()
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    file = str(tmp_path / "profile.json")
+    sizes = ["--image-size", "6", "--channels", "4", "--cells", "3", "--classes", "2"]
+    command = ["profile", *sizes, "--in-channels", "1", "--networks", "0", "--out", file]
+    assert main(command) == 0
+    assert "sep_conv_5x5" in capsys.readouterr().out
+    assert Profile.load(file).shape == SHAPE
+    assert main(command) == 2
+    assert main([*command, "--repeats", "3", "--force"]) == 2
+    assert "--repeats (=3)" in capsys.readouterr().err
+    command = ["search", str(tmp_path / "data.npz"), "--no-progress", "--threads", "1"]
+    command += ["--channels", "1", "--cells", "2", "--batch-size", "4", "--epochs", "1"]
+    command += ["--no-train", "--order", "1", "--profile", file, "--max-latency", "1s"]
+    assert main([*command, "--train-channels", "4", "--train-cells", "3"]) == 0
+    assert "Latency" in capsys.readouterr().out
+    assert main([*command, "--train-channels", "5", "--train-cells", "3"]) == 2
+    assert "--profile is of 'darts'" in capsys.readouterr().err
+
+
 def test_notes_and_words_on_costs() -> None:
     limits: Any = {
         "latency": {"limit": 1e-3, "predicted": 5e-4, "measured": 1.1e-3},

@@ -65,6 +65,7 @@ class Budget:
             self._tables["memory"] = memory_table(space, shape)
         if profile is not None:
             self._tables["latency"] = profile.latency
+        self._largest: dict[str, float] = {}
 
     def check(self) -> None:
         """Raise ArgumentError if no cell meets the limits; say what the least is."""
@@ -150,6 +151,7 @@ class Budget:
         self.correction = state["correction"]
         if "tables" in state:
             self._tables["latency"] = CostTable(state["fixed"], dict(state["tables"]))
+            self._largest = {}
 
     def _table(self, name: str) -> CostTable:
         table = self._tables[name]
@@ -160,11 +162,14 @@ class Budget:
 
     def _binding(self) -> list[str]:
         """The limits that some cell exceeds."""
-        return [
-            name
-            for name, limit in self.limits.items()
-            if largest_cost(self.space, self._table(name)) > limit
-        ]
+        found = []
+        for name, limit in self.limits.items():
+            if name not in self._largest:  # each step asks
+                self._largest[name] = largest_cost(self.space, self._tables[name])
+            scale = self.correction if name == "latency" else 1.0
+            if scale * self._largest[name] > limit:
+                found.append(name)
+        return found
 
     def _value(self, log_weights: Mapping[str, Any], genotype: Genotype) -> float:
         values = {name: np.asarray(a, np.float64) for name, a in log_weights.items()}
