@@ -354,7 +354,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """``X``, or of images their pixels as rows, and their shape."""
         if getattr(X, "ndim", 2) <= 2:
             return X, None
-        images = as_images(X, image_layout=self.image_layout)
+        images = as_images(np.asarray(X), image_layout=self.image_layout)
         return images.reshape(len(images), -1), images.shape[1:]
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:

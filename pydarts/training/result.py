@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
-from pydarts.common.checks import choice, integer
+from pydarts.common.checks import choice, integer, show
 from pydarts.common.files import check_free, read_described, write_json
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
@@ -94,6 +94,8 @@ class SearchResult(Generic[AnyGenotype]):
         has), ``without`` (what it has without each operation, by name) and ``missed`` (how much
         worse that is). Decisions about the edges of a node have no ``source``: ``kept`` are the
         sources of the edges, and ``without`` and ``missed`` are by source.
+    data_notes : list of str
+        What must be known of the data, such as images that are in both halves.
     """
 
     config: Any
@@ -111,6 +113,7 @@ class SearchResult(Generic[AnyGenotype]):
     tuning_epochs: int = 0
     measure: str = "loss"
     selection: list[dict[str, Any]] = field(default_factory=list)
+    data_notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -134,10 +137,11 @@ class SearchResult(Generic[AnyGenotype]):
         return num_undecided(self.space, self.selector, self.selection)
 
     def notes(self) -> list[str]:
-        """What must be known of the choice: sentences, if there are any."""
-        return selection_notes(
+        """What must be known of data and choice: sentences, if there are any."""
+        chosen = selection_notes(
             self.alphas, self.space, self.selector, self.weighting, self.undecided
         )
+        return [*self.data_notes, *chosen]
 
     def describe_method(self, method: Method, selector: Perturbation | None) -> None:
         """Take note of how the search is done."""
@@ -238,6 +242,7 @@ class SearchResult(Generic[AnyGenotype]):
             "tuning_epochs": self.tuning_epochs,
             "measure": self.measure,
             "selection": self.selection,
+            "data_notes": self.data_notes,
         }
         write_json(to / "result.json", content)
 
@@ -326,6 +331,11 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
     found["measure"] = choice("measure", d.get("measure", "loss"), ("loss", "accuracy"))
     found["tuning_epochs"] = integer("tuning_epochs", d.get("tuning_epochs", 0), 0)
     found["selection"] = read_decisions(d.get("selection", []), space)
+    found["data_notes"] = d.get("data_notes", [])  # earlier versions had none
+    if not isinstance(found["data_notes"], list) or not all(
+        isinstance(note, str) for note in found["data_notes"]
+    ):
+        raise ValueError(f"data_notes holds {show(found['data_notes'])}")
     return found
 
 
