@@ -40,7 +40,7 @@ class Kind(ABC):
     model_type: ClassVar[Any]
     search_command: ClassVar[str]
     train_command: ClassVar[str]
-    measures: ClassVar[tuple[str, ...]]
+    measures: tuple[str, ...]
     onnx_inputs: ClassVar[str]
     unavailable: ClassVar[tuple[str, ...]] = ()
 

@@ -50,7 +50,7 @@ class Dataset:
     X_train, X_test : ndarray or LazyArray
         As stored: (N, H, W), (N, C, H, W) or (N, H, W, C); signals (N, L) or (N, C, L).
     y_train, y_test : ndarray
-        One label for each image.
+        One label for each image; or (N, labels) of 0 and 1, or numbers: the task tells.
     description : str
         One line for people.
     groups : ndarray or None
@@ -78,7 +78,7 @@ class Dataset:
 
     def __post_init__(self) -> None:
         _check_pair(self.name, self.X_train, self.y_train)
-        if self.groups is not None and self.groups.shape != self.y_train.shape:
+        if self.groups is not None and self.groups.shape != self.y_train.shape[:1]:
             raise ValueError(
                 f"{self.name}: groups have shape {self.groups.shape}, but"
                 f" {len(self.y_train)} images need one each"
@@ -102,7 +102,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     on_bad: str = "raise",
 ) -> Dataset:
-    """Load a dataset by name, from files, which are untrusted, or from an object that gives samples.
+    """Load a dataset by name, from files, which are untrusted, or from what gives samples.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ def load(
           from the names of folders or the first part of those of files.
         * An ``.npz`` with arrays ``X`` and ``y`` and, for a test set, ``X_test`` and ``y_test``;
           also ``groups``, one for each of ``X``, and ``rate``, samples a second.
-        * A folder of ``X.npy`` and ``y.npy``, with the others of these as they like. ``X.npy`` stays
-          on the disk, and may be larger than memory.
+        * A folder of ``X.npy`` and ``y.npy``, with or without the others. ``X.npy`` stays on
+          the disk, and may be larger than memory.
         * A folder of PNG, JPEG, BMP or WebP files in folders that are named by their labels, or in
           such folders in ``train`` and ``test``; or a ``.csv`` file with the columns ``path``,
           relative to it, and ``label``; if one likes, ``group`` and ``split``, train or test.
@@ -339,6 +339,7 @@ def _check_pair(name: str, X: NDArray[Any] | LazyArray, y: NDArray[Any]) -> None
         raise ValueError(
             f"{name}: shapes {X.shape} and {y.shape} are not those of images"
             " (N, H, W), (N, H, W, C) or (N, C, H, W) or of signals (N, L), and labels (N,)"
+            " or (N, labels)"
         )
     try:
         check_consistent(X, y)

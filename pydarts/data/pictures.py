@@ -138,8 +138,8 @@ def read_picture_folder(folder: Path, image_size: Any = None, on_bad: str = "rai
         notes.append(f"{folder}: there are no images in {', '.join(empty)}, which is no class")
     if others:
         notes.append(f"{folder}: {others:,} files or folders that are no images were left out")
-    found = _read_all(files, str(folder), image_size, on_bad)
-    return found._replace(notes=[*notes, *found.notes])
+    read = _read_all(files, str(folder), image_size, on_bad)
+    return read._replace(notes=[*notes, *read.notes])
 
 
 def read_picture_table(path: Path, image_size: Any = None, on_bad: str = "raise") -> Pictures:

@@ -283,7 +283,7 @@ def hold_out(
 
 
 def sample(
-    images: NDArray[Any], codes: NDArray[np.int64], size: int | None, rng: np.random.Generator
+    images: Any, codes: NDArray[np.int64], size: int | None, rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Draw a random part of the images, stratified by class.
 

@@ -211,7 +211,7 @@ def _indicators(y: Any) -> NDArray[Any]:
     if len(wrong):
         row, column = wrong[0].tolist()
         value = values[row, column]
-        raise ArgumentError("y", f"holds {value!r} at [{row}, {column}]: a label is 0 or 1")
+        raise ArgumentError("y", f"holds {value} at [{row}, {column}]: a label is 0 or 1")
     return values
 
 

@@ -54,7 +54,7 @@ def read_series(name: str, folder: Path | None = None) -> Parts:
             "time series are read by aeon: pip install 'pydarts-nas[timeseries]'"
         ) from error
     if folder is None:
-        home = Path(aeon.__file__).parent / "data"
+        home = Path(str(aeon.__file__)).parent / "data"
         folder = home / name
         if name != Path(name).name or not (folder / f"{name}_TRAIN.ts").is_file():
             there = sorted(each.name for each in home.iterdir() if series_name(each))

@@ -52,7 +52,22 @@ class Curve(NamedTuple):
 # Title, columns of the history by the name of their line, whether they are shares.
 _CURVES: Final = (
     ("Loss", {"train_loss": "training", "valid_loss": "validation"}, False),
-    ("Accuracy", {"train_accuracy": "training", "valid_accuracy": "validation"}, True),
+    (
+        "Accuracy",
+        {
+            "train_accuracy": "training",
+            "valid_accuracy": "validation",
+            "valid_balanced_accuracy": "validation, balanced",
+            "train_subset_accuracy": "training, all labels right",
+        },
+        True,
+    ),
+    (
+        "Mean average precision and F1",
+        {"valid_average_precision": "average precision", "valid_f1": "F1"},
+        True,
+    ),
+    ("R²", {"valid_r2": "validation"}, False),
     ("Perplexity", {"valid_perplexity": "validation"}, False),
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
     ("Entropy of the mixing weights", {"alpha_entropy_*": "*"}, False),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts.common.checks import choice
-from pydarts.common.errors import ArgumentError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.augmentation import Augmentation, mixup
 from pydarts.data.batches import Batches, require_batch
 from pydarts.data.duplicates import shared_note
@@ -122,6 +122,8 @@ class ImageClassification(Task):
         self.space, self.image_layout = space, image_layout
         self.preprocessing = as_preprocessing(preprocessing)
         self.images: Images = self._images(X)
+        if isinstance(y, np.ndarray) and y.ndim == 0:
+            raise ArgumentTypeError("y", f"(={y}) must hold something for each image")
         labels = y if isinstance(y, Sized) else list(y)
         check_consistent(self.images, labels)
         if sample_weight is not None:
