@@ -95,6 +95,12 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     search_crop_padding: int | None = None
     search_flip: bool | None = None
     search_cutout: int | None = None
+    search_shift: int | None = None
+    search_rotate: bool | None = None
+    search_time_mask: int | None = None
+    search_frequency_mask: int | None = None
+    search_noise: float | None = None
+    search_mixup: float | None = None
 
     channels: int | None = None
     cells: int | None = None
@@ -114,6 +120,12 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     crop_padding: int | None = None
     flip: bool | None = None
     cutout: int | None = None
+    shift: int | None = None
+    rotate: bool | None = None
+    time_mask: int | None = None
+    frequency_mask: int | None = None
+    noise: float | None = None
+    mixup: float | None = None
     stem: str | None = None
     memory: str | None = None
 

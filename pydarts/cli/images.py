@@ -267,8 +267,8 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         if read.y is not None:
             arrays["y"] = read.y
     elif pictures is not None:
-        size = _image_size(args) or model.image_size
-        found = datasets.read_pictures(pictures, size, args.on_bad or "raise")
+        height, width = _image_size(args) or model.image_size
+        found = datasets.read_pictures(pictures, (height, width), args.on_bad or "raise")
         for note in found.notes:
             say(note)
         name, part_of = str(pictures), found.test if found.test.any() else ~found.test
