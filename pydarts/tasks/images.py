@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from pydarts.data.augmentation import Augmentation, mixup
 from pydarts.data.batches import Batches, require_batch
 from pydarts.data.duplicates import shared_note
 from pydarts.data.images import as_images, check_consistent
-from pydarts.data.labels import Labels, format_labels
+from pydarts.data.labels import Labels, as_sized, format_labels
 from pydarts.data.lazy import HELD_BYTES, LazyArray, take
 from pydarts.data.normalization import Normalization
 from pydarts.data.preprocessing import Preprocessing, as_preprocessing
@@ -124,7 +124,7 @@ class ImageClassification(Task):
         self.images: Images = self._images(X)
         if isinstance(y, np.ndarray) and y.ndim == 0:
             raise ArgumentTypeError("y", f"(={y}) must hold something for each image")
-        labels = y if isinstance(y, Sized) else list(y)
+        labels = as_sized(y)
         check_consistent(self.images, labels)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(self.images))
