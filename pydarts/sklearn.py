@@ -95,6 +95,12 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     search_crop_padding: int | None = None
     search_flip: bool | None = None
     search_cutout: int | None = None
+    search_shift: int | None = None
+    search_rotate: bool | None = None
+    search_time_mask: int | None = None
+    search_frequency_mask: int | None = None
+    search_noise: float | None = None
+    search_mixup: float | None = None
 
     channels: int | None = None
     cells: int | None = None
@@ -114,6 +120,12 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     crop_padding: int | None = None
     flip: bool | None = None
     cutout: int | None = None
+    shift: int | None = None
+    rotate: bool | None = None
+    time_mask: int | None = None
+    frequency_mask: int | None = None
+    noise: float | None = None
+    mixup: float | None = None
     stem: str | None = None
     memory: str | None = None
 
@@ -337,7 +349,9 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         """``X``, or of images their pixels as rows, and their shape."""
         if getattr(X, "ndim", 2) <= 2 or self._sounds:
             return X, None
-        images = as_images(X, image_layout=self.image_layout, dimensions=self._dimensions)
+        images = as_images(
+            np.asarray(X), image_layout=self.image_layout, dimensions=self._dimensions
+        )
         return images.reshape(len(images), -1), images.shape[1:]
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method
@@ -56,8 +57,8 @@ _SEARCHES = ("auto", "always", "never")
 
 
 def fit(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     time_budget: float | str | None = None,
     *,
     space: str | os.PathLike[str] | Space = DARTS,
@@ -138,6 +139,7 @@ def fit(
     cell_space = as_space(space)
     if genotype is not None:
         cell_space = require_kind("genotype", genotype, Genotype).space
+    X, y, groups = as_arrays(X, y, groups)
     data = ImageClassification(
         X,
         y,

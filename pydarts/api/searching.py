@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.api.limits import Limit, as_limits, as_target, make_budget
+from pydarts.common.errors import ArgumentError
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
@@ -40,10 +42,24 @@ if TYPE_CHECKING:
 Text = str | os.PathLike[str] | Corpus
 
 
+def as_valid(X_valid: Any, y_valid: Any) -> tuple[Any, Any] | None:
+    """Return images and labels to validate on; without labels, what `load_data` takes."""
+    if X_valid is None and y_valid is None:
+        return None
+    if X_valid is None or (y_valid is None and hasattr(X_valid, "__array__")):
+        raise ArgumentError("X_valid", "and `y_valid` must come together")
+    try:
+        return as_arrays(X_valid, y_valid, None)[:2]
+    except ArgumentError as error:
+        raise type(error)(f"{error.argument}_valid", error.problem) from error
+
+
 def search(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
@@ -51,6 +67,8 @@ def search(
     selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     task: str = "multiclass",
     sample_weight: ArrayLike | None = None,
@@ -77,9 +95,13 @@ def search(
     X : array-like
         Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels;
         signals (N, L) or (N, C, L) for a one-dimensional space; or what ``preprocessing`` takes.
-        They are normalised by mean and standard deviation of the training half.
-    y : iterable
+        They are normalised by mean and standard deviation of the training half. A `numpy.memmap`
+        is read batch by batch. Without ``y``: what `pydarts.data.load_data` takes or returns, such
+        as a folder of images or a data set of PyTorch.
+    y : iterable, optional
         (N,) labels of any hashable kind, or what ``task`` says.
+    X_valid, y_valid : optional
+        What α learns on. Then nothing is split, and the weights learn on all of ``X``.
     space : str, path or Space, optional
         What is searched: ``"darts"``, ``"nas-bench-201"``, ``"s2"``, ``"s3"``, ``"s4"``, for
         signals (N, L) or (N, C, L) ``"darts-1d"``, a JSON file, or a `pydarts.spaces.Space`.
@@ -106,6 +128,11 @@ def search(
     groups : iterable, optional
         One for each image, such as who speaks: no group gets into both halves. What counts is what
         a cell is worth for others than those that were learned from.
+    split : {"random", "time"}
+        ``"time"``: the images are in the order of time, and α learns on the later ones.
+    stratify : bool or iterable, optional
+        Whether each class has its share in either half: by default yes. Or a value for each image
+        of what else is to have its share, such as the device.
     preprocessing : Preprocessing, optional
         What is made of ``X`` first, such as spectrograms of sounds.
     task : {"multiclass", "multilabel", "regression"}
@@ -168,11 +195,15 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    X, y, groups = as_arrays(X, y, groups)
     data = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
+        valid=as_valid(X_valid, y_valid),
+        split=split,
+        stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
@@ -244,9 +275,11 @@ def search_text(
 
 
 def estimate(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
@@ -254,6 +287,8 @@ def estimate(
     selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     task: str = "multiclass",
     sample_weight: ArrayLike | None = None,
@@ -271,7 +306,8 @@ def estimate(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
+    X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
+    split, stratify, preprocessing
     task, sample_weight, class_weight, loss, huber_delta, threads, **options
         As in `search`.
 
@@ -280,11 +316,15 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    X, y, groups = as_arrays(X, y, groups)
     data = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
+        valid=as_valid(X_valid, y_valid),
+        split=split,
+        stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from pydarts.api.searching import Text
-from pydarts.common.errors import ArgumentError
+from pydarts.api.searching import Text, as_valid
 from pydarts.data.corpus import as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 def train(
     genotype: Genotype,
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
-    X_valid: ArrayLike | None = None,
+    X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
     preset: str = "quick",
     config: TrainConfig | None = None,
@@ -93,15 +93,13 @@ def train(
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
     config, run = split_options(TrainConfig, TrainRun, preset, config, options)
-    if (X_valid is None) != (y_valid is None):
-        raise ArgumentError("X_valid", "and `y_valid` must come together")
-    valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
+    X, y, _ = as_arrays(X, y, None)
     data = ImageClassification(
         X,
         y,
         image_layout,
         preprocessing=preprocessing,
-        valid=valid,
+        valid=as_valid(X_valid, y_valid),
         space=require_kind("genotype", genotype, Genotype).space,
         threads=threads,
         objective=task,

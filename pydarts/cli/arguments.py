@@ -195,6 +195,36 @@ def add_signals(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_splitting(parser: argparse.ArgumentParser) -> None:
+    """The options that tell how DATA is split."""
+    parser.add_argument(
+        "--split",
+        choices=("random", "time"),
+        help="take the halves of a search, and what is held out to test on, at random, or as the"
+        " later part of DATA, which is in the order of time (default: random)",
+    )
+    parser.add_argument(
+        "--stratify",
+        action=argparse.BooleanOptionalAction,
+        help="give each class its share in parts that are taken at random (default: yes)",
+    )
+
+
+def add_files(parser: argparse.ArgumentParser, otherwise: str = "needed if they differ") -> None:
+    """The options that tell how files of images are read."""
+    parser.add_argument(
+        "--image-size",
+        metavar="N|HxW",
+        help=f"height and width to which files of images are scaled ({otherwise})",
+    )
+    parser.add_argument(
+        "--on-bad",
+        choices=("raise", "skip"),
+        help="whether files that cannot be read are an error that names them all, or are named and"
+        " left out (default: raise)",
+    )
+
+
 def add_force(parser: argparse.ArgumentParser, what: str = "replace the file if it exists") -> None:
     """The option that replaces what exists."""
     parser.add_argument("--force", action="store_true", help=what)

@@ -10,14 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pydarts.api.limits import as_limits, make_budget
-from pydarts.cli.arguments import add_image_layout, add_signals, add_targets, named
+from pydarts.cli.arguments import (
+    add_files,
+    add_image_layout,
+    add_signals,
+    add_splitting,
+    add_targets,
+    named,
+)
 from pydarts.cli.base import Kind
 from pydarts.cli.console import say
 from pydarts.common.errors import ArgumentError
 from pydarts.costs.budget import COSTS, Budget
 from pydarts.data import datasets
 from pydarts.data.datasets import Dataset
+from pydarts.data.duplicates import shared_note
 from pydarts.data.images import check_consistent
+from pydarts.data.lazy import take
 from pydarts.data.npz import read_npz
 from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.data.wav import read_wav_folder
@@ -29,6 +38,8 @@ from pydarts.training.run_options import RunOptions
 
 #: Options that tell what is learned.
 _TARGETS = ("task", "class_weight", "loss", "huber_delta")
+#: Options that tell how files of images are read.
+_FILES = ("image_size", "on_bad")
 
 
 class ImageKind(Kind):
@@ -48,12 +59,16 @@ class ImageKind(Kind):
         parser.add_argument(
             "data",
             metavar="DATA",
-            help="digits, fashion-mnist, a folder of IDX files, of CIFAR-10 binary batches or of"
-            " .wav files, or an .npz file with X and y (and X_test and y_test, groups, rate)",
+            help="digits, fashion-mnist, a folder of IDX files, of CIFAR-10 binary batches, of"
+            " .wav files, of images in folders named by their labels, of X.npy and y.npy, or of"
+            " NAME_TRAIN.ts; a .csv file with path and label; an .npz file with X and y (and X_test"
+            " and y_test, groups, rate); or aeon:NAME",
         )
         add_image_layout(parser)
         add_targets(parser)
         add_signals(parser)
+        add_splitting(parser)
+        add_files(parser)
 
     @classmethod
     def add_space(cls, group: Any) -> None:
@@ -108,7 +123,8 @@ class ImageKind(Kind):
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
         with named(args):
-            data = datasets.load(args.data, length=args.length)
+            size, on_bad = _image_size(args), args.on_bad or "raise"
+            data = datasets.load(args.data, length=args.length, image_size=size, on_bad=on_bad)
         groups = None if args.groups is False else data.groups
         with named(args, about=data.name):
             if args.groups and groups is None:
@@ -129,6 +145,8 @@ class ImageKind(Kind):
                 class_weight=args.class_weight,
                 loss=args.loss,
                 huber_delta=1.0 if args.huber_delta is None else args.huber_delta,
+                split=args.split or "random",
+                stratify=args.stratify,
             )
             if test is None:
                 task = task.hold_out(0.2, np.random.default_rng(0))
@@ -145,9 +163,15 @@ class ImageKind(Kind):
             held = [str(name) for code, name in enumerate(names) if code not in kept]
             shown = ", ".join(held) if len(held) <= 10 else f"{len(held)} groups"
             say(f"There is no test set: held out as one is what is of {shown}.")
+        elif test is None and args.split == "time":
+            say("There is no test set: the last fifth is held out as one.")
         elif test is None:
-            of = " of each class" if task.objective.task == "multiclass" else ""
+            shares = task.objective.task == "multiclass" and args.stratify is not False
+            of = " of each class" if shares else ""
             say(f"There is no test set: a fifth{of} is held out as one.")
+        note = shared_note(task.images, task.test[0], "the test set", "what is learned from")
+        if note is not None:
+            say(note[0].upper() + note[1:])
         kind = cls(args, data.name, task)
         kind.measures = (task.metric.key,)
         return kind
@@ -158,15 +182,17 @@ class ImageKind(Kind):
 
     def data_arguments(self) -> list[str]:
         args, given = self.args, [self.args.data]
-        for flag in ("image_layout", *_TARGETS, "features", "length"):
+        for flag in ("image_layout", *_TARGETS, "features", "length", "split", *_FILES):
             if getattr(args, flag) is not None:
                 given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
-        return [*given, *(["--no-groups"] if args.groups is False else [])]
+        for flag in ("groups", "stratify"):
+            given += [f"--no-{flag}"] if getattr(args, flag) is False else []
+        return given
 
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        flags = (*_TARGETS, "features", "length", "groups")
+        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", *_FILES)
         signals = {name: getattr(self.args, name) for name in flags}
         given = {name: value for name, value in signals.items() if value is not None}
         return {"data": self.name, **given, **sizes}
@@ -260,6 +286,7 @@ class ImageKind(Kind):
         args.data = str(summary["data"])
         known: dict[str, type] = {"features": str, "length": int, "groups": bool}
         known |= {"task": str, "class_weight": str, "loss": str, "huber_delta": float}
+        known |= {"split": str, "stratify": bool, "image_size": str, "on_bad": str}
         for name, kind in known.items():
             if getattr(args, name) is None and name in summary:
                 if type(summary[name]) is not kind:
@@ -283,7 +310,9 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
     """The test images of DATA, or all where there are none."""
     model.image_layout = args.image_layout or model.image_layout
     path, sounds = Path(args.data).expanduser(), datasets.sound_folder(args.data)
+    pictures = datasets.picture_source(args.data)
     rate, files = None, None
+    arrays: dict[str, Any]
     if path.suffix == ".npz" and path.is_file():  # which may lack labels
         name, arrays = str(path), read_npz(path, ("X",), ("y", "X_test", "y_test", "rate"))
         rate = datasets.npz_rate(path, arrays)
@@ -292,6 +321,18 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         rate, files, arrays = read.rate, read.names, {"X": read.X}
         if read.y is not None:
             arrays["y"] = read.y
+    elif pictures is not None:
+        height, width = _image_size(args) or model.image_size
+        found = datasets.read_pictures(pictures, (height, width), args.on_bad or "raise")
+        for note in found.notes:
+            say(note)
+        name, part_of = str(pictures), found.test if found.test.any() else ~found.test
+        key = "_test" if found.test.any() else ""
+        chosen = np.flatnonzero(part_of)
+        arrays = {"X": found.X, f"X{key}": take(found.X, chosen)}
+        files = tuple(found.names[index] for index in chosen)
+        if found.y is not None:
+            arrays[f"y{key}"] = found.y[chosen]
     else:
         data = datasets.load(args.data)
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
@@ -323,6 +364,17 @@ def _spread(X: Any, y: Any, count: int) -> tuple[Any, Any]:
     """At most so many images and their labels, from all over the data."""
     index = np.unique(np.linspace(0, len(X) - 1, min(count, len(X))).round().astype(int))
     return X[index], y[index]
+
+
+def _image_size(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Height and width from ``48x64``, or from one number for both."""
+    if args.image_size is None:
+        return None
+    parts = args.image_size.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        problem = f"(={args.image_size!r}) must be one number, or height and width, such as 48x64"
+        raise ArgumentError("image_size", problem)
+    return int(parts[0]), int(parts[-1])
 
 
 def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> Preprocessing:

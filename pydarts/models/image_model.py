@@ -110,7 +110,8 @@ class Model(TrainedModel):
         """Return images, or what is to be preprocessed, as the network takes them."""
         prepared, dimensions = self.preprocessing.apply(X), self.space.dimensions
         images = as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
-        return self.normalization.apply(images)
+        normalized: NDArray[Any] = self.normalization.apply(images)
+        return normalized
 
     def logits(self, X: ArrayLike, *, batch_size: int = 256) -> NDArray[np.float32]:
         """Return the logits (N, classes) of images, in any form that `pydarts.train` takes; in a

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pydarts.data.lazy import LazyArray
 from pydarts.data.segments import batchify, segments
 from pydarts.engine.convolutional import ImageNetwork
 from pydarts.engine.recurrent import TextNetwork
@@ -29,7 +30,7 @@ class Judge(Protocol):
 
 def image_metrics(
     net: ImageNetwork,
-    x: NDArray[Any],
+    x: NDArray[Any] | LazyArray,
     codes: NDArray[Any],
     batch_size: int,
     objective: Judge,

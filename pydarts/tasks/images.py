@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.costs.shape import NetworkShape
-from pydarts.data.augmentation import Augmentation
+from pydarts.data.augmentation import Augmentation, mixup
 from pydarts.data.batches import Batches, require_batch
+from pydarts.data.duplicates import shared_note
 from pydarts.data.images import as_images, check_consistent
-from pydarts.data.labels import Labels
+from pydarts.data.labels import Labels, as_sized, format_labels
+from pydarts.data.lazy import HELD_BYTES, LazyArray, take
 from pydarts.data.normalization import Normalization
 from pydarts.data.preprocessing import Preprocessing, as_preprocessing
-from pydarts.data.splits import group_codes, sample, split_half
+from pydarts.data.splits import group_codes, sample, split_half, split_time, strata_codes
 from pydarts.data.weights import ClassWeight, check_sample_weight, class_weights
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.engine.losses import Weighted
@@ -31,7 +35,9 @@ from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.task import Metrics, SearchData, Task, TrainData
 
-Images = NDArray[Any]
+_log = logging.getLogger("pydarts")
+
+Images = NDArray[Any] | LazyArray
 Indices = NDArray[np.int64]
 Codes = NDArray[Any]
 Pair = tuple[Images, Codes]
@@ -64,7 +70,14 @@ class ImageClassification(Task):
     preprocessing : Preprocessing, optional
         What is made of `X`, and of what is validated or tested on; models keep it.
     valid, test : tuple of (array-like, iterable), optional
-        Images and labels to validate a training on, and to score a model on.
+        Images and labels that α learns on in a search, and that a training is validated on; and to
+        score a model on.
+    split : {"random", "time"}
+        How the halves of a search, and a test set that is held out, are taken: at random, or the
+        later part of the images, which are in the order of time.
+    stratify : bool or iterable, optional
+        Whether each class gets its share in random parts, by default yes; or of what else, one
+        value for each image.
     space : Space, optional
         What is searched, and whether that is images or signals.
     threads : int, optional
@@ -109,13 +122,15 @@ class ImageClassification(Task):
         huber_delta: float = 1.0,
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
+        split: str = "random",
+        stratify: bool | Iterable[Any] | None = None,
     ):
         self.space, self.image_layout = space, image_layout
         self.preprocessing = as_preprocessing(preprocessing)
         self.images: Images = self._images(X)
         if isinstance(y, np.ndarray) and y.ndim == 0:
             raise ArgumentTypeError("y", f"(={y}) must hold something for each image")
-        labels = y if isinstance(y, Sized) else list(y)
+        labels = as_sized(y)
         check_consistent(self.images, labels)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, len(self.images))
@@ -130,6 +145,12 @@ class ImageClassification(Task):
         self.metric = self.objective.metric
         self.codes: Codes = self.objective.targets.encode(labels)
         self.groups = None if groups is None else group_codes(groups, len(self.images))
+        self._split = choice("split", split, ("random", "time"))
+        self._stratified = stratify is not False
+        self._strata = None
+        if stratify is not None and not isinstance(stratify, (bool, np.bool_)):
+            self._strata = strata_codes(stratify, len(self.images))
+        self._check_split(groups, stratify, valid)
         self.weights: NDArray[np.float32] | None = None
         self._class_weights: NDArray[np.float64] | None = None
         self._weigh(sample_weight, class_weight)
@@ -139,15 +160,24 @@ class ImageClassification(Task):
         self._learned = "`X`"  # what errors call the images
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
+    def arrays(self) -> tuple[Any, ...]:
         return (self.images, self.codes, *self.conditions, *(self.test or ()))
 
     @property
     def conditions(self) -> tuple[NDArray[Any], ...]:
-        """What else decides what is learned: weights, and a loss that the targets leave open."""
+        """What else decides what is learned: weights, a loss that the targets leave open, and how
+        parts are taken if not as by default.
+        """
         loss = np.frombuffer(repr(self.objective.network_options).encode(), np.uint8)
         told = self.objective.task == "regression"
-        return (*((loss,) if told else ()), *(() if self.weights is None else (self.weights,)))
+        how = np.frombuffer(repr((self._split, self._stratified)).encode(), np.uint8)
+        own = (self._split, self._stratified) != ("random", True)
+        return (
+            *((loss,) if told else ()),
+            *(() if self.weights is None else (self.weights,)),
+            *((how,) if own else ()),
+            *(() if self._strata is None else (self._strata,)),
+        )
 
     @property
     def labels(self) -> Labels:
@@ -270,31 +300,48 @@ class ImageClassification(Task):
         return self.objective.score(np.concatenate(found), codes)
 
     def split(self, train_fraction: float, rng: np.random.Generator) -> ImageClassification:
-        kept, test = self.halves(self.codes, rng, train_fraction, self.groups)
+        kept, test = self.halves(np.arange(len(self.images)), rng, train_fraction)
         return self._part(kept, test)
 
     def hold_out(self, fraction: float, rng: np.random.Generator) -> ImageClassification:
         """Return the task with a fraction of each class as the test set: those of
-        `pydarts.data.splits.hold_out`.
+        `pydarts.data.splits.hold_out`; or the last images, where they are in the order of time.
         """
-        test, kept = self.halves(self.codes, rng, fraction, self.groups)
+        everything = np.arange(len(self.images))
+        if self._split == "time":
+            return self._part(*self.halves(everything, rng, 1 - fraction))
+        test, kept = self.halves(everything, rng, fraction)
         return self._part(kept, test)
 
+    def strata(self) -> Indices:
+        """Numbers by which samples and parts keep shares."""
+        if self._strata is not None:
+            return self._strata
+        strata = self.objective.targets.strata(self.codes)
+        return strata if self._stratified else np.zeros_like(strata)
+
     def halves(
-        self,
-        codes: Codes,
-        rng: np.random.Generator,
-        fraction: float,
-        groups: NDArray[np.int64] | None,
+        self, chosen: Indices, rng: np.random.Generator, fraction: float
     ) -> tuple[Indices, Indices]:
-        """Split samples with such codes as `split_half` does: by class, set of labels or size of
-        the number. Where groups stay together, sets and sizes are left to chance.
+        """Split some of the samples as `split_half` does: by class, set of labels or size of the
+        number. Where groups stay together, sets and sizes are left to chance. Returned are places
+        in ``chosen``.
         """
-        if isinstance(self.objective, Classification):
+        groups = None if self.groups is None else self.groups[chosen]
+        classes = isinstance(self.objective, Classification)
+        if self._split == "time":
+            parts = split_time(len(chosen), fraction)
+        elif classes and self._stratified and self._strata is None:
+            codes = self.codes[chosen]
             return split_half(codes, rng, fraction, labels=self.labels, groups=groups)
-        strata = self.objective.targets.strata(codes)
-        strata = strata if groups is None else np.zeros_like(strata)
-        return split_half(strata, rng, fraction, groups=groups)
+        else:
+            strata = self.strata()[chosen]
+            if groups is not None and self._strata is None:
+                strata = np.zeros_like(strata)
+            parts = split_half(strata, rng, fraction, groups=groups)
+        if classes:
+            self._require_classes(self.codes[chosen[parts[0]]])
+        return parts
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}"
@@ -331,27 +378,66 @@ class ImageClassification(Task):
         if not kept.any():
             raise ArgumentError("class_weight", "leaves no sample with a weight of more than 0")
         if not kept.all():
-            self.images, self.codes, scaled = self.images[kept], self.codes[kept], scaled[kept]
+            self.images = take(self.images, kept)
+            self.codes, scaled = self.codes[kept], scaled[kept]
             self.groups = None if self.groups is None else self.groups[kept]
+            self._strata = None if self._strata is None else self._strata[kept]
         self.weights = scaled
 
     def _bytes(self, net: Any, batch_size: int, max_images: int | None) -> int:
         plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
         count = min(max_images or len(self.images), len(self.images))
-        return plan["total"] + 4 * count * math.prod(self.images.shape[1:])
+        pixels = 4 * count * math.prod(self.images.shape[1:])
+        lazy = isinstance(self.images, LazyArray)
+        return plan["total"] + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
+
+    def contest(self, learned: Indices, test: Pair) -> ImageClassification:
+        """The task of learning from some of the images, and being scored on others."""
+        part = self._part(learned, learned[:0])
+        part.valid, part.test = None, test
+        return part
 
     def _part(self, kept: Codes, test: Codes) -> ImageClassification:
         part = copy(self)
-        part.images, part.codes = self.images[kept], self.codes[kept]
+        part.images, part.codes = take(self.images, kept), self.codes[kept]
         part.groups = None if self.groups is None else self.groups[kept]
         part.weights = None if self.weights is None else self.weights[kept]
-        part.test = self.images[test], self.codes[test]
+        part._strata = None if self._strata is None else self._strata[kept]
+        part.test = take(self.images, test), self.codes[test]
         part._learned = "the part of `X` that is trained on"
         return part
 
+    def _check_split(self, groups: Any, stratify: Any, valid: Any) -> None:
+        """Raise ArgumentError where options of the split exclude each other."""
+        if self._split == "time":
+            if groups is not None:
+                raise ArgumentError("groups", "have no use with `split`='time'")
+            if stratify is not None:
+                raise ArgumentError("stratify", "has no use with `split`='time'")
+        if valid is not None:
+            given = {"groups": groups, "stratify": stratify}
+            given["split"] = None if self._split == "random" else self._split
+            for name, value in given.items():
+                if value is not None:
+                    raise ArgumentError(name, "has no use with `X_valid`: nothing is split")
+
+    def _require_classes(self, codes: Codes) -> None:
+        """Raise ArgumentError if what is learned from lacks a class."""
+        lacking = np.setdiff1d(np.arange(len(self.labels)), codes)
+        if lacking.size:
+            name, value = "stratify", "(=False)"
+            if self._split == "time":
+                name, value = "split", "(='time')"
+            elif self._strata is not None:
+                value = ""
+            names = format_labels(self.labels.classes[code] for code in lacking.tolist())
+            problem = f"{value} leaves nothing to learn from of {names}".strip()
+            raise ArgumentError(name, problem)
+
     def _images(self, X: ArrayLike) -> Images:
         prepared, dimensions = self.preprocessing.apply(X), self.space.dimensions
-        return as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
+        images: Images = as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
+        return images
 
     def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
         """Images and codes of labels that are validated or tested on."""
@@ -379,35 +465,43 @@ class ImageSearchData(SearchData):
         self._config, self._rng = config, rng
         self._objective = task.objective
         everything = np.arange(len(task.codes))
-        strata = task.objective.targets.strata(task.codes)
-        chosen, _ = sample(everything, strata, config.max_images, rng)
-        codes = task.codes[chosen]
-        groups = None if task.groups is None else task.groups[chosen]
-        try:
-            train, valid = task.halves(codes, rng, config.train_fraction, groups)
-        except ValueError as error:
-            if len(codes) == len(task.codes):
-                raise
-            problem = f"(={config.max_images}) is too small: {error}"
-            raise ArgumentError("max_images", problem) from None
-        require_batch(min(len(train), len(valid)), config.batch_size, "either half of `X`")
-        self._halves = task, chosen[train], chosen[valid]
-        images = task.images[chosen[train]]
+        chosen, _ = sample(everything, task.strata(), config.max_images, rng)
+        if task.valid is not None:
+            train, (held, held_codes) = np.arange(len(chosen)), task.valid
+            valid = np.arange(len(held))
+            held_weights = None if task.weights is None else task.class_weight_of(held_codes)
+        else:
+            try:
+                train, valid = task.halves(chosen, rng, config.train_fraction)
+            except ValueError as error:
+                if len(chosen) == len(task.codes):
+                    raise
+                problem = f"(={config.max_images}) is too small: {error}"
+                raise ArgumentError("max_images", problem) from None
+            held = take(task.images, chosen[valid])
+            held_codes = task.codes[chosen[valid]]
+            held_weights = None if task.weights is None else task.weights[chosen[valid]]
+        what = "either half of `X`" if task.valid is None else "`X` or `X_valid`"
+        require_batch(min(len(train), len(valid)), config.batch_size, what)
+        images = take(task.images, chosen[train])
+        self._contest = task, chosen[train], (held, held_codes)
+        self._augment = Augmentation.of(config)
+        self._augment.check(*images.shape[2:])
         normalization = Normalization.fit(images)
-        self._train: Pair = normalization.apply(images), codes[train]
-        self._valid: Pair = normalization.apply(task.images[chosen[valid]]), codes[valid]
-        weights = task.weights if task.weights is None else task.weights[chosen]
-        self._weights = weights if weights is None else weights[train]
-        self._valid_weights = weights if weights is None else weights[valid]
-        self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+        self._train: Pair = _normalized(normalization, images), task.codes[chosen[train]]
+        self._valid: Pair = _normalized(normalization, held), held_codes
+        self._weights = None if task.weights is None else task.weights[chosen[train]]
+        self._valid_weights = held_weights
+        note = shared_note(images, held, "the validation half", "the training half")
+        self.notes = () if note is None else (note,)
         self.batches = Batches(len(train), config.batch_size, rng)
         self.valid = Batches(len(valid), config.batch_size, rng)
         # Groups are part of what a checkpoint goes on with: they decide the halves.
         own = () if task.groups is None else (task.groups,)
-        self.arrays = (task.images, task.codes, *own, *task.conditions)
+        self.arrays = (task.images, task.codes, *own, *task.conditions, *(task.valid or ()))
         self.units = self.steps = len(train) // config.batch_size
         self.validations = len(valid) / config.batch_size
-        self.amount = "max_images", len(codes)
+        self.amount = "max_images", len(chosen)
 
     def valid_batches(self) -> Iterator[NDArray[np.int64]]:
         return self.valid.endless()
@@ -419,8 +513,11 @@ class ImageSearchData(SearchData):
         self, item: NDArray[np.int64], valid_item: NDArray[np.int64], epoch: int
     ) -> dict[str, Any]:
         (x, y), (x_valid, y_valid) = self._train, self._valid
+        pixels, truth = self._augment(x[item], self._rng), _truth(y, self._weights, item)
+        if self._config.mixup:
+            pixels, truth = _mixed(self._objective, pixels, truth, self._config.mixup, self._rng)
         return {
-            "train": (self._augment(x[item], self._rng), _truth(y, self._weights, item)),
+            "train": (pixels, truth),
             "valid": (
                 self._augment(x_valid[valid_item], self._rng),
                 _truth(y_valid, self._valid_weights, valid_item),
@@ -474,9 +571,9 @@ class ImageSearchData(SearchData):
         whole = math.ceil(len(self._valid[0]) / self._config.batch_size)
         return whole if batches is None else min(batches, whole)
 
-    def halves(self) -> ImageClassification:
-        task, train, valid = self._halves
-        return task._part(train, valid)
+    def contest(self) -> ImageClassification:
+        task, train, held = self._contest
+        return task.contest(train, held)
 
     def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = self._valid
@@ -504,14 +601,19 @@ class ImageTrainData(TrainData):
     def __init__(self, task: ImageClassification, config: TrainConfig, rng: np.random.Generator):
         task.check_train(config)
         self._config, self._rng = config, rng
+        self._augment = Augmentation.of(config)
+        self._augment.check(*task.images.shape[2:])
         normalization = Normalization.fit(task.images)
-        self._x, self._y, self._weights = normalization.apply(task.images), task.codes, task.weights
+        self._x, self._y = _normalized(normalization, task.images), task.codes
+        self._weights = task.weights
         self._objective, self._valid_weights = task.objective, None
         self._valid: Pair | None = None
         if task.valid is not None:
-            self._valid = normalization.apply(task.valid[0]), task.valid[1]
+            self._valid = _normalized(normalization, task.valid[0]), task.valid[1]
+            note = shared_note(task.images, task.valid[0], "`X_valid`", "`X`")
+            if note is not None:
+                _log.warning(note)
             self._valid_weights = task.class_weight_of(task.valid[1])
-        self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
         self.batches = Batches(len(self._x), config.batch_size, rng)
         self.arrays = (task.images, task.codes, *task.conditions, *(self._valid or ()))
         self.units = len(self._x) // config.batch_size
@@ -532,6 +634,8 @@ class ImageTrainData(TrainData):
         pixels = self._augment(self._x[item], self._rng)
         targets = self._objective.smoothed(self._y[item], c.label_smoothing)
         y = targets if self._weights is None else Weighted(targets, self._weights[item])
+        if c.mixup:
+            pixels, y = _mixed(self._objective, pixels, y, c.mixup, self._rng)
         return {"x": pixels, "y": y, "lr": self._lr(epoch, step), "drop_masks": drop}
 
     def metrics(self, loop: Any, epoch: int) -> Metrics:
@@ -573,6 +677,26 @@ def _scaled(weights: NDArray[Any]) -> NDArray[np.float32]:
 
 def _truth(y: Codes, weights: NDArray[np.float32] | None, item: Any) -> Any:
     return y[item] if weights is None else Weighted(y[item], weights[item])
+
+
+def _normalized(normalization: Normalization, images: Images) -> Images:
+    """Images as the network takes them: in memory, unless they are read lazily and many."""
+    if isinstance(images, LazyArray) and 4 * images.size <= HELD_BYTES:
+        images = images[:]
+    normalized: Images = normalization.apply(images)
+    return normalized
+
+
+def _mixed(
+    objective: Objective, images: Any, truth: Any, alpha: float, rng: np.random.Generator
+) -> tuple[Any, Any]:
+    targets, weights = truth, None
+    if isinstance(truth, Weighted):
+        targets, weights = np.asarray(truth.targets), np.asarray(truth.weights)
+    if targets.dtype.kind != "f":  # classes
+        targets = np.eye(objective.outputs, dtype=np.float32)[targets]
+    mixed, soft, masses = mixup(images, targets, weights, alpha, rng)
+    return mixed, soft if masses is None else Weighted(soft, masses)
 
 
 def _training(loop: Any, objective: Objective) -> Metrics:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
-from pydarts.common.checks import choice, integer, number
+from pydarts.common.checks import choice, integer, number, show
 from pydarts.common.files import check_free, read_described, write_json
 from pydarts.costs.budget import COSTS, describe_costs, limit_notes
 from pydarts.data.npz import read_npz
@@ -108,6 +108,8 @@ class SearchResult(Generic[AnyGenotype]):
         former. There is no latency where none was limited.
     repeated_epochs : int
         Epochs that were repeated because a measurement was above the limit.
+    data_notes : list of str
+        What must be known of the data, such as images that are in both halves.
     """
 
     config: Any
@@ -128,6 +130,7 @@ class SearchResult(Generic[AnyGenotype]):
     finalists: list[Finalist] = field(default_factory=list)
     limits: dict[str, dict[str, float | None]] = field(default_factory=dict)
     repeated_epochs: int = 0
+    data_notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -151,13 +154,13 @@ class SearchResult(Generic[AnyGenotype]):
         return num_undecided(self.space, self.selector, self.selection)
 
     def notes(self) -> list[str]:
-        """What must be known of the choice: sentences, if there are any."""
+        """What must be known of data and choice: sentences, if there are any."""
         magnitude = self.selector == "finalists" and not self.finalists
         selector = "magnitude" if magnitude else self.selector
         of_choice = selection_notes(
             self.alphas, self.space, selector, self.weighting, self.undecided
         )
-        return [*of_choice, *limit_notes(self.limits)]
+        return [*self.data_notes, *of_choice, *limit_notes(self.limits)]
 
     def describe_method(self, method: Method, selector: Selector | None) -> None:
         """Take note of how the search is done."""
@@ -261,6 +264,7 @@ class SearchResult(Generic[AnyGenotype]):
             "finalists": [[each.genotype.to_json(), each.score] for each in self.finalists],
             "limits": self.limits,
             "repeated_epochs": self.repeated_epochs,
+            "data_notes": self.data_notes,
         }
         write_json(to / "result.json", content)
 
@@ -361,6 +365,11 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
         }
         for name, costs in d.get("limits", {}).items()
     }
+    found["data_notes"] = d.get("data_notes", [])  # earlier versions had none
+    if not isinstance(found["data_notes"], list) or not all(
+        isinstance(note, str) for note in found["data_notes"]
+    ):
+        raise ValueError(f"data_notes holds {show(found['data_notes'])}")
     return found
 
 

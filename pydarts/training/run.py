@@ -58,6 +58,7 @@ def run_search(
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
     result.describe_method(method, selector)
+    result.data_notes = list(data.notes)
     identity = {
         "genotype": None,
         "method": method.name,

@@ -105,7 +105,7 @@ def image_program(model: Model) -> Program:
 def raw_images(model: Model, X: Any) -> NDArray[Any]:
     """Return images as they are before the normalisation, spectrograms of sounds."""
     prepared, dimensions = model.preprocessing.apply(X), model.space.dimensions
-    return as_images(prepared, image_layout=model.image_layout, dimensions=dimensions)
+    return np.asarray(as_images(prepared, image_layout=model.image_layout, dimensions=dimensions))
 
 
 def _images(model: Model, argument: str, given: Any) -> tuple[NDArray[Any], NDArray[Any] | None]:
