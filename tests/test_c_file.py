@@ -41,6 +41,10 @@ from pydarts.spaces.recurrent import RecurrentGenotype
 
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="a C compiler is missing")
 SPACES = (*OTHER_SPACES, "darts")
+MOST_IN_SLOW = [
+    space if space in ("s4", "darts-1d") else pytest.param(space, marks=pytest.mark.slow)
+    for space in SPACES
+]
 CELL = RecurrentGenotype([("sigmoid", 0), ("identity", 1), ("tanh", 0), ("relu", 2)], [4, 1, 2])
 PARTS_OF_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
 
@@ -59,7 +63,7 @@ def integer_logits(model: pydarts.Model, calibration: Array, images: Array) -> A
 
 
 @needs_compiler
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", MOST_IN_SLOW)
 def test_networks_of_all_spaces(space: str, tmp_path: Path) -> None:
     model, X = trained(space, 3)
     floats, ints = tmp_path / "net.c", tmp_path / "net8.c"
@@ -130,9 +134,15 @@ def test_all_compilers_take_networks_of_all_spaces(space: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("space", "options"),
     [
-        ("darts", {"kind": "log_mel", "n_mels": 20, "length": 1900}),
+        pytest.param(
+            "darts", {"kind": "log_mel", "n_mels": 20, "length": 1900}, marks=pytest.mark.slow
+        ),
         ("darts", {"kind": "log_mel", "n_mels": 9, "hop": 0.02, "top_db": 30, "standardize": True}),
-        ("darts-1d", {"kind": "log_mel", "n_mels": 20, "window": 0.032, "standardize": True}),
+        pytest.param(
+            "darts-1d",
+            {"kind": "log_mel", "n_mels": 20, "window": 0.032, "standardize": True},
+            marks=pytest.mark.slow,
+        ),
         ("darts-1d", {"length": 500}),
     ],
 )
@@ -207,6 +217,7 @@ def test_sanitizers_have_nothing_to_say(space: str, tmp_path: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_all_compilers_take_two_files_in_one_program(tmp_path: Path) -> None:
     model, X = trained("s4", 0)
     both = tmp_path / "both.c"
