@@ -481,7 +481,7 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         Diverged
             When a loss or gradient is not finite.
         """
-        shape = getattr(y, "shape", None) or np.shape(y)
+        shape = getattr(y, "shape", None) or np.asarray(y).shape
         self._fit(X, y, sample_weight, groups, len(shape) == 2 and shape[1] > 1)
         return self
 
