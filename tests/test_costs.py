@@ -183,6 +183,7 @@ def test_a_profile_predicts_sums_exactly(invented: dict[str, float], tmp_path: P
     assert len(found.rows()) == len(found.timings) + 1
 
 
+@pytest.mark.slow
 def test_a_profile_corrects_what_costs_more_within_networks(invented: dict[str, float]) -> None:
     invented["sep_conv_5x5"] = 1.5
     plain = pydarts.profile("darts", 16, 4, 3, in_channels=1, networks=0)

@@ -105,6 +105,7 @@ def test_a_limit_that_no_cell_exceeds_changes_nothing() -> None:
     np.testing.assert_array_equal(free.alphas["normal"], limited.alphas["normal"])
 
 
+@pytest.mark.slow
 def test_several_limits_and_memory() -> None:
     macs, weights = limit_at(0.6), limit_at(0.3, cost="weights")
     found = search(max_macs=macs, max_weights=weights, max_memory="8KiB", epochs=2)
