@@ -76,7 +76,7 @@ def invented_profile() -> Profile:
 )
 def test_a_cell_uses_what_the_limit_allows(method: str) -> None:
     channels = {"channels": 4} if method == "pc-darts" else {}
-    for share in (0.2, 0.6):
+    for share in (0.3, 0.6):
         limit = limit_at(share)
         found = search(max_macs=limit, method=method, **channels)
         costs = found.limits["macs"]
@@ -189,6 +189,19 @@ def measured_as(monkeypatch: pytest.MonkeyPatch, ratio: float) -> list[float]:
 
     monkeypatch.setattr(Budget, "measure", measure)
     return calls
+
+
+def test_three_limits_and_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = invented_profile()
+    measured_as(monkeypatch, 1.0)
+    least, largest = (cost(DARTS, profile.latency) for cost in (least_cost, largest_cost))
+    for share in (0.2, 0.5, 0.8):
+        limit = least + share * (largest - least)
+        for seed in range(3):
+            found = search(max_latency=limit, profile=profile, seed=seed, epochs=1)
+            predicted = found.limits["latency"]["predicted"]
+            assert 0.9 * limit <= predicted <= limit
+            assert predicted == pytest.approx(profile.predict(found.genotype))
 
 
 def test_a_measurement_above_the_limit_corrects_the_prediction(
