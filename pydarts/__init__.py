@@ -21,10 +21,12 @@ from pydarts.costs.profile import Profile, profile
 from pydarts.data.corpus import Corpus, load_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.engine.convolutional import MixedOperation, Network, Supernet
+from pydarts.engine.losses import Weighted
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
 from pydarts.evaluation.trade_off import TradeOff
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
@@ -58,8 +60,10 @@ from pydarts.training.run_options import RunOptions
 _extensions.attach(
     {
         "Genotype.to_torch": "pydarts.export.pytorch:DerivedNetwork",
+        "LanguageModel.to_c": "pydarts.export.c_file.text_file:write_text_model",
         "LanguageModel.to_onnx": "pydarts.export.onnx_graph:write_text_model",
         "LanguageModel.to_torch": "pydarts.export.pytorch:text_module",
+        "Model.to_c": "pydarts.export.c_file.image_file:write_image_model",
         "Model.to_onnx": "pydarts.export.onnx_graph:write_image_model",
         "Model.to_torch": "pydarts.export.pytorch:image_module",
         "RecurrentGenotype.to_torch": "pydarts.export.pytorch:RecurrentModel",
@@ -86,6 +90,7 @@ __all__ = [
     "EarlyStopping",
     "EigenvalueStopping",
     "Estimate",
+    "Finalists",
     "Genotype",
     "LanguageModel",
     "MixedOperation",
@@ -110,6 +115,7 @@ __all__ = [
     "TextTrainConfig",
     "TradeOff",
     "TrainConfig",
+    "Weighted",
     "__version__",
     "bilevel",
     "compare",

@@ -18,7 +18,7 @@ using namespace pydarts;
 namespace {
 
 const pydarts_network_options kOptions = {
-    sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0, 0, 1};
+    sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0, 0, 1, 1.0, PYDARTS_CROSS_ENTROPY};
 
 bool flag(std::int32_t value, const char* name) {
   require(value == 0 || value == 1, "`", name, "` (=", value, ") must be 0 or 1");
@@ -28,8 +28,14 @@ bool flag(std::int32_t value, const char* name) {
 NetworkConfig config_of(const pydarts_network_options& o) {
   const Stem stem = flag(o.imagenet_stem, "options->imagenet_stem") ? Stem::imagenet : Stem::cifar;
   const bool skip = flag(o.auxiliary_skip, "options->auxiliary_skip");
-  return {o.channels, o.cells, o.classes, o.in_channels, stem, skip, o.partial_channels};
+  require(o.loss >= PYDARTS_CROSS_ENTROPY && o.loss <= PYDARTS_HUBER, "`options->loss` (=", o.loss,
+          ") must be a pydarts_loss_kind");
+  return {o.channels, o.cells, o.classes,          o.in_channels,
+          stem,       skip,    o.partial_channels, {LossKind(o.loss), o.huber_delta}};
 }
+
+static_assert(int(LossKind::softmax) == PYDARTS_CROSS_ENTROPY && int(LossKind::sigmoid) == PYDARTS_SIGMOID &&
+              int(LossKind::squared) == PYDARTS_MSE && int(LossKind::huber) == PYDARTS_HUBER);
 
 // Runs `make`, which gives a network, behind the border.
 template <class Make>
@@ -273,6 +279,7 @@ pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_
       values.image_width = network->model->width;
     }
     values.instruction_set = instruction_set().name;
+    values.loss = std::int32_t(graph.loss.kind);
     fill(info, "info", values);
   });
 }

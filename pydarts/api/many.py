@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.api.searching import Text, search, search_text
@@ -22,7 +23,7 @@ from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
-from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.named import Selector
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -67,7 +68,7 @@ def search_many(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -133,7 +134,7 @@ def search_many(
         "groups": task.groups,
         **options,
     }
-    data = ("images", task.images, labels)  # which are preprocessed
+    data = ("images", np.asarray(task.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
 
@@ -147,7 +148,7 @@ def search_many_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     threads: int = 1,
     **options: Unpack[TextSearchOptions],
 ) -> list[SearchResult[RecurrentGenotype]]:

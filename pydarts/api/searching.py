@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.api.limits import Limit, as_limits, as_target, make_budget
+from pydarts.common.errors import ArgumentError
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method, supernet_options
-from pydarts.methods.named import as_pair
-from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -40,18 +42,39 @@ if TYPE_CHECKING:
 Text = str | os.PathLike[str] | Corpus
 
 
+def as_valid(X_valid: Any, y_valid: Any) -> tuple[Any, Any] | None:
+    """Return images and labels to validate on; without labels, what `load_data` takes."""
+    if X_valid is None and y_valid is None:
+        return None
+    if X_valid is None or (y_valid is None and hasattr(X_valid, "__array__")):
+        raise ArgumentError("X_valid", "and `y_valid` must come together")
+    try:
+        return as_arrays(X_valid, y_valid, None)[:2]
+    except ArgumentError as error:
+        raise type(error)(f"{error.argument}_valid", error.problem) from error
+
+
 def search(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     max_latency: Limit = None,
     max_macs: Limit = None,
@@ -72,9 +95,13 @@ def search(
     X : array-like
         Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels;
         signals (N, L) or (N, C, L) for a one-dimensional space; or what ``preprocessing`` takes.
-        They are normalised by mean and standard deviation of the training half.
-    y : iterable
-        (N,) labels of any hashable kind.
+        They are normalised by mean and standard deviation of the training half. A `numpy.memmap`
+        is read batch by batch. Without ``y``: what `pydarts.data.load_data` takes or returns, such
+        as a folder of images or a data set of PyTorch.
+    y : iterable, optional
+        (N,) labels of any hashable kind, or what ``task`` says.
+    X_valid, y_valid : optional
+        What α learns on. Then nothing is split, and the weights learn on all of ``X``.
     space : str, path or Space, optional
         What is searched: ``"darts"``, ``"nas-bench-201"``, ``"s2"``, ``"s3"``, ``"s4"``, for
         signals (N, L) or (N, C, L) ``"darts-1d"``, a JSON file, or a `pydarts.spaces.Space`.
@@ -90,18 +117,39 @@ def search(
         own. They take the configuration's options of α as far as they have such.
         ``"fixed-pt"`` and ``"darts-pt"`` are names for ``"fixed"`` and ``"darts"`` with
         ``selector="perturbation"``.
-    selector : {"magnitude", "perturbation"} or Perturbation, optional
-        What chooses the cell: the largest mixing weights (the default), or, after the epochs of the
-        search, the loss on the validation half by which the supernet misses each operation. That
-        takes rounds with further epochs of tuning between them; ``pydarts.Perturbation`` says how
-        many, and has its options. What it decided is in the result's ``selection``.
+    selector : {"magnitude", "perturbation", "finalists"}, Perturbation or Finalists, optional
+        What chooses the cell: the largest mixing weights (the default); or, after the epochs of the
+        search, the loss on the validation half by which the supernet misses each operation, in
+        rounds with further epochs of tuning between them (`pydarts.Perturbation` has its options,
+        the result's ``selection`` what it decided); or short trainings of several cells that are
+        drawn from the mixing weights (`pydarts.Finalists`; the result's ``finalists``).
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional
         One for each image, such as who speaks: no group gets into both halves. What counts is what
         a cell is worth for others than those that were learned from.
+    split : {"random", "time"}
+        ``"time"``: the images are in the order of time, and α learns on the later ones.
+    stratify : bool or iterable, optional
+        Whether each class has its share in either half: by default yes. Or a value for each image
+        of what else is to have its share, such as the device.
     preprocessing : Preprocessing, optional
         What is made of ``X`` first, such as spectrograms of sounds.
+    task : {"multiclass", "multilabel", "regression"}
+        What is told of an image, which is never guessed from ``y``: one class of several; any
+        number of labels, ``y`` being a matrix (N, labels) of 0 and 1, or a data frame of such; or
+        numbers, (N,) or (N, outputs), which are scaled inside and scaled back by ``predict``.
+    sample_weight : array-like, optional
+        (N,) weights, at least 0: the loss of a batch is ``sum_n w_n loss_n / sum_n w_n``. An image
+        that weighs nothing is left out.
+    class_weight : "balanced" or mapping, optional
+        Of one class of several: weights of the labels, which are multiplied with those of the
+        samples; ``"balanced"`` is ``N / (classes * N_c)``. Cells and models are then judged by the
+        balanced accuracy, the mean of the classes' recalls, as well.
+    loss : {"mse", "huber"}, optional
+        Of a regression, by default the former. With ``"huber"`` errors of more than ``huber_delta``
+        standard deviations of the targets count linearly.
+    huber_delta : float, optional
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
     max_latency : float or str, optional
@@ -147,14 +195,23 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(
+    X, y, groups = as_arrays(X, y, groups)
+    data = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
+        valid=as_valid(X_valid, y_valid),
+        split=split,
+        stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
     limits = as_limits(
@@ -163,8 +220,8 @@ def search(
     if limits:
         check_limitable(chosen, how)
     trained = as_target(target, config.preset)
-    budget = make_budget(task, limits, trained, run, measured=profile, threads=latency_threads)
-    return run_search(task, chosen, config, run, how, budget)
+    budget = make_budget(data, limits, trained, run, measured=profile, threads=latency_threads)
+    return run_search(data, chosen, config, run, how, budget)
 
 
 def search_text(
@@ -175,7 +232,7 @@ def search_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> SearchResult[RecurrentGenotype]:
@@ -218,17 +275,26 @@ def search_text(
 
 
 def estimate(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
@@ -240,8 +306,9 @@ def estimate(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
-    threads, **options
+    X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
+    split, stratify, preprocessing
+    task, sample_weight, class_weight, loss, huber_delta, threads, **options
         As in `search`.
 
     Returns
@@ -249,17 +316,26 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(
+    X, y, groups = as_arrays(X, y, groups)
+    data = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
+        valid=as_valid(X_valid, y_valid),
+        split=split,
+        stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return _estimate(task, chosen, how, config, run)
+    return _estimate(data, chosen, how, config, run)
 
 
 def estimate_text(
@@ -270,7 +346,7 @@ def estimate_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> Estimate:
@@ -292,7 +368,7 @@ def estimate_text(
 
 
 def _estimate(
-    task: Task, method: Method, selector: Perturbation | None, config: Any, run: RunOptions
+    task: Task, method: Method, selector: Selector | None, config: Any, run: RunOptions
 ) -> Estimate:
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     data = task.search_data(config, np.random.default_rng(config.seed))

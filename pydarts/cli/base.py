@@ -42,7 +42,7 @@ class Kind(ABC):
     model_type: ClassVar[Any]
     search_command: ClassVar[str]
     train_command: ClassVar[str]
-    measures: ClassVar[tuple[str, ...]]
+    measures: tuple[str, ...]
     onnx_inputs: ClassVar[str]
     unavailable: ClassVar[tuple[str, ...]] = ()
 
@@ -103,6 +103,11 @@ class Kind(ABC):
     def exported_inputs(cls, model: Any) -> str:
         """What an exported model takes."""
         return cls.onnx_inputs
+
+    @classmethod
+    @abstractmethod
+    def c_options(cls, args: argparse.Namespace, model: Any) -> dict[str, Any]:
+        """Options of a model's `to_c`: of 8 bits, the data that give the ranges."""
 
     @classmethod
     @abstractmethod

@@ -232,9 +232,10 @@ def _parser() -> _Parser:
         "export",
         export.export,
         export.add_arguments,
-        " MODEL --onnx FILE [--force]",
-        "write a trained model as an ONNX file",
-        "It takes images as the model does: the normalisation is in it.",
+        " MODEL (--onnx FILE | --c FILE [--int8 --calibrate DATA] [--name N]) [--force]",
+        "write a trained model as an ONNX file or as C",
+        "It takes images as the model does: the normalisation is in it. The C file needs nothing"
+        " else, allocates nothing, and is for images of the size of those learned from.",
     )
     command(
         "pareto",

@@ -20,6 +20,7 @@ from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
 from pydarts.evaluation.trade_off import PARETO, TradeOff
 from pydarts.methods.decisions import selection_notes
+from pydarts.methods.finalists import Finalist
 from pydarts.methods.perturbation import num_undecided
 from pydarts.methods.weighting import cell_weights, derive
 from pydarts.spaces.genotype import BaseGenotype
@@ -30,7 +31,9 @@ from pydarts.training.result import SearchResult, read_configuration
 
 Weights = Mapping[str, NDArray[np.float64]]
 
-_METHOD_FIELDS: Final = ("method", "selector", "weighting", "measure", "selection", "tuning_epochs")
+_METHOD_FIELDS: Final = (
+    *("method", "selector", "weighting", "measure", "selection", "finalists", "tuning_epochs"),
+)
 _START: Final = "the start"
 _END: Final = "the result"
 
@@ -54,7 +57,22 @@ class Curve(NamedTuple):
 # Title, columns of the history by the name of their line, whether they are shares.
 _CURVES: Final = (
     ("Loss", {"train_loss": "training", "valid_loss": "validation"}, False),
-    ("Accuracy", {"train_accuracy": "training", "valid_accuracy": "validation"}, True),
+    (
+        "Accuracy",
+        {
+            "train_accuracy": "training",
+            "valid_accuracy": "validation",
+            "valid_balanced_accuracy": "validation, balanced",
+            "train_subset_accuracy": "training, all labels right",
+        },
+        True,
+    ),
+    (
+        "Mean average precision and F1",
+        {"valid_average_precision": "average precision", "valid_f1": "F1"},
+        True,
+    ),
+    ("R²", {"valid_r2": "validation"}, False),
     ("Perplexity", {"valid_perplexity": "validation"}, False),
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
     ("Entropy of the mixing weights", {"alpha_entropy_*": "*"}, False),
@@ -96,6 +114,8 @@ class ReportData:
         What a selection by perturbation goes by.
     selection : sequence of mapping
         Its decisions.
+    finalists : sequence of Finalist
+        Of a selection by finalists.
     notes : sequence of str
         What must be known of the choice.
     tuning_epochs : int
@@ -117,6 +137,7 @@ class ReportData:
     weighting: str = "softmax"
     measure: str = "loss"
     selection: Sequence[Mapping[str, Any]] = ()
+    finalists: Sequence[Finalist] = ()
     notes: Sequence[str] = ()
     tuning_epochs: int = 0
     trade_off: Sequence[Sequence[str]] = ()
@@ -149,6 +170,7 @@ class ReportData:
             weighting=result.weighting,
             measure=result.measure,
             selection=result.selection,
+            finalists=result.finalists,
             notes=result.notes(),
             tuning_epochs=result.tuning_epochs + result.repeated_epochs,
         )
@@ -198,11 +220,11 @@ class ReportData:
         weighting = how.get("weighting", "softmax")
         with naming(path):
             snapshots = _snapshots(genotype, cells, alphas, alpha_history, weighting)
-        notes: list[str] = []
+        notes: list[str] = list(ended.get("data_notes", []))
         if alphas and "selector" in how:
             undecided = num_undecided(genotype.space, how["selector"], how["selection"])
             selector, space = how["selector"], genotype.space
-            notes = selection_notes(alphas, space, selector, weighting, undecided)
+            notes += selection_notes(alphas, space, selector, weighting, undecided)
         limits = ended.get("limits", {})
         notes += limit_notes(limits)
         outcome = _outcome(ended.get("interrupted"), ended.get("stopped"))

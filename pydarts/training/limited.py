@@ -22,6 +22,7 @@ from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.log_weights import alpha_gradient, log_weights
 from pydarts.methods.method import Method, SearchStep
 from pydarts.methods.mixture import MixtureMethod
+from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.weighting import weighting_of
 from pydarts.spaces.space import Space
@@ -45,9 +46,9 @@ MAX_REPEATS: Final = 2
 _BY_MAGNITUDE = (Darts.select, MixtureMethod.select, FairDarts.select)
 
 
-def check_limitable(method: Method, selector: Perturbation | None) -> None:
+def check_limitable(method: Method, selector: Selector | None) -> None:
     """Raise ArgumentError if a search by a method and selector cannot be limited: say why."""
-    if selector is not None:
+    if isinstance(selector, Perturbation):
         problem = f"(={selector.name!r}) decides edge by edge by what the supernet misses, and"
         raise ArgumentError("selector", f"{problem} does not know what is left of a limit")
     if isinstance(method, MixtureMethod) and not method.learns:

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
-from pydarts.common.checks import choice, integer, number
+from pydarts.common.checks import choice, integer, number, show
 from pydarts.common.files import check_free, read_described, write_json
 from pydarts.costs.budget import COSTS, describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
+from pydarts.methods.finalists import Finalist, read_finalists
 from pydarts.methods.method import Method
+from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation, num_undecided
 from pydarts.methods.weighting import WEIGHTINGS, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
@@ -80,8 +82,8 @@ class SearchResult(Generic[AnyGenotype]):
     seconds : float
         That the search took, in all its runs.
     method, selector : str or None
-        How α was learned, and what chose the cell: ``"magnitude"`` or ``"perturbation"``. None in a
-        result of an earlier version, which does not say it.
+        How α was learned, and what chose the cell: ``"magnitude"``, ``"perturbation"`` or
+        ``"finalists"``. None in a result of an earlier version, which does not say it.
     weighting : {"softmax", "sigmoid"}
         How α makes the mixing weights.
     tuning_epochs : int
@@ -95,6 +97,10 @@ class SearchResult(Generic[AnyGenotype]):
         has), ``without`` (what it has without each operation, by name) and ``missed`` (how much
         worse that is). Decisions about the edges of a node have no ``source``: ``kept`` are the
         sources of the edges, and ``without`` and ``missed`` are by source.
+    finalists : list of Finalist
+        The ``genotype`` and ``score`` (accuracy on the validation half; over text perplexity) of
+        each cell that a selection by finalists trained, the one of the largest mixing weights
+        first.
     limits : dict of dict
         Of a search under limits, by ``"latency"`` (seconds), ``"macs"``, ``"weights"`` and
         ``"memory"`` (bytes) what the network that is to be trained costs: its ``limit``, None if it
@@ -102,6 +108,8 @@ class SearchResult(Generic[AnyGenotype]):
         former. There is no latency where none was limited.
     repeated_epochs : int
         Epochs that were repeated because a measurement was above the limit.
+    data_notes : list of str
+        What must be known of the data, such as images that are in both halves.
     """
 
     config: Any
@@ -119,8 +127,10 @@ class SearchResult(Generic[AnyGenotype]):
     tuning_epochs: int = 0
     measure: str = "loss"
     selection: list[dict[str, Any]] = field(default_factory=list)
+    finalists: list[Finalist] = field(default_factory=list)
     limits: dict[str, dict[str, float | None]] = field(default_factory=dict)
     repeated_epochs: int = 0
+    data_notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -144,17 +154,19 @@ class SearchResult(Generic[AnyGenotype]):
         return num_undecided(self.space, self.selector, self.selection)
 
     def notes(self) -> list[str]:
-        """What must be known of the choice: sentences, if there are any."""
+        """What must be known of data and choice: sentences, if there are any."""
+        magnitude = self.selector == "finalists" and not self.finalists
+        selector = "magnitude" if magnitude else self.selector
         of_choice = selection_notes(
-            self.alphas, self.space, self.selector, self.weighting, self.undecided
+            self.alphas, self.space, selector, self.weighting, self.undecided
         )
-        return [*of_choice, *limit_notes(self.limits)]
+        return [*self.data_notes, *of_choice, *limit_notes(self.limits)]
 
-    def describe_method(self, method: Method, selector: Perturbation | None) -> None:
+    def describe_method(self, method: Method, selector: Selector | None) -> None:
         """Take note of how the search is done."""
         self.method, self.weighting = method.name, weighting_of(method)
         self.selector = "magnitude" if selector is None else selector.name
-        if selector is not None:
+        if isinstance(selector, Perturbation):
             self.tuning_epochs = selector.tuning_epochs(self.space)
             self.measure = selector.measure
 
@@ -249,8 +261,10 @@ class SearchResult(Generic[AnyGenotype]):
             "tuning_epochs": self.tuning_epochs,
             "measure": self.measure,
             "selection": self.selection,
+            "finalists": [[each.genotype.to_json(), each.score] for each in self.finalists],
             "limits": self.limits,
             "repeated_epochs": self.repeated_epochs,
+            "data_notes": self.data_notes,
         }
         write_json(to / "result.json", content)
 
@@ -302,6 +316,7 @@ class SearchResult(Generic[AnyGenotype]):
             text += f"\n  method: {self.method}, cell chosen by {self.selector}"
             decided = f"{len(self.selection)} of {len(self.selection) + self.undecided} decisions"
             text += f" ({decided})" if self.selector == "perturbation" else ""
+            text += f" ({len(self.finalists)} trained)" if self.selector == "finalists" else ""
         if self.history:
             last = self.history[-1]
             text += f"\n  validation: loss {last['valid_loss']:.4f}"
@@ -341,6 +356,7 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
     found["measure"] = choice("measure", d.get("measure", "loss"), ("loss", "accuracy"))
     found["tuning_epochs"] = integer("tuning_epochs", d.get("tuning_epochs", 0), 0)
     found["selection"] = read_decisions(d.get("selection", []), space)
+    found["finalists"] = read_finalists(d.get("finalists", []), space)
     found["repeated_epochs"] = integer("repeated_epochs", d.get("repeated_epochs", 0), 0)
     found["limits"] = {
         choice("limits", str(name), tuple(COSTS)): {
@@ -349,6 +365,11 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
         }
         for name, costs in d.get("limits", {}).items()
     }
+    found["data_notes"] = d.get("data_notes", [])  # earlier versions had none
+    if not isinstance(found["data_notes"], list) or not all(
+        isinstance(note, str) for note in found["data_notes"]
+    ):
+        raise ValueError(f"data_notes holds {show(found['data_notes'])}")
     return found
 
 

@@ -15,13 +15,15 @@ import numpy as np
 from pydarts.common.errors import ArgumentError
 from pydarts.costs.budget import Budget
 from pydarts.engine.sgd import SGD
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.method import Method, supernet_options
-from pydarts.methods.named import own_options
+from pydarts.methods.named import Selector, own_options
 from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.tuning import search_step
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
+from pydarts.training.finals import choose_finalist
 from pydarts.training.limited import LimitedMethod, check_limitable
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
@@ -36,7 +38,7 @@ def run_search(
     method: Method,
     config: Any,
     run: RunOptions,
-    selector: Perturbation | None = None,
+    selector: Selector | None = None,
     budget: Budget | None = None,
 ) -> SearchResult[Any]:
     """Search a cell for a task by a method, and by a selector if it is not the method that chooses
@@ -50,21 +52,23 @@ def run_search(
     data = task.search_data(config, rng)
     check_budgets(task, method, config, data, run, selector)
     supernet = task.supernet(config, **needed)
+    rounds = selector if isinstance(selector, Perturbation) else None
     chosen_by = method if budget is None else LimitedMethod(method, budget, data.steps)
-    step = search_step(chosen_by, selector, supernet, task.step_options(config))
+    step = search_step(chosen_by, rounds, supernet, task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
     result.describe_method(method, selector)
+    result.data_notes = list(data.notes)
     identity = {
         "genotype": None,
         "method": method.name,
         "options of the method": own_options(method, config),
-        "selector": None if selector is None else repr(selector),
+        "selector": None if rounds is None else repr(rounds),
         "space": _space(task.space),
         "limits": None if budget is None else budget.identity(),
     }
     parts = {"valid": data.valid}
-    own = chosen_by, selector, budget is not None
+    own = chosen_by, rounds, budget is not None
     loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
@@ -75,6 +79,10 @@ def run_search(
                 info = step(**data.inputs(batch, next(valid_batches), at))
                 loop.on_step_end(batch, info)
             loop.on_epoch_end(data.metrics(loop, supernet, at))
+    if isinstance(selector, Finalists) and not result.interrupted:
+        choose_finalist(task, data, chosen_by, selector, result, run, run_training)
+        if budget is not None:
+            result.limits = step.describe(result.genotype)
     return result
 
 
