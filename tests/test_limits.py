@@ -128,6 +128,17 @@ def test_other_spaces_have_limits() -> None:
     assert costs <= limit
 
 
+def test_a_regression_has_limits() -> None:
+    X, _ = images()
+    options: Any = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1, "progress": False}
+    options |= {"target": TARGET, "threads": 1, "max_weights": limit_at(0.4, cost="weights")}
+    found = pydarts.search(X, X.mean(axis=(1, 2)), task="regression", **options)
+    model = pydarts.train(
+        *(found.genotype, X, X.mean(axis=(1, 2))), config=TARGET, epochs=1, task="regression"
+    )
+    assert found.limits["weights"]["measured"] == model.num_weights
+
+
 def test_the_least_is_told_where_no_cell_meets_a_limit() -> None:
     least = limit_at(0.0)
     with pytest.raises(ValueError, match=rf"`max_macs` .*{least:,.0f} multiply-adds"):
