@@ -134,7 +134,11 @@ def test_a_regression_has_limits() -> None:
     options |= {"target": TARGET, "threads": 1, "max_weights": limit_at(0.4, cost="weights")}
     found = pydarts.search(X, X.mean(axis=(1, 2)), task="regression", **options)
     model = pydarts.train(
-        *(found.genotype, X, X.mean(axis=(1, 2))), config=TARGET, epochs=1, task="regression"
+        *(found.genotype, X, X.mean(axis=(1, 2))),
+        config=TARGET,
+        epochs=1,
+        batch_size=8,
+        task="regression",
     )
     assert found.limits["weights"]["measured"] == model.num_weights
 
