@@ -183,6 +183,7 @@ def test_a_profile_predicts_sums_exactly(invented: dict[str, float], tmp_path: P
     assert len(found.rows()) == len(found.timings) + 1
 
 
+@pytest.mark.slow
 def test_a_profile_corrects_what_costs_more_within_networks(invented: dict[str, float]) -> None:
     invented["sep_conv_5x5"] = 1.5
     plain = pydarts.profile("darts", 16, 4, 3, in_channels=1, networks=0)
@@ -304,12 +305,13 @@ def test_the_likeliest_cell_within_bounds(kept: int | None) -> None:
         limit = float(np.quantile(costs, 0.3))
         within = [e for e, c in zip(every, costs, strict=True) if 0.9 * limit <= c <= limit]
         found = choose_cell(logs, space, table, 0.9 * limit, limit)
-        if found is None:  # bins are coarser than a hair
-            assert not [e for e in within if table.predict(e) < 0.998 * limit]
+        if found is None:  # of those that are as close to a bound as bins are coarse
+            safe = [table.predict(e) / limit for e in within]
+            assert not [share for share in safe if 0.902 < share < 0.998]
             continue
-        assert 0.899 * limit <= table.predict(found) <= limit
+        assert 0.9 * limit <= table.predict(found) <= limit
         best = max(scores.predict(each) for each in within)
-        assert scores.predict(found) >= best - 1e-9 or table.predict(found) < 0.9 * limit
+        assert scores.predict(found) == pytest.approx(best)
         assert choose_cell(logs, space, table, 0.0, 0.99 * min(costs)) is None
 
 

@@ -76,7 +76,7 @@ def invented_profile() -> Profile:
 )
 def test_a_cell_uses_what_the_limit_allows(method: str) -> None:
     channels = {"channels": 4} if method == "pc-darts" else {}
-    for share in (0.2, 0.6):
+    for share in (0.3, 0.6):
         limit = limit_at(share)
         found = search(max_macs=limit, method=method, **channels)
         costs = found.limits["macs"]
@@ -105,6 +105,7 @@ def test_a_limit_that_no_cell_exceeds_changes_nothing() -> None:
     np.testing.assert_array_equal(free.alphas["normal"], limited.alphas["normal"])
 
 
+@pytest.mark.slow
 def test_several_limits_and_memory() -> None:
     macs, weights = limit_at(0.6), limit_at(0.3, cost="weights")
     found = search(max_macs=macs, max_weights=weights, max_memory="8KiB", epochs=2)
@@ -125,6 +126,21 @@ def test_other_spaces_have_limits() -> None:
     costs = found.limits["macs"]["measured"]
     assert costs is not None
     assert costs <= limit
+
+
+def test_a_regression_has_limits() -> None:
+    X, _ = images()
+    options: Any = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1, "progress": False}
+    options |= {"target": TARGET, "threads": 1, "max_weights": limit_at(0.4, cost="weights")}
+    found = pydarts.search(X, X.mean(axis=(1, 2)), task="regression", **options)
+    model = pydarts.train(
+        *(found.genotype, X, X.mean(axis=(1, 2))),
+        config=TARGET,
+        epochs=1,
+        batch_size=8,
+        task="regression",
+    )
+    assert found.limits["weights"]["measured"] == model.num_weights
 
 
 def test_the_least_is_told_where_no_cell_meets_a_limit() -> None:
@@ -188,6 +204,19 @@ def measured_as(monkeypatch: pytest.MonkeyPatch, ratio: float) -> list[float]:
 
     monkeypatch.setattr(Budget, "measure", measure)
     return calls
+
+
+def test_three_limits_and_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = invented_profile()
+    measured_as(monkeypatch, 1.0)
+    least, largest = (cost(DARTS, profile.latency) for cost in (least_cost, largest_cost))
+    for share in (0.2, 0.5, 0.8):
+        limit = least + share * (largest - least)
+        for seed in range(3):
+            found = search(max_latency=limit, profile=profile, seed=seed, epochs=1)
+            predicted = found.limits["latency"]["predicted"]
+            assert 0.9 * limit <= predicted <= limit
+            assert predicted == pytest.approx(profile.predict(found.genotype))
 
 
 def test_a_measurement_above_the_limit_corrects_the_prediction(

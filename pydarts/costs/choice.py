@@ -52,7 +52,8 @@ def choose_cell(
     """Return the cells of the largest sum of values whose cost lies between two bounds.
 
     Found by dynamic programming over the costs, node by node. Costs are rounded up to a four
-    thousandth of what `most` leaves for operations, so that it is never exceeded.
+    thousandth of what `most` leaves for operations, so that neither bound is ever passed; of cells
+    that are as close as that to a bound some may be missed.
 
     Parameters
     ----------
@@ -93,17 +94,21 @@ def choose_cell(
             pick[down:][better] = k
         best = after
         picks.append((pick, moved))
-    # What was rounded up may lie below by as much as each group was.
     first = int(max(0.0, np.ceil((least - table.fixed - lowest) / step)))
-    if first > _BINS or best[first:].max() == -np.inf:
-        return None
-    at = first + int(best[first:].argmax())
-    chosen: dict[str, list[tuple[int, int]]] = {cell.name: [] for cell in space.cells}
-    for group, (pick, moved) in zip(reversed(groups), reversed(picks), strict=True):
-        k = int(pick[at])
-        at -= int(moved[k])
-        chosen[group.cell] += group.options[k]
-    return _genotype(space, chosen, values)
+    # What was rounded up may lie below the first bound, by a bin for each group at most.
+    for start in (first, first + len(groups)):
+        if start > _BINS or best[start:].max() == -np.inf:
+            return None
+        at = start + int(best[start:].argmax())
+        chosen: dict[str, list[tuple[int, int]]] = {cell.name: [] for cell in space.cells}
+        for group, (pick, moved) in zip(reversed(groups), reversed(picks), strict=True):
+            k = int(pick[at])
+            at -= int(moved[k])
+            chosen[group.cell] += group.options[k]
+        found = _genotype(space, chosen, values)
+        if table.predict(found) >= least:
+            return found
+    return None
 
 
 def _genotype(

@@ -73,7 +73,7 @@ def stem_alone(space: Space, shape: NetworkShape, threads: int) -> Network:
     assert space.stack is not None
     return _row(
         *(Operation("none", [none]), space.dimensions, threads, space.stack.stem, 1, 1),
-        *(shape.channels, 1, shape.classes, shape.in_channels, shape.stem),
+        *(shape.channels, 1, max(2, shape.classes), shape.in_channels, shape.stem),
     )
 
 

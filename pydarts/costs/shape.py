@@ -29,6 +29,7 @@ class NetworkShape:
     image_size : tuple of (int, int)
         Height and width; of signals the height is 1.
     channels, cells, classes, in_channels : int
+        `classes` are the outputs, whatever the network learns.
     stem : {"cifar", "imagenet"}
     """
 
@@ -45,7 +46,7 @@ class NetworkShape:
             raise ArgumentError("image_size", f"(={sides!r}) must be (height, width)")
         size = tuple(integer("image_size", side, 1) for side in sides)
         object.__setattr__(self, "image_size", size)
-        for name, least in (("channels", 1), ("cells", 1), ("classes", 2), ("in_channels", 1)):
+        for name, least in (("channels", 1), ("cells", 1), ("classes", 1), ("in_channels", 1)):
             integer(name, getattr(self, name), least)
         choice("stem", self.stem, ("cifar", "imagenet"))
 
@@ -55,7 +56,7 @@ class NetworkShape:
             genotype,
             self.channels,
             self.cells,
-            self.classes,
+            max(2, self.classes),  # of a single output the time is the same
             self.in_channels,
             threads=threads,
             stem=self.stem,

@@ -267,8 +267,8 @@ class ImageClassification(Task):
         """Return the sizes on which the costs of a network of a configuration depend."""
         config = self.complete(config)
         height, width = self.images.shape[2:]
-        classes, in_channels = len(self.labels), self.images.shape[1]
-        sizes = config.channels, config.cells, classes, in_channels
+        outputs, in_channels = self.objective.outputs, self.images.shape[1]
+        sizes = config.channels, config.cells, outputs, in_channels
         return NetworkShape((height, width), *sizes, config.stem)
 
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
