@@ -18,8 +18,7 @@ from benchmarks.units import Results
 from pydarts.common.errors import ArgumentError
 from pydarts.evaluation.trials import train_once
 from pydarts.methods.diagnostics import entropies
-from pydarts.methods.named import as_pair
-from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype, published
 from pydarts.spaces.space import Space
@@ -27,7 +26,7 @@ from pydarts.tasks.images import ImageClassification
 from pydarts.training.config_base import Config
 
 NB_201_SKIP: Final = "skip_connect"
-_OF_SELECTOR: Final = "pt."
+_OF_SELECTOR: Final = "selector."
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class CellUnit:
         With the seed.
     method : str or None
         Of a search: its name, and options of its own as in ``gaea:eta=0.2``, or of the selection by
-        perturbation as in ``fixed-pt:pt.epochs=2``.
+        perturbation as in ``fixed-pt:selector.epochs=2``.
     genotype : str or None
         Of a training: the cell as JSON.
     """
@@ -169,7 +168,7 @@ def parse_method(text: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _pair(text: str, config: Config) -> tuple[Any, Perturbation | None]:
+def _pair(text: str, config: Config) -> tuple[Any, Selector | None]:
     """Return the method of a unit and its selector; options that a configuration has not are the
     method's own.
     """
@@ -185,7 +184,7 @@ def _pair(text: str, config: Config) -> tuple[Any, Perturbation | None]:
     }
     if chosen:
         if selector is None:
-            raise ArgumentError("--methods", f"(={text!r}): nothing is chosen by perturbation")
+            raise ArgumentError("--methods", f"(={text!r}): the method alone chooses the cell")
         selector = dataclasses.replace(selector, **chosen)
     return dataclasses.replace(method, **own) if own else method, selector
 

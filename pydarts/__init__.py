@@ -23,6 +23,7 @@ from pydarts.engine.losses import Weighted
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
@@ -84,6 +85,7 @@ __all__ = [
     "EarlyStopping",
     "EigenvalueStopping",
     "Estimate",
+    "Finalists",
     "Genotype",
     "LanguageModel",
     "MixedOperation",

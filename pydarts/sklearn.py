@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets, type_of_target
+    from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
@@ -191,7 +191,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
                 raise KeyboardInterrupt
         options = self._options(TrainConfig, "", _ROWS_TRAIN if known is None else {})
         batch_size = TrainConfig.make(self.preset, options).batch_size
-        options.setdefault("batch_size", _at_most(batch_size, used))
+        # Few rows are to give more than one step an epoch.
+        options.setdefault("batch_size", _at_most(batch_size, max(min(8, used), used // 4)))
         model = train(genotype, images, targets, seed=seeds[1], **common, **options)
         if model.interrupted:
             raise KeyboardInterrupt
@@ -427,8 +428,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         The fields of `pydarts.SearchConfig` that are named by the rest.
     channels, cells, ... : optional
         Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
-        batch is never larger than what there is, and rows without ``image_shape`` are searched for
-        5 epochs and not augmented.
+        batch is at most a quarter of what there is, or 8, and rows without ``image_shape`` are
+        searched for 5 epochs and not augmented.
     class_weight : "balanced" or dict, optional
         Weights of the classes in the loss, as in `pydarts.search`.
 
@@ -480,8 +481,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         Diverged
             When a loss or gradient is not finite.
         """
-        several = type_of_target(y, input_name="y") == "multilabel-indicator"
-        self._fit(X, y, sample_weight, groups, several)
+        shape = getattr(y, "shape", None) or np.shape(y)
+        self._fit(X, y, sample_weight, groups, len(shape) == 2 and shape[1] > 1)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

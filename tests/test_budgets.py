@@ -151,14 +151,14 @@ def test_what_fits_is_told_and_does() -> None:
 
 def test_the_search_stops_in_time_and_goes_on(tmp_path: Any) -> None:
     started = time.perf_counter()
-    first = search(epochs=100_000, time_budget=1.5, checkpoint=tmp_path)
-    assert 1.4 < time.perf_counter() - started < 2.5
-    assert first.stopped == "the time budget of 1.5 s is spent"
+    first = search(epochs=100_000, time_budget=0.8, checkpoint=tmp_path)
+    assert 0.7 < time.perf_counter() - started < 1.8
+    assert first.stopped == "the time budget of 0.8 s is spent"
     assert not first.interrupted
     done = len(first.history)
     assert done > 3
     assert isinstance(first.genotype, pydarts.Genotype)
-    assert first.seconds < 2.5
+    assert first.seconds < 1.8
     again = search(epochs=100_000, time_budget=0.5, checkpoint=tmp_path)
     assert len(again.history) > done
     assert again.history[:done] == first.history
@@ -168,9 +168,9 @@ def test_the_search_stops_in_time_and_goes_on(tmp_path: Any) -> None:
 def test_the_same_for_text() -> None:
     started = time.perf_counter()
     options = {**TINY_TEXT, "epochs": 100_000, "lr": 0.1, "progress": False}
-    result = pydarts.search_text(TEXT, time_budget="3s", **options)
-    assert time.perf_counter() - started < 4
-    assert result.stopped == "the time budget of 3 s is spent"
+    result = pydarts.search_text(TEXT, time_budget="1s", **options)
+    assert 0.9 < time.perf_counter() - started < 2
+    assert result.stopped == "the time budget of 1 s is spent"
 
 
 def test_a_step_longer_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -369,10 +369,11 @@ print(kills, inside)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_killed_at_any_moment(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [16, pytest.param(100, marks=pytest.mark.slow)])
+def test_killed_at_any_moment(tmp_path: Path, wanted: int) -> None:
     script = KILLS.format(tests=str(Path(__file__).parent))
     run = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path), "100"],
+        [sys.executable, "-c", script, str(tmp_path), str(wanted)],
         cwd=Path(pydarts.__file__).parents[1],
         capture_output=True,
         text=True,
@@ -380,8 +381,8 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     kills, inside = map(int, run.stdout.split())
-    assert kills >= 100
-    assert inside > 10
+    assert kills >= wanted
+    assert inside > wanted / 10
 
 
 # What does not fit

@@ -156,6 +156,7 @@ def test_unusable_options(sounds: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "150), but a frame of `window`" in error(capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(FSDD is None, reason="PYDARTS_FSDD is not set")
 def test_spoken_digits_of_a_speaker_who_was_held_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -41,9 +41,25 @@ needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs
 
 
 @needs_timer
-@pytest.mark.parametrize("call", ["logits", "loss_and_grads", "arch_gradient", "step"])
-@pytest.mark.parametrize(("channels", "cells", "samples"), [(16, 8, 8), (4, 3, 100)])
-def test_an_interrupt_is_honoured(call: str, channels: int, cells: int, samples: int) -> None:
+@pytest.mark.parametrize(
+    ("channels", "cells", "samples", "call"),
+    [
+        (16, 8, 8, "logits"),
+        (16, 8, 8, "loss_and_grads"),
+        (4, 3, 100, "step"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (16, 8, 8, "arch_gradient"),
+                (16, 8, 8, "step"),
+                (4, 3, 100, "logits"),
+                (4, 3, 100, "loss_and_grads"),
+                (4, 3, 100, "arch_gradient"),
+            )
+        ),
+    ],
+)
+def test_an_interrupt_is_honoured(channels: int, cells: int, samples: int, call: str) -> None:
     net = pydarts.Supernet(channels, cells, classes=3, in_channels=2, threads=2)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(samples, 2, 32, 32)).astype(np.float32)
@@ -99,7 +115,7 @@ def test_an_evaluation_is_stopped(samples: int, side: int) -> None:
 def test_an_interrupted_step_changes_nothing(order: int) -> None:
     net = pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1)
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(100, 2, 32, 32)).astype(np.float32), rng.integers(0, 3, 100)
+    x, y = rng.normal(size=(50, 2, 32, 32)).astype(np.float32), rng.integers(0, 3, 50)
     step = BilevelStep(net, order=order)
     small = {"train": batch(), "valid": batch(seed=1)}
     step(**small, lr=0.1)

@@ -57,10 +57,12 @@ def programs(cmakedir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build
 
 
+@pytest.mark.slow
 def test_the_test_programs_pass(programs: Path) -> None:
     run("ctest", "--output-on-failure", cwd=programs)
 
 
+@pytest.mark.slow
 def test_genotypes_are_those_of_python(programs: Path) -> None:
     random = np.random.default_rng(0)
     alphas = random.normal(size=(300, 2, 14, 8)) * random.choice([1e-3, 1, 30], size=(300, 1, 1, 1))
@@ -74,6 +76,7 @@ def test_genotypes_are_those_of_python(programs: Path) -> None:
     assert given == "".join(genotype + "\n" for genotype in expected)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pkg-config"), reason="pkg-config is missing")
 def test_pkg_config_finds_it(
     cmakedir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

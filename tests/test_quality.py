@@ -205,12 +205,12 @@ def test_methods_with_options() -> None:
         search_unit(TINY, "s2", "dart", 0)
     with pytest.raises(TypeError, match="alfa"):
         search_unit(TINY, "s2", "darts:alfa=1", 0)
-    with pytest.raises(ValueError, match=r"`--methods` \(='fixed:pt.epochs=2'\)"):
-        search_unit(TINY, "s2", "fixed:pt.epochs=2", 0)
+    with pytest.raises(ValueError, match=r"`--methods` \(='fixed:selector.epochs=2'\)"):
+        search_unit(TINY, "s2", "fixed:selector.epochs=2", 0)
 
 
 def test_a_pair_selects_by_perturbation() -> None:
-    nas = search_unit(TINY, "nas-bench-201", "fixed-pt:pt.epochs=0:channels=1", 0).run()
+    nas = search_unit(TINY, "nas-bench-201", "fixed-pt:selector.epochs=0:channels=1", 0).run()
     assert nas["selector"] == {**dataclasses.asdict(Perturbation()), "epochs": 0}
     assert nas["share_of_uniform"] == pytest.approx(1.0, abs=1e-6)
     plain = search_unit(TINY, "nas-bench-201", "fixed:channels=1", 0).run()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -154,7 +154,7 @@ def test_unusable_losses() -> None:
     )
     with pytest.raises(TypeError, match="for networks over images"):
         net = pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V1, 5, 4)
-        net.loss_and_grads([[1]], Weighted([[1]], [1]))
+        net.loss_and_grads([[1]], Weighted([[1]], [1]))  # type: ignore[arg-type]
 
 
 # Targets
@@ -180,6 +180,8 @@ def test_numbers_come_back() -> None:
     weighted = Numbers.fit([1, 2, 100], np.array([1.0, 1.0, 0.0]))
     assert weighted.mean == (1.5,)
     assert weighted.decode([[0.0]]).shape == (1,)
+    with pytest.raises(ValueError, match="too large for the scale"):
+        Numbers.fit([0.0, 1e-9]).encode([1e308])
 
 
 def test_names_of_data_frames() -> None:
@@ -201,6 +203,7 @@ UNUSABLE: list[tuple[str, Any, str]] = [
     ("regression", ["a", "b"], "`y` .*numbers"),
     ("regression", [1.0, math.inf], r"`y` holds inf at \[1\]"),
     ("regression", [1.0], "two are needed"),
+    ("regression", [1e300, 0.0], "too large"),
     ("regression", [], "`y` has the shape"),
     ("regression", [None, 1], "`y`"),
     ("regression", np.zeros((2, 2, 2)), r"`y` has the shape \(2, 2, 2\)"),
@@ -214,6 +217,7 @@ def test_unusable_targets(task: str, y: Any, message: str) -> None:
         kind.fit(y)
 
 
+@settings(max_examples=60)
 @given(
     y=hnp.arrays(
         st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.uint64, bool, object]),
@@ -381,6 +385,14 @@ def test_methods_take_other_tasks_and_weights(method: str) -> None:
     for task, y in (("regression", brightness(X)), ("multilabel", label_sets(X))):
         result = pydarts.search(X, y, task=task, sample_weight=weights, method=method, **SMALL)
         assert np.isfinite(result.history[-1]["valid_loss"])
+
+
+def test_finalists_of_other_tasks() -> None:
+    X = images()
+    selector = pydarts.Finalists(candidates=2, epochs=1)
+    for task, y in (("regression", brightness(X)), ("multilabel", label_sets(X))):
+        result = pydarts.search(X, y, task=task, selector=selector, **{**SMALL, "epochs": 1})
+        assert len(result.finalists) == 2
 
 
 def test_fit_by_a_plan() -> None:

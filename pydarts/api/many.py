@@ -23,7 +23,7 @@ from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
-from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.named import Selector
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -68,7 +68,7 @@ def search_many(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
@@ -148,7 +148,7 @@ def search_many_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     threads: int = 1,
     **options: Unpack[TextSearchOptions],
 ) -> list[SearchResult[RecurrentGenotype]]:

@@ -18,8 +18,7 @@ from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method, supernet_options
-from pydarts.methods.named import as_pair
-from pydarts.methods.perturbation import Perturbation
+from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
@@ -62,7 +61,7 @@ def search(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     split: str = "random",
@@ -108,11 +107,12 @@ def search(
         own. They take the configuration's options of α as far as they have such.
         ``"fixed-pt"`` and ``"darts-pt"`` are names for ``"fixed"`` and ``"darts"`` with
         ``selector="perturbation"``.
-    selector : {"magnitude", "perturbation"} or Perturbation, optional
-        What chooses the cell: the largest mixing weights (the default), or, after the epochs of the
-        search, the loss on the validation half by which the supernet misses each operation. That
-        takes rounds with further epochs of tuning between them; ``pydarts.Perturbation`` says how
-        many, and has its options. What it decided is in the result's ``selection``.
+    selector : {"magnitude", "perturbation", "finalists"}, Perturbation or Finalists, optional
+        What chooses the cell: the largest mixing weights (the default); or, after the epochs of the
+        search, the loss on the validation half by which the supernet misses each operation, in
+        rounds with further epochs of tuning between them (`pydarts.Perturbation` has its options,
+        the result's ``selection`` what it decided); or short trainings of several cells that are
+        drawn from the mixing weights (`pydarts.Finalists`; the result's ``finalists``).
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional
@@ -198,7 +198,7 @@ def search_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> SearchResult[RecurrentGenotype]:
@@ -250,7 +250,7 @@ def estimate(
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     split: str = "random",
@@ -312,7 +312,7 @@ def estimate_text(
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
-    selector: str | Perturbation | None = None,
+    selector: str | Selector | None = None,
     threads: int | None = None,
     **options: Unpack[TextSearchOptions],
 ) -> Estimate:
@@ -334,7 +334,7 @@ def estimate_text(
 
 
 def _estimate(
-    task: Task, method: Method, selector: Perturbation | None, config: Any, run: RunOptions
+    task: Task, method: Method, selector: Selector | None, config: Any, run: RunOptions
 ) -> Estimate:
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     data = task.search_data(config, np.random.default_rng(config.seed))

@@ -62,12 +62,17 @@ from pydarts.training.history import write_history
 from pydarts.training.loop import Diverged
 from pydarts.training.plan import PLAN, RECIPE
 from pydarts.training.run import run_search, run_training
-from pydarts.training.run_options import SEARCH_CHECKPOINT, TRAIN_CHECKPOINT, RunOptions
+from pydarts.training.run_options import (
+    FINALISTS_CHECKPOINT,
+    SEARCH_CHECKPOINT,
+    TRAIN_CHECKPOINT,
+    RunOptions,
+)
 from pydarts.training.task import SearchData, Task
 
 _TABLES = ("alphas.npz", "alpha_history.npz", "history.csv", "result.json")
-_SEARCH_FILES = (
-    *(GENOTYPE, "config.json", SEARCH_CHECKPOINT, *_TABLES),  # config.json: of version 0.1
+_SEARCH_FILES = (  # config.json: of version 0.1
+    *(GENOTYPE, "config.json", SEARCH_CHECKPOINT, FINALISTS_CHECKPOINT, *_TABLES),
     *(f"{cell.name}.svg" for space in READY.values() for cell in space.cells),
 )
 _TRAINING_FILES = (
@@ -96,8 +101,9 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     group.add_argument(
         "--selector",
         choices=SELECTORS,
-        help="what chooses the cell: the largest mixing weights, or, in rounds after the search,"
-        " the loss by which each operation is missed (default: magnitude)",
+        help="what chooses the cell: the largest mixing weights; in rounds after the search, the"
+        " loss by which each operation is missed; or short trainings of cells that are drawn from"
+        " the mixing weights (default: magnitude)",
     )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
@@ -315,6 +321,8 @@ class Run:
         self._note("search", "Searched", result)
         if result.selection:
             say(f"Chosen by perturbation, in {len(result.selection)} decisions.")
+        if result.finalists:
+            say(f"Chosen among {len(result.finalists)} finalists by short trainings.")
         say("\n" + pretty(result.genotype) + "\n")
         for line in result.notes():
             say(textwrap.fill(line, 79) + "\n")

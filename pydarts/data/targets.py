@@ -124,8 +124,9 @@ class Numbers:
         values, single = _numbers(y)
         if len(values) < 2:
             raise ArgumentError("y", f"holds {len(values)} sample(s): at least two are needed")
-        mean = np.average(values, axis=0, weights=weights)
-        std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            mean = np.average(values, axis=0, weights=weights)
+            std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
         # What is constant may leave the rounding of its mean.
         std = np.where(std > 1e-12 * np.abs(values).max(axis=0), std, 1.0)
         if not (np.isfinite(mean).all() and np.isfinite(std).all()):
@@ -144,7 +145,10 @@ class Numbers:
         """Return the scaled numbers (N, outputs)."""
         values, _ = _numbers(y)
         _check_columns(values, len(self))
-        scaled: NDArray[np.float64] = (values - np.asarray(self.mean)) / np.asarray(self.std)
+        with np.errstate(over="ignore"):
+            scaled: NDArray[np.float64] = (values - np.asarray(self.mean)) / np.asarray(self.std)
+        if not np.isfinite(scaled).all():
+            raise ArgumentError("y", "holds numbers too large for the scale that was learned")
         return scaled
 
     def decode(self, scaled: ArrayLike) -> NDArray[np.float64]:

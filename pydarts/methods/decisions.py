@@ -43,7 +43,7 @@ def selection_notes(
             " has the operations and edges of the largest mixing weights."
         )
     share = entropy_share(alphas, space, weighting) if alphas else 0.0
-    if (undecided or selector != "perturbation") and share > NEARLY_UNIFORM:
+    if (undecided or selector in (None, "magnitude")) and share > NEARLY_UNIFORM:
         notes.append(
             f"The mixing weights are nearly uniform (their entropy is {share:.1%} of that of a"
             " uniform choice): the choice of operations is close to chance."

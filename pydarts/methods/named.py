@@ -13,6 +13,7 @@ from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.darts import Darts
 from pydarts.methods.darts_minus import DartsMinus
 from pydarts.methods.fair_darts import FairDarts
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
@@ -42,7 +43,9 @@ PAIRS: Final[Mapping[str, str]] = {"fixed-pt": "fixed", "darts-pt": "darts"}
 #: All names that a search takes.
 METHOD_NAMES: Final = (*METHODS, *PAIRS)
 #: The names of what can choose the cell.
-SELECTORS: Final = ("magnitude", "perturbation")
+SELECTORS: Final = ("magnitude", "perturbation", "finalists")
+#: What chooses the cell, if it is not the method.
+Selector = Perturbation | Finalists
 
 
 def own_options(method: Method, config: Any) -> dict[str, Any] | None:
@@ -87,8 +90,8 @@ def as_method(value: str | Method | None, config: Any) -> Method:
 
 
 def as_pair(
-    method: str | Method | None, selector: str | Perturbation | None, config: Any
-) -> tuple[Method, Perturbation | None]:
+    method: str | Method | None, selector: str | Selector | None, config: Any
+) -> tuple[Method, Selector | None]:
     """Return how α is learned, and what chooses the cell: None where the method does, which is by
     magnitude.
 
@@ -101,12 +104,17 @@ def as_pair(
     pair = isinstance(method, str) and method in PAIRS
     if isinstance(selector, str):
         choice("selector", selector, SELECTORS)
-    elif selector is not None and not isinstance(selector, Perturbation):
-        problem = f"(={selector!r}) must be one of {SELECTORS}, or a `Perturbation`"
+    elif selector is not None and not isinstance(selector, Selector):
+        own = "a `Perturbation` or `Finalists`"
+        problem = f"(={selector!r}) must be one of {SELECTORS}, or {own}"
         raise ArgumentTypeError("selector", problem)
-    if pair and selector == "magnitude":
-        problem = f"(='magnitude') contradicts `method` (={method!r}), which means `method`"
+    name = selector.name if isinstance(selector, Selector) else selector
+    if pair and name not in (None, "perturbation"):
+        problem = f"(={name!r}) contradicts `method` (={method!r}), which means `method`"
         raise ArgumentError("selector", f"{problem} {found.name!r} with 'perturbation'")
+    if name == "finalists":
+        chosen = selector if isinstance(selector, Finalists) else Finalists(seed=config.seed)
+        return found, chosen
     if selector == "magnitude" or (selector is None and not pair):
         return found, None
     first_order(found)  # raises if it cannot be

@@ -104,6 +104,7 @@ def page_html(data: ReportData) -> str:
         *_section("Cells", sections.cells_section(data)),
         *_section("Architecture parameters (α)", sections.alphas_section(data)),
         *_section("Selection by perturbation", sections.selection_section(data)),
+        *_section("Selection among finalists", sections.finalists_section(data)),
         *_section("Learning curves", sections.history_section(data.history, data.span)),
         *_section("Comparison", sections.comparison_section(data)),
         *_section(

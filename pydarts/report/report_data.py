@@ -18,6 +18,7 @@ from pydarts.common.environment import environment
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
 from pydarts.methods.decisions import selection_notes
+from pydarts.methods.finalists import Finalist
 from pydarts.methods.perturbation import num_undecided
 from pydarts.methods.weighting import cell_weights, derive
 from pydarts.spaces.genotype import BaseGenotype
@@ -28,7 +29,9 @@ from pydarts.training.result import SearchResult, read_configuration
 
 Weights = Mapping[str, NDArray[np.float64]]
 
-_METHOD_FIELDS: Final = ("method", "selector", "weighting", "measure", "selection", "tuning_epochs")
+_METHOD_FIELDS: Final = (
+    *("method", "selector", "weighting", "measure", "selection", "finalists", "tuning_epochs"),
+)
 _START: Final = "the start"
 _END: Final = "the result"
 
@@ -109,6 +112,8 @@ class ReportData:
         What a selection by perturbation goes by.
     selection : sequence of mapping
         Its decisions.
+    finalists : sequence of Finalist
+        Of a selection by finalists.
     notes : sequence of str
         What must be known of the choice.
     tuning_epochs : int
@@ -128,6 +133,7 @@ class ReportData:
     weighting: str = "softmax"
     measure: str = "loss"
     selection: Sequence[Mapping[str, Any]] = ()
+    finalists: Sequence[Finalist] = ()
     notes: Sequence[str] = ()
     tuning_epochs: int = 0
 
@@ -159,6 +165,7 @@ class ReportData:
             weighting=result.weighting,
             measure=result.measure,
             selection=result.selection,
+            finalists=result.finalists,
             notes=result.notes(),
             tuning_epochs=result.tuning_epochs,
         )

@@ -16,6 +16,7 @@ from pydarts.report.report_data import ReportData, cell_edges, curves, number
 from pydarts.report.tables import SHARES, fact_table, label, number_table, show_value
 from pydarts.spaces.cell import Cell
 from pydarts.training.config import SEARCH_CONFIGS
+from pydarts.training.metrics import METRICS
 
 
 def cells_section(data: ReportData) -> Iterator[str]:
@@ -78,7 +79,7 @@ def alphas_section(data: ReportData) -> Iterator[str]:
         "the strongest edges of each node, each with its strongest operation; a cell that must not "
         "hold <code>none</code> leaves that out"
     )
-    if data.selector == "perturbation":
+    if data.selector == "perturbation" or data.finalists:
         choice = "it was not chosen by these weights, but as the section on the selection says"
     yield (
         f"<p>The tables show {weights[data.weighting]}, in per cent. The outlined entries make up "
@@ -148,6 +149,25 @@ def selection_section(data: ReportData) -> Iterator[str]:
     for cell in data.space.cells:
         yield from _edge_decisions(data, cell)
         yield from _node_decisions(data, cell)
+
+
+def finalists_section(data: ReportData) -> Iterator[str]:
+    """What the short trainings said of each finalist."""
+    if not data.finalists:
+        return
+    metric = METRICS["accuracy" if data.space.kind == "convolutional" else "perplexity"]
+    yield (
+        "<p>After the epochs of the search these cells were trained from scratch for a short time, "
+        f"all alike; the cell of the best {metric.name} on the validation data was chosen. The "
+        "first has the operations and edges of the largest mixing weights, the others are drawn "
+        "from them.</p>"
+    )
+    rows = [
+        [str(number), metric.show(each.score), "; ".join(each.genotype.describe())]
+        for number, each in enumerate(data.finalists, 1)
+    ]
+    title = "Finalists"
+    yield from number_table(title, ["finalist", metric.name, "cell"], rows, headed=True)
 
 
 def _edge_decisions(data: ReportData, cell: Cell) -> Iterator[str]:

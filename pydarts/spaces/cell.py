@@ -154,7 +154,7 @@ class Cell:
     @property
     def differs_by_edge(self) -> bool:
         """Whether some edges have other candidates than others."""
-        return len(set(self.candidates)) > 1
+        return any(row != self.candidates[0] for row in self.candidates)
 
     def exists(self, rows: int) -> NDArray[np.bool_]:
         """Which entries of α, (rows, columns), stand for an operation."""

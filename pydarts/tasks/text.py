@@ -105,6 +105,14 @@ class LanguageModelling(Task):
     def averaging(self, config: TextTrainConfig) -> Mapping[str, Any]:
         return {"patience": config.patience}
 
+    def contest_config(
+        self, config: TextSearchConfig, epochs: int | None, seed: int
+    ) -> TextTrainConfig:
+        sizes = ("hidden_size", "batch_size", "bptt", "lr", "max_grad_norm", "weight_decay")
+        rates = ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding", "ar", "tar")
+        fields = {name: getattr(config, name) for name in (*sizes, *rates)}
+        return TextTrainConfig(**fields, epochs=epochs or 4, seed=seed)
+
     def score(self, model: LanguageModel) -> float:
         perplexity = model.perplexity(self.corpus.test)
         return min(perplexity, MAX_PERPLEXITY) if math.isfinite(perplexity) else MAX_PERPLEXITY
@@ -149,7 +157,7 @@ class TextSearchData(SearchData):
     valid: Segments
 
     def __init__(self, task: LanguageModelling, config: TextSearchConfig, rng: np.random.Generator):
-        self._config, corpus = config, task.corpus
+        self._config, self._task, corpus = config, task, task.corpus
         self._train = task.columns(config, config.max_tokens)
         # The validation text is a tenth of the other: it may be read in fewer columns.
         fewer = max(1, min(config.batch_size, len(corpus.valid) // (config.bptt + 1)))
@@ -218,6 +226,11 @@ class TextSearchData(SearchData):
     def num_batches(self, batches: int | None) -> int:
         whole = math.ceil((len(self._valid) - 1) / self._config.bptt)
         return whole if batches is None else min(batches, whole)
+
+    def halves(self) -> LanguageModelling:
+        c = self._task.corpus
+        part = Corpus(c.name, c.vocabulary, c.train[: self._config.max_tokens], c.valid, c.valid)
+        return LanguageModelling(part, threads=self._task.threads)
 
     def probe(self, network: RecurrentSupernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = next(segments(self._valid, self._config.bptt))

@@ -15,10 +15,13 @@ import numpy as np
 
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.mixture import Mixture
+from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation, num_evaluations
 from pydarts.methods.tuning import search_step
+from pydarts.training.finals import finals_seconds
 from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
@@ -54,12 +57,12 @@ class Estimate:
 
 
 def estimate_search(
-    task: Task, method: Method, config: Any, data: SearchData, selector: Perturbation | None = None
+    task: Task, method: Method, config: Any, data: SearchData, selector: Selector | None = None
 ) -> Estimate:
     """Measure some steps and a part of a validation on a throw-away network."""
     trial = _Trial(task, method, config, data, selector)
     epochs = config.epochs + trial.tuning_epochs
-    seconds = config.epochs * trial.epoch_seconds() + trial.rounds_seconds()
+    seconds = config.epochs * trial.epoch_seconds() + trial.selection_seconds()
     options = supernet_options(method, task.kind)
     return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, **options))
 
@@ -84,7 +87,7 @@ def check_budgets(
     config: Any,
     data: SearchData,
     run: RunOptions,
-    selector: Perturbation | None = None,
+    selector: Selector | None = None,
 ) -> None:
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
@@ -102,20 +105,17 @@ class _Trial:
         method: Method,
         config: Any,
         data: SearchData,
-        selector: Perturbation | None,
+        selector: Selector | None,
     ):
-        self.config, self.data, self._selector = config, data, selector
+        self.config, self.data, self.selector = config, data, selector
+        self._task, self._method = task, method
         self.network = task.supernet(config, **supernet_options(method, task.kind))
-        self._step = search_step(method, selector, self.network, task.step_options(config))
-
-    @property
-    def selects(self) -> bool:
-        """Whether it is a selector that chooses the cell, after the last epoch."""
-        return self._selector is not None
+        self._rounds = selector if isinstance(selector, Perturbation) else None
+        self._step = search_step(method, self._rounds, self.network, task.step_options(config))
 
     @property
     def tuning_epochs(self) -> int:
-        return 0 if self._selector is None else self._selector.tuning_epochs(self.network.space)
+        return 0 if self._rounds is None else self._rounds.tuning_epochs(self.network.space)
 
     def epoch_seconds(self) -> float:
         """Measure some steps and a validation, each after one that does not count."""
@@ -128,13 +128,18 @@ class _Trial:
         validation = _timed(lambda: self.data.validate_part(self.network))
         return float(np.median(steps)) * self.data.steps + validation * self.data.validations
 
-    def rounds_seconds(self) -> float:
-        """Measure the evaluations and the tuning of a selector: the mean of the first round's,
-        where nothing is decided, and the last one's, where every edge is.
+    def selection_seconds(self) -> float:
+        """Measure what a selector does after the last epoch."""
+        if isinstance(self.selector, Finalists):
+            cell = self._method.select(self.network.alphas, self.network.space)
+            return finals_seconds(self._task, self.data, self.config, self.selector, cell)
+        return 0.0 if self._rounds is None else self._rounds_seconds(self._rounds)
+
+    def _rounds_seconds(self, selector: Perturbation) -> float:
+        """Measure the evaluations and the tuning of rounds: the mean of the first one's, where
+        nothing is decided, and the last one's, where every edge is.
         """
-        if self._selector is None:
-            return 0.0
-        space, batches = self.network.space, self._selector.batches
+        space, batches = self.network.space, selector.batches
         first, last = self._step.mixture(), self._step.decided_mixture()
         parts = num_evaluations(space) * self.data.num_batches(batches)
         steps, inputs = self.tuning_epochs * self.data.steps, self.data.trial_inputs()
@@ -176,7 +181,7 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
         raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
     left = run.seconds_left or 0.0
     if left >= epoch:
-        _check_rounds(short, run, trial, epoch)
+        _check_selection(short, run, trial, epoch)
         return
     option, amount = trial.data.amount
     share = 0.9 * max(left, 0.0) / epoch
@@ -190,20 +195,21 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
     )
 
 
-def _check_rounds(short: str, run: RunOptions, trial: _Trial, epoch: float) -> None:
+def _check_selection(short: str, run: RunOptions, trial: _Trial, epoch: float) -> None:
     """A selector that decides after the last epoch must come to it."""
-    if not trial.selects:
+    if trial.selector is None:
         return
-    rounds, epochs = trial.rounds_seconds(), trial.config.epochs
+    selection, epochs = trial.selection_seconds(), trial.config.epochs
     left = run.seconds_left or 0.0
-    if left >= epochs * epoch + rounds:
+    if left >= epochs * epoch + selection:
         return
-    fits = int((0.9 * left - rounds) / epoch)
+    fits = int((0.9 * left - selection) / epoch)
     hint = f"; about epochs={fits} would fit" if fits >= 1 else ""
     raise ArgumentError(
         "time_budget",
         f"{short} for {epochs} epochs, of which each takes about {duration(epoch)}, and for the"
-        f" selection by perturbation after them, which takes about {duration(rounds)}{hint}",
+        f" selection by {trial.selector.name} after them, which takes about"
+        f" {duration(selection)}{hint}",
     )
 
 

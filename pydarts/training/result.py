@@ -22,7 +22,9 @@ from pydarts.common.files import check_free, read_described, write_json
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
+from pydarts.methods.finalists import Finalist, read_finalists
 from pydarts.methods.method import Method
+from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation, num_undecided
 from pydarts.methods.weighting import WEIGHTINGS, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
@@ -79,8 +81,8 @@ class SearchResult(Generic[AnyGenotype]):
     seconds : float
         That the search took, in all its runs.
     method, selector : str or None
-        How α was learned, and what chose the cell: ``"magnitude"`` or ``"perturbation"``. None in a
-        result of an earlier version, which does not say it.
+        How α was learned, and what chose the cell: ``"magnitude"``, ``"perturbation"`` or
+        ``"finalists"``. None in a result of an earlier version, which does not say it.
     weighting : {"softmax", "sigmoid"}
         How α makes the mixing weights.
     tuning_epochs : int
@@ -96,6 +98,10 @@ class SearchResult(Generic[AnyGenotype]):
         sources of the edges, and ``without`` and ``missed`` are by source.
     data_notes : list of str
         What must be known of the data, such as images that are in both halves.
+    finalists : list of Finalist
+        The ``genotype`` and ``score`` (accuracy on the validation half; over text perplexity) of
+        each cell that a selection by finalists trained, the one of the largest mixing weights
+        first.
     """
 
     config: Any
@@ -114,6 +120,7 @@ class SearchResult(Generic[AnyGenotype]):
     measure: str = "loss"
     selection: list[dict[str, Any]] = field(default_factory=list)
     data_notes: list[str] = field(default_factory=list)
+    finalists: list[Finalist] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -138,16 +145,16 @@ class SearchResult(Generic[AnyGenotype]):
 
     def notes(self) -> list[str]:
         """What must be known of data and choice: sentences, if there are any."""
-        chosen = selection_notes(
-            self.alphas, self.space, self.selector, self.weighting, self.undecided
-        )
+        magnitude = self.selector == "finalists" and not self.finalists
+        selector = "magnitude" if magnitude else self.selector
+        chosen = selection_notes(self.alphas, self.space, selector, self.weighting, self.undecided)
         return [*self.data_notes, *chosen]
 
-    def describe_method(self, method: Method, selector: Perturbation | None) -> None:
+    def describe_method(self, method: Method, selector: Selector | None) -> None:
         """Take note of how the search is done."""
         self.method, self.weighting = method.name, weighting_of(method)
         self.selector = "magnitude" if selector is None else selector.name
-        if selector is not None:
+        if isinstance(selector, Perturbation):
             self.tuning_epochs = selector.tuning_epochs(self.space)
             self.measure = selector.measure
 
@@ -243,6 +250,7 @@ class SearchResult(Generic[AnyGenotype]):
             "measure": self.measure,
             "selection": self.selection,
             "data_notes": self.data_notes,
+            "finalists": [[each.genotype.to_json(), each.score] for each in self.finalists],
         }
         write_json(to / "result.json", content)
 
@@ -294,6 +302,7 @@ class SearchResult(Generic[AnyGenotype]):
             text += f"\n  method: {self.method}, cell chosen by {self.selector}"
             decided = f"{len(self.selection)} of {len(self.selection) + self.undecided} decisions"
             text += f" ({decided})" if self.selector == "perturbation" else ""
+            text += f" ({len(self.finalists)} trained)" if self.selector == "finalists" else ""
         if self.history:
             last = self.history[-1]
             text += f"\n  validation: loss {last['valid_loss']:.4f}"
@@ -336,6 +345,7 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
         isinstance(note, str) for note in found["data_notes"]
     ):
         raise ValueError(f"data_notes holds {show(found['data_notes'])}")
+    found["finalists"] = read_finalists(d.get("finalists", []), space)
     return found
 
 

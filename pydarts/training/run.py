@@ -14,13 +14,15 @@ import numpy as np
 
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.sgd import SGD
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.method import Method, supernet_options
-from pydarts.methods.named import own_options
+from pydarts.methods.named import Selector, own_options
 from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.tuning import search_step
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
+from pydarts.training.finals import choose_finalist
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions
@@ -30,7 +32,7 @@ from pydarts.training.weights import WeightTracker
 
 
 def run_search(
-    task: Task, method: Method, config: Any, run: RunOptions, selector: Perturbation | None = None
+    task: Task, method: Method, config: Any, run: RunOptions, selector: Selector | None = None
 ) -> SearchResult[Any]:
     """Search a cell for a task by a method, and by a selector if it is not the method that chooses
     the cell.
@@ -41,7 +43,8 @@ def run_search(
     data = task.search_data(config, rng)
     check_budgets(task, method, config, data, run, selector)
     supernet = task.supernet(config, **needed)
-    step = search_step(method, selector, supernet, task.step_options(config))
+    rounds = selector if isinstance(selector, Perturbation) else None
+    step = search_step(method, rounds, supernet, task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
     result.describe_method(method, selector)
@@ -50,11 +53,11 @@ def run_search(
         "genotype": None,
         "method": method.name,
         "options of the method": own_options(method, config),
-        "selector": None if selector is None else repr(selector),
+        "selector": None if rounds is None else repr(rounds),
         "space": _space(task.space),
     }
     parts = {"valid": data.valid}
-    own = method, selector
+    own = method, rounds
     loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
@@ -64,6 +67,8 @@ def run_search(
                 info = step(**data.inputs(batch, next(valid_batches), epoch))
                 loop.on_step_end(batch, info)
             loop.on_epoch_end(data.metrics(loop, supernet, epoch))
+    if isinstance(selector, Finalists) and not result.interrupted:
+        choose_finalist(task, data, method, selector, result, run, run_training)
     return result
 
 

@@ -20,6 +20,7 @@ from pydarts.training.config_base import Config
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 SEARCH_CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoint.safetensors"
+FINALISTS_CHECKPOINT = "finalists.json"
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

@@ -130,6 +130,10 @@ class SearchData(RunData):
         """How many batches `evaluate` takes."""
 
     @abstractmethod
+    def halves(self) -> Task:
+        """The task of learning from the data of the weights, and being scored on those of α."""
+
+    @abstractmethod
     def probe(self, network: Any) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         """The validation loss and its gradients with respect to α, always on the same batch."""
 
@@ -237,6 +241,12 @@ class Task(ABC):
     def averaging(self, config: Any) -> Mapping[str, Any]:
         """How weights are averaged: the options of `WeightTracker`; by default they are not."""
         return {}
+
+    @abstractmethod
+    def contest_config(self, config: Any, epochs: int | None, seed: int) -> Any:
+        """The configuration of a short training on this task, of the sizes of a search; of as many
+        epochs as the task thinks right for None.
+        """
 
     @abstractmethod
     def score(self, model: Any) -> float:

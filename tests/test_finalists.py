@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: MIT
+"""Selection among finalists: what is drawn, how it is chosen, kept and taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import pydarts
+from pydarts.methods.finalists import Finalist, Finalists, best_of, draw_finalists
+from pydarts.methods.gaea import Gaea
+from pydarts.methods.named import as_pair
+from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Space
+from pydarts.tasks.images import ImageClassification
+from pydarts.training import finals
+from pydarts.training.run import run_training
+from pydarts.training.run_options import RunOptions
+
+SIZES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8, "seed": 3}
+QUIET: dict[str, Any] = {"progress": False, "threads": 1}
+FEW = Finalists(candidates=3, epochs=1, seed=5)
+TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
+
+
+def images(count: int = 48) -> tuple[NDArray[Any], NDArray[Any]]:
+    rng = np.random.default_rng(0)
+    y = np.arange(count) % 2
+    return rng.integers(0, 128, (count, 8, 8), np.uint8) + 100 * y[:, None, None].astype(
+        np.uint8
+    ), y
+
+
+def search(**options: Any) -> Any:
+    return pydarts.search(*images(), **{**SIZES, **QUIET, "selector": FEW, **options})
+
+
+def uniform(space: Space) -> dict[str, NDArray[Any]]:
+    return {c.name: np.zeros((len(c.edges_of()), c.columns)) for c in space.cells}
+
+
+def drawn(space: Space, alphas: dict[str, NDArray[Any]], count: int, seed: int = 0) -> list[Any]:
+    return draw_finalists(Finalists(candidates=count, seed=seed), Gaea(), alphas, space)
+
+
+def test_first_finalist_is_the_cell_by_magnitude_and_all_differ() -> None:
+    alphas = {name: a + 0.1 * np.arange(a.shape[1]) for name, a in uniform(DARTS).items()}
+    cells = drawn(DARTS, alphas, 20)
+    assert cells[0] == DARTS.derive(alphas)
+    assert len(set(map(str, cells))) == len(cells) == 20
+    assert cells == drawn(DARTS, alphas, 20)
+    assert cells[1:] != drawn(DARTS, alphas, 20, seed=1)[1:]
+
+
+def test_an_operation_is_drawn_with_the_probability_of_its_mixing_weight() -> None:
+    shares = np.array([0.05, 0.1, 0.15, 0.3, 0.4])
+    alphas = {name: a + np.log(shares) for name, a in uniform(NAS_BENCH_201).items()}
+    cell = NAS_BENCH_201.cells[0]
+    cells = drawn(NAS_BENCH_201, alphas, 1500)[1:]
+    counts = Counter(op for each in cells for op, _, _ in each.kept(cell.name))
+    # Cells of many strong operations are drawn again and again, and count once.
+    found = np.array([counts[op.name] for op in cell.candidates[0]]) / counts.total()
+    assert np.all(np.diff(found) > 0)
+    np.testing.assert_allclose(found, shares, atol=0.06)
+
+
+def test_what_has_all_of_the_weight_is_drawn_always() -> None:
+    alphas = uniform(S2)
+    for a in alphas.values():
+        a[:, 1] = 30.0
+    # The operation is sure, which edges a node keeps is not.
+    cells = drawn(S2, alphas, 6)
+    strongest = {op for op, _, _ in S2.derive(alphas).kept("normal")}
+    assert {op for each in cells for c in S2.cells for op, _, _ in each.kept(c.name)} == strongest
+
+
+def test_there_are_no_more_finalists_than_cells() -> None:
+    alphas = uniform(NAS_BENCH_201)
+    for a in alphas.values():
+        a[:, 3] = 50.0
+    assert len(drawn(NAS_BENCH_201, alphas, 8)) == 1
+
+
+def test_best_is_the_highest_or_lowest_and_of_equals_the_first() -> None:
+    cells = drawn(DARTS, uniform(DARTS), 3)
+    finalists = [
+        Finalist(cell, score) for cell, score in zip(cells, (0.5, 0.75, 0.75), strict=True)
+    ]
+    assert best_of(finalists, 1) == cells[1]
+    assert best_of(finalists, -1) == cells[0]
+
+
+def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
+    result = search()
+    assert (result.selector, len(result.finalists)) == ("finalists", 3)
+    assert result.genotype == best_of(result.finalists, 1)
+    task = ImageClassification(*images(), threads=1)
+    config = task.complete(result.config)
+    data = task.search_data(config, np.random.default_rng(config.seed))
+    contest = data.halves()
+    (x, y), (x_valid, y_valid) = data._train, data._valid
+    assert contest.test is not None
+    np.testing.assert_array_equal(contest.codes, y)
+    np.testing.assert_array_equal(contest.test[1], y_valid)
+    assert (len(contest.images), len(contest.test[0])) == (len(x), len(x_valid))
+    assert not {image.tobytes() for image in contest.images} & {
+        i.tobytes() for i in contest.test[0]
+    }
+    train_config = contest.contest_config(config, FEW.epochs, FEW.seed)
+    for genotype, score in result.finalists:
+        model = run_training(contest, genotype, train_config, RunOptions(progress=False))
+        assert contest.score(model) == score
+
+
+def test_epochs_show_a_number_of_images() -> None:
+    task = ImageClassification(*images(), threads=1)
+    config = task.complete(pydarts.SearchConfig(**SIZES))
+    assert task.contest_config(config, None, 0).epochs == 60
+    assert task.contest_config(config, 7, 0).epochs == 7
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
+    before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = search(checkpoint=tmp_path / "whole")
+    trained: list[str] = []
+
+    def train(*arguments: Any) -> Any:
+        if len(trained) == before:
+            raise KeyboardInterrupt
+        trained.append(str(arguments[1]))
+        return run_training(*arguments)
+
+    monkeypatch.setattr("pydarts.training.run.run_training", train)
+    with pytest.raises(KeyboardInterrupt):
+        search(checkpoint=tmp_path / "cut")
+    monkeypatch.undo()
+    assert len(trained) == before
+    scores = tmp_path / "cut" / "finalists.json"
+    assert scores.exists() == (before > 0)
+    again = search(checkpoint=tmp_path / "cut")
+    assert again.finalists == whole.finalists
+    assert again.genotype == whole.genotype
+    for name, alpha in whole.alphas.items():
+        np.testing.assert_array_equal(again.alphas[name], alpha)
+
+
+def test_scores_of_other_finalists_are_not_taken(tmp_path: Path) -> None:
+    search(checkpoint=tmp_path)
+    path = tmp_path / "finalists.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"scores": [0.0, 1.0, 0.0]}))
+    assert [each.score for each in search(checkpoint=tmp_path).finalists] == [0.0, 1.0, 0.0]
+    other = Finalists(candidates=3, epochs=1, seed=6)
+    assert 0.0 not in [each.score for each in search(checkpoint=tmp_path, selector=other).finalists]
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"finalists\.json cannot be read"):
+        search(checkpoint=tmp_path)
+
+
+def test_time_budget_ends_it_after_the_last_whole_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = []
+
+    def train(task: Any, genotype: Any, config: Any, run: RunOptions) -> Any:
+        assert run.time_budget is not None
+        model = run_training(task, genotype, config, run)
+        done.append(genotype)
+        if len(done) == 2:
+            model.stopped = "the time budget is spent"
+        return model
+
+    monkeypatch.setattr("pydarts.training.run.run_training", train)
+    result = search(time_budget="1h")
+    assert len(result.finalists) == 1
+    assert result.stopped == "the time budget of 3600 s is spent"
+    assert not result.interrupted
+
+
+def test_a_budget_in_which_the_trainings_do_not_fit_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pydarts.training.budget.finals_seconds", lambda *_: 7200.0)
+    with pytest.raises(ValueError, match=r"selection by finalists after them, .* about 2 h"):
+        search(time_budget="1h")
+
+
+def test_estimate_counts_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {**SIZES, "threads": 1}
+    measured = finals.finals_seconds
+
+    def twice(*arguments: Any) -> float:
+        assert measured(*arguments) > 0
+        return 1000.0
+
+    monkeypatch.setattr("pydarts.training.budget.finals_seconds", twice)
+    assert pydarts.estimate(*images(), selector=FEW, **given).seconds > 1000
+    assert pydarts.estimate(*images(), **given).seconds < 1000
+
+
+def test_result_is_kept_and_shown(tmp_path: Path) -> None:
+    result = search()
+    result.save(tmp_path)
+    loaded = pydarts.SearchResult.load(tmp_path)
+    assert loaded.finalists == result.finalists
+    assert "cell chosen by finalists (3 trained)" in repr(loaded)
+    result.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<h2>Selection among finalists</h2>") == 1
+    assert all(f"{100 * each.score:.2f} %" in page for each in result.finalists)
+
+
+@pytest.mark.parametrize(
+    "bad", [{}, [[1]], [["{}", 0.5]], [[DARTS.genotype.random(0).to_json(), "x"]]]
+)
+def test_damaged_finalists_are_refused(bad: Any, tmp_path: Path) -> None:
+    search().save(tmp_path)
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"finalists": bad}))
+    with pytest.raises(ValueError, match=r"result\.json"):
+        pydarts.SearchResult.load(tmp_path)
+
+
+def test_over_text_the_lowest_perplexity_wins() -> None:
+    words = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "epochs": 1}
+    found = pydarts.search_text(TEXT, level="word", selector=FEW, **words, **QUIET)
+    assert found.genotype == min(found.finalists, key=lambda each: each.score).genotype
+    assert all(1 < each.score < 1e6 for each in found.finalists)
+
+
+def test_bad_options_are_named() -> None:
+    with pytest.raises(ValueError, match=r"`candidates` \(=0\)"):
+        Finalists(candidates=0)
+    with pytest.raises(ValueError, match="contradicts `method`"):
+        as_pair("fixed-pt", "finalists", pydarts.SearchConfig())
+    assert as_pair("darts", "finalists", pydarts.SearchConfig(seed=4))[1] == Finalists(seed=4)
