@@ -60,8 +60,9 @@ def test_kinds_of_targets() -> None:
     mixed = read_samples(Samples(lambda i: (X[i], [1, "x", (2, 3)][i % 3]))).y
     assert mixed.dtype == object
     assert mixed.tolist()[:3] == [1, "x", (2, 3)]
-    both = read_samples(Samples(lambda i: (X[i] if i else X[i].astype(np.float32), 0))).X
+    both = read_samples(Samples(lambda i: (X[i] / np.float32(2) if i else X[i], 0))).X
     assert both.dtype == np.float32
+    np.testing.assert_array_equal(both[1:], X[1:] / np.float32(2))
 
 
 def broken(index: int) -> Any:
