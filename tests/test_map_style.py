@@ -45,6 +45,7 @@ def test_forms_of_items(make: Any) -> None:
     assert found.notes == []
 
 
+@pytest.mark.slow
 def test_tensors() -> None:
     torch = pytest.importorskip("torch")
     data = torch.utils.data.TensorDataset(torch.tensor(X), torch.arange(9) % 2)

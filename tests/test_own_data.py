@@ -104,6 +104,7 @@ def test_the_page_has_lines() -> None:
     assert len(set(LINES)) == len(LINES)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of aeon's own libraries
 @pytest.mark.parametrize("line", CALLS)
 def test_a_call(line: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +132,7 @@ def test_a_call(line: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.data_notes == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command(
@@ -149,8 +151,7 @@ def test_a_command(
     assert cli.main([*arguments, *FLAGS, "--no-progress"]) == 0
     assert (sample / "found" / "genotype.json").is_file()
     if "--on-bad" in line:
-        printed = capsys.readouterr()
-        assert "cat/broken.jpg" in printed.out + printed.err
+        assert "cat/broken.jpg" in capsys.readouterr().out
 
 
 def fashion_as_files(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,9 +165,9 @@ def fashion_as_files(folder: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.skipif(not datasets.FASHION_MNIST.is_dir(), reason="needs Fashion-MNIST")
-@pytest.mark.parametrize("count", [300, pytest.param(4000, marks=pytest.mark.slow)])
-def test_files_of_fashion_mnist_are_its_arrays(tmp_path: Path, count: int) -> None:
-    X, y = fashion_as_files(tmp_path, count)
+@pytest.mark.slow
+def test_files_of_fashion_mnist_are_its_arrays(tmp_path: Path) -> None:
+    X, y = fashion_as_files(tmp_path, 4000)
     options = {"channels": 2, "cells": 2, "epochs": 1, "batch_size": 32, "order": 1}
     one = pydarts.search(X, y, **options, progress=False)
     other = pydarts.search(tmp_path, **options, progress=False)
