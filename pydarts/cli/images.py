@@ -86,8 +86,8 @@ class ImageKind(Kind):
         with named(args):
             size, on_bad = _image_size(args), args.on_bad or "raise"
             data = datasets.read(args.data, args.length, size, on_bad)
-        for note in data.notes:
-            say(note)
+        for left_out in data.notes:
+            say(left_out)
         groups = None if args.groups is False else data.groups
         with named(args, about=data.name):
             if args.groups and groups is None:
