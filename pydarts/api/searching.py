@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.limits import Limit, as_limits, as_target, make_budget
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
@@ -26,7 +28,8 @@ from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_memory, estimate_search
-from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
+from pydarts.training.limited import check_limitable
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search
@@ -73,6 +76,13 @@ def search(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    target: str | TrainConfig | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
@@ -142,6 +152,22 @@ def search(
     huber_delta : float, optional
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
+    max_latency : float or str, optional
+        Limit on the time that the network that is to be trained takes for one image on this
+        processor: seconds, or a string such as ``"0.5ms"`` or ``"200us"``. The cell is drawn to the
+        tenth below the limit, then measured; where it is above, the prediction is corrected and the
+        last phase of the search repeated. See docs/device.md, as for the others.
+    max_macs, max_weights : float or str, optional
+        Likewise on its multiply-adds and weights: numbers, or strings such as ``"5M"``.
+    max_memory : int or str, optional
+        Likewise on the peak of its activations in inference at batch 1: bytes, or a string such as
+        ``"64KiB"``.
+    target : TrainConfig or str, optional
+        The configuration of that network, or the name of a preset; by default ``preset``.
+    profile : Profile or path, optional
+        Of `pydarts.profile`, for a network of these sizes; by default it is measured first.
+    latency_threads : int, optional
+        Threads of the network whose latency is limited, 1 by default; a profile has its own.
     **options
         Any field of `SearchConfig`, in place of the preset's value, and how the search runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -156,7 +182,8 @@ def search(
     ------
     ValueError, TypeError
         For unusable images, labels or options; names the argument and its value. For budgets that
-        cannot be met; says what would fit. For a checkpoint that is damaged or of another search;
+        cannot be met; says what would fit. For limits that no cell meets; says what the least is.
+        For a checkpoint that is damaged or of another search;
         says what differs.
     Diverged
         When a loss or gradient is not finite; names step and tensor. Its ``result`` holds what
@@ -187,7 +214,14 @@ def search(
         huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return run_search(data, chosen, config, run, how)
+    limits = as_limits(
+        {"latency": max_latency, "macs": max_macs, "weights": max_weights, "memory": max_memory}
+    )
+    if limits:
+        check_limitable(chosen, how)
+    trained = as_target(target, config.preset)
+    budget = make_budget(data, limits, trained, run, measured=profile, threads=latency_threads)
+    return run_search(data, chosen, config, run, how, budget)
 
 
 def search_text(

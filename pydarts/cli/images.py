@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pydarts.api.limits import as_limits, make_budget
 from pydarts.cli.arguments import (
     add_files,
     add_image_layout,
@@ -20,6 +21,7 @@ from pydarts.cli.arguments import (
 from pydarts.cli.base import Kind
 from pydarts.cli.console import say
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import COSTS, Budget
 from pydarts.data import datasets
 from pydarts.data.datasets import Dataset
 from pydarts.data.duplicates import shared_note
@@ -32,6 +34,7 @@ from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
 from pydarts.tasks.images import ImageClassification
+from pydarts.training.run_options import RunOptions
 
 #: Options that tell what is learned.
 _TARGETS = ("task", "class_weight", "loss", "huber_delta")
@@ -80,6 +83,42 @@ class ImageKind(Kind):
     @classmethod
     def space(cls, args: argparse.Namespace) -> Space:
         return as_space(args.space)
+
+    @classmethod
+    def add_limits(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("limits on the network that is trained (--train-...)")
+        helps = {
+            "latency": ("TIME", "time for one image on this processor, such as 0.5ms or 200us"),
+            "macs": ("N", "multiply-adds, such as 5M"),
+            "weights": ("N", "weights, such as 50k"),
+            "memory": ("SIZE", "peak of the activations of one image, such as 64KiB"),
+        }
+        for name, (metavar, text) in helps.items():
+            group.add_argument(f"--max-{name}", type=plain_or_unit, metavar=metavar, help=text)
+        group.add_argument(
+            "--latency-threads",
+            type=int,
+            default=1,
+            metavar="N",
+            help="threads of the network whose latency is limited (default: 1)",
+        )
+        group.add_argument(
+            "--profile",
+            metavar="FILE",
+            help="of pydarts profile, for these sizes (default: it is measured first)",
+        )
+
+    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+        args = self.args
+        given = {name: getattr(args, f"max_{name}") for name in COSTS}
+        return make_budget(
+            self.task,
+            as_limits(given),
+            train_config,
+            run,
+            measured=args.profile,
+            threads=args.latency_threads,
+        )
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
@@ -176,6 +215,22 @@ class ImageKind(Kind):
     def exported_inputs(cls, model: Model) -> str:
         made = model.preprocessing != NO_PREPROCESSING
         return cls.onnx_inputs + (", as `model.preprocessing.apply` makes them," if made else "")
+
+    @classmethod
+    def c_options(cls, args: argparse.Namespace, model: Model) -> dict[str, Any]:
+        if not args.int8:
+            return {}
+        data = datasets.load(args.calibrate, length=model.preprocessing.length)
+        _check_rate(data.name, data.rate, args.model, model)
+        options: dict[str, Any] = {
+            "int8": True,
+            "calibration": _spread(data.X_train, data.y_train, 500),
+        }
+        if data.X_test is None or data.y_test is None:
+            say(f"{data.name} has no test images: what is lost is measured on those to learn from.")
+        else:
+            options["test"] = _spread(data.X_test, data.y_test, 2000)
+        return options
 
     @classmethod
     def evaluate(cls, args: argparse.Namespace, model: Model) -> tuple[Any, dict[str, Any]]:
@@ -285,11 +340,7 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
-    trained = model.preprocessing.rate
-    if rate is not None and trained is not None and rate != trained:
-        raise ValueError(
-            f"{name} has {rate:,} samples a second, but {args.model} was trained on {trained:,}"
-        )
+    _check_rate(name, rate, args.model, model)
     about, part, what, of = name, "all", "images", ""
     if "X_test" in arrays:
         about, part, what, of = f"{name} (test)", "test", "test images", "_test"
@@ -301,6 +352,20 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         with named(args, about=about):
             check_consistent(X, y)
     return _Images(name, about, part, what, X, y, files)
+
+
+def _check_rate(name: str, rate: int | None, folder: str, model: Model) -> None:
+    trained = model.preprocessing.rate
+    if rate is not None and trained is not None and rate != trained:
+        raise ValueError(
+            f"{name} has {rate:,} samples a second, but {folder} was trained on {trained:,}"
+        )
+
+
+def _spread(X: Any, y: Any, count: int) -> tuple[Any, Any]:
+    """At most so many images and their labels, from all over the data."""
+    index = np.unique(np.linspace(0, len(X) - 1, min(count, len(X))).round().astype(int))
+    return X[index], y[index]
 
 
 def _image_size(args: argparse.Namespace) -> tuple[int, int] | None:
@@ -336,6 +401,14 @@ def _told(task: ImageClassification) -> str:
     kinds = {"multiclass": "classes", "multilabel": "labels", "regression": "numbers"}
     kind = kinds[task.objective.task]
     return f"{count} {kind[:-1] if count == 1 else kind}"
+
+
+def plain_or_unit(text: str) -> float | str:
+    """A limit: a plain number, or one with a unit."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _described(task: ImageClassification) -> str:

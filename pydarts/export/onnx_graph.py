@@ -20,10 +20,10 @@ except ImportError as error:
 
 from pydarts import _core
 from pydarts.common.files import check_free, replace_file
-from pydarts.export import layers
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.models.objectives import Regression
+from pydarts.spaces import layers
 from pydarts.spaces.recurrent import RecurrentGenotype
 
 OPSET = 17

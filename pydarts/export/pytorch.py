@@ -23,10 +23,10 @@ from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.convolutional import checked_sizes
 from pydarts.engine.network import EngineNetwork
-from pydarts.export import layers
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.models.objectives import Regression
+from pydarts.spaces import layers
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.recurrent import RecurrentGenotype
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
+from pydarts.common import extensions
 from pydarts.common.files import read_described
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels
@@ -179,6 +180,66 @@ class Model(TrainedModel):
         scores: ClassificationScores | LabelScores | RegressionScores
         scores = self.objective.scores(logits, self.objective.targets.encode(labels))
         return scores
+
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        name: str = "model",
+        int8: bool = False,
+        calibration: Any = None,
+        *,
+        test: Any = None,
+        overwrite: bool = False,
+    ) -> Any:
+        """Write the network as one C99 file, for images of the size of `image_size`.
+
+        It needs ``math.h``, ``stdint.h`` and ``string.h`` alone, allocates nothing, and is C++ as
+        well. Of images, raw as `predict` takes them, channels first, it has ::
+
+            void NAME_predict(const float *image, float *logits);
+            void NAME_predict_u8(const uint8_t *image, float *logits);
+
+        and where the model takes sounds, with a log-mel front end or without, in place of the
+        second one ``void NAME_predict_i16(const int16_t *audio, float *logits)``: of `length`
+        samples, that of the model's `Preprocessing`.
+
+        With `int8`, weights are integers of 8 bits with a scale for each output channel,
+        activations with a scale and a zero for each buffer, and sums have 32 bits. From the
+        normalised image to the logits there is integer arithmetic alone, so that all processors
+        give the same bits. A spectrogram is computed in float before.
+
+        Parameters
+        ----------
+        path : path
+        name : str
+            With which the functions' names begin.
+        int8 : bool
+            Whether the network is quantised after its training.
+        calibration : array-like, or tuple of (array-like, array-like)
+            Images, or images and labels, whose smallest and largest activations become the ranges
+            of 8 bits. A few hundred of the training images will do.
+        test : tuple of (array-like, array-like), or array-like, optional
+            Images, best with labels, on which float and int8 are compared; by default those of
+            `calibration`.
+        overwrite : bool
+            Whether to replace a file that exists.
+
+        Returns
+        -------
+        CFile
+            Bytes of constants and of static memory, multiply-adds, and of int8 the accuracy that
+            is lost.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        ValueError
+            If `name` is no identifier of C, `calibration` is missing or holds other images.
+        """
+        return extensions.call(
+            "Model.to_c", self, path, name, int8, calibration, test=test, overwrite=overwrite
+        )
 
     def description(self) -> dict[str, Any]:
         done = self.preprocessing != NO_PREPROCESSING

@@ -107,6 +107,7 @@ def page_html(data: ReportData) -> str:
         *_section("Selection among finalists", sections.finalists_section(data)),
         *_section("Learning curves", sections.history_section(data.history, data.span)),
         *_section("Comparison", sections.comparison_section(data)),
+        *_section("Accuracy against cost", sections.trade_off_section(data)),
         *_section(
             "Training of the network", sections.history_section(training, (1, len(training)))
         ),

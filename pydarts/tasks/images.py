@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.costs.shape import NetworkShape
 from pydarts.data.augmentation import Augmentation, mixup
 from pydarts.data.batches import Batches, require_batch
 from pydarts.data.duplicates import shared_note
@@ -262,6 +263,14 @@ class ImageClassification(Task):
             preprocessing=self.preprocessing,
         )
 
+    def network_shape(self, config: TrainConfig) -> NetworkShape:
+        """Return the sizes on which the costs of a network of a configuration depend."""
+        config = self.complete(config)
+        height, width = self.images.shape[2:]
+        classes, in_channels = len(self.labels), self.images.shape[1]
+        sizes = config.channels, config.cells, classes, in_channels
+        return NetworkShape((height, width), *sizes, config.stem)
+
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
 
@@ -382,6 +391,12 @@ class ImageClassification(Task):
         lazy = isinstance(self.images, LazyArray)
         return plan["total"] + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
 
+    def contest(self, learned: Indices, test: Pair) -> ImageClassification:
+        """The task of learning from some of the images, and being scored on others."""
+        part = self._part(learned, learned[:0])
+        part.valid, part.test = None, test
+        return part
+
     def _part(self, kept: Codes, test: Codes) -> ImageClassification:
         part = copy(self)
         part.images, part.codes = take(self.images, kept), self.codes[kept]
@@ -468,8 +483,8 @@ class ImageSearchData(SearchData):
             held_weights = None if task.weights is None else task.weights[chosen[valid]]
         what = "either half of `X`" if task.valid is None else "`X` or `X_valid`"
         require_batch(min(len(train), len(valid)), config.batch_size, what)
-        self._halves = task, chosen[train], None if task.valid is not None else chosen[valid]
         images = take(task.images, chosen[train])
+        self._contest = task, chosen[train], (held, held_codes)
         self._augment = Augmentation.of(config)
         self._augment.check(*images.shape[2:])
         normalization = Normalization.fit(images)
@@ -556,13 +571,9 @@ class ImageSearchData(SearchData):
         whole = math.ceil(len(self._valid[0]) / self._config.batch_size)
         return whole if batches is None else min(batches, whole)
 
-    def halves(self) -> ImageClassification:
-        task, train, valid = self._halves
-        if valid is not None:
-            return task._part(train, valid)
-        part = task._part(train, train[:0])
-        part.test = task.valid
-        return part
+    def contest(self) -> ImageClassification:
+        task, train, held = self._contest
+        return task.contest(train, held)
 
     def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = self._valid

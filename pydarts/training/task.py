@@ -130,7 +130,7 @@ class SearchData(RunData):
         """How many batches `evaluate` takes."""
 
     @abstractmethod
-    def halves(self) -> Task:
+    def contest(self) -> Task:
         """The task of learning from the data of the weights, and being scored on those of α."""
 
     @abstractmethod
