@@ -42,7 +42,10 @@ LABELS: list[Any] = [
     0, 1, 2, True, 1.5, "a", "b", "", b"a", None, np.nan, np.inf, (1, 2), [1], {}, np.int64(1),
     np.str_("a"), np.float32(2), object,
 ]  # fmt: skip
-RIGHT_ERROR = re.compile(r"`(X|y|groups|stratify|batch_size|max_images|image_layout|split)`")
+RIGHT_ERROR = re.compile(
+    r"`(X|y|groups|stratify|batch_size|max_images|image_layout|split)`"
+    r"|labels that the training half lacks"
+)
 
 
 @st.composite

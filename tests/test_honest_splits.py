@@ -147,8 +147,9 @@ OPTIONS = {"mixup": 0.5, "noise": 0.1, "shift": 1, "time_mask": 2, "rotate": Tru
 def test_changed_samples_resume_to_the_same_bits(tmp_path: Path) -> None:
     options = TINY | OPTIONS | {"epochs": 3, "frequency_mask": 2}
     whole = pydarts.search(X, Y, **options)
-    plain = pydarts.search(X, Y, **TINY | {"epochs": 3})
-    assert any((whole.alphas[name] != plain.alphas[name]).any() for name in whole.alphas)
+    for name, value in OPTIONS.items():  # each of them changes the search
+        plain, own = (pydarts.search(X, Y, **TINY | each) for each in ({}, {name: value}))
+        assert any((own.alphas[n] != plain.alphas[n]).any() for n in own.alphas), name
 
     class Interrupt(pydarts.Callback):
         def on_step_end(self, loop: Any, info: Any) -> None:

@@ -21,6 +21,7 @@ from pydarts.cli.arguments import (
     add_progress,
     add_signals,
     add_splitting,
+    add_targets,
     add_threads,
     named,
 )
@@ -75,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=int, metavar="N", help="passes of a training (default: of the preset)"
     )
     add_image_layout(parser)
+    add_targets(parser)
     add_signals(parser)
     add_splitting(parser)
     add_files(parser)

@@ -124,7 +124,9 @@ class ImageKind(Kind):
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
         with named(args):
             size, on_bad = _image_size(args), args.on_bad or "raise"
-            data = datasets.load(args.data, length=args.length, image_size=size, on_bad=on_bad)
+            data = datasets.read(args.data, args.length, size, on_bad)
+        for left_out in data.notes:
+            say(left_out)
         groups = None if args.groups is False else data.groups
         with named(args, about=data.name):
             if args.groups and groups is None:

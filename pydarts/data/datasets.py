@@ -153,7 +153,7 @@ def load(
     ImportError
         If scikit-learn, Pillow or aeon is needed and not installed.
     """
-    data = _load(source, length, image_size, on_bad)
+    data = read(source, length, image_size, on_bad)
     for note in data.notes:
         _log.warning(note)
     return data
@@ -180,9 +180,13 @@ def as_arrays(X: Any, y: Any, groups: Any) -> tuple[Any, Any, Any]:
     return data.X_train, data.y_train, data.groups if groups is None else groups
 
 
-def _load(
-    source: Any, length: int | None, image_size: int | tuple[int, int] | None, on_bad: str
+def read(
+    source: Any,
+    length: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    on_bad: str = "raise",
 ) -> Dataset:
+    """Load a dataset as `load` does, but leave it to the caller to tell the notes."""
     if is_map_style(source):
         X, y, notes = read_samples(source, on_bad)
         return Dataset(type(source).__name__, X, y, notes=tuple(notes))
