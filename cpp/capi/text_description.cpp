@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "capi/text_description.hpp"
 
-#include <algorithm>
+#include <limits>
+#include <locale>
+#include <sstream>
 #include <unordered_set>
 
 #include "core/bad_file.hpp"
@@ -24,12 +26,16 @@ double rate(const Json& config, const char* name) {
 
 // What Python's TextTrainConfig wants of a network that came from no file of its own.
 std::string usual_config(const TextDescription& d) {
-  return text("{\"preset\": \"paper\", \"hidden_size\": ", d.hidden,
-              ", \"epochs\": 3600, \"batch_size\": 64, \"bptt\": 35, \"lr\": 20.0, \"weight_decay\": 8e-07, "
-              "\"max_grad_norm\": 0.25, \"patience\": 5, \"dropout\": ",
-              d.dropout.output, ", \"dropout_hidden\": ", d.dropout.hidden, ", \"dropout_input\": ", d.dropout.input,
-              ", \"dropout_embedding\": ", d.dropout.embedding,
-              ", \"ar\": 0.0, \"tar\": 0.001, \"restore_best_weights\": true, \"seed\": 0}");
+  std::ostringstream out;
+  out.imbue(std::locale::classic());
+  out.precision(std::numeric_limits<double>::max_digits10);
+  out << "{\"preset\": \"paper\", \"hidden_size\": " << d.hidden
+      << ", \"epochs\": 3600, \"batch_size\": 64, \"bptt\": 35, \"lr\": 20.0, \"weight_decay\": 8e-07, "
+         "\"max_grad_norm\": 0.25, \"patience\": 5, \"dropout\": "
+      << d.dropout.output << ", \"dropout_hidden\": " << d.dropout.hidden << ", \"dropout_input\": " << d.dropout.input
+      << ", \"dropout_embedding\": " << d.dropout.embedding
+      << ", \"ar\": 0.0, \"tar\": 0.001, \"restore_best_weights\": true, \"seed\": 0}";
+  return out.str();
 }
 
 }  // namespace

@@ -184,10 +184,15 @@ pydarts_status pydarts_text_model_save(const pydarts_network* network, const cha
 pydarts_status pydarts_network_stream(const pydarts_network* network, uint64_t* stream) {
   return Border::cross(network, [&] {
     require(stream, "`stream` is null");
-    *stream = network->recurrent().random().state();
+    *stream = network->text ? network->text->random().state() : network->engine().noise_step();
   });
 }
 
 pydarts_status pydarts_network_set_stream(pydarts_network* network, uint64_t stream) {
-  return Border::cross(network, [&] { network->recurrent().random() = Random(stream); });
+  return Border::cross(network, [&] {
+    if (network->text)
+      network->recurrent().random() = Random(stream);
+    else
+      network->engine().set_noise_step(stream);
+  });
 }

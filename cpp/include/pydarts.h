@@ -207,6 +207,11 @@ PYDARTS_API pydarts_status pydarts_network_get(const pydarts_network* network, p
 PYDARTS_API pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, const float* values,
                                                size_t count);
 
+/* Where the network's random numbers stand, out and in: over text those of the dropout masks, over images those of
+   noise operations. A call that fails leaves the former as they were. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_stream(const pydarts_network* network, uint64_t* stream);
+PYDARTS_API pydarts_status pydarts_network_set_stream(pydarts_network* network, uint64_t stream);
+
 /* The coefficient of the auxiliary skips in all passes, 1 at first; at 0 they are not computed. INVALID_ARGUMENT if it
    is negative or not finite, or the network has none. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_set_skip_weight(pydarts_network* network, double weight);
@@ -412,11 +417,6 @@ PYDARTS_API pydarts_status pydarts_text_model_read(const void* description, size
    Python's LanguageModel.load; each file replaces an earlier one as a whole. INVALID_ARGUMENT if the network is a
    supernet or has no vocabulary. BAD_FILE. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_text_model_save(const pydarts_network* network, const char* folder);
-
-/* The state of the random numbers of the dropout masks, out and in. A call that fails leaves it as it was.
-   Threads: by handle. */
-PYDARTS_API pydarts_status pydarts_network_stream(const pydarts_network* network, uint64_t* stream);
-PYDARTS_API pydarts_status pydarts_network_set_stream(pydarts_network* network, uint64_t stream);
 
 typedef struct pydarts_segment {
   size_t size;
