@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Networks over text and the optimiser's state through the C API. Given a folder and `print`, the numbers of a fixed
-// run, for tests/test_library.py to compare.
+// run, and with `load` those of the model in it, for tests/test_library.py to compare.
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -525,13 +525,28 @@ void run(const fs::path& folder) {
   CHECK(pydarts_text_model_save(net.get(), (folder / "model").u8string().c_str()) == PYDARTS_OK);
 }
 
+// The probabilities of the model in a folder.
+void load(const char* folder) {
+  const pydarts_runtime r = capi::runtime();
+  pydarts_network* made;
+  CHECK(pydarts_text_model_load(folder, &r, &made, nullptr, 0) == PYDARTS_OK);
+  const capi::Net net(made);
+  std::vector<float> p(kVocabulary);
+  const std::int32_t token = 3;
+  CHECK(pydarts_text_next(net.get(), 1, &token, nullptr, nullptr, p.data(), p.size()) == PYDARTS_OK);
+  for (float value : p) std::printf("%a ", double(value));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;  // an empty folder
   const fs::path folder = argv[1];
   if (argc == 3) {
-    run(folder);
+    if (std::string(argv[2]) == "load")
+      load(argv[1]);
+    else
+      run(folder);
     return checked();
   }
   threads_do_not_count();
