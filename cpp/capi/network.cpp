@@ -106,7 +106,8 @@ Vector<float>& pydarts_network::values(pydarts_kind kind) const {
 std::vector<StoredTensor> pydarts_network::stored() const {
   std::vector<StoredTensor> list;
   for (const Tensor& t : tensors)
-    if (t.kind != PYDARTS_ALPHAS) list.push_back({t.name, t.shape, values(t.kind).data() + t.offset, t.count});
+    if (t.kind != PYDARTS_ALPHAS)
+      list.push_back({t.name, {t.shape.begin(), t.shape.end()}, values(t.kind).data() + t.offset, t.count});
   return list;
 }
 

@@ -25,9 +25,9 @@ struct OptimizerState {
 std::vector<StoredTensor> stored(float* momentum, std::size_t weights, float* first, float* second, std::size_t alphas,
                                  std::int64_t* steps) {
   return {{"alphas.steps", {1}, steps, 1, true},  // first, so that it stands on eight bytes
-          {"alphas.first_moment", {int(alphas)}, first, alphas},
-          {"alphas.second_moment", {int(alphas)}, second, alphas},
-          {"weights.momentum", {int(weights)}, momentum, weights}};
+          {"alphas.first_moment", {std::int64_t(alphas)}, first, alphas},
+          {"alphas.second_moment", {std::int64_t(alphas)}, second, alphas},
+          {"weights.momentum", {std::int64_t(weights)}, momentum, weights}};
 }
 
 std::vector<StoredTensor> stored(OptimizerState& s) {

@@ -3,6 +3,7 @@
 // header, the data. https://huggingface.co/docs/safetensors
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace pydarts {
 
 struct StoredTensor {
   std::string name;
-  std::vector<int> shape;
+  std::vector<std::int64_t> shape;
   void* values;  // float, or std::int64_t
   std::size_t count;
   bool integers = false;

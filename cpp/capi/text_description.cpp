@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "capi/text_description.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <locale>
 #include <sstream>
@@ -22,6 +23,13 @@ double rate(const Json& config, const char* name) {
   const double value = config.at(name, Kind::number).number;
   require_file(value >= 0 && value < 1, "`", name, "` (=", value, ") must lie in [0, 1)");
   return value;
+}
+
+// One character in UTF-8, or one word. White space beyond ASCII is not looked for.
+bool is_token(const std::string& text, bool word) {
+  if (word) return !text.empty() && text.find_first_of(" \t\n\v\f\r") == std::string::npos;
+  const auto begins = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  return std::count_if(text.begin(), text.end(), begins) == 1 || text == "<unk>";
 }
 
 // What Python's TextTrainConfig wants of a network that came from no file of its own.
@@ -58,6 +66,8 @@ void read_vocabulary(const Json& json, TextDescription& d) {
   std::unordered_set<std::string> seen;
   for (const Json& token : tokens) {
     require_file(token.kind == Kind::string, "`tokens` holds what is no text");
+    require_file(is_token(token.text, words), "`tokens` holds '", token.text.substr(0, 40), "', which is not one ",
+                 words ? "word" : "character");
     require_file(seen.insert(token.text).second, "`tokens` holds '", token.text.substr(0, 40), "' twice");
     d.tokens.push_back(token.text);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Passes and steps over text of the C API.
 #include <cmath>
+#include <ostream>
 
 #include "bilevel/recurrent_oracle.hpp"
 #include "capi/handles.hpp"
@@ -13,24 +14,34 @@ namespace {
 const pydarts_segment kSegment = {sizeof(pydarts_segment)};
 constexpr long long kMostTokens = 1 << 26;
 
+// How errors name an argument, or a member of one: text that costs nothing until it is wanted.
+struct Name {
+  const char* owner;  // null: an argument by itself
+  const char* name;
+};
+
+std::ostream& operator<<(std::ostream& out, const Name& name) {
+  return name.owner ? out << name.owner << "->" << name.name : out << name.name;
+}
+
 void check_tokens(const RecurrentNetwork<float>& network, const std::int32_t* tokens, int length, int batch,
-                  const std::string& name) {
+                  const Name& name) {
   require(tokens, "`", name, "` is null");
   for (std::size_t i = 0; i < std::size_t(length) * batch; ++i)
     require(tokens[i] >= 0 && tokens[i] < network.vocabulary(), "`", name, "[", i, "]` (=", tokens[i],
             ") must lie in 0..", network.vocabulary() - 1);
 }
 
-void check_size(int length, int batch, const std::string& name) {
-  require(length >= 1, "`", name, "length` (=", length, ") must be at least 1");
-  require(batch >= 1, "`", name, "batch` (=", batch, ") must be at least 1");
-  require((long long)(length)*batch < kMostTokens, "`", name, "length` (=", length, ") and `", name, "batch` (=", batch,
-          ") make too many tokens");
+void check_size(int length, int batch, const char* owner) {
+  require(length >= 1, "`", Name{owner, "length"}, "` (=", length, ") must be at least 1");
+  require(batch >= 1, "`", Name{owner, "batch"}, "` (=", batch, ") must be at least 1");
+  require((long long)(length)*batch < kMostTokens, "`", Name{owner, "length"}, "` (=", length, ") and `",
+          Name{owner, "batch"}, "` (=", batch, ") make too many tokens");
 }
 
 // The state before the first token: the caller's, or zero in `zeros`.
 const float* state_before(const RecurrentNetwork<float>& network, const float* hidden, int batch, Vector<float>& zeros,
-                          const std::string& name) {
+                          const Name& name) {
   const std::size_t count = std::size_t(batch) * network.hidden();
   if (!hidden) {
     zeros.assign(count, 0.0f);
@@ -48,17 +59,16 @@ class Given {
   Given(const pydarts_network& network, const pydarts_segment* given, const char* name, int place)
       : after_(network.hidden[2 * place + 1]) {
     const RecurrentNetwork<float>& engine = network.recurrent();
-    const std::string at = text(name, "->");
     s_ = known(given, name, kSegment);
-    check_size(s_.length, s_.batch, at);
-    check_tokens(engine, s_.x, s_.length, s_.batch, at + "x");
-    check_tokens(engine, s_.y, s_.length, s_.batch, at + "y");
+    check_size(s_.length, s_.batch, name);
+    check_tokens(engine, s_.x, s_.length, s_.batch, {name, "x"});
+    check_tokens(engine, s_.y, s_.length, s_.batch, {name, "y"});
     if (s_.mixing || s_.num_mixing) {
-      require(engine.num_alphas() > 0, "`", at, "mixing` must be null: the network is no supernet");
+      require(engine.num_alphas() > 0, "`", name, "->mixing` must be null: the network is no supernet");
       require_array(s_.mixing, s_.num_mixing, engine.num_alphas(), "mixing");
       check_mixing(s_.mixing, engine.num_alphas());
     }
-    const float* before = state_before(engine, s_.hidden, s_.batch, network.hidden[2 * place], at + "hidden");
+    const float* before = state_before(engine, s_.hidden, s_.batch, network.hidden[2 * place], {name, "hidden"});
     after_.resize(std::size_t(s_.batch) * engine.hidden());
     segment_ = {s_.x, s_.y, before, s_.length, s_.batch};
   }
@@ -164,9 +174,9 @@ pydarts_status pydarts_text_next(pydarts_network* network, int32_t batch, const 
   return Border::cross(network, [&] {
     RecurrentNetwork<float>& engine = network->recurrent();
     require(batch >= 1 && batch <= kDecoderRows, "`batch` (=", batch, ") must lie in 1..", kDecoderRows);
-    check_tokens(engine, tokens, 1, batch, "tokens");
+    check_tokens(engine, tokens, 1, batch, {nullptr, "tokens"});
     require_array(probabilities, count, std::size_t(batch) * engine.vocabulary(), "probabilities");
-    const float* before = state_before(engine, hidden, batch, network->hidden[0], "hidden");
+    const float* before = state_before(engine, hidden, batch, network->hidden[0], {nullptr, "hidden"});
     engine.test({tokens, tokens, before, 1, batch});
     engine.next_probabilities(probabilities);
     if (hidden_after) engine.copy_last_hidden(hidden_after);
@@ -177,7 +187,7 @@ pydarts_status pydarts_text_memory(const pydarts_network* network, int32_t lengt
                                    size_t* bytes) {
   return Border::cross(network, [&] {
     const RecurrentNetwork<float>& engine = network->recurrent();
-    check_size(length, batch, "");
+    check_size(length, batch, nullptr);
     require(backward == 0 || backward == 1, "`backward` (=", backward, ") must be 0 or 1");
     require(bytes, "`bytes` is null");
     *bytes = engine.memory(length, batch, backward == 1);

@@ -455,8 +455,8 @@ PYDARTS_API pydarts_status pydarts_text_next(pydarts_network* network, int32_t b
 PYDARTS_API pydarts_status pydarts_text_memory(const pydarts_network* network, int32_t length, int32_t batch,
                                                int32_t backward, size_t* bytes);
 
-/* As pydarts_arch_gradient, pydarts_search_step and pydarts_weight_step. NOT_FINITE, CANCELLED.
-   Threads: by handle, both. */
+/* As pydarts_arch_gradient, which over text draws masks, pydarts_search_step and pydarts_weight_step. NOT_FINITE,
+   CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_text_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
                                                       const pydarts_segment* train, const pydarts_segment* valid,
                                                       double lr, float* d_alphas, size_t num_alphas);

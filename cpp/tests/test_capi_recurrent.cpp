@@ -317,6 +317,8 @@ void models(const fs::path& folder) {
            {"\"dropout\": 0", "\"dropout\": 1"},
            {"\"<unk>\"", "\"unk\""},
            {"\"a\"", "\"b\""},
+           {"\"a\"", "\"ab\""},
+           {"\"a\"", "\"\""},
            {"\"identity\", 2", "\"identity\", 4"},
            {"\"identity\", 2", "\"none\", 2"},
            {"[1, 2, 4]", "[1, 2, 5]"},
