@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // For ThreadSanitizer: two handles search at the same time, each with two threads, over images and over text; then two
-// evaluate, by images and in
-// bands of rows, in threads that run one pass and end. With an argument a race is planted in a parallel loop, which the
-// tool must find.
+// evaluate, by images and in bands of rows, in threads that run one pass and end. With an argument a race is planted in
+// a parallel loop, which the tool must find.
 #include <chrono>
 #include <cstdio>
 #include <thread>
