@@ -63,7 +63,7 @@ def run(settings: Row) -> Row:
     data = datasets.load("fashion-mnist")
     assert data.X_test is not None
     assert data.y_test is not None
-    x, y = sample(data.X_train, data.y_train, settings["images"])
+    x, y = sample(np.asarray(data.X_train), data.y_train, settings["images"])
     contender = CONTENDERS[settings["contender"]]
     take = _run_torch if "filters" in contender else _run_pydarts
     return settings | take(settings, contender, (x, y), (data.X_test, data.y_test))

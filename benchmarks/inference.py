@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 import pydarts
 from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
+from pydarts.models.objectives import Classification
 from pydarts.training.config import TrainConfig
 
 Array = NDArray[np.float32]
@@ -46,7 +47,9 @@ def found_model(channels: int, cells: int, threads: int) -> pydarts.Model:
     network.load_state_dict(state)
     config = TrainConfig(channels=channels, cells=cells)
     labels = Labels(tuple(range(CLASSES)))
-    return pydarts.Model(network, Normalization((0.0,), (1.0,)), labels, (SIDE, SIDE), config)
+    return pydarts.Model(
+        network, Normalization((0.0,), (1.0,)), Classification(labels), (SIDE, SIDE), config
+    )
 
 
 def build_pydarts(path: Path, args: argparse.Namespace, threads: int) -> Callable[[Array], Any]:

@@ -12,16 +12,20 @@ from pydarts.api.evaluating import (
 )
 from pydarts.api.fitting import fit
 from pydarts.api.many import SearchesFailed, search_many, search_many_text
+from pydarts.api.pareto import pareto
 from pydarts.api.searching import estimate, estimate_text, search, search_text
 from pydarts.api.training import train, train_text
 from pydarts.common import extensions as _extensions
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.costs.profile import Profile, profile
 from pydarts.data.corpus import Corpus, load_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.engine.convolutional import MixedOperation, Network, Supernet
+from pydarts.engine.losses import Weighted
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult
+from pydarts.evaluation.trade_off import TradeOff
 from pydarts.methods.finalists import Finalists
 from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
@@ -56,8 +60,10 @@ from pydarts.training.run_options import RunOptions
 _extensions.attach(
     {
         "Genotype.to_torch": "pydarts.export.pytorch:DerivedNetwork",
+        "LanguageModel.to_c": "pydarts.export.c_file.text_file:write_text_model",
         "LanguageModel.to_onnx": "pydarts.export.onnx_graph:write_text_model",
         "LanguageModel.to_torch": "pydarts.export.pytorch:text_module",
+        "Model.to_c": "pydarts.export.c_file.image_file:write_image_model",
         "Model.to_onnx": "pydarts.export.onnx_graph:write_image_model",
         "Model.to_torch": "pydarts.export.pytorch:image_module",
         "RecurrentGenotype.to_torch": "pydarts.export.pytorch:RecurrentModel",
@@ -93,6 +99,7 @@ __all__ = [
     "Perturbation",
     "Plan",
     "Preprocessing",
+    "Profile",
     "RandomSearchResult",
     "RecurrentGenotype",
     "RecurrentNetwork",
@@ -106,7 +113,9 @@ __all__ = [
     "TensorBoard",
     "TextSearchConfig",
     "TextTrainConfig",
+    "TradeOff",
     "TrainConfig",
+    "Weighted",
     "__version__",
     "bilevel",
     "compare",
@@ -115,6 +124,8 @@ __all__ = [
     "estimate_text",
     "fit",
     "load_corpus",
+    "pareto",
+    "profile",
     "random_search",
     "random_search_text",
     "search",

@@ -12,6 +12,7 @@ class NonFinite(ArithmeticError): ...
 class OutOfTime(Exception): ...
 
 _Array = NDArray[Any]
+_Truth = _Array | tuple[_Array, _Array]  # with weights of the samples
 
 def default_threads() -> int: ...
 def instruction_set() -> str: ...
@@ -27,6 +28,7 @@ def derived_num_weights(
     in_channels: int,
     stem: str,
     auxiliary: bool,
+    loss: str,
 ) -> int: ...
 
 class Network32:
@@ -71,7 +73,7 @@ class Network32:
     def evaluate(
         self,
         images: _Array,
-        labels: _Array,
+        labels: _Truth,
         weights: bool,
         alphas: bool,
         drop: _Array | None = None,
@@ -108,7 +110,7 @@ class BilevelStep32:
         reuse_gradient: bool,
     ) -> None: ...
     def __call__(
-        self, net: Network32, x: _Array, y: _Array, x_valid: _Array, y_valid: _Array, lr: float
+        self, net: Network32, x: _Array, y: _Truth, x_valid: _Array, y_valid: _Truth, lr: float
     ) -> tuple[float, float, int, int, float, float]: ...
 
 class WeightStep32:
@@ -121,7 +123,7 @@ class WeightStep32:
         self,
         net: Network32,
         x: _Array,
-        y: _Array,
+        y: _Truth,
         lr: float,
         drop: _Array | None = None,
         mixing: _Array | None = None,
@@ -138,6 +140,8 @@ def supernet32(
     auxiliary_skip: bool,
     partial_channels: int,
     recompute: bool,
+    loss: str,
+    huber_delta: float,
     seed: int,
     threads: int,
 ) -> Network32: ...
@@ -151,6 +155,8 @@ def derived32(
     auxiliary: bool,
     auxiliary_weight: float,
     recompute: bool,
+    loss: str,
+    huber_delta: float,
     seed: int,
     threads: int,
 ) -> Network32: ...
@@ -160,9 +166,9 @@ def mixed_operation32(
 def arch_gradient32(
     net: Network32,
     x: _Array,
-    y: _Array,
+    y: _Truth,
     x_valid: _Array,
-    y_valid: _Array,
+    y_valid: _Truth,
     order: int,
     eta: float,
     momentum: float,
@@ -217,7 +223,7 @@ class Network64:
     def evaluate(
         self,
         images: _Array,
-        labels: _Array,
+        labels: _Truth,
         weights: bool,
         alphas: bool,
         drop: _Array | None = None,
@@ -254,7 +260,7 @@ class BilevelStep64:
         reuse_gradient: bool,
     ) -> None: ...
     def __call__(
-        self, net: Network64, x: _Array, y: _Array, x_valid: _Array, y_valid: _Array, lr: float
+        self, net: Network64, x: _Array, y: _Truth, x_valid: _Array, y_valid: _Truth, lr: float
     ) -> tuple[float, float, int, int, float, float]: ...
 
 class WeightStep64:
@@ -267,7 +273,7 @@ class WeightStep64:
         self,
         net: Network64,
         x: _Array,
-        y: _Array,
+        y: _Truth,
         lr: float,
         drop: _Array | None = None,
         mixing: _Array | None = None,
@@ -284,6 +290,8 @@ def supernet64(
     auxiliary_skip: bool,
     partial_channels: int,
     recompute: bool,
+    loss: str,
+    huber_delta: float,
     seed: int,
     threads: int,
 ) -> Network64: ...
@@ -297,6 +305,8 @@ def derived64(
     auxiliary: bool,
     auxiliary_weight: float,
     recompute: bool,
+    loss: str,
+    huber_delta: float,
     seed: int,
     threads: int,
 ) -> Network64: ...
@@ -306,9 +316,9 @@ def mixed_operation64(
 def arch_gradient64(
     net: Network64,
     x: _Array,
-    y: _Array,
+    y: _Truth,
     x_valid: _Array,
-    y_valid: _Array,
+    y_valid: _Truth,
     order: int,
     eta: float,
     momentum: float,

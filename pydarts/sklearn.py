@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Search and training as a scikit-learn classifier."""
+"""Search and training as scikit-learn estimators: a classifier and a regressor."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 try:
-    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
         "pydarts.sklearn needs scikit-learn 1.6 or later: pip install 'pydarts-nas[sklearn]'"
@@ -31,6 +31,7 @@ from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described
 from pydarts.data.images import MIN_SIZE, as_images
+from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import BaseGenotype
@@ -40,9 +41,9 @@ from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.config_base import Config, current_names
 
-Self = TypeVar("Self", bound="DartsClassifier")
+Self = TypeVar("Self", bound="_DartsEstimator")
 
-_FORMAT, _VERSION, _FILE = "pydarts-classifier", 2, "classifier.json"
+_VERSION = 2
 # Defaults for rows that may be no images. What stands beside what says little in them: shifting it
 # would harm, and a long search find nothing.
 _ROWS_TRAIN = {"crop_padding": 0, "flip": False, "cutout": 0}
@@ -52,61 +53,10 @@ _NOT_PARAMETERS = ("seed", "restore_best_weights")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Finds a cell for the training data, then trains a network made of it.
+class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
+    """What classifier and regressor share."""
 
-    Rows of features are brought into the form of images: that of ``image_shape``, or else, features
-    in reading order, the smallest square that holds them. What is missing to the square, or to the
-    minimum of 4x4 pixels, is filled with zeros at the end of rows and columns.
-    Pixels are normalised together, so features of different kinds should be scaled before, as by
-    `sklearn.preprocessing.StandardScaler`.
-
-    Parameters
-    ----------
-    preset : {"quick", "standard", "paper"}
-        Of search and training.
-    time_budget : float or str, optional
-        Seconds, or a string such as ``"5min"``, for all of `fit`: sizes, epochs, and whether a cell
-        is searched, are then chosen by `pydarts.fit`, and neither ``preset`` nor options of the
-        search are used. What that made of the time is in ``model_.plan``.
-    space : str, path or Space, optional
-        What is searched, as in `pydarts.search`; of images, not of signals.
-    method : str
-        How α is learned, as in `pydarts.search`: a name.
-    selector : str, optional
-        What chooses the cell, as in `pydarts.search`: a name.
-    genotype : Genotype, optional
-        A cell to train instead of searching one.
-    image_shape : tuple of int, optional
-        (H, W) or (C, H, W): the form of the images whose pixels are the rows of ``X``. By default
-        see above; or ``X`` holds images as `pydarts.search` takes them.
-    image_layout : {"NCHW", "NHWC"}, optional
-        Where the channels are, if the shape of images in ``X`` leaves it open.
-    random_state : int or RandomState, optional
-    threads : int, optional
-        Threads to use; by default all. The result does not depend on it.
-    verbose : bool
-        Whether to show progress on standard error.
-    search_channels, search_cells, ... : optional
-        The fields of `pydarts.SearchConfig` that are named by the rest.
-    channels, cells, ... : optional
-        Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
-        batch is never larger than what there is, and rows without ``image_shape`` are searched for
-        5 epochs and not augmented.
-
-    Attributes
-    ----------
-    classes_ : ndarray
-        The labels, in the order of the columns of `predict_proba`.
-    genotype_ : Genotype
-    model_ : Model
-    image_shape_ : tuple of (int, int, int)
-        The form (C, H, W) into which rows of pixels are brought.
-    n_features_in_ : int
-        Of images, the number of their pixels, times channels.
-    feature_names_in_ : ndarray of str
-        Where ``X`` had names.
-    """
+    _file: ClassVar[str]
 
     preset: str = "quick"
     time_budget: float | str | None = None
@@ -116,6 +66,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     genotype: Genotype | None = None
     image_shape: Sequence[int] | None = None
     image_layout: str | None = None
+    preprocessing: Preprocessing | None = None
+    checkpoint: str | os.PathLike[str] | None = None
     random_state: Any = None
     threads: int | None = None
     verbose: bool = False
@@ -143,6 +95,12 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     search_crop_padding: int | None = None
     search_flip: bool | None = None
     search_cutout: int | None = None
+    search_shift: int | None = None
+    search_rotate: bool | None = None
+    search_time_mask: int | None = None
+    search_frequency_mask: int | None = None
+    search_noise: float | None = None
+    search_mixup: float | None = None
 
     channels: int | None = None
     cells: int | None = None
@@ -162,79 +120,91 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     crop_padding: int | None = None
     flip: bool | None = None
     cutout: int | None = None
+    shift: int | None = None
+    rotate: bool | None = None
+    time_mask: int | None = None
+    frequency_mask: int | None = None
+    noise: float | None = None
+    mixup: float | None = None
     stem: str | None = None
     memory: str | None = None
 
-    def fit(self: Self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Search a cell, unless ``genotype`` is one, and train the network.
-
-        Parameters
-        ----------
-        X : array-like
-            (N, features) numbers, or images as `pydarts.search` takes them.
-        y : array-like
-            (N,) labels, of each class at least two.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For unusable data or parameters.
-        KeyboardInterrupt
-            On Ctrl-C. There is no model then, but after a search ``genotype_``, as far as it got.
-        Diverged
-            When a loss or gradient is not finite.
-        """
+    def _fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        groups: ArrayLike | None,
+        several: bool,
+    ) -> None:
+        """Check the data, search a cell unless there is one, and train."""
         self.__dict__.pop("model_", None)  # of an earlier fit, which may be of other features
         rows, shape = self._rows(X)
-        rows, labels = validate_data(self, rows, y, ensure_min_samples=2)
-        check_classification_targets(labels)
+        numeric = self._file == "regressor"
+        rows, targets = validate_data(
+            self, rows, y, ensure_min_samples=2, multi_output=several, y_numeric=numeric
+        )
+        task = self._task(targets)
+        weights = None
+        if sample_weight is not None:
+            weights = _check_sample_weight(sample_weight, rows, ensure_non_negative=True)
         known = self.image_shape if shape is None else shape
-        self.image_shape_ = _image_shape(known, self.n_features_in_)
+        self.image_shape_ = self._shape(known)
         images = self._images(rows)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
+        told = {"task": task, "sample_weight": weights, **self._told()}
         if self.time_budget is not None:
-            model = self._fit_in_time(images, labels, seeds[0], known is None)
+            told["groups"] = groups
+            model = self._fit_in_time(images, targets, seeds[0], known is None, told)
             if model.interrupted:
                 raise KeyboardInterrupt
             self._keep(model)
-            return self
+            return
         common: dict[str, Any] = {
             "preset": self.preset,
-            "image_layout": "NCHW",
+            "image_layout": self._layout,
+            "preprocessing": self.preprocessing,
             "threads": self.threads,
             "progress": bool(self.verbose),
+            "checkpoint": self.checkpoint,
+            **told,
         }
+        used = len(rows) if weights is None else int(np.count_nonzero(weights))
         genotype = self.genotype
         if genotype is None:
             options = self._options(SearchConfig, "search_", _ROWS_SEARCH if known is None else {})
             config = SearchConfig.make(self.preset, options)
             share = min(config.train_fraction, 1 - config.train_fraction)
-            count = min(len(images), config.max_images or len(images))
+            count = min(used, config.max_images or used)
             # Each class may have one image less than its share in the smaller part.
-            options.setdefault(
-                "batch_size",
-                _at_most(config.batch_size, int(share * count) - len(np.unique(labels))),
-            )
+            less = len(np.unique(targets)) if task == "multiclass" else 1 + count // 10
+            options.setdefault("batch_size", _at_most(config.batch_size, int(share * count) - less))
             how: dict[str, Any] = {
-                "space": self._image_space(),
+                "space": as_space(self.space),
                 "method": self.method,
                 "selector": self.selector,
+                "groups": groups,
             }
-            result = search(images, labels, seed=seeds[0], **how, **common, **options)
+            result = search(images, targets, seed=seeds[0], **how, **common, **options)
             genotype = self.genotype_ = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt
         options = self._options(TrainConfig, "", _ROWS_TRAIN if known is None else {})
         batch_size = TrainConfig.make(self.preset, options).batch_size
-        options.setdefault("batch_size", _at_most(batch_size, len(images)))
-        model = train(genotype, images, labels, seed=seeds[1], **common, **options)
+        # Few rows are to give more than one step an epoch.
+        options.setdefault("batch_size", _at_most(batch_size, max(min(8, used), used // 4)))
+        model = train(genotype, images, targets, seed=seeds[1], **common, **options)
         if model.interrupted:
             raise KeyboardInterrupt
         self._keep(model)
-        return self
 
     def _fit_in_time(
-        self, images: NDArray[Any], labels: NDArray[Any], seed: int, rows: bool
+        self,
+        images: NDArray[Any],
+        targets: NDArray[Any],
+        seed: int,
+        rows: bool,
+        told: Mapping[str, Any],
     ) -> Model:
         given = self._options(SearchConfig, "search_", {})
         if given:
@@ -247,37 +217,24 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         options = self._options(TrainConfig, "", _ROWS_TRAIN if rows else {})
         return fit(
             images,
-            labels,
+            targets,
             self.time_budget,
-            space=self._image_space(),
+            space=as_space(self.space),
             genotype=self.genotype,
             method=self.method,
-            image_layout="NCHW",
+            image_layout=self._layout,
+            preprocessing=self.preprocessing,
+            checkpoint=self.checkpoint,
             threads=self.threads,
             progress=bool(self.verbose),
             seed=seed,
+            **told,
             **options,
         )
 
-    def _image_space(self) -> Space:
-        space = as_space(self.space)
-        if space.dimensions != 2:
-            problem = f"(={space.name!r}) is of signals, which `pydarts.search` takes"
-            raise ArgumentError("space", problem)
-        return space
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most likely label of each row or image."""
-        images = self._checked(X)
-        return self.model_.predict(images)
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities (N, classes), in the order of ``classes_``."""
-        images = self._checked(X)
-        return self.model_.predict_proba(images)
-
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write classifier.json into ``folder``, beside the two files of `Model.save`.
+        """Write classifier.json or regressor.json into ``folder``, beside the two files of
+        `Model.save`.
 
         Raises
         ------
@@ -288,7 +245,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "model_")
         description = {
-            "format": _FORMAT,
+            "format": f"pydarts-{self._file}",
             "version": _VERSION,
             "parameters": {k: _plain(k, v) for k, v in self.get_params(deep=False).items()},
             "image_shape": self.image_shape_,
@@ -297,7 +254,7 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         text = json.dumps(description, indent=2)
         self.model_.save(Path(folder), overwrite=overwrite)
-        (Path(folder) / _FILE).write_text(text + "\n", encoding="utf-8")
+        (Path(folder) / f"{self._file}.json").write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls: type[Self], folder: str | os.PathLike[str]) -> Self:
@@ -310,8 +267,8 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If a file is damaged or does not fit the others; names the file.
         """
-        path = Path(folder) / _FILE
-        with read_described(path, _FORMAT, (1, _VERSION)) as d:
+        path = Path(folder) / f"{cls._file}.json"
+        with read_described(path, f"pydarts-{cls._file}", (1, _VERSION)) as d:
             parameters: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v
                 for k, v in current_names(current_names(dict(d["parameters"])), "search_").items()
@@ -319,6 +276,10 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             space = parameters.get("space", "darts")
             if isinstance(space, str) and space.startswith("{"):
                 parameters["space"] = Space.from_json(space)
+            if parameters.get("preprocessing") is not None:
+                parameters["preprocessing"] = Preprocessing.from_dict(parameters["preprocessing"])
+            if isinstance(parameters.get("class_weight"), tuple):
+                parameters["class_weight"] = dict(parameters["class_weight"])
             if parameters["genotype"] is not None:
                 parameters["genotype"] = parse_genotype(parameters["genotype"])
             self = cls(**parameters)
@@ -327,8 +288,11 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if d["feature_names"]:
                 self.feature_names_in_ = np.array(d["feature_names"], dtype=object)
         model = Model.load(Path(folder), threads=self.threads)
+        if (model.task == "regression") != (cls._file == "regressor"):
+            raise ValueError(f"{path} does not fit the model: its task is {model.task!r}")
         shape = self.image_shape_
-        if (model.network.in_channels, *model.image_size) != _at_least(shape):
+        found = (model.network.in_channels, *model.image_size)
+        if not self._sounds and found != self._at_least(shape):
             raise ValueError(f"{path} does not fit the model: its images are {shape}")
         if math.prod(shape) < self.n_features_in_:
             raise ValueError(
@@ -340,7 +304,38 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _keep(self, model: Model) -> None:
         self.model_ = model
         self.genotype_ = model.genotype
-        self.classes_ = model.labels.decode(range(len(model.labels)))
+
+    def _task(self, targets: NDArray[Any]) -> str:
+        """What is learned of targets."""
+        raise NotImplementedError
+
+    def _told(self) -> dict[str, Any]:
+        """Options of search and training that only one of the estimators has."""
+        raise NotImplementedError
+
+    @property
+    def _sounds(self) -> bool:
+        return self.preprocessing is not None and self.preprocessing != NO_PREPROCESSING
+
+    @property
+    def _dimensions(self) -> int:
+        return (
+            as_space(self.space).dimensions
+            if self.genotype is None
+            else (self.genotype.space.dimensions)
+        )
+
+    @property
+    def _layout(self) -> str | None:
+        return None if self._sounds else "NCHW"
+
+    def _shape(self, known: Sequence[int] | None) -> tuple[int, int, int]:
+        """The form of rows, or that of what they are as signals."""
+        if known is None and (self._dimensions == 1 or self._sounds):
+            return 1, 1, self.n_features_in_
+        if known is not None and self._dimensions == 1 and len(known) == 2:
+            known = (known[0], 1, known[1])
+        return _image_shape(known, self.n_features_in_)
 
     def _options(
         self, config: type[Config], prefix: str, defaults: Mapping[str, Any]
@@ -352,9 +347,11 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: ArrayLike) -> tuple[Any, tuple[int, ...] | None]:
         """``X``, or of images their pixels as rows, and their shape."""
-        if getattr(X, "ndim", 2) <= 2:
+        if getattr(X, "ndim", 2) <= 2 or self._sounds:
             return X, None
-        images = as_images(X, image_layout=self.image_layout)
+        images = as_images(
+            np.asarray(X), image_layout=self.image_layout, dimensions=self._dimensions
+        )
         return images.reshape(len(images), -1), images.shape[1:]
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:
@@ -368,10 +365,230 @@ class DartsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._images(rows)
 
     def _images(self, rows: NDArray[Any]) -> NDArray[Any]:
+        if self._sounds:
+            return rows
         shape = self.image_shape_
         rows = np.pad(rows, ((0, 0), (0, math.prod(shape) - rows.shape[1])))
-        filled = zip(_at_least(shape), shape, strict=True)
+        filled = zip(self._at_least(shape), shape, strict=True)
         return np.pad(rows.reshape(-1, *shape), ((0, 0), *((0, n - m) for n, m in filled)))
+
+    def _at_least(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape of the images that hold those of ``shape``."""
+        channels, height, width = shape
+        signals = self._dimensions == 1
+        return channels, height if signals else max(MIN_SIZE, height), max(MIN_SIZE, width)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
+    """Finds a cell for the training data, then trains a network made of it.
+
+    By scikit-learn's convention ``y`` is one class of several, or, as a matrix of 0 and 1 with more
+    than one column, any number of labels.
+
+    Rows of features are brought into the form of images: that of ``image_shape``, or else, features
+    in reading order, the smallest square that holds them. What is missing to the square, or to the
+    minimum of 4x4 pixels, is filled with zeros at the end of rows and columns.
+    Pixels are normalised together, so features of different kinds should be scaled before, as by
+    `sklearn.preprocessing.StandardScaler`.
+
+    Parameters
+    ----------
+    preset : {"quick", "standard", "paper"}
+        Of search and training.
+    time_budget : float or str, optional
+        Seconds, or a string such as ``"5min"``, for all of `fit`: sizes, epochs, and whether a cell
+        is searched, are then chosen by `pydarts.fit`, and neither ``preset`` nor options of the
+        search are used. What that made of the time is in ``model_.plan``.
+    space : str, path or Space, optional
+        What is searched, as in `pydarts.search`. For a one-dimensional space, such as
+        ``"darts-1d"``, rows are signals, of which ``image_shape`` may tell the channels.
+    method : str
+        How α is learned, as in `pydarts.search`: a name.
+    selector : str, optional
+        What chooses the cell, as in `pydarts.search`: a name.
+    genotype : Genotype, optional
+        A cell to train instead of searching one.
+    image_shape : tuple of int, optional
+        (H, W) or (C, H, W): the form of the images whose pixels are the rows of ``X``; of signals
+        (C, L). By default see above; or ``X`` holds images as `pydarts.search` takes them.
+    image_layout : {"NCHW", "NHWC"}, optional
+        Where the channels are, if the shape of images in ``X`` leaves it open.
+    preprocessing : Preprocessing, optional
+        What is made of rows, which are sounds then, before they are images or signals.
+    checkpoint : path, optional
+        Folder that one `fit` goes on from, as in `pydarts.search` and `pydarts.train`. It is of no
+        use for cross-validation, whose fits are of different data: they would refuse it.
+    random_state : int or RandomState, optional
+    threads : int, optional
+        Threads to use; by default all. The result does not depend on it.
+    verbose : bool
+        Whether to show progress on standard error.
+    search_channels, search_cells, ... : optional
+        The fields of `pydarts.SearchConfig` that are named by the rest.
+    channels, cells, ... : optional
+        Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
+        batch is at most a quarter of what there is, or 8, and rows without ``image_shape`` are
+        searched for 5 epochs and not augmented.
+    class_weight : "balanced" or dict, optional
+        Weights of the classes in the loss, as in `pydarts.search`.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels, in the order of the columns of `predict_proba`; of several labels the numbers of
+        their columns.
+    genotype_ : Genotype
+    model_ : Model
+    image_shape_ : tuple of (int, int, int)
+        The form (C, H, W) into which rows of pixels are brought.
+    n_features_in_ : int
+        Of images, the number of their pixels, times channels.
+    feature_names_in_ : ndarray of str
+        Where ``X`` had names.
+    """
+
+    class_weight: Any = None
+
+    _file: ClassVar[str] = "classifier"
+
+    def fit(
+        self: Self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Search a cell, unless ``genotype`` is one, and train the network.
+
+        Parameters
+        ----------
+        X : array-like
+            (N, features) numbers, or images as `pydarts.search` takes them.
+        y : array-like
+            (N,) labels, of each class at least two; or (N, labels), of 0 and 1.
+        sample_weight : array-like, optional
+            (N,) weights of the samples in the loss, as in `pydarts.search`.
+        groups : array-like, optional
+            (N,) groups that the halves of the search do not share.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For unusable data or parameters.
+        KeyboardInterrupt
+            On Ctrl-C. There is no model then, but after a search ``genotype_``, as far as it got.
+        Diverged
+            When a loss or gradient is not finite.
+        """
+        shape = getattr(y, "shape", None) or np.shape(y)
+        self._fit(X, y, sample_weight, groups, len(shape) == 2 and shape[1] > 1)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most likely label of each row or image; of several labels (N, labels) of 0 and 1."""
+        images = self._checked(X)
+        return self.model_.predict(images)
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities (N, classes), in the order of ``classes_``."""
+        images = self._checked(X)
+        return self.model_.predict_proba(images)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _task(self, targets: NDArray[Any]) -> str:
+        check_classification_targets(targets)
+        return "multiclass" if targets.ndim == 1 else "multilabel"
+
+    def _told(self) -> dict[str, Any]:
+        return {"class_weight": self.class_weight}
+
+    def _keep(self, model: Model) -> None:
+        super()._keep(model)
+        self.classes_ = np.arange(len(model.classes))
+        if model.task == "multiclass":
+            self.classes_ = model.labels.decode(self.classes_)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
+    """Finds a cell for the training data, then trains a network made of it to predict numbers.
+
+    Rows become images as in `DartsClassifier`. The targets are scaled inside, to mean 0 and
+    standard deviation 1.
+
+    Parameters
+    ----------
+    loss : {"mse", "huber"}
+        With ``"huber"`` errors of more than ``huber_delta`` standard deviations count linearly.
+    huber_delta : float
+    preset, time_budget, space, ... : optional
+        As in `DartsClassifier`, which has all others but ``class_weight``; ``label_smoothing`` is
+        to stay as it is.
+
+    Attributes
+    ----------
+    genotype_, model_, image_shape_, n_features_in_, feature_names_in_
+        As in `DartsClassifier`.
+    """
+
+    loss: str = "mse"
+    huber_delta: float = 1.0
+
+    _file: ClassVar[str] = "regressor"
+
+    def fit(
+        self: Self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Search a cell, unless ``genotype`` is one, and train the network.
+
+        Parameters
+        ----------
+        X : array-like
+            (N, features) numbers, or images as `pydarts.search` takes them.
+        y : array-like
+            (N,) or (N, outputs) numbers.
+        sample_weight : array-like, optional
+            (N,) weights of the samples in the loss, as in `pydarts.search`.
+        groups : array-like, optional
+            (N,) groups that the halves of the search do not share.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For unusable data or parameters.
+        KeyboardInterrupt
+            On Ctrl-C. There is no model then, but after a search ``genotype_``, as far as it got.
+        Diverged
+            When a loss or gradient is not finite.
+        """
+        self._fit(X, y, sample_weight, groups, True)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The numbers of each row or image, (N,) or (N, outputs)."""
+        images = self._checked(X)
+        return self.model_.predict(images)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+    def _task(self, targets: NDArray[Any]) -> str:
+        return "regression"
+
+    def _told(self) -> dict[str, Any]:
+        return {"loss": self.loss, "huber_delta": self.huber_delta}
 
 
 def _image_shape(shape: Sequence[int] | None, features: int) -> tuple[int, int, int]:
@@ -395,12 +612,6 @@ def _sizes(shape: object) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _at_least(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The shape of the images that hold those of ``shape``."""
-    channels, height, width = shape
-    return channels, max(MIN_SIZE, height), max(MIN_SIZE, width)
-
-
 def _at_most(batch_size: int, images: int) -> int:
     return max(2, min(batch_size, images))
 
@@ -409,6 +620,12 @@ def _plain(name: str, value: Any) -> Any:
     """A parameter as JSON can hold it."""
     if isinstance(value, (BaseGenotype, Space)):
         return value.to_json()
+    if isinstance(value, Preprocessing):
+        return value.to_dict()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return [[_plain(name, each) for each in pair] for pair in value.items()]
     if isinstance(value, (tuple, list)):
         return [_plain(name, v) for v in value]
     if isinstance(value, np.generic):

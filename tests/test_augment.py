@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydarts.data.augmentation import Augmentation
+from pydarts.data.augmentation import Augmentation, mixup
 
 
 def batch(count=4, channels=3, height=8, width=7, dtype=np.float32):
@@ -145,3 +145,108 @@ def test_speed():
         return time.perf_counter() - start
 
     assert min(once() for _ in range(50)) < 3e-3
+
+
+@given(st.integers(1, 9), st.sampled_from([1, 5]), st.integers(0, 2**32))
+def test_shift_moves_along_the_width_alone(shift, height, seed):
+    images = batch(6, 2, height, 7)
+    out = Augmentation(shift=shift)(images, np.random.default_rng(seed))
+    for image, result in zip(images, out, strict=True):
+        padded = np.pad(image, ((0, 0), (0, 0), (shift, shift)))
+        assert among(result, [padded[:, :, s : s + 7] for s in range(2 * shift + 1)])
+
+
+def test_shifts_go_both_ways_and_by_all_steps():
+    images = batch(300, 1, 1, 9)
+    out = Augmentation(shift=2)(images, np.random.default_rng(0))
+    pairs = zip(images[:, 0, 0], out[:, 0, 0], strict=True)
+    steps = {int(4 - np.flatnonzero(result == image[4])[0]) for image, result in pairs}
+    assert steps == {-2, -1, 0, 1, 2}
+
+
+def test_quarter_turns_of_square_images():
+    images = batch(200, 2, 5, 5)
+    out = Augmentation(rotate=True)(images, np.random.default_rng(0))
+    counts = np.zeros(4, int)
+    for image, result in zip(images, out, strict=True):
+        turned = [np.array_equal(result, np.rot90(image, k, axes=(1, 2))) for k in range(4)]
+        assert sum(turned) == 1
+        counts += turned
+    assert counts.min() > 25
+    with pytest.raises(ValueError, match=r"`rotate` .*square images.*8x7 pixels"):
+        Augmentation(rotate=True)(batch(), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("option", "height", "axis"),
+    [("time_mask", 8, 3), ("time_mask", 1, 3), ("frequency_mask", 8, 2), ("frequency_mask", 1, 1)],
+)
+def test_masks_are_stretches_of_an_axis(option, height, axis):
+    images = batch(300, 6, height, 7)
+    out = Augmentation(**{option: 3})(images, np.random.default_rng(0))
+    hole = out == 0
+    np.testing.assert_array_equal(out, np.where(hole, 0, images))
+    lengths = []
+    for mask in np.moveaxis(hole, axis, 1).reshape(300, images.shape[axis], -1):
+        assert np.array_equal(mask.any(axis=1), mask.all(axis=1))
+        lines = np.flatnonzero(mask.any(axis=1))
+        lengths.append(len(lines))
+        assert len(lines) == 0 or lines[-1] - lines[0] + 1 == len(lines)
+    assert set(lengths) == {0, 1, 2, 3}
+    assert hole.any(axis=(0, *(a for a in (1, 2, 3) if a != axis))).all()  # anywhere on the axis
+
+
+def test_masks_are_no_longer_than_the_axis():
+    out = Augmentation(time_mask=99, frequency_mask=99)(batch(50), np.random.default_rng(0))
+    assert out.shape == (50, 3, 8, 7)
+
+
+def test_noise_has_its_standard_deviation():
+    images = np.zeros((50, 3, 20, 20), np.float32)
+    out = Augmentation(noise=0.3)(images, np.random.default_rng(0))
+    assert out.dtype == np.float32
+    assert not images.any()
+    assert abs(out.std() - 0.3) < 0.005
+    assert abs(out.mean()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("shift", -1),
+        ("time_mask", 1.5),
+        ("frequency_mask", True),
+        ("rotate", 1),
+        ("noise", -0.1),
+        ("noise", float("nan")),
+    ],
+)
+def test_unusable_further_options(option, value):
+    with pytest.raises(ValueError, match=f"`{option}`"):
+        Augmentation(**{option: value})
+
+
+class TestMixup:
+    x = np.random.default_rng(0).normal(size=(6, 1, 2, 2)).astype(np.float32)
+    y = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]]
+
+    def drawn(self, alpha=0.7):
+        rng = np.random.default_rng(3)
+        return rng.beta(alpha, alpha), rng.permutation(6)
+
+    def test_it_is_the_equation(self):
+        share, order = self.drawn()
+        x, y, weights = mixup(self.x, self.y, None, 0.7, np.random.default_rng(3))
+        assert weights is None
+        assert x.dtype == y.dtype == np.float32
+        np.testing.assert_allclose(x, share * self.x + (1 - share) * self.x[order], rtol=1e-5)
+        np.testing.assert_allclose(y, share * self.y + (1 - share) * self.y[order], rtol=1e-6)
+        np.testing.assert_allclose(y.sum(axis=1), 1, rtol=1e-6)
+
+    def test_weights_mix_what_they_weigh(self):
+        w = np.array([1, 2, 0, 0, 5, 3], np.float32)
+        share, order = self.drawn()
+        _, y, mass = mixup(self.x, self.y, w, 0.7, np.random.default_rng(3))
+        np.testing.assert_allclose(mass, share * w + (1 - share) * w[order], rtol=1e-6)
+        both = share * w[:, None] * self.y + (1 - share) * (w[:, None] * self.y)[order]
+        np.testing.assert_allclose(mass[:, None] * y, both, rtol=1e-5, atol=1e-7)

@@ -422,6 +422,7 @@ def test_recorded_tasks() -> None:
     assert sum(durations) > 0  # a single one may be shorter than the clock's tick
 
 
+@pytest.mark.slow
 def test_the_hypergradient_is_measured_and_drawn(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

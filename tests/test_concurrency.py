@@ -89,7 +89,13 @@ def test_an_interrupt_is_honoured(channels: int, cells: int, samples: int, call:
 
 
 @needs_timer
-@pytest.mark.parametrize(("samples", "side"), [(1, 768), (200, 64)], ids=["bands", "images"])
+@pytest.mark.parametrize(
+    ("samples", "side"),
+    [
+        pytest.param(1, 768, id="bands"),
+        pytest.param(200, 64, id="images", marks=pytest.mark.slow),
+    ],
+)
 def test_an_evaluation_is_stopped(samples: int, side: int) -> None:
     net = pydarts.Network(pydarts.DARTS_V2, 16, 8, classes=3, in_channels=2, threads=2)
     x = np.random.default_rng(0).normal(size=(samples, 2, side, side)).astype(np.float32)

@@ -401,7 +401,7 @@ def test_no_such_dataset(tmp_path):
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"a\.csv"):
         load(tmp_path / "a.csv")
-    with pytest.raises(TypeError, match=r"`source` \(=3\) must be a name or a path"):
+    with pytest.raises(TypeError, match=r"`source` \(=3\) must be a name, a path or a data set"):
         load(3)
 
 

@@ -102,7 +102,7 @@ def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
     task = ImageClassification(*images(), threads=1)
     config = task.complete(result.config)
     data = task.search_data(config, np.random.default_rng(config.seed))
-    contest = data.halves()
+    contest = data.contest()
     (x, y), (x_valid, y_valid) = data._train, data._valid
     assert contest.test is not None
     np.testing.assert_array_equal(contest.codes, y)

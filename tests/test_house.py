@@ -28,16 +28,19 @@ MAY_IMPORT = {
     "drawing": "spaces common",
     "engine": "spaces common",
     "data": "common",
+    "costs": "engine spaces common",
     "methods": "engine spaces common",
-    "training": "methods data engine drawing spaces common",
-    "models": "training data engine spaces common",
-    "tasks": "models training methods data engine spaces common",
-    "evaluation": "tasks models training methods data engine drawing spaces common",
-    "api": "evaluation tasks models training methods data engine drawing spaces common",
-    "export": "api evaluation tasks models training methods data engine drawing spaces common",
-    "report": "api evaluation tasks models training methods data engine drawing spaces common",
-    "cli": "report export api evaluation tasks models training methods data engine drawing spaces "
+    "training": "methods data costs engine drawing spaces common",
+    "models": "training data costs engine spaces common",
+    "tasks": "models training methods data costs engine spaces common",
+    "evaluation": "tasks models training methods data costs engine drawing spaces common",
+    "api": "evaluation tasks models training methods data costs engine drawing spaces common",
+    "export": "api evaluation tasks models training methods data costs engine drawing spaces "
     "common",
+    "report": "api evaluation tasks models training methods data costs engine drawing spaces "
+    "common",
+    "cli": "report export api evaluation tasks models training methods data costs engine drawing "
+    "spaces common",
 }
 #: What a question about kinds of genotypes or networks would name; `BaseGenotype` may be asked for.
 KINDS = {

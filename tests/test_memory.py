@@ -23,7 +23,7 @@ import numpy as np, pydarts
 def peak():  # not ru_maxrss, which a child inherits from a large parent
     return 1024 * int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 rng = np.random.default_rng(0)
-x, y = rng.normal(size=(64, 3, 32, 32)).astype("f4"), rng.integers(0, 10, 64)
+x, y = rng.normal(size=(24, 3, 32, 32)).astype("f4"), rng.integers(0, 10, 24)
 tiny = pydarts.bilevel.BilevelStep(pydarts.Supernet(2, 3, threads=2))
 tiny(train=(x[:4], y[:4]), valid=(x[:4], y[:4]), lr=0.1)  # what the libraries take
 start = peak()
@@ -44,7 +44,7 @@ print(first - start, peak() - first)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("memory", ["store", "recompute"])
 def test_the_plan_is_true(memory: str) -> None:
-    plan = pydarts.Supernet(8, 3, threads=2, memory=memory).memory_plan(64, 32)
+    plan = pydarts.Supernet(8, 3, threads=2, memory=memory).memory_plan(24, 32)
     first, more = used(memory, 2)
     assert plan["total"] == sum(plan[name] for name in ("activations", "scratch", "weights"))
     assert 0.9 * plan["total"] <= first <= 1.1 * plan["total"]

@@ -21,7 +21,7 @@ from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.mixture import Mixture
 from pydarts.methods.named import as_pair
 from pydarts.methods.perturbation import Perturbation, Selection
-from pydarts.models.scores import image_loss
+from pydarts.models.scores import image_metrics
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Space, Stack
 from pydarts.tasks.images import ImageClassification
 
@@ -576,7 +576,8 @@ def test_fair_darts_is_shown_by_its_sigmoids(tmp_path: Path) -> None:
         result.config, np.random.default_rng(3)
     )
     mixing = {"normal": np.where(exists, 1 / (1 + np.exp(-result.alphas["normal"])), 0)}
-    loss, accuracy = image_loss(result.supernet, *data._valid, 8, mixing)
+    found = image_metrics(result.supernet, *data._valid, 8, data._objective, None, mixing)
+    loss, accuracy = found["loss"], found["accuracy"]
     last = result.history[-1]
     assert (last["valid_loss"], last["valid_accuracy"]) == pytest.approx((loss, accuracy))
     entropy = -np.sum(sigmoid["normal"][exists] * np.log(sigmoid["normal"][exists])) / 5

@@ -77,6 +77,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "results.jsonl"
     plan = Plan(STAGE, ("fixed", "gdas"), with_constants=False)

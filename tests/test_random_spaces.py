@@ -206,6 +206,7 @@ def test_ready_spaces(name: str, stem: str) -> None:
     assert_as_plain(Drawn(ready, 2, 1 if "nas" in name else 3, 2, stem, height, width, 4, 5))
 
 
+@pytest.mark.slow
 def test_every_kind_of_refusal_is_drawn() -> None:
     """Or these tests would say less than they seem to."""
     seen = {"adds": 0, "larger": 0, "stride": 0, "channels": 0, "": 0}

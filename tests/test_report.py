@@ -538,7 +538,9 @@ def shown(found: Page) -> tuple[str, list[str], list[int], int]:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [Genotype, pytest.param(RecurrentGenotype, marks=pytest.mark.slow)]
+)
 class TestChromium:
     @pytest.mark.parametrize(("address", "epoch"), [("", 3), ("#epoch=1", 1), ("#epoch=99", 3)])
     def test_the_epoch_of_the_address(

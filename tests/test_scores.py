@@ -81,6 +81,7 @@ def test_classes_that_are_missing() -> None:
     assert d == {
         "images": 6,
         "accuracy": 0.5,
+        "balanced_accuracy": 0.375,
         "classes": [
             {"label": "a", "precision": 0.6, "recall": 0.75},
             {"label": "b", "precision": 0.0, "recall": None},
@@ -89,7 +90,7 @@ def test_classes_that_are_missing() -> None:
         "confusion": [[3, 1, 0], [0, 0, 0], [2, 0, 0]],
     }
     rows = {line.split()[0]: line.split()[1:] for line in repr(scores).splitlines() if line}
-    assert "accuracy 50.00% of 6 images" in repr(scores)
+    assert "accuracy 50.00% of 6 images\nbalanced accuracy 37.50%\n" in repr(scores)
     assert rows["c"] == ["2", "0", "0"]  # of the matrix, which comes last
     lines = [line.split() for line in repr(scores).splitlines()]
     assert ["a", "60.00%", "75.00%", "4"] in lines

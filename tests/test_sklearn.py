@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pydarts
-from pydarts.sklearn import DartsClassifier
+from pydarts.sklearn import DartsClassifier, DartsRegressor
 from pydarts.training.config import SearchConfig, TrainConfig
 
 Array = NDArray[Any]
@@ -59,20 +59,52 @@ def halves(shape: tuple[int, ...], count: int = 24, seed: int = 0) -> tuple[Arra
     return X.reshape(count, *shape), np.array(["dark", "light"])[y]
 
 
-@parametrize_with_checks([DartsClassifier(threads=1)])
+#: A weight of two is not the same to the bit as a row that is there twice where batches are drawn
+#: at random, and normalised by what is in them. That of none is that of a row left out.
+EXPECTED_TO_FAIL = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "training draws batches at random"
+    for kind in ("dense", "sparse")
+}
+
+
+# What is checked does not depend on the size.
+CHECKED = DartsClassifier(threads=1, search_channels=2, search_cells=2, channels=4, cells=2)
+
+
+@parametrize_with_checks([CHECKED], expected_failed_checks=lambda _: EXPECTED_TO_FAIL)
 def test_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [DartsRegressor(threads=1, genotype=pydarts.DARTS_V2, channels=4, cells=2, epochs=30)],
+    expected_failed_checks=lambda _: EXPECTED_TO_FAIL,
+)
+def test_checks_of_a_small_regressor(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [DartsRegressor(threads=1)], expected_failed_checks=lambda _: EXPECTED_TO_FAIL
+)
+def test_checks_of_the_default_regressor(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
 
 def test_parameters_are_those_of_the_configurations() -> None:
     own = ["preset", "time_budget", "space", "method", "selector", "genotype", "image_shape"]
-    own += ["image_layout"]
-    own += ["random_state", "threads"]
+    own += ["image_layout", "preprocessing", "checkpoint"]
+    own += ["random_state", "threads", "verbose"]
     for config, prefix in ((SearchConfig, "search_"), (TrainConfig, "")):
         # `random_state` is the seed, and there is no validation data.
         left_out = ("seed", "restore_best_weights")
         own += [prefix + each.name for each in config.options() if each.name not in left_out]
-    assert sorted([*own, "verbose"]) == sorted(inspect.signature(DartsClassifier).parameters)
+    for kind, more in (
+        (DartsClassifier, ["class_weight"]),
+        (DartsRegressor, ["loss", "huber_delta"]),
+    ):
+        assert sorted([*own, *more]) == sorted(inspect.signature(kind).parameters)
 
 
 @pytest.fixture(scope="module")
@@ -338,3 +370,122 @@ def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ImportError, match=r"pip install 'pydarts-nas\[sklearn\]'"):
         importlib.import_module("pydarts.sklearn")
+
+
+def regressor(**options: Any) -> DartsRegressor:
+    """Return a regressor that is quick rather than good."""
+    return DartsRegressor(**{**SMALL, **options})
+
+
+def heights(count: int = 40) -> tuple[Array, Array]:
+    """Return rows whose mean is told, in units of its own."""
+    X = np.random.default_rng(0).normal(size=(count, 12))
+    return X, 500 + 20 * X.mean(axis=1)
+
+
+def test_regressor(tmp_path: Path) -> None:
+    X, y = heights()
+    model = regressor(epochs=20, genotype=pydarts.DARTS_V2, channels=4).fit(X, y)
+    assert model.predict(X).shape == (40,)
+    assert model.score(X, y) > 0.5
+    assert not hasattr(model, "predict_proba")
+    model.save(tmp_path)
+    loaded = DartsRegressor.load(tmp_path)
+    assert loaded.get_params() == model.get_params()
+    assert np.array_equal(loaded.predict(X), model.predict(X))
+    (tmp_path / "regressor.json").rename(tmp_path / "classifier.json")
+    text = (tmp_path / "classifier.json").read_text()
+    (tmp_path / "classifier.json").write_text(text.replace("-regressor", "-classifier"))
+    with pytest.raises((ValueError, TypeError)):
+        DartsClassifier.load(tmp_path)
+    both = regressor(loss="huber", huber_delta=0.5).fit(X, np.stack([y, -y], axis=1))
+    assert both.predict(X).shape == (40, 2)
+    assert both.model_.objective.loss == "huber"
+
+
+def test_regressor_in_the_tools_of_scikit_learn() -> None:
+    pandas = pytest.importorskip("pandas")
+    X, y = heights()
+    frame = pandas.DataFrame(X, columns=[f"band {i}" for i in range(12)])
+    target = pandas.Series(y, name="fat")
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), regressor())
+    assert cross_val_score(pipeline, frame, target, cv=2).shape == (2,)
+    search = GridSearchCV(regressor(), {"channels": [2, 3]}, cv=2, error_score="raise")
+    search.fit(frame, target)
+    assert search.best_estimator_.feature_names_in_[3] == "band 3"
+    found = pandas.Series(search.predict(frame), index=frame.index, name=target.name)
+    assert found.shape == target.shape
+    with pytest.raises(ValueError, match="feature names"):
+        search.predict(frame.rename(columns={"band 3": "other"}))
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    X, _ = halves((12,))
+    y = (X[:, :3] > 0).astype(int)
+    model = small().fit(X, y)
+    assert model.classes_.tolist() == [0, 1, 2]
+    probabilities = model.predict_proba(X)
+    assert probabilities.shape == (24, 3)
+    assert np.array_equal(model.predict(X), probabilities > 0.5)
+    assert model.score(X, y) == (model.predict(X) == y).all(axis=1).mean()
+    assert "valid_average_precision" not in model.model_.history[-1]  # nothing was held out
+    model.save(tmp_path)
+    assert np.array_equal(DartsClassifier.load(tmp_path).predict_proba(X), probabilities)
+    pandas = pytest.importorskip("pandas")
+    named = small(genotype=pydarts.DARTS_V2).fit(X, pandas.DataFrame(y, columns=list("abc")))
+    assert named.predict(X).shape == (24, 3)
+
+
+def test_weights_reach_search_and_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = {}
+    for name in ("search", "train"):
+
+        def called(*args: Any, stage: str = name, **options: Any) -> Any:
+            calls[stage] = options
+            return getattr(pydarts, stage)(*args, **options)
+
+        monkeypatch.setattr(f"pydarts.sklearn.{name}", called)
+    X, y = halves((12,))
+    weights, groups = np.arange(24), np.arange(24) // 2 % 6
+    weighted = {"dark": 2.0, "light": 1.0}
+    model = small(class_weight=weighted, checkpoint=tmp_path / "here")
+    model.fit(X, y, weights, groups=np.repeat(np.arange(6), 4))
+    assert groups.max() == 5
+    for options in calls.values():
+        assert np.array_equal(options["sample_weight"], weights)
+        assert options["class_weight"] == weighted
+        assert options["checkpoint"] == tmp_path / "here"
+    assert calls["search"]["groups"].tolist() == np.repeat(np.arange(6), 4).tolist()
+    assert len(list((tmp_path / "here").glob("*.safetensors"))) == 2
+    model.save(tmp_path / "model")
+    loaded = DartsClassifier.load(tmp_path / "model")
+    assert loaded.class_weight == weighted
+    assert np.array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+def test_a_row_without_weight_is_left_out() -> None:
+    X, y = halves((12,))
+    weights = np.ones(24)
+    weights[20:] = 0
+    kept = small().fit(X[:20], y[:20])
+    assert np.array_equal(kept.predict_proba(X), small().fit(X, y, weights).predict_proba(X))
+
+
+def test_signals_and_sounds(tmp_path: Path) -> None:
+    X, y = halves((12,))
+    model = small(space="darts-1d").fit(X, y)
+    assert model.image_shape_ == (1, 1, 12)
+    assert model.genotype_.space.dimensions == 1
+    model.save(tmp_path / "signals")
+    assert np.array_equal(DartsClassifier.load(tmp_path / "signals").predict(X), model.predict(X))
+    channels = small(space="darts-1d", image_shape=(2, 6)).fit(X, y)
+    assert np.array_equal(channels.predict(X), channels.predict(X.reshape(24, 2, 6)))
+    assert small(genotype=model.genotype_).fit(X, y).image_shape_ == (1, 1, 12)
+    sounds = np.random.default_rng(0).normal(size=(24, 2000))
+    sounds[y == "light"] *= np.sin(np.arange(2000))
+    log_mel = pydarts.Preprocessing("log_mel", 8000, 2000)
+    heard = small(preprocessing=log_mel, genotype=pydarts.DARTS_V2).fit(sounds, y)
+    heard.save(tmp_path / "sounds")
+    loaded = DartsClassifier.load(tmp_path / "sounds")
+    assert loaded.preprocessing == log_mel
+    assert np.array_equal(loaded.predict(sounds), heard.predict(sounds))

@@ -311,6 +311,7 @@ def test_skips_are_identities_of_the_first_cell() -> None:
     assert S4.count_skips(Genotype.random(0, space=S4)) == 0
 
 
+@pytest.mark.slow
 def test_the_guide() -> None:
     pytest.importorskip("sklearn")
     page = (Path(__file__).parents[1] / "docs" / "own-space.md").read_text(encoding="utf-8")

@@ -18,7 +18,10 @@ import pydarts
 from pydarts.spaces import DARTS_1D
 
 FILE = os.environ.get("PYDARTS_FSDD")
-pytestmark = pytest.mark.skipif(FILE is None, reason="PYDARTS_FSDD names no file")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FILE is None, reason="PYDARTS_FSDD names no file"),
+]
 
 Data = tuple[NDArray[np.int16], NDArray[np.int64], NDArray[Any]]
 

@@ -165,7 +165,10 @@ def losses_as(values: list[float], train: Train, monkeypatch: pytest.MonkeyPatch
     if train is train_text:
         monkeypatch.setattr("pydarts.tasks.text.text_loss", lambda *_: next(left))
     else:
-        monkeypatch.setattr("pydarts.tasks.images.image_loss", lambda *_: (next(left), 0.5))
+        monkeypatch.setattr(
+            "pydarts.tasks.images.image_metrics",
+            lambda *_: {"loss": next(left), "accuracy": 0.5},
+        )
 
 
 @pytest.mark.parametrize("best", [1, 2, 4])

@@ -19,22 +19,38 @@ namespace {
 
 Genotype genotype_of(const std::string& json) { return read_genotype(json.data(), json.size()); }
 
-std::size_t derived_num_weights(const std::string& genotype, int channels, int cells, int classes, int in_channels,
-                                const std::string& stem, bool auxiliary) {
-  return derived_graph(genotype_of(genotype), {channels, cells, classes, in_channels, stem_of(stem)}, auxiliary, 0)
-      .num_weights;
+LossFunction loss_of(const std::string& name, double delta) {
+  const std::map<std::string, LossKind> kinds = {{"cross-entropy", LossKind::softmax},
+                                                 {"sigmoid", LossKind::sigmoid},
+                                                 {"mse", LossKind::squared},
+                                                 {"huber", LossKind::huber}};
+  const auto found = kinds.find(name);
+  require(found != kinds.end(), "`loss` (=", name, ") must be 'cross-entropy', 'sigmoid', 'mse' or 'huber'");
+  return {found->second, delta};
 }
 
-// Labels (N,), or class distributions (N, classes): floating-point numbers.
+std::size_t derived_num_weights(const std::string& genotype, int channels, int cells, int classes, int in_channels,
+                                const std::string& stem, bool auxiliary, const std::string& loss) {
+  NetworkConfig config{channels, cells, classes, in_channels, stem_of(stem)};
+  config.loss = loss_of(loss, 1);
+  return derived_graph(genotype_of(genotype), config, auxiliary, 0).num_weights;
+}
+
+// Labels (N,), or targets (N, classes): floating-point numbers. Either may come as a pair with weights (N,) of the
+// samples.
 template <class T>
 struct Truth {
-  explicit Truth(const py::array& given) {
-    const bool distributions = given.dtype().kind() == 'f';
-    if (distributions) targets = given;
-    if (!distributions) labels = given;
+  explicit Truth(const py::object& given) {
+    const bool weighted = py::isinstance<py::tuple>(given);
+    if (weighted) weights = py::cast<Array<T>>(py::tuple(given)[1]);
+    const auto values = py::cast<py::array>(weighted ? py::object(py::tuple(given)[0]) : given);
+    const bool floats = values.dtype().kind() == 'f';
+    if (floats) targets = values;
+    if (!floats) labels = values;
   }
   Integers labels;
   Array<T> targets;
+  std::optional<Array<T>> weights;
 };
 
 template <class T>
@@ -48,6 +64,12 @@ template <class T>
 Batch<T> batch_of(const Network<T>& network, const Array<T>& images, const Truth<T>& truth) {
   const Graph& graph = network.graph();
   Batch<T> batch = batch_of(network, images);
+  if (truth.weights) {
+    require(truth.weights->ndim() == 1 && truth.weights->shape(0) == batch.samples, "there are ", batch.samples,
+            " images and ", truth.weights->size(), " weights");
+    check_sample_weights(truth.weights->data(), batch.samples);
+    batch.sample_weights = truth.weights->data();
+  }
   if (truth.targets.size() > 0) {
     require(
         truth.targets.ndim() == 2 && truth.targets.shape(0) == batch.samples && truth.targets.shape(1) == graph.classes,
@@ -202,7 +224,7 @@ void bind(py::module_& m, const std::string& suffix) {
           py::arg("images"), py::arg("training"), py::arg("mixing") = py::none(), py::arg("active") = py::none())
       .def(
           "evaluate",
-          [](Net& self, const Array<T>& images, const py::array& labels, bool weights, bool alphas,
+          [](Net& self, const Array<T>& images, const py::object& labels, bool weights, bool alphas,
              const std::optional<Array<T>>& drop, const std::optional<Array<T>>& mixing,
              const std::optional<Array<std::uint8_t>>& active) {
             require(!self.network.graph().heads.empty(), "a mixed operation has no loss");
@@ -257,7 +279,7 @@ void bind(py::module_& m, const std::string& suffix) {
           py::arg("images"), py::arg("d_output"));
 
   m.def(("arch_gradient" + suffix).c_str(),
-        [](Net& net, const Array<T>& x, const py::array& y, const Array<T>& xv, const py::array& yv, int order,
+        [](Net& net, const Array<T>& x, const py::object& y, const Array<T>& xv, const py::object& yv, int order,
            double eta, double momentum, const std::optional<Array<T>>& buffer, double weight_decay, double epsilon,
            bool central) {
           const Truth<T> train(y), valid(yv);
@@ -302,7 +324,7 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Step& self, long long steps) { self.adam().steps = steps; })
       .def(
           "__call__",
-          [](Step& self, Net& net, const Array<T>& x, const py::array& y, const Array<T>& xv, const py::array& yv,
+          [](Step& self, Net& net, const Array<T>& x, const py::object& y, const Array<T>& xv, const py::object& yv,
              double lr) {
             const Truth<T> train(y), valid(yv);
             const SearchBatches<T> batches{batch_of(net.network, x, train), batch_of(net.network, xv, valid)};
@@ -326,7 +348,7 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("buffer", [](py::object self) { return view(self.cast<Optimizer&>().buffer, self); })
       .def(
           "__call__",
-          [](Optimizer& self, Net& net, const Array<T>& x, const py::array& y, double lr,
+          [](Optimizer& self, Net& net, const Array<T>& x, const py::object& y, double lr,
              const std::optional<Array<T>>& drop, const std::optional<Array<T>>& mixing,
              const std::optional<Array<std::uint8_t>>& active) {
             const Truth<T> truth(y);
@@ -366,25 +388,28 @@ void bind(py::module_& m, const std::string& suffix) {
 
   m.def(("supernet" + suffix).c_str(),
         [](const std::string& space, int channels, int cells, int classes, int in_channels, const std::string& stem,
-           bool auxiliary_skip, int partial_channels, bool recompute, std::uint64_t seed, int threads) {
-          const NetworkConfig config{channels,      cells,          classes,         in_channels,
-                                     stem_of(stem), auxiliary_skip, partial_channels};
+           bool auxiliary_skip, int partial_channels, bool recompute, const std::string& loss, double huber_delta,
+           std::uint64_t seed, int threads) {
+          const NetworkConfig config{channels,      cells,          classes,          in_channels,
+                                     stem_of(stem), auxiliary_skip, partial_channels, loss_of(loss, huber_delta)};
           return std::make_unique<Net>(supernet_graph(read_space(space.data(), space.size()), config), seed,
                                        Environment{threads}, recompute);
         },
         py::arg("space"), py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"),
-        py::arg("stem"), py::arg("auxiliary_skip"), py::arg("partial_channels"), py::arg("recompute"), py::arg("seed"),
-        py::arg("threads"));
+        py::arg("stem"), py::arg("auxiliary_skip"), py::arg("partial_channels"), py::arg("recompute"), py::arg("loss"),
+        py::arg("huber_delta"), py::arg("seed"), py::arg("threads"));
   m.def(("derived" + suffix).c_str(),
         [](const std::string& genotype, int channels, int cells, int classes, int in_channels, const std::string& stem,
-           bool auxiliary, double auxiliary_weight, bool recompute, std::uint64_t seed, int threads) {
-          const NetworkConfig config{channels, cells, classes, in_channels, stem_of(stem)};
+           bool auxiliary, double auxiliary_weight, bool recompute, const std::string& loss, double huber_delta,
+           std::uint64_t seed, int threads) {
+          NetworkConfig config{channels, cells, classes, in_channels, stem_of(stem)};
+          config.loss = loss_of(loss, huber_delta);
           return std::make_unique<Net>(derived_graph(genotype_of(genotype), config, auxiliary, auxiliary_weight), seed,
                                        Environment{threads}, recompute);
         },
         py::arg("genotype"), py::arg("channels"), py::arg("cells"), py::arg("classes"), py::arg("in_channels"),
-        py::arg("stem"), py::arg("auxiliary"), py::arg("auxiliary_weight"), py::arg("recompute"), py::arg("seed"),
-        py::arg("threads"));
+        py::arg("stem"), py::arg("auxiliary"), py::arg("auxiliary_weight"), py::arg("recompute"), py::arg("loss"),
+        py::arg("huber_delta"), py::arg("seed"), py::arg("threads"));
   m.def(("mixed_operation" + suffix).c_str(),
         [](const std::string& operations, int channels, int stride, int dimensions, std::uint64_t seed, int threads) {
           const Json json = parse_json(operations.data(), operations.size());
@@ -435,7 +460,7 @@ PYBIND11_MODULE(_core, m) {
       },
       py::arg("threads"));
   m.def("derived_num_weights", &derived_num_weights, py::arg("genotype"), py::arg("channels"), py::arg("cells"),
-        py::arg("classes"), py::arg("in_channels"), py::arg("stem"), py::arg("auxiliary"));
+        py::arg("classes"), py::arg("in_channels"), py::arg("stem"), py::arg("auxiliary"), py::arg("loss"));
   bind<float>(m, "32");
   bind<double>(m, "64");
   bind_recurrent(m);

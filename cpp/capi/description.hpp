@@ -14,8 +14,9 @@ struct Description {
   Genotype genotype;
   bool auxiliary;
   double auxiliary_weight;
-  std::vector<float> mean, deviation;  // by channel, in the units of the pixels
-  std::vector<std::string> labels;     // by class; what is no string as JSON writes it
+  std::vector<float> mean, deviation;                 // by channel, in the units of the pixels
+  std::vector<std::string> labels;                    // by class; what is no string as JSON writes it
+  std::vector<double> target_mean, target_deviation;  // by output, of what predicts numbers
   int height, width;
 };
 

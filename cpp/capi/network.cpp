@@ -17,7 +17,7 @@ using namespace pydarts;
 namespace {
 
 const pydarts_network_options kOptions = {
-    sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0, 0, 1};
+    sizeof(pydarts_network_options), 16, 8, 10, 3, 0, 0, 0, 0.4, nullptr, 0, 0, 0, 1, 1.0, PYDARTS_CROSS_ENTROPY};
 
 bool flag(std::int32_t value, const char* name) {
   require(value == 0 || value == 1, "`", name, "` (=", value, ") must be 0 or 1");
@@ -27,8 +27,14 @@ bool flag(std::int32_t value, const char* name) {
 NetworkConfig config_of(const pydarts_network_options& o) {
   const Stem stem = flag(o.imagenet_stem, "options->imagenet_stem") ? Stem::imagenet : Stem::cifar;
   const bool skip = flag(o.auxiliary_skip, "options->auxiliary_skip");
-  return {o.channels, o.cells, o.classes, o.in_channels, stem, skip, o.partial_channels};
+  require(o.loss >= PYDARTS_CROSS_ENTROPY && o.loss <= PYDARTS_HUBER, "`options->loss` (=", o.loss,
+          ") must be a pydarts_loss_kind");
+  return {o.channels, o.cells, o.classes,          o.in_channels,
+          stem,       skip,    o.partial_channels, {LossKind(o.loss), o.huber_delta}};
 }
+
+static_assert(int(LossKind::softmax) == PYDARTS_CROSS_ENTROPY && int(LossKind::sigmoid) == PYDARTS_SIGMOID &&
+              int(LossKind::squared) == PYDARTS_MSE && int(LossKind::huber) == PYDARTS_HUBER);
 
 std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Genotype& genotype, bool auxiliary,
                                          double auxiliary_weight, std::uint64_t seed, const pydarts_runtime& runtime,
@@ -203,6 +209,7 @@ pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_
       const Graph& graph = network->engine().graph();
       values.in_channels = graph.in_channels;
       values.num_droppable = graph.droppables;
+      values.loss = std::int32_t(graph.loss.kind);
     }
     if (network->model) {
       values.normalization = 1;

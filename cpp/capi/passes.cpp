@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Passes of the C API: normalisation, logits, gradients, workspace.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "capi/handles.hpp"
 #include "network/limits.hpp"
 
@@ -25,6 +29,28 @@ void normalize(const pydarts_network& network, int samples, int channels, int he
       const std::size_t first = (std::size_t(n) * channels + c) * plane;
       for (std::size_t i = first; i < first + plane; ++i) out[i] = (float(pixels[i]) - mean) / deviation;
     }
+}
+
+// `z` becomes what it says.
+void predict(const LossFunction& loss, const Description* model, int classes, double* z) {
+  switch (loss.kind) {
+    case LossKind::softmax: {
+      const double largest = *std::max_element(z, z + classes);
+      double total = 0;
+      for (int k = 0; k < classes; ++k) total += z[k] = std::exp(z[k] - largest);
+      for (int k = 0; k < classes; ++k) z[k] /= total;
+      return;
+    }
+    case LossKind::sigmoid:
+      for (int k = 0; k < classes; ++k) {
+        const double small = std::exp(-std::fabs(z[k]));  // cannot overflow
+        z[k] = (z[k] >= 0 ? 1 : small) / (1 + small);
+      }
+      return;
+    case LossKind::squared:
+    case LossKind::huber:
+      for (int k = 0; k < classes && model; ++k) z[k] = z[k] * model->target_deviation[k] + model->target_mean[k];
+  }
 }
 
 }  // namespace
@@ -63,6 +89,8 @@ LabelledBatch labelled(const pydarts_network& network, const pydarts_batch* batc
     check_labels(graph, b.labels, b.samples);
     result.images.labels = b.labels;
   }
+  if (b.sample_weights) check_sample_weights(b.sample_weights, b.samples);
+  result.images.sample_weights = b.sample_weights;
   if (b.drop || b.num_drop) require_array(b.drop, b.num_drop, std::size_t(graph.droppables) * b.samples, "drop");
   return result;
 }
@@ -90,6 +118,23 @@ pydarts_status pydarts_logits(pydarts_network* network, const pydarts_batch* bat
     require(training == 0 || training == 1, "`training` (=", training, ") must be 0 or 1");
     require_array(logits, count, std::size_t(images.samples) * network->engine().graph().classes, "logits");
     network->engine().logits(images, training == 1, logits, mixture_of(*network, batch, "batch"));
+  });
+}
+
+pydarts_status pydarts_predictions(const pydarts_network* network, const float* logits, size_t count,
+                                   float* predictions) {
+  return Border::cross(network, [&] {
+    const Graph& graph = network->engine().graph();
+    const std::size_t classes = std::size_t(graph.classes);
+    require(logits, "`logits` is null");
+    require(predictions, "`predictions` is null");
+    require(count % classes == 0, "`count` (=", count, ") is no multiple of ", classes, ", the outputs of a sample");
+    std::vector<double> row(classes);
+    for (std::size_t first = 0; first < count; first += classes) {
+      std::copy_n(logits + first, classes, row.begin());
+      predict(graph.loss, network->model ? &*network->model : nullptr, int(classes), row.data());
+      for (std::size_t k = 0; k < classes; ++k) predictions[first + k] = float(row[k]);
+    }
   });
 }
 

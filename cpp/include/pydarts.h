@@ -110,6 +110,15 @@ PYDARTS_API pydarts_status pydarts_runtime_defaults(pydarts_runtime* runtime);
 /* A supernet, which is searched, or a derived network, which is trained and used. */
 typedef struct pydarts_network pydarts_network;
 
+/* What a network's outputs z are compared with. A sample's loss, with targets t: */
+typedef enum pydarts_loss_kind {
+  PYDARTS_CROSS_ENTROPY = 0, /* one class of several: -sum_k t_k log softmax(z)_k */
+  PYDARTS_SIGMOID = 1,       /* labels that do not exclude each other: the mean over k of log(1 + exp(z_k)) - t_k z_k */
+  PYDARTS_MSE = 2,           /* numbers: the mean over k of (z_k - t_k)^2 */
+  PYDARTS_HUBER = 3          /* numbers: the mean over k of e^2 / 2 where e = |z_k - t_k| is at most `huber_delta`, else
+                                huber_delta (e - huber_delta / 2) */
+} pydarts_loss_kind;
+
 typedef struct pydarts_network_options {
   size_t size;
   int32_t channels;        /* of the first cells (C): 16 */
@@ -129,6 +138,8 @@ typedef struct pydarts_network_options {
   int32_t partial_channels; /* of a supernet: the operations see the first 1 / so many of the channels, and edges have
                                weights of their own (PC-DARTS), whose parameters are among the alphas as "NAME.edges";
                                it must divide `channels`: 1 */
+  double huber_delta;       /* of PYDARTS_HUBER: 1 */
+  int32_t loss;             /* a pydarts_loss_kind; `classes` are its outputs, 1 or more but for cross-entropy: 0 */
 } pydarts_network_options;
 
 /* Threads: any. */
@@ -178,6 +189,7 @@ typedef struct pydarts_network_info {
   int32_t normalization;             /* 1: of a model, so pydarts_normalize_u8 and _f32 work */
   int32_t image_height, image_width; /* of the training images of a model, else 0; other sizes work as well */
   const char* instruction_set;       /* static memory: "avx512", "avx2", "neon", "baseline" */
+  int32_t loss;                      /* a pydarts_loss_kind; of a model it tells what is predicted */
 } pydarts_network_info;
 
 /* Fills `info`. Threads: by handle. */
@@ -244,8 +256,8 @@ typedef struct pydarts_batch {
   const float* drop; /* factors of drop path, 0 or 1/keep, (num_droppable, samples); null: none. Not for logits. */
   size_t num_drop;   /* elements of `drop` */
   /* In place of labels: how much of each class a sample is, (samples, classes), at least 0; null: labels. They need not
-     sum to 1; those of label smoothing and mixup do. The loss is the mean of -sum_k targets[k] log softmax(logits)[k].
-   */
+     sum to 1; those of label smoothing and mixup do. Other losses than cross-entropy take nothing else: 0 to 1 for each
+     label, or numbers, of a model in its units, (value - mean) / deviation. */
   const float* targets;
   /* Of a supernet, in place of the softmax of the alphas: the weight of each operation, in the order of the alphas;
      null: the softmax. Nothing normalises them. Not for search steps, which learn the alphas. */
@@ -254,6 +266,8 @@ typedef struct pydarts_batch {
      nothing and cost nothing, and their gradients are zero. A node without active operations is zero. */
   const uint8_t* active;
   size_t num_mixing; /* elements of `mixing`, and of `active` */
+  /* (samples,), at least 0, not all 0: the loss is sum_n weight_n loss_n / sum_n weight_n; null: the mean. */
+  const float* sample_weights;
 } pydarts_batch;
 
 /* Threads: any. */
@@ -271,10 +285,17 @@ PYDARTS_API pydarts_status pydarts_normalize_f32(const pydarts_network* network,
 PYDARTS_API pydarts_status pydarts_logits(pydarts_network* network, const pydarts_batch* batch, int32_t training,
                                           float* logits, size_t count);
 
+/* What logits (samples, classes), `count` numbers in all, say: probabilities of the classes, which sum to 1; of
+   PYDARTS_SIGMOID those of each label; of PYDARTS_MSE and PYDARTS_HUBER the numbers, of a model in the units of the
+   targets that it learned. `logits` may be `predictions`. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_predictions(const pydarts_network* network, const float* logits, size_t count,
+                                               float* predictions);
+
 typedef struct pydarts_loss {
   size_t size;
-  double value;    /* mean cross-entropy, with the auxiliary head's */
-  int32_t correct; /* samples whose largest logit is their label's, or of the class with the largest target */
+  double value;    /* mean over the samples, with the auxiliary head's */
+  int32_t correct; /* samples whose largest logit is their label's, or of the class with the largest target; of
+                      PYDARTS_SIGMOID those with every label right; of numbers 0 */
 } pydarts_loss;
 
 /* Loss with the batch's statistics and its gradients; null with count 0: not wanted. With `batch->mixing` `d_alphas` is

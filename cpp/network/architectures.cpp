@@ -2,6 +2,7 @@
 // The macro-structures of spaces: stem, layers of cells and residual blocks, classifier. Liu et al., arXiv:1806.09055;
 // Dong and Yang, arXiv:2001.00326.
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.hpp"
 #include "network/graph_builder.hpp"
@@ -19,7 +20,10 @@ constexpr int kAuxiliaryChannels = 128, kAuxiliaryFeatures = 768;
 void check(const NetworkConfig& config) {
   require(config.channels >= 1, "`channels` (=", config.channels, ") must be at least 1");
   require(config.cells >= 1, "`cells` (=", config.cells, ") must be at least 1");
-  require(config.classes >= 2, "`classes` (=", config.classes, ") must be at least 2");
+  const int least = config.loss.kind == LossKind::softmax ? 2 : 1;
+  require(config.classes >= least, "`classes` (=", config.classes, ") must be at least ", least);
+  require(config.loss.delta > 0 && std::isfinite(config.loss.delta), "`huber_delta` (=", config.loss.delta,
+          ") must be positive and finite");
   require(config.in_channels >= 1, "`in_channels` (=", config.in_channels, ") must be at least 1");
   require(config.channels <= 4096, "`channels` (=", config.channels, ") must be at most 4096");
   require(config.cells <= 1024, "`cells` (=", config.cells, ") must be at most 1024");
@@ -46,6 +50,7 @@ class Architecture {
       : space_(space), config_(config), derived_(derived) {
     check(config);
     builder_.graph().dimensions = space.dimensions;
+    builder_.graph().loss = config.loss;
   }
 
   // fill_cell(cell, layer, inputs, name) adds the nodes of a cell and gives those that it puts out; after_layer(index,

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/loss.hpp"
 #include "kernels/kernels.hpp"
 #include "network/operation.hpp"
 #include "spaces/genotype.hpp"
@@ -140,7 +141,7 @@ struct State {
   bool is_zero() const { return kind == StateKind::node && terms.empty(); }
 };
 
-// Global average pooling and a linear layer with softmax loss.
+// Global average pooling and a linear layer, whose outputs the loss is of.
 struct Head {
   int state;
   bool relu;
@@ -157,6 +158,7 @@ struct AlphaGroup {
 
 struct Graph {
   int in_channels = 0, classes = 0;
+  LossFunction loss;
   int dimensions = 2;
   bool input_gradient = false;
   std::vector<State> states;
@@ -222,6 +224,7 @@ struct NetworkConfig {
   Stem stem = Stem::cifar;
   bool auxiliary_skip = false;  // of a supernet: every edge has its input as one more operand
   int partial_channels = 1;     // of a supernet: a part of 1 / so many of the channels goes through the operations
+  LossFunction loss = {};
 };
 
 // The supernet of a space: every edge carries all its candidate operations.

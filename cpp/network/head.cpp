@@ -9,16 +9,95 @@ namespace {
 
 constexpr int kColumns = 256;  // of a weight's gradient at a time: their sums fit the stack
 
+// Of one sample, whose logits `z` become the gradient by them. `target` is null where there is a label.
+template <class T>
+double softmax_loss(int classes, const T* target, int label, double* z, bool* hit) {
+  if (target) label = int(std::max_element(target, target + classes) - target);
+  const int best = int(std::max_element(z, z + classes) - z);
+  const double largest = z[best];
+  *hit = best == label;
+  double total = 0;
+  for (int k = 0; k < classes; ++k) total += std::exp(z[k] - largest);
+  const double at_zero = std::log(total) + largest;  // the loss of a class whose logit is 0
+  double mass = 1, loss = 0;
+  if (target) {
+    mass = 0;
+    for (int k = 0; k < classes; ++k) {
+      mass += target[k];
+      loss += target[k] * (at_zero - z[k]);
+    }
+  } else {
+    loss = at_zero - z[label];
+  }
+  for (int k = 0; k < classes; ++k)
+    z[k] = std::exp(z[k] - largest) / total * mass - (target ? target[k] : T(k == label));
+  return loss;
+}
+
+// Right is a sample with every label on the side of its target.
+template <class T>
+double sigmoid_loss(int labels, const T* target, double* z, bool* hit) {
+  double loss = 0;
+  *hit = true;
+  for (int k = 0; k < labels; ++k) {
+    const double small = std::exp(-std::fabs(z[k])), t = double(target[k]);  // neither form can overflow
+    loss += std::max(z[k], 0.0) - t * z[k] + std::log1p(small);
+    if (std::isnan(z[k])) loss = z[k];  // the maximum drops it
+    *hit = *hit && (z[k] > 0) == (t > 0.5);
+    z[k] = ((z[k] >= 0 ? 1 : small) / (1 + small) - t) / labels;
+  }
+  return loss / labels;
+}
+
+template <class T>
+double distance_loss(const LossFunction& function, int outputs, const T* target, double* z) {
+  double loss = 0;
+  for (int k = 0; k < outputs; ++k) {
+    const double e = z[k] - double(target[k]), size = std::fabs(e), delta = function.delta;
+    if (function.kind == LossKind::squared) {
+      loss += e * e;
+      z[k] = 2 * e / outputs;
+    } else if (size <= delta) {
+      loss += e * e / 2;
+      z[k] = e / outputs;
+    } else {
+      loss += delta * (size - delta / 2);  // NaN stays NaN
+      z[k] = std::isnan(e) ? e : std::copysign(delta, e) / outputs;
+    }
+  }
+  return loss / outputs;
+}
+
+template <class T>
+double sample_loss(const LossFunction& function, int outputs, const T* target, int label, double* z, bool* hit) {
+  switch (function.kind) {
+    case LossKind::softmax:
+      return softmax_loss(outputs, target, label, z, hit);
+    case LossKind::sigmoid:
+      return sigmoid_loss(outputs, target, z, hit);
+    case LossKind::squared:
+    case LossKind::huber:
+      return distance_loss(function, outputs, target, z);
+  }
+  return 0;
+}
+
 }  // namespace
 
-// features[n][c] = mean over the plane of (relu) x; logits = features * weight^T + bias;
-// loss = mean over n of -sum over k of target[k] log softmax(logits)[k], where a label's target is 1 at the label.
+// features[n][c] = mean over the plane of (relu) x; logits = features * weight^T + bias; the loss is the mean over n of
+// `LossFunction`, where a label's target is 1 at the label; with weights of samples sum w_n loss_n / sum w_n.
 template <class T>
 Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* truth, T* logits, T* d_weights,
                           bool backward) {
   const Channels& channels = graph_.states[head.state].channels;
   const int plane = pass.plan.states[head.state].plane(), inputs = channels.count(), classes = graph_.classes;
   const int samples = pass.plan.samples;
+  const T* importance = truth ? truth->sample_weights : nullptr;
+  double mass = samples;  // of all samples
+  if (importance) {
+    mass = 0;
+    for (int n = 0; n < samples; ++n) mass += double(importance[n]);
+  }
   const T* weight = pass.weights + graph_.parameters[head.weight].offset;
   const T* bias = pass.weights + graph_.parameters[head.bias].offset;
   features_.resize(std::size_t(samples) * inputs);
@@ -46,26 +125,12 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* tr
     }
     if (!truth) return;
     const T* target = truth->targets ? truth->targets + std::size_t(n) * classes : nullptr;
-    const int label = target ? int(std::max_element(target, target + classes) - target) : truth->labels[n];
-    const int best = int(std::max_element(z, z + classes) - z);
-    const double largest = z[best];
-    hits_[n] = best == label;
-    double total = 0;
-    for (int k = 0; k < classes; ++k) total += std::exp(z[k] - largest);
-    const double at_zero = std::log(total) + largest;  // the loss of a class whose logit is 0
-    double mass = 1;
-    if (target) {
-      mass = 0;
-      for (int k = 0; k < classes; ++k) {
-        mass += target[k];
-        losses_[n] += target[k] * (at_zero - z[k]);
-      }
-    } else {
-      losses_[n] = at_zero - z[label];
-    }
+    const double share = importance ? double(importance[n]) : 1;
+    bool hit = false;
+    losses_[n] = share * sample_loss(graph_.loss, classes, target, target ? 0 : truth->labels[n], z, &hit);
+    hits_[n] = hit;
     if (!backward) return;
-    for (int k = 0; k < classes; ++k)
-      z[k] = head.loss_weight * (std::exp(z[k] - largest) / total * mass - (target ? target[k] : k == label)) / samples;
+    for (int k = 0; k < classes; ++k) z[k] = head.loss_weight * z[k] * share / mass;
     const View<T> g = gradient(pass, head.state, n);
     std::fill_n(g.data, std::size_t(channels.lanes()) * plane, T(0));
     for (int c = 0; c < inputs; ++c) {
@@ -97,7 +162,7 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* tr
     });
   Loss loss;
   for (int n = 0; n < samples; ++n) {
-    loss.value += losses_[n] / samples;
+    loss.value += losses_[n] / mass;
     loss.correct += hits_[n];
   }
   return loss;

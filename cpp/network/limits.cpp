@@ -34,18 +34,36 @@ void check_images(const Graph& graph, long long samples, long long channels, lon
 }
 
 void check_labels(const Graph& graph, const std::int32_t* labels, int samples) {
+  require(graph.loss.kind == LossKind::softmax, "the network's loss takes `targets`, not labels");
   for (int i = 0; i < samples; ++i)
     require(labels[i] >= 0 && labels[i] < graph.classes, "label ", labels[i], " is not in 0..", graph.classes - 1);
 }
 
 template <class T>
 void check_targets(const Graph& graph, const T* targets, int samples) {
+  const LossKind kind = graph.loss.kind;
   for (int n = 0; n < samples; ++n)
     for (int k = 0; k < graph.classes; ++k) {
       const T target = targets[std::size_t(n) * graph.classes + k];
-      require(target >= 0 && std::isfinite(target), "target ", target, " of class ", k, " of sample ", n,
-              " must be at least 0 and finite");
+      if (kind == LossKind::softmax)
+        require(target >= 0 && std::isfinite(target), "target ", target, " of class ", k, " of sample ", n,
+                " must be at least 0 and finite");
+      else if (kind == LossKind::sigmoid)
+        require(target >= 0 && target <= 1, "target ", target, " of label ", k, " of sample ", n, " must lie in 0..1");
+      else
+        require(std::isfinite(target), "target ", target, " of output ", k, " of sample ", n, " must be finite");
     }
+}
+
+template <class T>
+void check_sample_weights(const T* weights, int samples) {
+  double total = 0;
+  for (int n = 0; n < samples; ++n) {
+    require(weights[n] >= 0 && std::isfinite(weights[n]), "weight ", weights[n], " of sample ", n,
+            " must be at least 0 and finite");
+    total += double(weights[n]);
+  }
+  require(total > 0, "the weights of the ", samples, " samples are all 0");
 }
 
 template <class T>
@@ -56,6 +74,8 @@ void check_mixing(const T* weights, std::size_t count) {
 
 template void check_targets(const Graph&, const float*, int);
 template void check_targets(const Graph&, const double*, int);
+template void check_sample_weights(const float*, int);
+template void check_sample_weights(const double*, int);
 template void check_mixing(const float*, std::size_t);
 template void check_mixing(const double*, std::size_t);
 

@@ -11,9 +11,13 @@ void check_images(const Graph& graph, long long samples, long long channels, lon
 
 void check_labels(const Graph& graph, const std::int32_t* labels, int samples);
 
-// (samples, classes): finite and not negative
+// (samples, classes): finite, as the loss takes them
 template <class T>
 void check_targets(const Graph& graph, const T* targets, int samples);
+
+// Of samples: finite and at least 0, and not all 0
+template <class T>
+void check_sample_weights(const T* weights, int samples);
 
 // Mixing weights: finite
 template <class T>

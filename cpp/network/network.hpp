@@ -26,7 +26,8 @@ struct Batch {
   const T* images;             // (samples, in_channels, height, width)
   const std::int32_t* labels;  // (samples,), or null
   int samples, height, width;
-  const T* targets = nullptr;  // instead of labels: (samples, classes), how much of each class
+  const T* targets = nullptr;         // instead of labels: (samples, classes); of softmax how much of each class
+  const T* sample_weights = nullptr;  // (samples,), or null: the same for all
 };
 
 // Stands in for the softmax of the alphas, unless `weights` is null.

@@ -339,6 +339,88 @@ void files_come_back(const fs::path& folder) {
   CHECK(pydarts_model_load(missing.c_str(), nullptr, &made, message, sizeof message) == PYDARTS_BAD_FILE && !made);
 }
 
+// Several labels and numbers, with weights of the samples.
+void other_losses_are_those_of_the_engine(const fs::path& folder) {
+  for (std::int32_t loss = PYDARTS_CROSS_ENTROPY; loss <= PYDARTS_HUBER; ++loss) {
+    pydarts_network_options options = capi::options();
+    options.loss = loss;
+    options.huber_delta = 0.3;
+    pydarts_network* made;
+    CHECK(pydarts_supernet_create(&options, nullptr, &made, nullptr, 0) == PYDARTS_OK);
+    capi::Net net(made);
+    CHECK(capi::info(net).loss == loss);
+    NetworkConfig config{3, 3, 3, 2};
+    config.loss = {LossKind(loss), 0.3};
+    Network<float> engine(supernet_graph(darts_space(), config), 11, {1});
+    capi::Images train(1);
+    const Floats targets = {0, 1, 0.5, 1, 1, 0, 0, 0.25, 1}, weights = {0.5, 0, 2};
+    train.batch.targets = targets.data();
+    train.batch.sample_weights = weights.data();
+    Batch<float> batch = engine_batch(train);
+    batch.targets = targets.data();
+    batch.sample_weights = weights.data();
+    const Graph& graph = engine.graph();
+    Floats dw(graph.num_weights), da(graph.num_alphas), wanted_w(graph.num_weights), wanted_a(graph.num_alphas);
+    pydarts_loss found = {sizeof found}, plain = {sizeof plain};
+    CHECK(pydarts_gradients(net.get(), &train.batch, dw.data(), dw.size(), da.data(), da.size(), &found) == PYDARTS_OK);
+    const Loss wanted = engine.evaluate(batch, engine.weights().data(), wanted_w.data(), wanted_a.data());
+    CHECK(dw == wanted_w && da == wanted_a && found.value == wanted.value && found.correct == wanted.correct);
+    train.batch.sample_weights = nullptr;
+    CHECK(pydarts_gradients(net.get(), &train.batch, nullptr, 0, nullptr, 0, &plain) == PYDARTS_OK);
+    CHECK(plain.value != found.value);
+    const Floats none(3), negative = {1, -1, 1};
+    for (const Floats* bad : {&none, &negative}) {
+      train.batch.sample_weights = bad->data();
+      CHECK(pydarts_gradients(net.get(), &train.batch, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_INVALID_ARGUMENT);
+    }
+    CHECK(error_is(net, "weight -1 of sample 1 must be at least 0 and finite"));
+    train.batch.sample_weights = nullptr;
+    train.batch.targets = nullptr;  // labels
+    const pydarts_status labels = loss == PYDARTS_CROSS_ENTROPY ? PYDARTS_OK : PYDARTS_INVALID_ARGUMENT;
+    CHECK(pydarts_gradients(net.get(), &train.batch, nullptr, 0, nullptr, 0, nullptr) == labels);
+
+    Floats logits = {-1, 0, 100, -1000, 0.5, 0}, predictions(6);
+    CHECK(pydarts_predictions(net.get(), logits.data(), 6, predictions.data()) == PYDARTS_OK);
+    if (loss == PYDARTS_CROSS_ENTROPY) CHECK(predictions[2] == 1 && std::fabs(predictions[4] - 0.6224593f) < 1e-6f);
+    if (loss == PYDARTS_SIGMOID) CHECK(predictions[1] == 0.5f && predictions[3] == 0 && predictions[2] == 1);
+    if (loss >= PYDARTS_MSE) CHECK(predictions == logits);
+    CHECK(pydarts_predictions(net.get(), logits.data(), 5, predictions.data()) == PYDARTS_INVALID_ARGUMENT);
+  }
+  pydarts_network_options options = capi::options();
+  pydarts_network* made;
+  options.loss = 4;
+  CHECK(pydarts_supernet_create(&options, nullptr, &made, nullptr, 0) == PYDARTS_INVALID_ARGUMENT);
+  options.loss = PYDARTS_HUBER;
+  options.huber_delta = 0;
+  CHECK(pydarts_supernet_create(&options, nullptr, &made, nullptr, 0) == PYDARTS_INVALID_ARGUMENT);
+  options.size = offsetof(pydarts_network_options, huber_delta);  // as before there were losses
+  CHECK(pydarts_supernet_create(&options, nullptr, &made, nullptr, 0) == PYDARTS_OK);
+  CHECK(capi::info(capi::Net(made)).loss == PYDARTS_CROSS_ENTROPY);
+
+  std::string description = capi::kDescription;
+  const std::string version = "\"version\": 1, \"genotype\"",
+                    more =
+                        "\"version\": 2, \"task\": \"regression\", "
+                        "\"loss\": \"huber\", \"huber_delta\": 0.5, \"scale\": {\"mean\": [1, 2, 3], \"std\": [1, 0.5, "
+                        "10]}, \"genotype\"";
+  description.replace(description.find(version), version.size(), more);
+  const std::string weights = capi::content((folder / "model.safetensors").u8string());
+  const auto read = [&](const std::string& text) {
+    return pydarts_model_read(text.data(), text.size(), weights.data(), weights.size(), nullptr, &made, nullptr, 0);
+  };
+  CHECK(read(description) == PYDARTS_OK);
+  capi::Net model(made);
+  CHECK(capi::info(model).loss == PYDARTS_HUBER);
+  Floats values = {0, 1, -1};
+  CHECK(pydarts_predictions(model.get(), values.data(), 3, values.data()) == PYDARTS_OK);
+  CHECK(values == (Floats{1, 2.5, -7}));
+  for (const char* part : {"\"regression\"", "\"huber\"", "[1, 0.5, 10]", "0.5, \"scale\""}) {
+    std::string bad = description;
+    bad.replace(bad.find(part), std::strlen(part), part[0] == '[' ? "[1]" : part[0] == '0' ? "-1, \"scale\"" : "\"x\"");
+    CHECK(read(bad) == PYDARTS_BAD_FILE);
+  }
+}
+
 #ifdef __linux__
 // Two processes that save to one place at once: each succeeds, and what stands there is always whole.
 void processes_may_save_at_once(const fs::path& folder) {
@@ -701,6 +783,7 @@ int main(int argc, char** argv) {
   texts_are_given_in_two_calls();
   tensors_cover_all_values();
   files_come_back(argv[1]);
+  other_losses_are_those_of_the_engine(argv[1]);
 #ifdef __linux__
   processes_may_save_at_once(argv[1]);
   a_saved_file_is_on_the_disk(argv[1]);

@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike
 
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
+from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method
 from pydarts.methods.named import as_method
 from pydarts.models.image_model import Model
@@ -55,8 +57,8 @@ _SEARCHES = ("auto", "always", "never")
 
 
 def fit(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     time_budget: float | str | None = None,
     *,
     space: str | os.PathLike[str] | Space = DARTS,
@@ -67,6 +69,11 @@ def fit(
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[FitOptions],
 ) -> Model:
@@ -98,6 +105,7 @@ def fit(
         ``model.plan`` of an earlier call. The plan depends on the speed of the machine: only with
         the same one does the same seed give the same model.
     image_layout, groups, preprocessing, threads
+    task, sample_weight, class_weight, loss, huber_delta
         As in `pydarts.search`.
     **options
         Any field of `TrainConfig`: what is given is not chosen; ``seed`` is also that of the
@@ -131,7 +139,8 @@ def fit(
     cell_space = as_space(space)
     if genotype is not None:
         cell_space = require_kind("genotype", genotype, Genotype).space
-    task = ImageClassification(
+    X, y, groups = as_arrays(X, y, groups)
+    data = ImageClassification(
         X,
         y,
         image_layout,
@@ -139,8 +148,13 @@ def fit(
         preprocessing=preprocessing,
         space=cell_space,
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
-    fitting = Fitting(task, run, fields, genotype=genotype, search=search, method=method, plan=plan)
+    fitting = Fitting(data, run, fields, genotype=genotype, search=search, method=method, plan=plan)
     result = fitting.find_cell()
     if result is not None and result.interrupted:
         raise KeyboardInterrupt
@@ -182,7 +196,10 @@ class Fitting:
             raise ArgumentError("search", "(='always') leaves no use for `genotype`")
         self.task, self.run, self.search, self._show = task, run, search, show
         size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
-        values = {"batch_size": size, **RECIPE, **fields}
+        recipe = dict(RECIPE)
+        if task.objective.task == "regression":
+            del recipe["label_smoothing"]
+        values = {"batch_size": size, **recipe, **fields}
         self._config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
         self._fields, self._genotype = fields, genotype
         self._path = None if run.checkpoint is None else Path(run.checkpoint) / PLAN
@@ -248,7 +265,9 @@ class Fitting:
         config = SearchConfig.make(preset, {"seed": self._config.seed})
         share = min(config.train_fraction, 1 - config.train_fraction)
         count = min(len(self.task.images), config.max_images or len(self.task.images))
-        most = int(share * count) - len(self.task.labels)
+        # Each class, or set of labels, may have one image less than its share in a part.
+        codes = self.task.objective.targets.strata(self.task.codes)
+        most = int(share * count) - len(np.unique(codes))
         return replace(config, batch_size=max(2, min(config.batch_size, most)))
 
     def _named(self, cell: str) -> BaseGenotype:

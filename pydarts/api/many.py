@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.api.searching import Text, search, search_text
@@ -133,7 +134,7 @@ def search_many(
         "groups": task.groups,
         **options,
     }
-    data = ("images", task.images, labels)  # which are preprocessed
+    data = ("images", np.asarray(task.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
 

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.limits import Limit, as_limits, as_target, make_budget
+from pydarts.common.errors import ArgumentError
+from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
@@ -23,7 +28,8 @@ from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_memory, estimate_search
-from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
+from pydarts.training.limited import check_limitable
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search
@@ -36,10 +42,24 @@ if TYPE_CHECKING:
 Text = str | os.PathLike[str] | Corpus
 
 
+def as_valid(X_valid: Any, y_valid: Any) -> tuple[Any, Any] | None:
+    """Return images and labels to validate on; without labels, what `load_data` takes."""
+    if X_valid is None and y_valid is None:
+        return None
+    if X_valid is None or (y_valid is None and hasattr(X_valid, "__array__")):
+        raise ArgumentError("X_valid", "and `y_valid` must come together")
+    try:
+        return as_arrays(X_valid, y_valid, None)[:2]
+    except ArgumentError as error:
+        raise type(error)(f"{error.argument}_valid", error.problem) from error
+
+
 def search(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
@@ -47,8 +67,22 @@ def search(
     selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    target: str | TrainConfig | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
@@ -61,9 +95,13 @@ def search(
     X : array-like
         Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float, of at least 4x4 pixels;
         signals (N, L) or (N, C, L) for a one-dimensional space; or what ``preprocessing`` takes.
-        They are normalised by mean and standard deviation of the training half.
-    y : iterable
-        (N,) labels of any hashable kind.
+        They are normalised by mean and standard deviation of the training half. A `numpy.memmap`
+        is read batch by batch. Without ``y``: what `pydarts.data.load_data` takes or returns, such
+        as a folder of images or a data set of PyTorch.
+    y : iterable, optional
+        (N,) labels of any hashable kind, or what ``task`` says.
+    X_valid, y_valid : optional
+        What α learns on. Then nothing is split, and the weights learn on all of ``X``.
     space : str, path or Space, optional
         What is searched: ``"darts"``, ``"nas-bench-201"``, ``"s2"``, ``"s3"``, ``"s4"``, for
         signals (N, L) or (N, C, L) ``"darts-1d"``, a JSON file, or a `pydarts.spaces.Space`.
@@ -90,10 +128,46 @@ def search(
     groups : iterable, optional
         One for each image, such as who speaks: no group gets into both halves. What counts is what
         a cell is worth for others than those that were learned from.
+    split : {"random", "time"}
+        ``"time"``: the images are in the order of time, and α learns on the later ones.
+    stratify : bool or iterable, optional
+        Whether each class has its share in either half: by default yes. Or a value for each image
+        of what else is to have its share, such as the device.
     preprocessing : Preprocessing, optional
         What is made of ``X`` first, such as spectrograms of sounds.
+    task : {"multiclass", "multilabel", "regression"}
+        What is told of an image, which is never guessed from ``y``: one class of several; any
+        number of labels, ``y`` being a matrix (N, labels) of 0 and 1, or a data frame of such; or
+        numbers, (N,) or (N, outputs), which are scaled inside and scaled back by ``predict``.
+    sample_weight : array-like, optional
+        (N,) weights, at least 0: the loss of a batch is ``sum_n w_n loss_n / sum_n w_n``. An image
+        that weighs nothing is left out.
+    class_weight : "balanced" or mapping, optional
+        Of one class of several: weights of the labels, which are multiplied with those of the
+        samples; ``"balanced"`` is ``N / (classes * N_c)``. Cells and models are then judged by the
+        balanced accuracy, the mean of the classes' recalls, as well.
+    loss : {"mse", "huber"}, optional
+        Of a regression, by default the former. With ``"huber"`` errors of more than ``huber_delta``
+        standard deviations of the targets count linearly.
+    huber_delta : float, optional
     threads : int, optional
         Threads to use; by default all. The result does not depend on it.
+    max_latency : float or str, optional
+        Limit on the time that the network that is to be trained takes for one image on this
+        processor: seconds, or a string such as ``"0.5ms"`` or ``"200us"``. The cell is drawn to the
+        tenth below the limit, then measured; where it is above, the prediction is corrected and the
+        last phase of the search repeated. See docs/device.md, as for the others.
+    max_macs, max_weights : float or str, optional
+        Likewise on its multiply-adds and weights: numbers, or strings such as ``"5M"``.
+    max_memory : int or str, optional
+        Likewise on the peak of its activations in inference at batch 1: bytes, or a string such as
+        ``"64KiB"``.
+    target : TrainConfig or str, optional
+        The configuration of that network, or the name of a preset; by default ``preset``.
+    profile : Profile or path, optional
+        Of `pydarts.profile`, for a network of these sizes; by default it is measured first.
+    latency_threads : int, optional
+        Threads of the network whose latency is limited, 1 by default; a profile has its own.
     **options
         Any field of `SearchConfig`, in place of the preset's value, and how the search runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -108,7 +182,8 @@ def search(
     ------
     ValueError, TypeError
         For unusable images, labels or options; names the argument and its value. For budgets that
-        cannot be met; says what would fit. For a checkpoint that is damaged or of another search;
+        cannot be met; says what would fit. For limits that no cell meets; says what the least is.
+        For a checkpoint that is damaged or of another search;
         says what differs.
     Diverged
         When a loss or gradient is not finite; names step and tensor. Its ``result`` holds what
@@ -120,17 +195,33 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(
+    X, y, groups = as_arrays(X, y, groups)
+    data = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
+        valid=as_valid(X_valid, y_valid),
+        split=split,
+        stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return run_search(task, chosen, config, run, how)
+    limits = as_limits(
+        {"latency": max_latency, "macs": max_macs, "weights": max_weights, "memory": max_memory}
+    )
+    if limits:
+        check_limitable(chosen, how)
+    trained = as_target(target, config.preset)
+    budget = make_budget(data, limits, trained, run, measured=profile, threads=latency_threads)
+    return run_search(data, chosen, config, run, how, budget)
 
 
 def search_text(
@@ -184,9 +275,11 @@ def search_text(
 
 
 def estimate(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
@@ -194,7 +287,14 @@ def estimate(
     selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
@@ -206,8 +306,9 @@ def estimate(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
-    threads, **options
+    X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
+    split, stratify, preprocessing
+    task, sample_weight, class_weight, loss, huber_delta, threads, **options
         As in `search`.
 
     Returns
@@ -215,17 +316,26 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    task = ImageClassification(
+    X, y, groups = as_arrays(X, y, groups)
+    data = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
+        valid=as_valid(X_valid, y_valid),
+        split=split,
+        stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return _estimate(task, chosen, how, config, run)
+    return _estimate(data, chosen, how, config, run)
 
 
 def estimate_text(

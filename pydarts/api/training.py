@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from pydarts.api.searching import Text
-from pydarts.common.errors import ArgumentError
+from pydarts.api.searching import Text, as_valid
 from pydarts.data.corpus import as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
@@ -31,15 +32,20 @@ if TYPE_CHECKING:
 
 def train(
     genotype: Genotype,
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
-    X_valid: ArrayLike | None = None,
+    X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[TrainOptions],
 ) -> Model:
@@ -66,6 +72,8 @@ def train(
     preprocessing : Preprocessing, optional
         What is made of ``X`` and ``X_valid`` first. The model keeps it, and `Model.predict` does
         the same with what it is given.
+    task, sample_weight, class_weight, loss, huber_delta
+        As in `search`.
     **options
         Any field of `TrainConfig`, in place of the preset's value, and how the training runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -85,19 +93,22 @@ def train(
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
     config, run = split_options(TrainConfig, TrainRun, preset, config, options)
-    if (X_valid is None) != (y_valid is None):
-        raise ArgumentError("X_valid", "and `y_valid` must come together")
-    valid = None if X_valid is None or y_valid is None else (X_valid, y_valid)
-    task = ImageClassification(
+    X, y, _ = as_arrays(X, y, None)
+    data = ImageClassification(
         X,
         y,
         image_layout,
         preprocessing=preprocessing,
-        valid=valid,
+        valid=as_valid(X_valid, y_valid),
         space=require_kind("genotype", genotype, Genotype).space,
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
-    model: Model = run_training(task, genotype, config, run)
+    model: Model = run_training(data, genotype, config, run)
     return model
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pydarts.common.errors import ArgumentError
+from pydarts.models.objectives import TASKS
 from pydarts.training.config_base import Config
 
 
@@ -147,6 +148,30 @@ def add_image_layout(parser: argparse.ArgumentParser, otherwise: str = "") -> No
     )
 
 
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """The options that tell what is learned of DATA."""
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help="whether y is one class of several, a matrix (N, labels) of 0 and 1, or numbers"
+        " (default: multiclass)",
+    )
+    parser.add_argument(
+        "--class-weight",
+        choices=("balanced",),
+        help="weigh rare classes more in the loss, and judge by the balanced accuracy",
+    )
+    parser.add_argument(
+        "--loss", choices=("mse", "huber"), help="of --task regression (default: mse)"
+    )
+    parser.add_argument(
+        "--huber-delta",
+        type=float,
+        metavar="D",
+        help="from where --loss huber is linear, in standard deviations of y (default: 1)",
+    )
+
+
 def add_signals(parser: argparse.ArgumentParser) -> None:
     """The options that tell what is made of signals and sounds, and how they are split."""
     parser.add_argument(
@@ -167,6 +192,36 @@ def add_signals(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="keep each group of DATA, such as all that one person says, on one side of every split"
         " (default: where DATA has groups)",
+    )
+
+
+def add_splitting(parser: argparse.ArgumentParser) -> None:
+    """The options that tell how DATA is split."""
+    parser.add_argument(
+        "--split",
+        choices=("random", "time"),
+        help="take the halves of a search, and what is held out to test on, at random, or as the"
+        " later part of DATA, which is in the order of time (default: random)",
+    )
+    parser.add_argument(
+        "--stratify",
+        action=argparse.BooleanOptionalAction,
+        help="give each class its share in parts that are taken at random (default: yes)",
+    )
+
+
+def add_files(parser: argparse.ArgumentParser, otherwise: str = "needed if they differ") -> None:
+    """The options that tell how files of images are read."""
+    parser.add_argument(
+        "--image-size",
+        metavar="N|HxW",
+        help=f"height and width to which files of images are scaled ({otherwise})",
+    )
+    parser.add_argument(
+        "--on-bad",
+        choices=("raise", "skip"),
+        help="whether files that cannot be read are an error that names them all, or are named and"
+        " left out (default: raise)",
     )
 
 

@@ -8,7 +8,9 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydarts.costs.budget import Budget
 from pydarts.spaces.space import GENOTYPES, READY, Space
+from pydarts.training.run_options import RunOptions
 from pydarts.training.task import Task
 
 
@@ -40,7 +42,7 @@ class Kind(ABC):
     model_type: ClassVar[Any]
     search_command: ClassVar[str]
     train_command: ClassVar[str]
-    measures: ClassVar[tuple[str, ...]]
+    measures: tuple[str, ...]
     onnx_inputs: ClassVar[str]
     unavailable: ClassVar[tuple[str, ...]] = ()
 
@@ -60,6 +62,14 @@ class Kind(ABC):
     def space(cls, args: argparse.Namespace) -> Space:
         """What is searched."""
         return READY[GENOTYPES[cls.task_type.kind].usual_space]
+
+    @classmethod  # noqa: B027  # of text there is none
+    def add_limits(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the options that limit what the trained network costs."""
+
+    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+        """The limits that were given, with what predicts the costs."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -93,6 +103,11 @@ class Kind(ABC):
     def exported_inputs(cls, model: Any) -> str:
         """What an exported model takes."""
         return cls.onnx_inputs
+
+    @classmethod
+    @abstractmethod
+    def c_options(cls, args: argparse.Namespace, model: Any) -> dict[str, Any]:
+        """Options of a model's `to_c`: of 8 bits, the data that give the ranges."""
 
     @classmethod
     @abstractmethod

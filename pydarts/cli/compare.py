@@ -15,10 +15,12 @@ from typing import Any
 
 from pydarts.cli.arguments import (
     add_debug,
+    add_files,
     add_force,
     add_image_layout,
     add_progress,
     add_signals,
+    add_splitting,
     add_threads,
     named,
 )
@@ -74,6 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_image_layout(parser)
     add_signals(parser)
+    add_splitting(parser)
+    add_files(parser)
     parser.add_argument(
         "--level", choices=("word", "char"), help="of text (default: that of the search)"
     )

@@ -9,13 +9,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.cli.arguments import add_image_layout, add_signals, named
+from pydarts.api.limits import as_limits, make_budget
+from pydarts.cli.arguments import (
+    add_files,
+    add_image_layout,
+    add_signals,
+    add_splitting,
+    add_targets,
+    named,
+)
 from pydarts.cli.base import Kind
 from pydarts.cli.console import say
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import COSTS, Budget
 from pydarts.data import datasets
 from pydarts.data.datasets import Dataset
+from pydarts.data.duplicates import shared_note
 from pydarts.data.images import check_consistent
+from pydarts.data.lazy import take
 from pydarts.data.npz import read_npz
 from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.data.wav import read_wav_folder
@@ -23,6 +34,12 @@ from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
 from pydarts.tasks.images import ImageClassification
+from pydarts.training.run_options import RunOptions
+
+#: Options that tell what is learned.
+_TARGETS = ("task", "class_weight", "loss", "huber_delta")
+#: Options that tell how files of images are read.
+_FILES = ("image_size", "on_bad")
 
 
 class ImageKind(Kind):
@@ -42,11 +59,16 @@ class ImageKind(Kind):
         parser.add_argument(
             "data",
             metavar="DATA",
-            help="digits, fashion-mnist, a folder of IDX files, of CIFAR-10 binary batches or of"
-            " .wav files, or an .npz file with X and y (and X_test and y_test, groups, rate)",
+            help="digits, fashion-mnist, a folder of IDX files, of CIFAR-10 binary batches, of"
+            " .wav files, of images in folders named by their labels, of X.npy and y.npy, or of"
+            " NAME_TRAIN.ts; a .csv file with path and label; an .npz file with X and y (and X_test"
+            " and y_test, groups, rate); or aeon:NAME",
         )
         add_image_layout(parser)
+        add_targets(parser)
         add_signals(parser)
+        add_splitting(parser)
+        add_files(parser)
 
     @classmethod
     def add_space(cls, group: Any) -> None:
@@ -63,9 +85,46 @@ class ImageKind(Kind):
         return as_space(args.space)
 
     @classmethod
+    def add_limits(cls, parser: argparse.ArgumentParser) -> None:
+        group = parser.add_argument_group("limits on the network that is trained (--train-...)")
+        helps = {
+            "latency": ("TIME", "time for one image on this processor, such as 0.5ms or 200us"),
+            "macs": ("N", "multiply-adds, such as 5M"),
+            "weights": ("N", "weights, such as 50k"),
+            "memory": ("SIZE", "peak of the activations of one image, such as 64KiB"),
+        }
+        for name, (metavar, text) in helps.items():
+            group.add_argument(f"--max-{name}", type=plain_or_unit, metavar=metavar, help=text)
+        group.add_argument(
+            "--latency-threads",
+            type=int,
+            default=1,
+            metavar="N",
+            help="threads of the network whose latency is limited (default: 1)",
+        )
+        group.add_argument(
+            "--profile",
+            metavar="FILE",
+            help="of pydarts profile, for these sizes (default: it is measured first)",
+        )
+
+    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+        args = self.args
+        given = {name: getattr(args, f"max_{name}") for name in COSTS}
+        return make_budget(
+            self.task,
+            as_limits(given),
+            train_config,
+            run,
+            measured=args.profile,
+            threads=args.latency_threads,
+        )
+
+    @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
         with named(args):
-            data = datasets.load(args.data, length=args.length)
+            size, on_bad = _image_size(args), args.on_bad or "raise"
+            data = datasets.load(args.data, length=args.length, image_size=size, on_bad=on_bad)
         groups = None if args.groups is False else data.groups
         with named(args, about=data.name):
             if args.groups and groups is None:
@@ -82,14 +141,20 @@ class ImageKind(Kind):
                 test=test,
                 space=space,
                 threads=threads,
+                objective=args.task or "multiclass",
+                class_weight=args.class_weight,
+                loss=args.loss,
+                huber_delta=1.0 if args.huber_delta is None else args.huber_delta,
+                split=args.split or "random",
+                stratify=args.stratify,
             )
             if test is None:
                 task = task.hold_out(0.2, np.random.default_rng(0))
             if getattr(args, "out", None) is not None:
-                task.labels.to_json()
+                task.objective.description()
         assert task.test is not None
         say(
-            f"{data.name}: {len(task.labels)} classes of {_described(task)},"
+            f"{data.name}: {_told(task)} of {_described(task)},"
             f" {len(task.images):,} to learn from and {len(task.test[0]):,} to test on"
         )
         if test is None and task.groups is not None and groups is not None:
@@ -98,9 +163,18 @@ class ImageKind(Kind):
             held = [str(name) for code, name in enumerate(names) if code not in kept]
             shown = ", ".join(held) if len(held) <= 10 else f"{len(held)} groups"
             say(f"There is no test set: held out as one is what is of {shown}.")
+        elif test is None and args.split == "time":
+            say("There is no test set: the last fifth is held out as one.")
         elif test is None:
-            say("There is no test set: a fifth of each class is held out as one.")
-        return cls(args, data.name, task)
+            shares = task.objective.task == "multiclass" and args.stratify is not False
+            of = " of each class" if shares else ""
+            say(f"There is no test set: a fifth{of} is held out as one.")
+        note = shared_note(task.images, task.test[0], "the test set", "what is learned from")
+        if note is not None:
+            say(note[0].upper() + note[1:])
+        kind = cls(args, data.name, task)
+        kind.measures = (task.metric.key,)
+        return kind
 
     def announce(self, config: Any) -> None:
         if config.stem == "auto" and self.task.complete(config).stem == "imagenet":
@@ -108,23 +182,29 @@ class ImageKind(Kind):
 
     def data_arguments(self) -> list[str]:
         args, given = self.args, [self.args.data]
-        for flag in ("image_layout", "features", "length"):
+        for flag in ("image_layout", *_TARGETS, "features", "length", "split", *_FILES):
             if getattr(args, flag) is not None:
                 given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
-        return [*given, *(["--no-groups"] if args.groups is False else [])]
+        for flag in ("groups", "stratify"):
+            given += [f"--no-{flag}"] if getattr(args, flag) is False else []
+        return given
 
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        signals = {name: getattr(self.args, name) for name in ("features", "length", "groups")}
+        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", *_FILES)
+        signals = {name: getattr(self.args, name) for name in flags}
         given = {name: value for name, value in signals.items() if value is not None}
         return {"data": self.name, **given, **sizes}
 
     def test(self, model: Model) -> dict[str, Any]:
         assert self.task.test is not None
-        accuracy, count = self.task.score(model), len(self.task.test[0])
-        say(f"Accuracy on {count:,} test images, which nothing was learned from: {accuracy:.2%}")
-        return {"accuracy": accuracy}
+        score, count, metric = self.task.score(model), len(self.task.test[0]), self.task.metric
+        shown = f"{score:.2%}" if metric.suffix == " %" else metric.show(score)
+        what = "Mean average precision" if metric.key == "average_precision" else metric.name
+        what = what[0].upper() + what[1:]
+        say(f"{what} on {count:,} test images, which nothing was learned from: {shown}")
+        return {metric.key: score}
 
     def uses(self, out: Path) -> list[str]:
         return [f"To use it in Python: pydarts.Model.load({str(out / 'model')!r})"]
@@ -133,6 +213,22 @@ class ImageKind(Kind):
     def exported_inputs(cls, model: Model) -> str:
         made = model.preprocessing != NO_PREPROCESSING
         return cls.onnx_inputs + (", as `model.preprocessing.apply` makes them," if made else "")
+
+    @classmethod
+    def c_options(cls, args: argparse.Namespace, model: Model) -> dict[str, Any]:
+        if not args.int8:
+            return {}
+        data = datasets.load(args.calibrate, length=model.preprocessing.length)
+        _check_rate(data.name, data.rate, args.model, model)
+        options: dict[str, Any] = {
+            "int8": True,
+            "calibration": _spread(data.X_train, data.y_train, 500),
+        }
+        if data.X_test is None or data.y_test is None:
+            say(f"{data.name} has no test images: what is lost is measured on those to learn from.")
+        else:
+            options["test"] = _spread(data.X_test, data.y_test, 2000)
+        return options
 
     @classmethod
     def evaluate(cls, args: argparse.Namespace, model: Model) -> tuple[Any, dict[str, Any]]:
@@ -156,25 +252,41 @@ class ImageKind(Kind):
     def predict(cls, args: argparse.Namespace, model: Model) -> list[list[Any]]:
         data = _read(args, model)
         with named(args, about=data.about):
-            probabilities = model.predict_proba(data.X)
-        codes = probabilities.argmax(axis=1)
-        columns: dict[str, Any] = {"index": range(len(codes))}
+            found = model.predict(data.X) if model.task == "regression" else None
+            probabilities = None if found is not None else model.predict_proba(data.X)
+        count = len(data.X)
+        columns: dict[str, Any] = {"index": range(count)}
         if data.files is not None:
             columns["file"] = data.files
-        if data.y is not None:
+        if data.y is not None and data.y.ndim == 1:
             columns["label"] = data.y.tolist()
-        columns["predicted"] = model.labels.decode(codes).tolist()
-        columns["probability"] = _shown(probabilities.max(axis=1))
-        if args.probabilities:
+        elif data.y is not None:
+            for name, column in zip(model.classes, data.y.T, strict=True):
+                columns[f"label {name}"] = column.tolist()
+        if probabilities is None or model.task == "multilabel":
+            chosen = found if probabilities is None else (probabilities > 0.5).astype(np.int64)
+            assert chosen is not None
+            if chosen.ndim == 1:
+                columns["predicted"] = chosen.tolist()
+            else:
+                for name, column in zip(model.classes, chosen.T, strict=True):
+                    columns[f"predicted {name}"] = column.tolist()
+        else:
+            codes = probabilities.argmax(axis=1)
+            columns["predicted"] = model.labels.decode(codes).tolist()
+            columns["probability"] = _shown(probabilities.max(axis=1))
+        if args.probabilities and probabilities is not None:
             for label, column in zip(model.classes, probabilities.T, strict=True):
                 columns[f"probability of {label}"] = _shown(column)
-        say(f"Predicted {len(codes):,} images: {data.what} of {data.name}")
+        say(f"Predicted {count:,} images: {data.what} of {data.name}")
         return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
     @classmethod
     def saved_data(cls, summary: dict[str, Any], args: argparse.Namespace) -> None:
         args.data = str(summary["data"])
-        known = {"features": str, "length": int, "groups": bool}
+        known: dict[str, type] = {"features": str, "length": int, "groups": bool}
+        known |= {"task": str, "class_weight": str, "loss": str, "huber_delta": float}
+        known |= {"split": str, "stratify": bool, "image_size": str, "on_bad": str}
         for name, kind in known.items():
             if getattr(args, name) is None and name in summary:
                 if type(summary[name]) is not kind:
@@ -198,7 +310,9 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
     """The test images of DATA, or all where there are none."""
     model.image_layout = args.image_layout or model.image_layout
     path, sounds = Path(args.data).expanduser(), datasets.sound_folder(args.data)
+    pictures = datasets.picture_source(args.data)
     rate, files = None, None
+    arrays: dict[str, Any]
     if path.suffix == ".npz" and path.is_file():  # which may lack labels
         name, arrays = str(path), read_npz(path, ("X",), ("y", "X_test", "y_test", "rate"))
         rate = datasets.npz_rate(path, arrays)
@@ -207,26 +321,60 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         rate, files, arrays = read.rate, read.names, {"X": read.X}
         if read.y is not None:
             arrays["y"] = read.y
+    elif pictures is not None:
+        height, width = _image_size(args) or model.image_size
+        found = datasets.read_pictures(pictures, (height, width), args.on_bad or "raise")
+        for note in found.notes:
+            say(note)
+        name, part_of = str(pictures), found.test if found.test.any() else ~found.test
+        key = "_test" if found.test.any() else ""
+        chosen = np.flatnonzero(part_of)
+        arrays = {"X": found.X, f"X{key}": take(found.X, chosen)}
+        files = tuple(found.names[index] for index in chosen)
+        if found.y is not None:
+            arrays[f"y{key}"] = found.y[chosen]
     else:
         data = datasets.load(args.data)
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
-    trained = model.preprocessing.rate
-    if rate is not None and trained is not None and rate != trained:
-        raise ValueError(
-            f"{name} has {rate:,} samples a second, but {args.model} was trained on {trained:,}"
-        )
+    _check_rate(name, rate, args.model, model)
     about, part, what, of = name, "all", "images", ""
     if "X_test" in arrays:
         about, part, what, of = f"{name} (test)", "test", "test images", "_test"
     X, y = arrays[f"X{of}"], arrays.get(f"y{of}")
     if y is not None:
-        if y.ndim != 1:
-            raise ValueError(f"{about}: y has shape {y.shape}, but must have one axis")
+        if y.ndim != 1 and (model.task == "multiclass" or y.shape[1:] != (len(model.classes),)):
+            wanted = "one axis" if model.task == "multiclass" else f"{len(model.classes)} columns"
+            raise ValueError(f"{about}: y has shape {y.shape}, but must have {wanted}")
         with named(args, about=about):
             check_consistent(X, y)
     return _Images(name, about, part, what, X, y, files)
+
+
+def _check_rate(name: str, rate: int | None, folder: str, model: Model) -> None:
+    trained = model.preprocessing.rate
+    if rate is not None and trained is not None and rate != trained:
+        raise ValueError(
+            f"{name} has {rate:,} samples a second, but {folder} was trained on {trained:,}"
+        )
+
+
+def _spread(X: Any, y: Any, count: int) -> tuple[Any, Any]:
+    """At most so many images and their labels, from all over the data."""
+    index = np.unique(np.linspace(0, len(X) - 1, min(count, len(X))).round().astype(int))
+    return X[index], y[index]
+
+
+def _image_size(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Height and width from ``48x64``, or from one number for both."""
+    if args.image_size is None:
+        return None
+    parts = args.image_size.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        problem = f"(={args.image_size!r}) must be one number, or height and width, such as 48x64"
+        raise ArgumentError("image_size", problem)
+    return int(parts[0]), int(parts[-1])
 
 
 def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> Preprocessing:
@@ -244,6 +392,21 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
         return Preprocessing("none", data.rate, length)
     # Of the loudness and the recording of a sound little is left.
     return Preprocessing("log_mel", data.rate, length, top_db=35.0, standardize=True)
+
+
+def _told(task: ImageClassification) -> str:
+    count = task.objective.outputs
+    kinds = {"multiclass": "classes", "multilabel": "labels", "regression": "numbers"}
+    kind = kinds[task.objective.task]
+    return f"{count} {kind[:-1] if count == 1 else kind}"
+
+
+def plain_or_unit(text: str) -> float | str:
+    """A limit: a plain number, or one with a unit."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _described(task: ImageClassification) -> str:

@@ -18,7 +18,7 @@ from typing import NoReturn
 import numpy as np
 
 from pydarts import _core
-from pydarts.cli import compare, export, predict, report, run, sample
+from pydarts.cli import compare, export, pareto, predict, profile, report, run, sample
 from pydarts.cli.console import (
     DONE,
     FAILED,
@@ -232,9 +232,28 @@ def _parser() -> _Parser:
         "export",
         export.export,
         export.add_arguments,
-        " MODEL --onnx FILE [--force]",
-        "write a trained model as an ONNX file",
-        "It takes images as the model does: the normalisation is in it.",
+        " MODEL (--onnx FILE | --c FILE [--int8 --calibrate DATA] [--name N]) [--force]",
+        "write a trained model as an ONNX file or as C",
+        "It takes images as the model does: the normalisation is in it. The C file needs nothing"
+        " else, allocates nothing, and is for images of the size of those learned from.",
+    )
+    command(
+        "pareto",
+        pareto.pareto,
+        pareto.add_arguments,
+        " DATA --limits LIMIT ... --out DIR [--cost NAME] [option ...]",
+        "show accuracy against latency for several limits",
+        "A cell is searched for each limit and trained, beside random cells of the same limit and a"
+        f" ResNet-8. {again}",
+    )
+    command(
+        "profile",
+        profile.profile,
+        profile.add_arguments,
+        " [--out FILE] [--image-size N] [--channels N] [--cells N] [option ...]",
+        "measure what every operation of a space costs on this processor",
+        "Each is measured where networks of these sizes have it; random networks as a whole then"
+        " tell how well their sums predict.",
     )
     command("info", _info, lambda _: None, "", "show version, processor and its speed")
     return parser

@@ -10,6 +10,7 @@ import textwrap
 
 from pydarts.cli.arguments import (
     add_debug,
+    add_files,
     add_force,
     add_image_layout,
     add_model,
@@ -57,6 +58,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
     add_image_layout(parser, " (default: as the model was trained)")
+    add_files(parser, "default: as the model was trained")
     add_threads(parser)
     add_debug(parser)
 

@@ -50,6 +50,7 @@ from pydarts.cli.kinds import (
 )
 from pydarts.common.environment import environment
 from pydarts.common.files import replace_file, write_json
+from pydarts.costs.budget import describe_costs
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
 from pydarts.methods.method import supernet_options
@@ -59,6 +60,7 @@ from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
 from pydarts.training.checkpoint import read_checkpoint
 from pydarts.training.history import write_history
+from pydarts.training.limited import check_limitable
 from pydarts.training.loop import Diverged
 from pydarts.training.plan import PLAN, RECIPE
 from pydarts.training.run import run_search, run_training
@@ -107,6 +109,7 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
+    kind.add_limits(parser)
     group = _add_long_runs(parser, "the search", "; the training comes after it")
     group.add_argument(
         "--eigenvalue",
@@ -225,7 +228,7 @@ def search(kind: type[Kind], args: argparse.Namespace) -> int:
         run.check_training(train_config, "train-")
 
     def work() -> int:
-        genotype, code = run.search(config)
+        genotype, code = run.search(config, train_config)
         if code != DONE or not args.train:
             return code
         return run.train(genotype, train_config, "train-")
@@ -292,11 +295,14 @@ class Run:
         with named(self.args, self.task.train_config, prefix):
             self.task.check_train(config)
 
-    def search(self, config: Any) -> tuple[BaseGenotype, int]:
+    def search(self, config: Any, train_config: Any) -> tuple[BaseGenotype, int]:
         """Search, show and save the cell."""
         args = self.args
         with named(args):
             method, selector = as_pair(args.method, args.selector, config)
+            budget = self.kind.budget(train_config, self._options())
+            if budget is not None:
+                check_limitable(method, selector)
         with named(args, self.task.search_config):
             run = self._options()
             if run.resumable_file(SEARCH_CHECKPOINT):
@@ -312,7 +318,7 @@ class Run:
             log.info("searching")
             run = replace(run, started=time.perf_counter())
             result, code = _outcome(
-                "search", lambda: run_search(self.task, method, config, run, selector)
+                "search", lambda: run_search(self.task, method, config, run, selector, budget)
             )
         self._keep_search(result)
         return result.genotype, code
@@ -324,6 +330,9 @@ class Run:
         if result.finalists:
             say(f"Chosen among {len(result.finalists)} finalists by short trainings.")
         say("\n" + pretty(result.genotype) + "\n")
+        for name, words in describe_costs(result.limits).items():
+            say(f"{name.capitalize():9}{words}")
+        self.record |= {"costs": result.limits} if result.limits else {}
         for line in result.notes():
             say(textwrap.fill(line, 79) + "\n")
         if self.out is not None:

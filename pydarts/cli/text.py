@@ -130,6 +130,12 @@ class TextKind(Kind):
         ]
 
     @classmethod
+    def c_options(cls, args: argparse.Namespace, model: LanguageModel) -> dict[str, Any]:
+        if args.int8:
+            raise ValueError(f"--int8 is for images, but {args.model} is a language model")
+        return {}
+
+    @classmethod
     def evaluate(cls, args: argparse.Namespace, model: LanguageModel) -> tuple[Any, dict[str, Any]]:
         name, parts = read_parts(_source(args))
         text, level = parts[PARTS.index("test")], model.vocabulary.level

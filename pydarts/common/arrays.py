@@ -9,6 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return ``1 / (1 + exp(-x))`` in float64, which cannot overflow."""
+    x = logits.astype(np.float64)
+    small = np.exp(-np.abs(x))
+    shares: NDArray[np.float64] = np.where(x >= 0, 1.0, small) / (1 + small)
+    return shares
+
+
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
     """Return ``exp(x) / sum(exp(x))`` over the last axis, in float64."""
     x = logits.astype(np.float64)

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Random crop, flip and cutout of a batch of images."""
+"""Random changes of a batch of images or signals, and mixtures of its samples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pydarts.common.checks import integer, show
+from pydarts.common.checks import integer, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crop, then horizontal flip, then cutout; each is off by default.
+    """Random crop, shift, flip, quarter turns, cutout, masks, noise, in this order; each is off by
+    default.
 
     DARTS uses ``Augmentation(crop_padding=4, flip=True, cutout=16)`` on CIFAR-10. A flip is wrong
     where left and right differ in meaning, as in digits.
@@ -26,7 +27,9 @@ class Augmentation:
     https://arxiv.org/abs/1708.04552).
 
     Signals are images of height 1: they are shifted and cut along the width alone, and a flip
-    reverses them in time, which is wrong for sounds and most sensors.
+    reverses them in time, which is wrong for sounds and most sensors. The time of a spectrogram is
+    its width; its frequencies are rows, or, where it is a signal, channels. Masks are those of
+    SpecAugment (Park et al., https://arxiv.org/abs/1904.08779).
 
     Attributes
     ----------
@@ -36,6 +39,16 @@ class Augmentation:
         Mirror each image with probability 1/2.
     cutout : int
         Side of a square of zeros, centred at a random pixel and clipped at the border.
+    shift : int
+        Move each image or signal along its width by up to so many places, to either side; zeros
+        come in.
+    rotate : bool
+        Turn each image by 0, 1, 2 or 3 quarters, which must be square.
+    time_mask, frequency_mask : int
+        Zero a stretch of up to so many columns, or rows or channels, at a random place; the length
+        is drawn evenly from 0 on.
+    noise : float
+        Standard deviation of normal noise, in those of the data.
 
     Raises
     ------
@@ -46,12 +59,32 @@ class Augmentation:
     crop_padding: int = 0
     flip: bool = False
     cutout: int = 0
+    shift: int = 0
+    rotate: bool = False
+    time_mask: int = 0
+    frequency_mask: int = 0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("crop_padding", "cutout"):
+        for name in ("crop_padding", "cutout", "shift", "time_mask", "frequency_mask"):
             integer(name, getattr(self, name), 0)
-        if not isinstance(self.flip, (bool, np.bool_)):
-            raise ArgumentTypeError("flip", f"(={show(self.flip)}) must be True or False")
+        for name in ("flip", "rotate"):
+            if not isinstance(getattr(self, name), (bool, np.bool_)):
+                raise ArgumentTypeError(
+                    name, f"(={show(getattr(self, name))}) must be True or False"
+                )
+        number("noise", self.noise)
+
+    @classmethod
+    def of(cls, config: Any) -> Augmentation:
+        """Return that of a configuration, whose fields have the same names."""
+        return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
+
+    def check(self, height: int, width: int) -> None:
+        """Raise ArgumentError where images of this size cannot be changed so."""
+        if self.rotate and height != width:
+            problem = f"(=True) needs square images, and these have {height}x{width} pixels"
+            raise ArgumentError("rotate", problem)
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Augment images into a new array.
@@ -87,14 +120,43 @@ class Augmentation:
             images = windows[np.arange(count), :, top, left]  # a copy, as is the other branch
         else:
             images = images.copy()
+        if self.shift:
+            images = self._shifted(images, rng)
         if self.flip:
             chosen = np.flatnonzero(rng.random(count) < 0.5)
             images[chosen] = images[chosen, :, :, ::-1]
+        if self.rotate:
+            self.check(height, width)
+            turns = rng.integers(0, 4, count)
+            for quarters in (1, 2, 3):
+                chosen = np.flatnonzero(turns == quarters)
+                images[chosen] = np.rot90(images[chosen], quarters, axes=(2, 3))
         if self.cutout:
             rows = self._covered(rng, count, height)[:, np.newaxis, :, np.newaxis]
             columns = self._covered(rng, count, width)[:, np.newaxis, np.newaxis, :]
             np.copyto(images, 0, where=rows & columns)
+        if self.time_mask:
+            _mask(images, 3, self.time_mask, rng)
+        if self.frequency_mask:
+            _mask(images, 1 if height == 1 else 2, self.frequency_mask, rng)
+        if self.noise:
+            kind = images.dtype if images.dtype == np.float64 else np.dtype(np.float32)
+            noise = rng.standard_normal(images.shape, dtype=kind.type)
+            noise *= kind.type(self.noise)
+            images += noise
         return images
+
+    def _shifted(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+        """Each image moved along its width, with zeros where it came from."""
+        width = images.shape[3]
+        moved = np.zeros_like(images)
+        by = rng.integers(-self.shift, self.shift + 1, len(images))
+        for out, image, step in zip(moved, images, by.tolist(), strict=True):
+            kept = width - abs(step)
+            if kept > 0:
+                start, origin = max(step, 0), max(-step, 0)
+                out[..., start : start + kept] = image[..., origin : origin + kept]
+        return moved
 
     def _covered(self, rng: np.random.Generator, count: int, size: int) -> NDArray[np.bool_]:
         """For each image, which pixels of an axis its square covers: (count, size)."""
@@ -102,3 +164,56 @@ class Augmentation:
         offset = np.arange(size) - start
         covered: NDArray[np.bool_] = (offset >= 0) & (offset < self.cutout)
         return covered
+
+
+def _mask(images: NDArray[Any], axis: int, largest: int, rng: np.random.Generator) -> None:
+    """Zero a stretch along an axis of each image, as long as the axis at most."""
+    size = images.shape[axis]
+    lengths = rng.integers(0, min(largest, size) + 1, len(images))
+    starts = rng.integers(0, size - lengths + 1)
+    for image, start, length in zip(images, starts.tolist(), lengths.tolist(), strict=True):
+        stretch = [slice(None)] * 3
+        stretch[axis - 1] = slice(start, start + length)
+        image[tuple(stretch)] = 0
+
+
+def mixup(
+    images: NDArray[Any],
+    targets: NDArray[Any],
+    weights: NDArray[Any] | None,
+    alpha: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    """Mix each sample of a batch with another one (Zhang et al., arXiv:1710.09412).
+
+    With the share s, drawn once for the batch from Beta(alpha, alpha), and a random permutation p:
+    ``x_n = s x_n + (1 - s) x_p(n)``, and targets likewise. Of weighted samples the weight is mixed
+    so, and the targets by weight, so that the loss of the mixture is the mixture of both.
+
+    Parameters
+    ----------
+    images : ndarray of float, shape (N, ...)
+    targets : ndarray of float, shape (N, outputs)
+    weights : ndarray of float, shape (N,), or None
+    alpha : float
+        More than 0: small values mix few samples evenly.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    images, targets, weights
+        New ones, as float as before.
+    """
+    share, order = rng.beta(alpha, alpha), rng.permutation(len(images))
+    kind = images.dtype.type
+    mixed = images * kind(share)
+    mixed += images[order] * kind(1 - share)
+    if weights is None:
+        soft = share * targets + (1 - share) * targets[order]
+        return mixed, soft.astype(np.float32), None
+    own, other = share * weights, (1 - share) * weights[order]
+    mass = own + other
+    soft = (own[:, np.newaxis] * targets + other[:, np.newaxis] * targets[order]) / np.where(
+        mass > 0, mass, 1
+    )[:, np.newaxis]
+    return mixed, soft.astype(np.float32), mass.astype(np.float32)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.common.checks import show
-from pydarts.common.errors import ArgumentTypeError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.cifar import cifar_batches, read_cifar_folder
 from pydarts.data.idx import read_idx_folder
 from pydarts.data.images import check_consistent
+from pydarts.data.lazy import LazyArray, take
+from pydarts.data.map_style import is_map_style, read_samples
 from pydarts.data.npz import read_npz
+from pydarts.data.pictures import (
+    Pictures,
+    holds_pictures,
+    read_picture_folder,
+    read_picture_table,
+)
 from pydarts.data.splits import hold_out
+from pydarts.data.time_series import PREFIX, read_series, series_name
+from pydarts.data.untrusted import naming
 from pydarts.data.wav import holds_sounds, read_wav_folder
+
+_log = logging.getLogger("pydarts")
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
@@ -34,16 +47,18 @@ class Dataset:
     ----------
     name : str
         What it was loaded from.
-    X_train, X_test : ndarray
+    X_train, X_test : ndarray or LazyArray
         As stored: (N, H, W), (N, C, H, W) or (N, H, W, C); signals (N, L) or (N, C, L).
     y_train, y_test : ndarray
-        One label for each image.
+        One label for each image; or (N, labels) of 0 and 1, or numbers: the task tells.
     description : str
         One line for people.
     groups : ndarray or None
         One for each of the training images, such as who speaks: a split is to keep them together.
     rate : int or None
         Of sounds, samples a second.
+    notes : tuple of str
+        What was left out, if anything was.
 
     Raises
     ------
@@ -52,17 +67,18 @@ class Dataset:
     """
 
     name: str
-    X_train: NDArray[Any] = field(repr=False)
+    X_train: NDArray[Any] | LazyArray = field(repr=False)
     y_train: NDArray[Any] = field(repr=False)
-    X_test: NDArray[Any] | None = field(default=None, repr=False)
+    X_test: NDArray[Any] | LazyArray | None = field(default=None, repr=False)
     y_test: NDArray[Any] | None = field(default=None, repr=False)
     description: str = ""
     groups: NDArray[Any] | None = field(default=None, repr=False)
     rate: int | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         _check_pair(self.name, self.X_train, self.y_train)
-        if self.groups is not None and self.groups.shape != self.y_train.shape:
+        if self.groups is not None and self.groups.shape != self.y_train.shape[:1]:
             raise ValueError(
                 f"{self.name}: groups have shape {self.groups.shape}, but"
                 f" {len(self.y_train)} images need one each"
@@ -79,12 +95,18 @@ class Dataset:
             )
 
 
-def load(source: str | os.PathLike[str], *, length: int | None = None) -> Dataset:
-    """Load a dataset by name or from files, which are untrusted.
+def load(
+    source: Any,
+    *,
+    length: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    on_bad: str = "raise",
+) -> Dataset:
+    """Load a dataset by name, from files, which are untrusted, or from what gives samples.
 
     Parameters
     ----------
-    source : str or path
+    source : str, path or object
         * ``"digits"``: scikit-learn's 1,797 images of 8x8 pixels; a fixed, stratified fifth of
           them is the test set.
         * ``"fashion-mnist"``: the files of Debian's package ``dataset-fashion-mnist``.
@@ -96,10 +118,25 @@ def load(source: str | os.PathLike[str], *, length: int | None = None) -> Datase
           from the names of folders or the first part of those of files.
         * An ``.npz`` with arrays ``X`` and ``y`` and, for a test set, ``X_test`` and ``y_test``;
           also ``groups``, one for each of ``X``, and ``rate``, samples a second.
+        * A folder of ``X.npy`` and ``y.npy``, with or without the others. ``X.npy`` stays on
+          the disk, and may be larger than memory.
+        * A folder of PNG, JPEG, BMP or WebP files in folders that are named by their labels, or in
+          such folders in ``train`` and ``test``; or a ``.csv`` file with the columns ``path``,
+          relative to it, and ``label``; if one likes, ``group`` and ``split``, train or test.
+          Grey if all are, without an alpha channel, upright as their EXIF says.
+        * ``"aeon:GunPoint"`` and other time series that aeon ships; or a folder that holds
+          ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``.
+        * An object with ``__len__`` and ``__getitem__`` that gives pairs (x, y), or mappings with
+          ``image`` and ``label``, as data sets of PyTorch and Hugging Face do.
 
         A name wins over a folder of the same name: write ``./digits`` for the folder.
     length : int, optional
         Of ``.wav`` files: the samples that each is cut or filled up to, by default the longest's.
+    image_size : int or tuple of (int, int), optional
+        Of files of images: height and width to which they are scaled; needed where they differ.
+    on_bad : {"raise", "skip"}
+        Of files of images and of samples: whether those that cannot be read are an error that
+        names them all, or are left out, which ``notes`` and the log say.
 
     Returns
     -------
@@ -112,12 +149,49 @@ def load(source: str | os.PathLike[str], *, length: int | None = None) -> Datase
     ValueError
         If a file is truncated, damaged or claims what it does not hold; names the file.
     TypeError
-        If `source` is neither a str nor a path.
+        If `source` is none of these.
     ImportError
-        If ``"digits"`` is asked for and scikit-learn is not installed.
+        If scikit-learn, Pillow or aeon is needed and not installed.
     """
+    data = _load(source, length, image_size, on_bad)
+    for note in data.notes:
+        _log.warning(note)
+    return data
+
+
+def as_arrays(X: Any, y: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Return images, labels and groups of what searches and trainings take.
+
+    Parameters
+    ----------
+    X : array-like, Dataset, str, path or object
+        Without ``y``, what `load` takes or returns: its training part.
+    y, groups : iterable or None
+    """
+    if isinstance(X, (str, os.PathLike, Dataset)):
+        if y is not None:
+            raise ArgumentError("y", f"must not be given where `X` (={show(X)}) has labels")
+    elif y is not None:
+        return X, y, groups
+    elif not is_map_style(X):
+        problem = "is missing: only files and data sets that give samples bring their own labels"
+        raise ArgumentTypeError("y", problem)
+    data = X if isinstance(X, Dataset) else load(X)
+    return data.X_train, data.y_train, data.groups if groups is None else groups
+
+
+def _load(
+    source: Any, length: int | None, image_size: int | tuple[int, int] | None, on_bad: str
+) -> Dataset:
+    if is_map_style(source):
+        X, y, notes = read_samples(source, on_bad)
+        return Dataset(type(source).__name__, X, y, notes=tuple(notes))
     if not isinstance(source, (str, os.PathLike)):
-        raise ArgumentTypeError("source", f"(={show(source)}) must be a name or a path")
+        problem = f"(={show(source)}) must be a name, a path or a data set"
+        raise ArgumentTypeError("source", problem)
+    if isinstance(source, str) and source.startswith(PREFIX):
+        parts = read_series(source.removeprefix(PREFIX))
+        return Dataset(source, *parts, "time series that aeon ships")
     if source == "digits":
         return _load_digits()
     if source == "fashion-mnist":
@@ -130,14 +204,18 @@ def load(source: str | os.PathLike[str], *, length: int | None = None) -> Datase
         return _load_folder(FASHION_MNIST, source)
     path = Path(source).expanduser()
     if path.is_dir():
-        return _load_folder(path, str(path), length)
+        return _load_folder(path, str(path), length, image_size, on_bad)
     if not path.exists():
         raise FileNotFoundError(
             f"no dataset {str(source)!r}: give digits, fashion-mnist, a folder of IDX files, of"
-            " CIFAR-10 binary batches or of .wav files, or an .npz file"
+            " CIFAR-10 binary batches, of .wav files or of images, a .csv file that names images,"
+            " an .npz file, or a folder of X.npy and y.npy"
         )
+    if path.suffix == ".csv":
+        about = f"images that {path} names"
+        return _of_pictures(read_picture_table(path, image_size, on_bad), str(path), about)
     if path.suffix != ".npz":
-        raise ValueError(f"{path} is neither a folder nor an .npz file")
+        raise ValueError(f"{path} is neither a folder nor an .npz or .csv file")
     arrays = read_npz(path, ("X", "y"), ("X_test", "y_test", "groups", "rate"))
     test, about = (arrays.get("X_test"), arrays.get("y_test")), f"arrays in {path}"
     groups, rate = arrays.get("groups"), npz_rate(path, arrays)
@@ -174,7 +252,63 @@ def _load_digits() -> Dataset:
     return Dataset("digits", *split, "scikit-learn's handwritten digits, 8x8 pixels")
 
 
-def _load_folder(folder: Path, name: str, length: int | None = None) -> Dataset:
+def picture_source(source: str | os.PathLike[str]) -> Path | None:
+    """Return the folder or table of images that `load` would read, if it would read one."""
+    path = Path(source).expanduser()
+    if source in ("digits", "fashion-mnist") or cifar_batches(path):
+        return None
+    if path.suffix == ".csv" and path.is_file():
+        return path
+    return path if path.is_dir() and not holds_sounds(path) and holds_pictures(path) else None
+
+
+def read_pictures(
+    path: Path, image_size: int | tuple[int, int] | None, on_bad: str = "raise"
+) -> Pictures:
+    """Read what `picture_source` found."""
+    read = read_picture_folder if path.is_dir() else read_picture_table
+    return read(path, image_size, on_bad)
+
+
+def _of_pictures(found: Pictures, name: str, about: str) -> Dataset:
+    if found.y is None:
+        raise ValueError(f"{name}: the images have no labels")
+    test, X, y, groups = found.test, found.X, found.y, found.groups
+    notes = tuple(found.notes)
+    if not test.any():
+        return Dataset(name, X, y, None, None, about, groups=groups, notes=notes)
+    kept = np.flatnonzero(~test)
+    if not kept.size:
+        raise ValueError(f"{name}: all images are to test on")
+    of_kept = None if groups is None else groups[kept]
+    held = take(X, np.flatnonzero(test)), y[test]
+    return Dataset(name, take(X, kept), y[kept], *held, about, groups=of_kept, notes=notes)
+
+
+def _load_arrays(folder: Path, name: str) -> Dataset:
+    """The .npy files of a folder, which stay there."""
+    found: dict[str, Any] = {}
+    for key in ("X", "y", "X_test", "y_test", "groups", "rate"):
+        path = folder / f"{key}.npy"
+        if not path.is_file():
+            if key == "y":
+                raise FileNotFoundError(f"{path} is missing")
+            continue
+        with naming(path):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        found[key] = array if key in ("X", "X_test") else np.array(array)
+    test = found.get("X_test"), found.get("y_test")
+    about, rate = f"arrays in {folder}", npz_rate(folder, found)
+    return Dataset(name, found["X"], found["y"], *test, about, found.get("groups"), rate)
+
+
+def _load_folder(
+    folder: Path,
+    name: str,
+    length: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    on_bad: str = "raise",
+) -> Dataset:
     batches = len(cifar_batches(folder))
     if batches:
         about = f"CIFAR-10, {batches} of 5 training batches in {folder}"
@@ -189,14 +323,23 @@ def _load_folder(folder: Path, name: str, length: int | None = None) -> Dataset:
         return Dataset(
             name, sounds.X, sounds.y, None, None, about, groups=sounds.groups, rate=sounds.rate
         )
+    if (folder / "X.npy").is_file():
+        return _load_arrays(folder, name)
+    series = series_name(folder)
+    if series is not None:
+        return Dataset(name, *read_series(series, folder), f"time series in {folder}")
+    if holds_pictures(folder):
+        found = read_picture_folder(folder, image_size, on_bad)
+        return _of_pictures(found, name, f"images in {folder}")
     return Dataset(name, *read_idx_folder(folder), f"IDX files in {folder}")
 
 
-def _check_pair(name: str, X: NDArray[Any], y: NDArray[Any]) -> None:
-    if X.ndim not in (2, 3, 4) or y.ndim != 1:
+def _check_pair(name: str, X: NDArray[Any] | LazyArray, y: NDArray[Any]) -> None:
+    if X.ndim not in (2, 3, 4) or y.ndim not in (1, 2):
         raise ValueError(
             f"{name}: shapes {X.shape} and {y.shape} are not those of images"
             " (N, H, W), (N, H, W, C) or (N, C, H, W) or of signals (N, L), and labels (N,)"
+            " or (N, labels)"
         )
     try:
         check_consistent(X, y)

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.lazy import LazyArray, mapped
 
 Images = NDArray[np.float32] | NDArray[np.uint8]
 
@@ -20,7 +21,7 @@ MIN_SIZE = 4
 4x4 pixels nothing would be left."""
 
 
-def as_images(X: ArrayLike, *, image_layout: str | None = None, dimensions: int = 2) -> Images:
+def as_images(X: Any, *, image_layout: str | None = None, dimensions: int = 2) -> Any:
     """Bring images or signals into the shape (N, C, H, W), contiguous, as uint8 or float32.
 
     Values are never rescaled: see `Normalization`.
@@ -29,7 +30,7 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None, dimensions: int 
     ----------
     X : array-like
         (N, H, W), (N, H, W, C) or (N, C, H, W). Booleans, and integers that all lie in 0..255,
-        become uint8; all else becomes float32.
+        become uint8; all else becomes float32. A `numpy.memmap` or `LazyArray` stays on the disk.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are. Needed only if the shape is ambiguous, that is, unless exactly one
         of the second and the last axis has 1 to 4 entries.
@@ -39,7 +40,7 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None, dimensions: int 
 
     Returns
     -------
-    ndarray of uint8 or float32, shape (N, C, H, W)
+    ndarray or LazyArray of uint8 or float32, shape (N, C, H, W)
         May share memory with `X`. H is 1 for signals.
 
     Raises
@@ -51,30 +52,26 @@ def as_images(X: ArrayLike, *, image_layout: str | None = None, dimensions: int 
     """
     choice("image_layout", image_layout, ("NCHW", "NHWC", None))
     choice("dimensions", dimensions, (2, 1))
+    if isinstance(X, np.memmap) and X.ndim:
+        X = mapped(X)
+    if isinstance(X, LazyArray):
+        # What its shape and type tell is told by an array of them that takes no memory.
+        planes = _planes(np.broadcast_to(np.zeros((), X.dtype), X.shape), image_layout, dimensions)
+        dtype = _stored_type(X.dtype, X.chunks(), dimensions)
+
+        def convert(items: NDArray[Any]) -> NDArray[Any]:
+            return np.ascontiguousarray(_planes(items, image_layout, dimensions), dtype)
+
+        return X.map(convert, planes.shape[1:], dtype)
     try:
         array = np.asarray(X)
+        if array.dtype == object and array.ndim == 1 and array.size:
+            array = np.stack([np.asarray(item) for item in array])  # as data frames hold arrays
     except ValueError as error:  # numpy's own message speaks of "inhomogeneous" sequences
         raise ArgumentError("X", "is not one array: all images must have the same shape") from error
-    if array.dtype.kind not in "buif":
-        problem = f"has dtype {array.dtype}: pixels must be integers, floats or booleans"
-        raise ArgumentTypeError("X", problem)
-    if dimensions == 1:
-        return _signals(array, image_layout)
-    if array.ndim not in (3, 4):
-        problem = f"has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
-        raise ArgumentError("X", problem + _shape_hint(array.shape))
-    if array.size == 0:
-        raise ArgumentError("X", f"is empty: its shape is {array.shape}")
-    planes = _channels_second(array, image_layout)
-    height, width = planes.shape[2:]
-    if min(height, width) < MIN_SIZE:
-        raise ArgumentError(
-            "X",
-            f"has shape {array.shape}, read as {height}x{width} pixels: two reductions need at"
-            f" least {MIN_SIZE}x{MIN_SIZE} (a single image needs a leading axis, X[np.newaxis];"
-            " `image_layout` says where the channels are)",
-        )
-    return _stored(array, planes)
+    planes = _planes(array, image_layout, dimensions)
+    dtype = _stored_type(array.dtype, [(0, array)], dimensions)
+    return np.ascontiguousarray(planes, dtype)
 
 
 def check_consistent(X: Sized, y: Sized) -> None:
@@ -92,7 +89,31 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
     return f"; flattened square images: X.reshape(-1, {side}, {side})"
 
 
-def _signals(array: NDArray[Any], layout: str | None) -> Images:
+def _planes(array: NDArray[Any], layout: str | None, dimensions: int) -> NDArray[Any]:
+    """The array as (N, C, H, W), a view; an error where its type or shape does not do."""
+    if array.dtype.kind not in "buif":
+        problem = f"has dtype {array.dtype}: pixels must be integers, floats or booleans"
+        raise ArgumentTypeError("X", problem)
+    if dimensions == 1:
+        return _signals(array, layout)
+    if array.ndim not in (3, 4):
+        problem = f"has shape {array.shape}: images must be (N, H, W), (N, H, W, C) or (N, C, H, W)"
+        raise ArgumentError("X", problem + _shape_hint(array.shape))
+    if array.size == 0:
+        raise ArgumentError("X", f"is empty: its shape is {array.shape}")
+    planes = _channels_second(array, layout)
+    height, width = planes.shape[2:]
+    if min(height, width) < MIN_SIZE:
+        raise ArgumentError(
+            "X",
+            f"has shape {array.shape}, read as {height}x{width} pixels: two reductions need at"
+            f" least {MIN_SIZE}x{MIN_SIZE} (a single image needs a leading axis, X[np.newaxis];"
+            " `image_layout` says where the channels are)",
+        )
+    return planes
+
+
+def _signals(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
     if layout == "NHWC":
         problem = "(='NHWC') is for images: of signals the channels come first, (N, C, L)"
         raise ArgumentError("image_layout", problem)
@@ -108,16 +129,8 @@ def _signals(array: NDArray[Any], layout: str | None) -> Images:
             f"has shape {array.shape}, read as signals of {length} samples: two reductions need at"
             f" least {MIN_SIZE} (the samples are the last axis)",
         )
-    if array.dtype == np.int16:
-        array = array.astype(np.float32)
-    return _stored(array, array.reshape(count, -1, 1, length))
-
-
-def _stored(array: NDArray[Any], planes: NDArray[Any]) -> Images:
-    """The planes of an array, in the type that holds its values."""
-    if _fits_uint8(array):
-        return np.ascontiguousarray(planes, np.uint8)
-    return np.ascontiguousarray(planes, np.float32)
+    middle = array.shape[1] if array.ndim > 2 else 1
+    return array.reshape(count, middle, 1, length)
 
 
 def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
@@ -135,21 +148,32 @@ def _channels_second(array: NDArray[Any], layout: str | None) -> NDArray[Any]:
     return array if layout == "NCHW" else array.transpose(0, 3, 1, 2)
 
 
-def _fits_uint8(array: NDArray[Any]) -> bool:
-    """Whether the pixels go into uint8 rather than float32; ArgumentError if into neither."""
-    if array.dtype.kind == "b" or array.dtype == np.uint8:
-        return True
-    with np.errstate(invalid="ignore"):
-        low, high = array.min(), array.max()  # NaN passes through both
-    if array.dtype.kind in "iu":
-        return bool(low >= 0 and high <= 255)
+def _stored_type(
+    dtype: np.dtype[Any], chunks: Iterable[tuple[int, NDArray[Any]]], dimensions: int
+) -> type[np.uint8] | type[np.float32]:
+    """The type that holds the pixels, given as parts and where they begin; ArgumentError if
+    neither does.
+    """
+    if dtype.kind == "b" or dtype == np.uint8:
+        return np.uint8
+    if dtype.kind in "iu":
+        if dimensions == 1 and dtype == np.int16:
+            return np.float32
+        fits = all(bool(part.min() >= 0 and part.max() <= 255) for _, part in chunks)
+        return np.uint8 if fits else np.float32
     limit = np.finfo(np.float32).max
-    if not (low >= -limit and high <= limit):
-        bad = ~(np.abs(array) <= limit)
-        first = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
-        raise ArgumentError(
-            "X",
-            f"holds {np.count_nonzero(bad)} pixel(s) that are NaN, infinite or beyond float32,"
-            f" the first at index {first} (={array[first]})",
-        )
-    return False
+    count, first = 0, ""
+    for start, part in chunks:
+        with np.errstate(invalid="ignore"):
+            low, high = part.min(), part.max()  # NaN passes through both
+        if low >= -limit and high <= limit:
+            continue
+        bad = ~(np.abs(part) <= limit)
+        if not count:
+            at = tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
+            first = f"{(start + at[0], *at[1:])} (={part[at]})"
+        count += np.count_nonzero(bad)
+    if count:
+        problem = f"holds {count} pixel(s) that are NaN, infinite or beyond float32"
+        raise ArgumentError("X", f"{problem}, the first at index {first}")
+    return np.float32

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -137,6 +137,10 @@ class Labels:
         labels: NDArray[Any] = self._table[np.asarray(codes, np.int64)]
         return labels
 
+    def strata(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers by which a split keeps shares: the classes."""
+        return codes
+
     def to_json(self) -> list[Any]:
         """Return the classes as a list that JSON can hold.
 
@@ -172,11 +176,18 @@ def format_labels(labels: Iterable[Any], limit: int = 10) -> str:
     return ", ".join(names[:limit]) + (f", … ({len(names)} in all)" if len(names) > limit else "")
 
 
-def _as_list(y: Iterable[Any]) -> list[Any]:
-    """Labels as Python objects: 3 for np.int64(3), "3" for np.str_("3"), and so on."""
-    if isinstance(y, (str, bytes)) or not isinstance(y, Iterable):
+def as_sized(y: Any) -> Any:
+    """Return labels, or a list of them where they have no length; an error if they are none."""
+    single = isinstance(y, (str, bytes)) or getattr(y, "ndim", 1) == 0
+    if single or not isinstance(y, Iterable):
         problem = f"(={show(y)}) must be a sequence with one label for each image"
         raise ArgumentTypeError("y", problem)
+    return y if isinstance(y, Sized) else list(y)
+
+
+def _as_list(y: Iterable[Any]) -> list[Any]:
+    """Labels as Python objects: 3 for np.int64(3), "3" for np.str_("3"), and so on."""
+    y = as_sized(y)
     if hasattr(y, "__array__"):  # a tensor of another library would yield tensors, all different
         y = np.asarray(y)
     if isinstance(y, np.ndarray) and y.ndim != 1:

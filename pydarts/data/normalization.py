@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
+from pydarts.data.lazy import LazyArray
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Normalization:
             raise ArgumentError("std", f"(={self.std}) must be positive and finite")
 
     @classmethod
-    def fit(cls, images: NDArray[Any]) -> Normalization:
+    def fit(cls, images: NDArray[Any] | LazyArray) -> Normalization:
         """Compute mean and (biased) standard deviation of images, summed in float64.
 
         A constant channel gets the standard deviation 1. What is computed for it is exactly 0: the
@@ -51,33 +52,41 @@ class Normalization:
 
         Parameters
         ----------
-        images : ndarray, shape (N, C, H, W)
+        images : ndarray or LazyArray, shape (N, C, H, W)
+            What is read lazily is read twice. Of uint8 the result is the same to the bit; of
+            floats the order of the sums may show in the last one.
 
         Returns
         -------
         Normalization
         """
-        mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
+        if isinstance(images, LazyArray):
+            sums = [part.sum(axis=(0, 2, 3), dtype=np.float64) for _, part in images.chunks()]
+            mean = np.add.reduce(sums) / (images.size / images.shape[1])
+            parts: Iterable[NDArray[Any]] = (part for _, part in images.chunks())
+        else:
+            mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
+            parts = (images[start : start + 256] for start in range(0, len(images), 256))
         square = np.zeros_like(mean)
-        for start in range(0, len(images), 256):  # bounds the float64 copy
-            centred = images[start : start + 256] - mean[:, np.newaxis, np.newaxis]
+        for part in parts:  # which bound the float64 copy
+            centred = part - mean[:, np.newaxis, np.newaxis]
             square += np.einsum("nchw,nchw->c", centred, centred)
         std = np.sqrt(square / (images.size / images.shape[1]))
         std = np.where(std > np.finfo(np.float32).tiny, std, 1.0)
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
-    def apply(self, images: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """Normalise images into a new contiguous array.
+    def apply(self, images: Any, dtype: DTypeLike = np.float32) -> Any:
+        """Normalise images into a new contiguous array; lazily, if they are read so.
 
         Parameters
         ----------
-        images : ndarray, shape (N, C, H, W)
+        images : ndarray or LazyArray, shape (N, C, H, W)
         dtype : dtype
             Of the result, float32 or float64.
 
         Returns
         -------
-        ndarray, shape (N, C, H, W)
+        ndarray or LazyArray, shape (N, C, H, W)
 
         Raises
         ------
@@ -90,6 +99,8 @@ class Normalization:
                 f"has shape {images.shape}, but the normalisation was fitted on"
                 f" {len(self.mean)} channel(s)",
             )
+        if isinstance(images, LazyArray):
+            return images.map(lambda items: self.apply(items, dtype), images.shape[1:], dtype)
         mean, std = (np.asarray(v, dtype)[:, np.newaxis, np.newaxis] for v in (self.mean, self.std))
         out = images.astype(dtype, order="C")
         out -= mean

@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from pydarts.common.checks import choice, integer, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.lazy import LazyArray, mapped
 from pydarts.data.spectrogram import log_mel
 
 _OF_LOG_MEL = ("n_mels", "window", "hop", "f_min", "f_max", "floor", "top_db", "standardize")
@@ -81,7 +82,7 @@ class Preprocessing:
                 object.__setattr__(self, name, number(name, value))
         self._log_mel(np.zeros((1, 1)), frames=1)  # raises what no sound could mend
 
-    def apply(self, X: ArrayLike) -> Any:
+    def apply(self, X: Any) -> Any:
         """Return what a network's images or signals are made of.
 
         Parameters
@@ -91,8 +92,9 @@ class Preprocessing:
 
         Returns
         -------
-        ndarray
-            ``X`` itself where there is nothing to do.
+        ndarray or LazyArray
+            ``X`` itself where there is nothing to do. Of a `numpy.memmap` or `LazyArray`, what is
+            made of its items when they are read.
 
         Raises
         ------
@@ -101,6 +103,11 @@ class Preprocessing:
         """
         if self.rate is None and self.length is None:
             return X
+        if isinstance(X, np.memmap) and X.ndim:
+            X = mapped(X)
+        if isinstance(X, LazyArray):
+            made = self.apply(X[:1])
+            return X.map(self.apply, made.shape[1:], made.dtype)
         try:
             sounds = np.asarray(X)
         except ValueError as error:  # numpy's own message speaks of "inhomogeneous" sequences

@@ -111,7 +111,7 @@ def log_mel(
         frames = 1 + (length - size) // step
     ends = _ends(lengths, count, length)
     bins = 1 << (size - 1).bit_length()
-    filters = _filters(n_mels, bins, rate, f_min, f_max)
+    filters = mel_filters(n_mels, bins, rate, f_min, f_max)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
     needed = (frames - 1) * step + size
     out = np.empty((count, len(filters), frames), np.float32)
@@ -178,7 +178,7 @@ def _ends(lengths: ArrayLike | None, count: int, length: int) -> NDArray[np.int6
     return ends.astype(np.int64)
 
 
-def _filters(
+def mel_filters(
     n_mels: int, bins: int, rate: float, f_min: float, f_max: float | None
 ) -> NDArray[np.float64]:
     """The weights w_j(k), (n_mels, bins/2 + 1)."""

@@ -201,6 +201,43 @@ def _choose_groups(
         train[changed] = ~train[changed]
 
 
+def split_time(count: int, fraction: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split images that are in the order of time into an earlier and a later part.
+
+    Parameters
+    ----------
+    count : int
+        Number of images, at least 2.
+    fraction : float
+        Share of the earlier part, between 0 and 1; either part gets at least one image.
+
+    Returns
+    -------
+    train, valid : ndarray of int64
+        Indices.
+    """
+    if count < 2:
+        raise ArgumentError("X", f"holds {count} image: either part of a split needs one")
+    first = min(max(int(count * fraction + 0.5), 1), count - 1)
+    return np.arange(first), np.arange(first, count)
+
+
+def strata_codes(stratify: Iterable[Any], count: int) -> NDArray[np.int64]:
+    """Number what parts of a split are to have in equal shares, one value for each image."""
+    try:
+        labels = Labels.fit(stratify)
+        codes = labels.encode(stratify)
+    except ArgumentError as error:
+        raise type(error)("stratify", error.problem) from error
+    if len(codes) != count:
+        raise ArgumentError("stratify", f"holds {len(codes)} values for {count} images")
+    rare = np.flatnonzero(np.bincount(codes) < 2)
+    if rare.size:
+        names = format_labels(labels.classes[code] for code in rare.tolist())
+        raise ArgumentError("stratify", f"holds single values: {names} (either part needs one)")
+    return codes
+
+
 def hold_out(
     X: ArrayLike,
     y: Iterable[Any],
@@ -246,7 +283,7 @@ def hold_out(
 
 
 def sample(
-    images: NDArray[Any], codes: NDArray[np.int64], size: int | None, rng: np.random.Generator
+    images: Any, codes: NDArray[np.int64], size: int | None, rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Draw a random part of the images, stratified by class.
 

@@ -14,6 +14,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pydarts.common.checks import choice, integer, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.engine.losses import (
+    Truth,
+    Weighted,
+    checked_loss,
+    checked_outputs,
+    checked_targets,
+    checked_weights,
+)
 from pydarts.engine.network import (
     Array,
     BaseSupernet,
@@ -37,6 +45,8 @@ class ImageNetwork(EngineNetwork):
     bilevel_gradient = "arch_gradient"
 
     space: Space
+    #: What the outputs are compared with: one of `pydarts.engine.losses.LOSSES`.
+    loss_function: str = "cross-entropy"
 
     @property
     def dimensions(self) -> int:
@@ -114,12 +124,13 @@ class ImageNetwork(EngineNetwork):
     def loss(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         *,
         mixing: Mapping[str, ArrayLike] | None = None,
         active: Mapping[str, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[float, int]:
-        """Return the mean cross-entropy with batch statistics, without any gradient.
+        """Return the mean loss with batch statistics, without any gradient.
 
         This is a forward pass, and takes its time and memory. The running statistics are left as
         they are.
@@ -130,7 +141,7 @@ class ImageNetwork(EngineNetwork):
             Images (N, C, H, W).
         y : array_like
             As in `loss_and_grads`.
-        mixing, active : mapping of str to array_like, optional
+        mixing, active, sample_weight : optional
             As in `loss_and_grads`.
 
         Returns
@@ -138,7 +149,7 @@ class ImageNetwork(EngineNetwork):
         loss : float
         correct : int
             Number of images whose largest logit is that of their label, or of the largest entry of
-            their distribution.
+            their distribution; of ``"sigmoid"`` those with every label right; of numbers 0.
 
         Raises
         ------
@@ -146,24 +157,32 @@ class ImageNetwork(EngineNetwork):
             If an argument cannot be used; names it.
         """
         loss, correct, _, _ = self._engine.evaluate(
-            *self._batch(("x", "y"), x, y), False, False, None, *self._mixture(mixing, active)
+            *self._batch(("x", "y"), x, _weighted(y, sample_weight)),
+            False,
+            False,
+            None,
+            *self._mixture(mixing, active),
         )
         return float(loss), int(correct)
 
     def loss_and_grads(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         *,
         wrt: str | Iterable[str] = ("weights", "alphas"),
         drop_masks: ArrayLike | None = None,
         mixing: Mapping[str, ArrayLike] | None = None,
         active: Mapping[str, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[float, dict[str, dict[str, Array]]]:
-        """Return the mean cross-entropy with batch statistics, and its gradients.
+        """Return the mean loss with batch statistics, and its gradients.
 
-        With targets ``t`` and logits ``z`` it is ``-mean_n sum_k t_nk log softmax(z_n)_k``; a label
-        is a distribution with all its mass on one class. Node i of a cell is
+        With targets ``t`` and logits ``z`` the cross-entropy is ``-mean_n sum_k t_nk
+        log softmax(z_n)_k``; a label is a distribution with all its mass on one class. The other
+        losses are means over outputs, too: ``"sigmoid"`` of ``log(1 + exp(z_nk)) - t_nk z_nk``,
+        ``"mse"`` of ``(z_nk - t_nk)²``, ``"huber"`` of ``e²/2`` where ``e = |z_nk - t_nk|`` is at
+        most `huber_delta` d, else ``d (e - d/2)``. Node i of a cell is
         ``sum_e sum_k m_ek op_ek(x_e)`` over its edges e, where ``m_e = softmax(alpha_e)``, or what
         `mixing` says. The running statistics are left as they are.
 
@@ -174,6 +193,8 @@ class ImageNetwork(EngineNetwork):
         y : array_like
             Integer labels (N,) in 0..classes-1, or floats (N, classes), how much of each class an
             image is: at least 0. They need not sum to 1; those of label smoothing and mixup do.
+            Other losses take floats alone: of ``"sigmoid"`` 0 to 1 for each label, else any. Or
+            `Weighted`, of either and weights.
         wrt : str or iterable of str, optional
             With respect to which of ``"weights"`` and ``"alphas"`` to differentiate; with `mixing`,
             which of ``"weights"`` and ``"mixing"``.
@@ -186,6 +207,8 @@ class ImageNetwork(EngineNetwork):
             With `mixing`, whether each operation is active, in the same shapes; by default all are.
             Inactive ones contribute nothing, and are not computed; their gradients are zero. A node
             without active operations is zero.
+        sample_weight : array_like, optional
+            Weights (N,) of the images, at least 0: the loss is ``sum_n w_n loss_n / sum_n w_n``.
 
         Returns
         -------
@@ -200,7 +223,7 @@ class ImageNetwork(EngineNetwork):
         """
         wanted = wanted_gradients(wrt, mixing)
         loss, _, weights, alphas = self._engine.evaluate(
-            *self._batch(("x", "y"), x, y),
+            *self._batch(("x", "y"), x, _weighted(y, sample_weight)),
             "weights" in wanted,
             "alphas" in wanted or "mixing" in wanted,
             self._drop_masks(drop_masks),
@@ -224,7 +247,7 @@ class ImageNetwork(EngineNetwork):
     def weight_step_arguments(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         lr: float,
         hidden: ArrayLike | None,
         drop_masks: ArrayLike | None,
@@ -241,15 +264,23 @@ class ImageNetwork(EngineNetwork):
         return ()
 
     def _batch(
-        self, names: tuple[str, str], x: ArrayLike, y: ArrayLike, hidden: ArrayLike | None = None
+        self, names: tuple[str, str], x: ArrayLike, y: Truth, hidden: ArrayLike | None = None
     ) -> tuple[Any, ...]:
         if hidden is not None:
             raise ArgumentTypeError("hidden", "is for recurrent networks")
         images = self._images(names[0], x)
-        truth = np.asarray(y)
-        if truth.ndim == 2 and truth.dtype.kind == "f":
-            return images, self._targets(names[1], truth, len(images))
-        return images, self._labels(names[1], truth, len(images))
+        if not isinstance(y, Weighted):
+            return images, self._truth(names[1], y, len(images))
+        weights = checked_weights("sample_weight", y.weights, len(images), self.dtype)
+        return images, (self._truth(names[1], y.targets, len(images)), weights)
+
+    def _truth(self, name: str, y: ArrayLike, count: int) -> Array:
+        truth, loss = np.asarray(y), self.loss_function
+        if loss == "cross-entropy" and not (truth.ndim == 2 and truth.dtype.kind == "f"):
+            return self._labels(name, truth, count)
+        if truth.dtype.kind not in "fiub":
+            raise ArgumentTypeError(name, f"must hold numbers, not {truth.dtype}")
+        return checked_targets(name, truth, (count, self._engine.classes), loss, self.dtype)
 
     def _mixture(
         self,
@@ -284,15 +315,6 @@ class ImageNetwork(EngineNetwork):
                 name, f"has {images.shape[1]} channels; the network takes {self.in_channels}"
             )
         return images
-
-    def _targets(self, name: str, targets: Array, count: int) -> Array:
-        shape = count, self._engine.classes
-        if targets.shape != shape:
-            raise ArgumentError(name, f"has the shape {targets.shape}, not {shape}")
-        wrong = ~(np.isfinite(targets) & (targets >= 0))
-        if wrong.any():
-            raise ArgumentError(name, f"holds {targets[wrong][0]}; it must be finite, at least 0")
-        return np.ascontiguousarray(targets, dtype=self.dtype)
 
     def _labels(self, name: str, labels: Array, count: int) -> NDArray[np.int32]:
         classes = self._engine.classes
@@ -348,6 +370,10 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         where the row of a node with fewer edges has entries without meaning at its end. So has
         `mixing` the weights of edges, and `active` whether what passes by is added. C/k channels
         take the memory and time of the next multiple of eight.
+    loss : {"cross-entropy", "sigmoid", "mse", "huber"}, optional
+        What the outputs, `classes` in number, are compared with: see `loss_and_grads`.
+    huber_delta : float, optional
+        Of ``"huber"``.
 
     Raises
     ------
@@ -373,11 +399,15 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         stem: str = "cifar",
         auxiliary_skip: bool = False,
         partial_channels: int = 1,
+        loss: str = "cross-entropy",
+        huber_delta: float = 1.0,
     ):
         self.space = as_space(space)
         self.auxiliary_skip = bool(auxiliary_skip)
         self.partial_channels = integer("partial_channels", partial_channels, 1)
-        sizes = checked_sizes(channels, cells, classes, in_channels)
+        how = checked_loss(loss, huber_delta)
+        self.loss_function = loss
+        sizes = checked_sizes(channels, cells, classes, in_channels, loss)
         if channels % partial_channels:
             problem = f"(={partial_channels}) must divide `channels` (={channels})"
             raise ArgumentError("partial_channels", problem)
@@ -388,6 +418,7 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
             self.auxiliary_skip,
             self.partial_channels,
             _rematerialise(memory),
+            *how,
         )
         super().__init__("supernet", arguments, dtype, seed, threads)
 
@@ -418,7 +449,7 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
     def mixing_gradient(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         mixing: Mapping[str, ArrayLike],
         active: Mapping[str, ArrayLike] | None = None,
         hidden: ArrayLike | None = None,
@@ -448,7 +479,7 @@ class Network(ImageNetwork):
         ``2 * cells // 3`` in the space of DARTS); the loss then includes it.
     auxiliary_weight : float, optional
         Weight of the auxiliary head's loss.
-    dtype, seed, threads, memory, stem : optional
+    dtype, seed, threads, memory, stem, loss, huber_delta : optional
         As in `Supernet`.
     """
 
@@ -467,16 +498,21 @@ class Network(ImageNetwork):
         memory: str = "store",
         *,
         stem: str = "cifar",
+        loss: str = "cross-entropy",
+        huber_delta: float = 1.0,
     ):
         require_kind("genotype", genotype, Genotype)
         self.space = genotype.space
+        how = checked_loss(loss, huber_delta)
+        self.loss_function = loss
         arguments = (
             genotype.to_json(),
-            *checked_sizes(channels, cells, classes, in_channels),
+            *checked_sizes(channels, cells, classes, in_channels, loss),
             _stem(stem),
             bool(auxiliary),
             number("auxiliary_weight", auxiliary_weight),
             _rematerialise(memory),
+            *how,
         )
         super().__init__("derived", arguments, dtype, seed, threads)
         self.genotype = genotype
@@ -557,15 +593,23 @@ class MixedOperation(ImageNetwork):
 
 
 def checked_sizes(
-    channels: int, cells: int, classes: int, in_channels: int
+    channels: int, cells: int, classes: int, in_channels: int, loss: str = "cross-entropy"
 ) -> tuple[int, int, int, int]:
     """Return the sizes of a network over images, or raise an error that names a bad one."""
     return (
         integer("channels", channels, 1),
         integer("cells", cells, 1),
-        integer("classes", classes, 2),
+        checked_outputs(classes, loss),
         integer("in_channels", in_channels, 1),
     )
+
+
+def _weighted(y: Truth, weights: ArrayLike | None) -> ArrayLike | Weighted:
+    if weights is None:
+        return y
+    if isinstance(y, Weighted):
+        raise ArgumentError("sample_weight", "is given twice: `y` is `Weighted`")
+    return Weighted(y, weights)
 
 
 def _stem(stem: str) -> str:

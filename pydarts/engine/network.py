@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pydarts import _core
 from pydarts.common.checks import integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.engine.losses import Truth
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 
@@ -200,7 +201,7 @@ class EngineNetwork:
     def weight_step_arguments(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         lr: float,
         hidden: ArrayLike | None,
         drop_masks: ArrayLike | None,
@@ -215,7 +216,7 @@ class EngineNetwork:
         raise NotImplementedError
 
     def _batch(
-        self, names: tuple[str, str], x: ArrayLike, y: ArrayLike, hidden: ArrayLike | None = None
+        self, names: tuple[str, str], x: ArrayLike, y: Truth, hidden: ArrayLike | None = None
     ) -> tuple[Any, ...]:
         """The engine's arguments for a batch."""
         raise NotImplementedError
@@ -319,7 +320,7 @@ class BaseSupernet(EngineNetwork, Generic[G]):
     def mixing_gradient(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         mixing: Mapping[str, ArrayLike],
         active: Mapping[str, ArrayLike] | None = None,
         hidden: ArrayLike | None = None,

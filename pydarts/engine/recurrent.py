@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pydarts.common.checks import choice, integer, number, token_array
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.engine.losses import Truth, Weighted
 from pydarts.engine.network import (
     Array,
     BaseSupernet,
@@ -263,7 +264,7 @@ class TextNetwork(EngineNetwork):
     def weight_step_arguments(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         lr: float,
         hidden: ArrayLike | None,
         drop_masks: ArrayLike | None,
@@ -284,8 +285,10 @@ class TextNetwork(EngineNetwork):
         return tuple(arguments)
 
     def _batch(
-        self, names: tuple[str, str], x: ArrayLike, y: ArrayLike, hidden: ArrayLike | None = None
+        self, names: tuple[str, str], x: ArrayLike, y: Truth, hidden: ArrayLike | None = None
     ) -> tuple[Any, ...]:
+        if isinstance(y, Weighted):
+            raise ArgumentTypeError(names[1], "is `Weighted`, which is for networks over images")
         tokens = token_array(names[0], x, 2, self.vocab_size)
         following = token_array(names[1], y, 2, self.vocab_size)
         if tokens.size == 0:
@@ -350,7 +353,7 @@ class RecurrentSupernet(TextNetwork, BaseSupernet[RecurrentGenotype]):
     def mixing_gradient(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         mixing: Mapping[str, ArrayLike],
         active: Mapping[str, ArrayLike] | None = None,
         hidden: ArrayLike | None = None,

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pydarts import _core
 from pydarts.common.checks import number
+from pydarts.engine.losses import Truth
 from pydarts.engine.network import Array, EngineNetwork, engine_suffix
 
 
@@ -71,7 +72,7 @@ class SGD:
     def __call__(
         self,
         x: ArrayLike,
-        y: ArrayLike,
+        y: Truth,
         lr: float,
         *,
         hidden: ArrayLike | None = None,
@@ -84,8 +85,8 @@ class SGD:
         Parameters
         ----------
         x, y : array_like
-            Images (N, C, H, W) and labels (N,) or class distributions (N, classes), or tokens
-            (T, B) and the tokens that follow them.
+            Images (N, C, H, W) and labels (N,), targets (N, classes) or either `Weighted`, or
+            tokens (T, B) and the tokens that follow them.
         lr : float
         hidden : array_like, optional
             Of recurrent networks, the state (B, H) before the first token; zero by default.

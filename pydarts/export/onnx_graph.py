@@ -20,9 +20,10 @@ except ImportError as error:
 
 from pydarts import _core
 from pydarts.common.files import check_free, replace_file
-from pydarts.export import layers
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
+from pydarts.models.objectives import Regression
+from pydarts.spaces import layers
 from pydarts.spaces.recurrent import RecurrentGenotype
 
 OPSET = 17
@@ -135,7 +136,7 @@ def _write(
 
 
 def image_graph(model: Model) -> onnx.ModelProto:
-    """Return the graph from ``images`` to ``logits``.
+    """Return the graph from ``images`` to ``logits``, of a regression to ``predictions``.
 
     Parameters
     ----------
@@ -163,11 +164,23 @@ def image_graph(model: Model) -> onnx.ModelProto:
     last = _chain(g, plan.tail, before[-1])
     features = g.add("Flatten", g.add("GlobalAveragePool", last))
     weight, bias = g.weight("classifier.weight"), g.weight("classifier.bias")
-    g.add("Gemm", features, weight, bias, output="logits", transB=1)
+    regression = isinstance(model.objective, Regression)
+    output = "predictions" if regression else "logits"
+    last = g.add("Gemm", features, weight, bias, output=None if regression else output, transB=1)
+    if isinstance(model.objective, Regression):
+        targets = model.objective.targets
+        scale = g.constant("target_std", np.asarray(targets.std, np.float32))
+        shift = g.constant("target_mean", np.asarray(targets.mean, np.float32))
+        g.add("Add", g.add("Mul", last, scale), shift, output=output)
+    properties = {
+        "genotype": str(model.genotype),
+        "classes": json.dumps(list(map(str, model.classes))),
+        "task": model.task,
+    }
     return g.model(
         {"images": (TensorProto.FLOAT, ["N", net.in_channels, "H", "W"])},
-        {"logits": ["N", len(model.labels)]},
-        {"genotype": str(model.genotype), "classes": json.dumps(list(map(str, model.classes)))},
+        {output: ["N", model.objective.outputs]},
+        properties,
     )
 
 

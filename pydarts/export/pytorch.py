@@ -23,9 +23,10 @@ from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
 from pydarts.engine.convolutional import checked_sizes
 from pydarts.engine.network import EngineNetwork
-from pydarts.export import layers
 from pydarts.models.image_model import Model
 from pydarts.models.language_model import LanguageModel
+from pydarts.models.objectives import Regression
+from pydarts.spaces import layers
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.recurrent import RecurrentGenotype
 
@@ -192,6 +193,8 @@ class DerivedNetwork(nn.Module):
         Whether it has an auxiliary head, for training.
     stem : {"cifar", "imagenet"}
         See `pydarts.Network`.
+    loss : str
+        What it is for: it bounds the number of classes from below.
 
     Attributes
     ----------
@@ -199,10 +202,15 @@ class DerivedNetwork(nn.Module):
         Probability of dropping an operand in training mode, 0 at first; raise it epoch by epoch.
     mean, std : Tensor of shape (C, 1, 1), or None
         How images are normalised first; from a model. They are not part of the state.
+    target_mean, target_std : Tensor of shape (outputs,), or None
+        By which the outputs of a regression get the units of its targets in evaluation mode, from a
+        model likewise. In training mode outputs are scaled, as the loss wants them.
     """
 
     mean: Tensor | None
     std: Tensor | None
+    target_mean: Tensor | None
+    target_std: Tensor | None
 
     def __init__(
         self,
@@ -213,12 +221,15 @@ class DerivedNetwork(nn.Module):
         in_channels: int,
         auxiliary: bool,
         stem: str = "cifar",
+        loss: str = "cross-entropy",
     ):
         super().__init__()
-        checked_sizes(channels, cells, classes, in_channels)
+        checked_sizes(channels, cells, classes, in_channels, loss)
         plan = layers.network(genotype, channels, cells, in_channels, stem)
         self.register_buffer("mean", None, persistent=False)
         self.register_buffer("std", None, persistent=False)
+        self.register_buffer("target_mean", None, persistent=False)
+        self.register_buffer("target_std", None, persistent=False)
         self._stems = [_Chain(chain, self) for chain in plan.stems]
         self._cells = [_Cell(cell, self) for cell in plan.cells]
         self._tail = _Chain(plan.tail, self)
@@ -257,6 +268,8 @@ class DerivedNetwork(nn.Module):
             if self.training and self.auxiliary_head is not None and i == self._auxiliary_cell:
                 auxiliary = self.auxiliary_head(before[-1])
         logits: Tensor = self.classifier(self._tail(before[-1]).mean(dim=(2, 3)))
+        if self.target_mean is not None and self.target_std is not None and not self.training:
+            logits = logits * self.target_std + self.target_mean
         return logits if auxiliary is None else (logits, auxiliary)
 
 
@@ -373,9 +386,13 @@ def image_module(model: Model) -> DerivedNetwork:
         In evaluation mode, with the model's normalisation.
     """
     c, n = model.config, model.normalization
-    sizes = (c.channels, c.cells, len(model.labels), model.network.in_channels)
-    module = DerivedNetwork(model.network.genotype, *sizes, c.auxiliary, c.stem)
+    sizes = (c.channels, c.cells, model.objective.outputs, model.network.in_channels)
+    loss = model.objective.loss
+    module = DerivedNetwork(model.network.genotype, *sizes, c.auxiliary, c.stem, loss)
     module.mean, module.std = (torch.tensor(values)[:, None, None] for values in (n.mean, n.std))
+    if isinstance(model.objective, Regression):
+        scale = model.objective.targets
+        module.target_mean, module.target_std = torch.tensor(scale.mean), torch.tensor(scale.std)
     return _with_state(module, model.network)
 
 

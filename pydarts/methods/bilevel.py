@@ -16,9 +16,10 @@ from numpy.typing import ArrayLike
 from pydarts import _core
 from pydarts.common.checks import choice, number
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.engine.losses import Truth
 from pydarts.engine.network import Alphas, Array, BaseSupernet, engine_suffix
 
-Batch = tuple[ArrayLike, ArrayLike]
+Batch = tuple[ArrayLike, Truth]
 Hidden = tuple[ArrayLike | None, ArrayLike | None]
 
 # Arrays of the engine's step: the momentum of the weights, and Adam's two moments of α.

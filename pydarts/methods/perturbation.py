@@ -285,7 +285,7 @@ class Selection:
         if self.selector.measure == "loss":
             return loss
         if accuracy is None:
-            raise ArgumentError("measure", "(='accuracy') is for images")
+            raise ArgumentError("measure", "(='accuracy') is for images with labels")
         return accuracy
 
     def _missed(self, value: float, without: Mapping[str, float]) -> dict[str, float]:

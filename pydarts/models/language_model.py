@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common import extensions
 from pydarts.common.checks import integer, number
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described
@@ -122,6 +123,40 @@ class LanguageModel(TrainedModel):
             drawn.append(token)
             probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)
         return self.vocabulary.decode(drawn)
+
+    def to_c(
+        self, path: str | os.PathLike[str], name: str = "model", *, overwrite: bool = False
+    ) -> Any:
+        """Write the network as one C99 file, which is C++ as well.
+
+        It needs ``math.h``, ``stdint.h`` and ``string.h`` alone, allocates nothing, and has ::
+
+            void NAME_step(int32_t token, float *state, float *logits);
+
+        which takes a token's number in the vocabulary and the state before it, zero at a text's
+        start, replaces the state by the one after it, and gives the logits of the next token.
+
+        Parameters
+        ----------
+        path : path
+        name : str
+            With which the function's name begins.
+        overwrite : bool
+            Whether to replace a file that exists.
+
+        Returns
+        -------
+        CFile
+            Bytes of constants and of static memory, and multiply-adds of a step.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        ValueError
+            If `name` is no identifier of C.
+        """
+        return extensions.call("LanguageModel.to_c", self, path, name, overwrite=overwrite)
 
     def description(self) -> dict[str, Any]:
         return {"level": self.vocabulary.level, "tokens": list(self.vocabulary.tokens)}

@@ -58,6 +58,11 @@ class TrainedModel(ABC):
         """Number of trained weights."""
         return int(self.network.num_weights)
 
+    @property
+    def file_version(self) -> int:
+        """Of model.json."""
+        return self.VERSION
+
     @abstractmethod
     def description(self) -> dict[str, Any]:
         """What model.json holds beside format, version, genotype, configuration and history."""
@@ -80,7 +85,7 @@ class TrainedModel(ABC):
         """
         content = {
             "format": self.FORMAT,
-            "version": self.VERSION,
+            "version": self.file_version,
             "genotype": json.loads(self.genotype.to_json()),
             **self.description(),
             "config": self.config.to_dict(),
@@ -95,7 +100,8 @@ class TrainedModel(ABC):
         -------
         torch.nn.Module
             Of images: contains the normalisation, and takes (N, C, H, W) to logits; it does not
-            contain a model's `Preprocessing`, whose results it takes. Of text: takes
+            contain a model's `Preprocessing`, whose results it takes. A regression's output is in
+            the units of the targets. Of text: takes
             tokens (T, B) and state (B, H) to logits and state.
 
         Raises
@@ -110,10 +116,12 @@ class TrainedModel(ABC):
 
         Of images: the input ``images`` (N, C, H, W) takes float32 images as `predict` does, any
         number and size of them; the output is ``logits`` (N, classes). The auxiliary head is left
-        out. So is a model's `Preprocessing`: the input is what ``model.preprocessing.apply(X)``
+        out, and of a regression the output is ``predictions`` (N, outputs), in the units of the
+        targets. Several labels have logits, too: their probabilities are ``1 / (1 + exp(-z))``. A
+        model's `Preprocessing` is left out, too: the input is what ``model.preprocessing.apply(X)``
         returns, in four axes: a spectrogram is (N, 1, n_mels, frames), or of a one-dimensional
         space (N, n_mels, 1, frames); a signal is (N, C, 1, L). The file's metadata hold
-        ``classes``, the labels in their order, and the genotype.
+        ``classes``, the labels in their order, ``task`` and the genotype.
 
         Of text: the inputs are ``tokens`` (T, B), int64, and ``hidden`` (B, H), the state before
         them, zero at a text's start; the outputs are ``logits`` (T, B, V) of what follows each

@@ -107,6 +107,7 @@ def page_html(data: ReportData) -> str:
         *_section("Selection among finalists", sections.finalists_section(data)),
         *_section("Learning curves", sections.history_section(data.history, data.span)),
         *_section("Comparison", sections.comparison_section(data)),
+        *_section("Accuracy against cost", sections.trade_off_section(data)),
         *_section(
             "Training of the network", sections.history_section(training, (1, len(training)))
         ),
@@ -183,6 +184,10 @@ def _title(data: ReportData) -> str:
     return f"{kind} for {name}" if name else f"{kind} of a search"
 
 
+#: What summary.json may hold of a model of images.
+_MEASURES = ("accuracy", "balanced_accuracy", "average_precision", "r2")
+
+
 def _facts(data: ReportData) -> str:
     """What a reader wants to know first."""
     rows: dict[str, str] = {}
@@ -191,12 +196,13 @@ def _facts(data: ReportData) -> str:
         seconds = number(last.get("seconds"))
         rows["Searched"] = str(len(data.history)) + (f" of {wanted}" if wanted else "")
         rows["Searched"] += " epochs" + (f" in {duration(seconds)}" if seconds is not None else "")
-        for name in ("valid_accuracy", "valid_perplexity"):
+        for name in (*(f"valid_{name}" for name in _MEASURES), "valid_perplexity"):
             if name in last:
                 rows[f"{label(name)} of the search"] = show_value(name, last[name])
-    for name in ("accuracy", "test_perplexity", "unigram_perplexity"):
+    for name in (*_MEASURES, "test_perplexity", "unigram_perplexity"):
         if data.facts.get(name) is not None:
-            heading = "Accuracy on test images" if name == "accuracy" else label(name)
+            of_images = name in _MEASURES
+            heading = f"{label(name).capitalize()} on test images" if of_images else label(name)
             rows[heading] = show_value(name, data.facts[name])
     if data.facts.get("state", "finished") != "finished":
         rows["State"] = str(data.facts["state"])

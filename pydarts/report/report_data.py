@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.common.environment import environment
+from pydarts.costs.budget import describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
+from pydarts.evaluation.trade_off import PARETO, TradeOff
 from pydarts.methods.decisions import selection_notes
 from pydarts.methods.finalists import Finalist
 from pydarts.methods.perturbation import num_undecided
@@ -55,7 +57,22 @@ class Curve(NamedTuple):
 # Title, columns of the history by the name of their line, whether they are shares.
 _CURVES: Final = (
     ("Loss", {"train_loss": "training", "valid_loss": "validation"}, False),
-    ("Accuracy", {"train_accuracy": "training", "valid_accuracy": "validation"}, True),
+    (
+        "Accuracy",
+        {
+            "train_accuracy": "training",
+            "valid_accuracy": "validation",
+            "valid_balanced_accuracy": "validation, balanced",
+            "train_subset_accuracy": "training, all labels right",
+        },
+        True,
+    ),
+    (
+        "Mean average precision and F1",
+        {"valid_average_precision": "average precision", "valid_f1": "F1"},
+        True,
+    ),
+    ("R²", {"valid_r2": "validation"}, False),
     ("Perplexity", {"valid_perplexity": "validation"}, False),
     ("Dominant eigenvalue of ∇²α L", {"eigenvalue": "eigenvalue"}, False),
     ("Entropy of the mixing weights", {"alpha_entropy_*": "*"}, False),
@@ -103,6 +120,8 @@ class ReportData:
         What must be known of the choice.
     tuning_epochs : int
         Planned epochs beside those of the configuration.
+    trade_off : sequence of sequences of str
+        Of a search for one of several limits, the table of accuracy against cost.
     """
 
     genotype: BaseGenotype
@@ -121,6 +140,7 @@ class ReportData:
     finalists: Sequence[Finalist] = ()
     notes: Sequence[str] = ()
     tuning_epochs: int = 0
+    trade_off: Sequence[Sequence[str]] = ()
 
     @classmethod
     def from_result(cls, result: SearchResult[Any]) -> ReportData:
@@ -143,7 +163,7 @@ class ReportData:
             ),
             history=result.history,
             config=result.config.to_dict(),
-            facts=_outcome(result.interrupted, result.stopped),
+            facts=_outcome(result.interrupted, result.stopped) | _costs(result.limits),
             environment=None if result.supernet is None else environment(),
             method=result.method,
             selector=result.selector,
@@ -152,7 +172,7 @@ class ReportData:
             selection=result.selection,
             finalists=result.finalists,
             notes=result.notes(),
-            tuning_epochs=result.tuning_epochs,
+            tuning_epochs=result.tuning_epochs + result.repeated_epochs,
         )
 
     @classmethod
@@ -195,16 +215,20 @@ class ReportData:
         except FileNotFoundError:
             config, ended = {}, {}
         how = {name: ended[name] for name in _METHOD_FIELDS if name in ended}
+        if "tuning_epochs" in how:
+            how["tuning_epochs"] += ended["repeated_epochs"]
         weighting = how.get("weighting", "softmax")
         with naming(path):
             snapshots = _snapshots(genotype, cells, alphas, alpha_history, weighting)
-        notes: list[str] = []
+        notes: list[str] = list(ended.get("data_notes", []))
         if alphas and "selector" in how:
             undecided = num_undecided(genotype.space, how["selector"], how["selection"])
             selector, space = how["selector"], genotype.space
-            notes = selection_notes(alphas, space, selector, weighting, undecided)
+            notes += selection_notes(alphas, space, selector, weighting, undecided)
+        limits = ended.get("limits", {})
+        notes += limit_notes(limits)
         outcome = _outcome(ended.get("interrupted"), ended.get("stopped"))
-        facts = outcome | (_read_object(path / "summary.json") or {})
+        facts = outcome | _costs(limits) | (_read_object(path / "summary.json") or {})
         known = [name for name in environment() if name in facts]
         return cls(
             genotype=genotype,
@@ -212,10 +236,11 @@ class ReportData:
             history=history,
             training_history=_read_history(path / "train_history.csv"),
             config=config,
-            facts={name: value for name, value in facts.items() if name not in known},
+            facts={name: v for name, v in facts.items() if name not in (*known, "costs")},
             environment={name: facts[name] for name in known} or None,
             comparison=_read_comparison(path / "compare.json"),
             notes=notes,
+            trade_off=_read_trade_off(path),
             **how,
         )
 
@@ -298,6 +323,17 @@ def number(value: object) -> float | None:
     if isinstance(value, (int, float, np.number)) and abs(value) <= sys.float_info.max:
         return float(value)
     return None
+
+
+def _read_trade_off(path: Path) -> list[tuple[str, ...]]:
+    """The table of pareto.json, of which the folder is one of the searches, if it is."""
+    file = path.resolve().parent / PARETO
+    return TradeOff.load(file).table() if file.is_file() else []
+
+
+def _costs(limits: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
+    """What the network that is to be trained costs, of a search under limits."""
+    return {f"{name} of the network": text for name, text in describe_costs(limits).items()}
 
 
 def _outcome(interrupted: object, stopped: object) -> dict[str, Any]:

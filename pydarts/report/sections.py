@@ -312,6 +312,19 @@ def comparison_section(data: ReportData) -> Iterator[str]:
     yield from number_table("Scores", columns, table, headed=True)
 
 
+def trade_off_section(data: ReportData) -> Iterator[str]:
+    """The networks that were trained for several limits, of which this search found one."""
+    if not data.trade_off:
+        return
+    columns, *rows = data.trade_off
+    yield (
+        "<p>This search is one of several for different limits. Random cells are the likeliest ones"
+        " within the same limits of an α that is drawn at random. All networks were trained alike;"
+        " accuracy is that on the test images, and latency was measured.</p>"
+    )
+    yield from number_table("Accuracy against cost", columns, rows, headed=True)
+
+
 def configuration_section(data: ReportData) -> Iterator[str]:
     """The hyper-parameters of the search, and what they mean."""
     options = SEARCH_CONFIGS[data.space.kind].options()

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from pydarts.drawing.svg import escape
 
-SHARES: Final = ("accuracy",)  # ends of the names of values that are shown in per cent
+# Ends of the names of values that are shown in per cent.
+SHARES: Final = ("accuracy", "average_precision", "f1")
 _LABELS: Final = {
     "level": "tokens",
     "cpu": "processor",

@@ -158,7 +158,8 @@ class Cell:
 
     def exists(self, rows: int) -> NDArray[np.bool_]:
         """Which entries of α, (rows, columns), stand for an operation."""
-        counts = [len(self.candidates[k if self.differs_by_edge else 0]) for k in range(rows)]
+        differs = self.differs_by_edge
+        counts = [len(self.candidates[k if differs else 0]) for k in range(rows)]
         found: NDArray[np.bool_] = np.arange(self.columns) < np.array(counts)[:, np.newaxis]
         return found
 

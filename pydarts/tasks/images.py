@@ -1,35 +1,45 @@
 # SPDX-License-Identifier: MIT
-"""Image classification: halves and batches of images, networks, accuracy."""
+"""Images and signals: halves and batches, networks, metrics of what is told of them."""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.errors import ArgumentError
-from pydarts.data.augmentation import Augmentation
+from pydarts.common.checks import choice
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.costs.shape import NetworkShape
+from pydarts.data.augmentation import Augmentation, mixup
 from pydarts.data.batches import Batches, require_batch
+from pydarts.data.duplicates import shared_note
 from pydarts.data.images import as_images, check_consistent
-from pydarts.data.labels import Labels
+from pydarts.data.labels import Labels, as_sized, format_labels
+from pydarts.data.lazy import HELD_BYTES, LazyArray, take
 from pydarts.data.normalization import Normalization
 from pydarts.data.preprocessing import Preprocessing, as_preprocessing
-from pydarts.data.splits import group_codes, sample, split_half
+from pydarts.data.splits import group_codes, sample, split_half, split_time, strata_codes
+from pydarts.data.weights import ClassWeight, check_sample_weight, class_weights
 from pydarts.engine.convolutional import Network, Supernet
+from pydarts.engine.losses import Weighted
 from pydarts.models.image_model import Model
-from pydarts.models.scores import image_loss
+from pydarts.models.objectives import Classification, Objective, fit_objective
+from pydarts.models.scores import image_metrics
 from pydarts.spaces.ready import DARTS
 from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
-from pydarts.training.metrics import ACCURACY
 from pydarts.training.task import Metrics, SearchData, Task, TrainData
 
-Images = NDArray[Any]
-Codes = NDArray[np.int64]
+_log = logging.getLogger("pydarts")
+
+Images = NDArray[Any] | LazyArray
+Indices = NDArray[np.int64]
+Codes = NDArray[Any]
 Pair = tuple[Images, Codes]
 AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 
@@ -44,27 +54,15 @@ def cosine(first: float, last: float, epoch: float, epochs: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
-def smoothed_targets(classes: int, smoothing: float) -> NDArray[np.float32] | None:
-    """The class distribution (classes, classes) of each label; None: that of the label alone.
-
-    ``(1 - smoothing)`` on the label and ``smoothing / classes`` on every class (Szegedy et al.,
-    arXiv:1512.00567): the label stays the most likely one, which predictions are compared with.
-    """
-    if smoothing == 0:
-        return None
-    even = np.full((classes, classes), smoothing / classes)
-    return (even + (1 - smoothing) * np.eye(classes)).astype(np.float32)
-
-
 class ImageClassification(Task):
-    """Images and their labels.
+    """Images and what is to be told of them: one class, several labels, or numbers.
 
     Parameters
     ----------
     X : array-like
         Images (N, H, W), (N, H, W, C) or (N, C, H, W), of at least 4x4 pixels.
     y : iterable
-        (N,) labels of any hashable kind.
+        (N,) labels of any hashable kind, or what `objective` says.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the shape leaves it open.
     groups : iterable, optional
@@ -72,22 +70,39 @@ class ImageClassification(Task):
     preprocessing : Preprocessing, optional
         What is made of `X`, and of what is validated or tested on; models keep it.
     valid, test : tuple of (array-like, iterable), optional
-        Images and labels to validate a training on, and to score a model on.
+        Images and labels that α learns on in a search, and that a training is validated on; and to
+        score a model on.
+    split : {"random", "time"}
+        How the halves of a search, and a test set that is held out, are taken: at random, or the
+        later part of the images, which are in the order of time.
+    stratify : bool or iterable, optional
+        Whether each class gets its share in random parts, by default yes; or of what else, one
+        value for each image.
     space : Space, optional
         What is searched, and whether that is images or signals.
     threads : int, optional
         Of all networks; by default all.
+    objective : {"multiclass", "multilabel", "regression"}, optional
+        With ``"multilabel"`` `y` is a matrix (N, labels) of 0 and 1, with ``"regression"`` numbers
+        (N,) or (N, outputs).
+    loss : {"mse", "huber"}, optional
+        Of a regression.
+    huber_delta : float, optional
+        Of ``"huber"``, in standard deviations of the targets.
+    sample_weight : array-like, optional
+        (N,) weights of the images in the loss. What weighs nothing is left out.
+    class_weight : "balanced" or mapping, optional
+        Weights of the classes in the loss. Models are then judged by balanced accuracy.
 
     Raises
     ------
     ValueError, TypeError
-        For unusable images or labels; names the argument.
+        For unusable images, labels or weights; names the argument.
     """
 
     kind = "convolutional"
     search_config = SearchConfig
     train_config = TrainConfig
-    metric = ACCURACY
     unit = "step"
 
     def __init__(
@@ -102,23 +117,73 @@ class ImageClassification(Task):
         test: tuple[ArrayLike, Iterable[Any]] | None = None,
         space: Space = DARTS,
         threads: int | None = None,
+        objective: str = "multiclass",
+        loss: str | None = None,
+        huber_delta: float = 1.0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: ClassWeight | None = None,
+        split: str = "random",
+        stratify: bool | Iterable[Any] | None = None,
     ):
         self.space, self.image_layout = space, image_layout
         self.preprocessing = as_preprocessing(preprocessing)
         self.images: Images = self._images(X)
-        labels = y if isinstance(y, Sized) else list(y)
+        if isinstance(y, np.ndarray) and y.ndim == 0:
+            raise ArgumentTypeError("y", f"(={y}) must hold something for each image")
+        labels = as_sized(y)
         check_consistent(self.images, labels)
-        self.labels = Labels.fit(labels)
-        self.codes: Codes = self.labels.encode(labels)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(self.images))
+        self.objective = fit_objective(
+            objective,
+            labels,
+            loss=loss,
+            huber_delta=huber_delta,
+            sample_weight=sample_weight,
+            balanced=class_weight is not None,
+        )
+        self.metric = self.objective.metric
+        self.codes: Codes = self.objective.targets.encode(labels)
         self.groups = None if groups is None else group_codes(groups, len(self.images))
+        self._split = choice("split", split, ("random", "time"))
+        self._stratified = stratify is not False
+        self._strata = None
+        if stratify is not None and not isinstance(stratify, (bool, np.bool_)):
+            self._strata = strata_codes(stratify, len(self.images))
+        self._check_split(groups, stratify, valid)
+        self.weights: NDArray[np.float32] | None = None
+        self._class_weights: NDArray[np.float64] | None = None
+        self._weigh(sample_weight, class_weight)
         self.threads = threads
         self.valid = None if valid is None else self._pair("valid", *valid)
         self.test = None if test is None else self._pair("test", *test)
         self._learned = "`X`"  # what errors call the images
 
     @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        return (self.images, self.codes, *(self.test or ()))
+    def arrays(self) -> tuple[Any, ...]:
+        return (self.images, self.codes, *self.conditions, *(self.test or ()))
+
+    @property
+    def conditions(self) -> tuple[NDArray[Any], ...]:
+        """What else decides what is learned: weights, a loss that the targets leave open, and how
+        parts are taken if not as by default.
+        """
+        loss = np.frombuffer(repr(self.objective.network_options).encode(), np.uint8)
+        told = self.objective.task == "regression"
+        how = np.frombuffer(repr((self._split, self._stratified)).encode(), np.uint8)
+        own = (self._split, self._stratified) != ("random", True)
+        return (
+            *((loss,) if told else ()),
+            *(() if self.weights is None else (self.weights,)),
+            *((how,) if own else ()),
+            *(() if self._strata is None else (self._strata,)),
+        )
+
+    @property
+    def labels(self) -> Labels:
+        """The classes of a classification."""
+        assert isinstance(self.objective, Classification)
+        return self.objective.targets
 
     def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
         return ImageSearchData(self, config, rng)
@@ -127,13 +192,14 @@ class ImageClassification(Task):
         return Supernet(
             config.channels,
             config.cells,
-            len(self.labels),
+            self.objective.outputs,
             self.images.shape[1],
             seed=config.seed,
             threads=self.threads,
             memory=config.memory,
             space=self.space,
             stem=self.complete(config).stem,
+            **self.objective.network_options,
             **options,
         )
 
@@ -161,6 +227,9 @@ class ImageClassification(Task):
         if config.restore_best_weights and self.valid is None:
             problem = "(=True) needs `X_valid` and `y_valid`, which `pydarts.train` takes"
             raise ArgumentError("restore_best_weights", problem)
+        if config.label_smoothing > 0 and self.objective.task == "regression":
+            problem = f"(={config.label_smoothing}) must be 0 in a regression"
+            raise ArgumentError("label_smoothing", problem)
         require_batch(len(self.images), config.batch_size, self._learned)
 
     def complete(self, config: AnyConfig) -> AnyConfig:
@@ -172,7 +241,7 @@ class ImageClassification(Task):
             genotype,
             config.channels,
             config.cells,
-            len(self.labels),
+            self.objective.outputs,
             self.images.shape[1],
             auxiliary=config.auxiliary,
             auxiliary_weight=config.auxiliary_weight,
@@ -180,18 +249,27 @@ class ImageClassification(Task):
             threads=self.threads,
             memory=config.memory,
             stem=config.stem,
+            **self.objective.network_options,
         )
         normalization = Normalization.fit(self.images)
         size, layout = self.images.shape[2:], self.image_layout
         return Model(
             net,
             normalization,
-            self.labels,
+            self.objective,
             size,
             config,
             image_layout=layout,
             preprocessing=self.preprocessing,
         )
+
+    def network_shape(self, config: TrainConfig) -> NetworkShape:
+        """Return the sizes on which the costs of a network of a configuration depend."""
+        config = self.complete(config)
+        height, width = self.images.shape[2:]
+        classes, in_channels = len(self.labels), self.images.shape[1]
+        sizes = config.channels, config.cells, classes, in_channels
+        return NetworkShape((height, width), *sizes, config.stem)
 
     def sgd_options(self, config: TrainConfig) -> Mapping[str, Any]:
         return _options(config, "momentum", "weight_decay", "max_grad_norm")
@@ -206,6 +284,7 @@ class ImageClassification(Task):
         fields = {
             **_options(config, *sizes, *augmentation),
             **_CONTEST,
+            **({"label_smoothing": 0.0} if self.objective.task == "regression" else {}),
             "epochs": epochs or min(60, max(4, shown)),
             "seed": seed,
         }
@@ -217,51 +296,154 @@ class ImageClassification(Task):
         logits = model.network.logits
         batches = [x[start : start + 256] for start in range(0, len(x), 256)]
         apply = model.normalization.apply
-        found = [logits(apply(batch), training=False).argmax(axis=1) for batch in batches]
-        return float((np.concatenate(found) == codes).mean())
+        found = [logits(apply(batch), training=False) for batch in batches]
+        return self.objective.score(np.concatenate(found), codes)
 
     def split(self, train_fraction: float, rng: np.random.Generator) -> ImageClassification:
-        labels, groups = self.labels, self.groups
-        kept, test = split_half(self.codes, rng, train_fraction, labels=labels, groups=groups)
+        kept, test = self.halves(np.arange(len(self.images)), rng, train_fraction)
         return self._part(kept, test)
 
     def hold_out(self, fraction: float, rng: np.random.Generator) -> ImageClassification:
         """Return the task with a fraction of each class as the test set: those of
-        `pydarts.data.splits.hold_out`.
+        `pydarts.data.splits.hold_out`; or the last images, where they are in the order of time.
         """
-        labels, groups = self.labels, self.groups
-        test, kept = split_half(self.codes, rng, fraction, labels=labels, groups=groups)
+        everything = np.arange(len(self.images))
+        if self._split == "time":
+            return self._part(*self.halves(everything, rng, 1 - fraction))
+        test, kept = self.halves(everything, rng, fraction)
         return self._part(kept, test)
+
+    def strata(self) -> Indices:
+        """Numbers by which samples and parts keep shares."""
+        if self._strata is not None:
+            return self._strata
+        strata = self.objective.targets.strata(self.codes)
+        return strata if self._stratified else np.zeros_like(strata)
+
+    def halves(
+        self, chosen: Indices, rng: np.random.Generator, fraction: float
+    ) -> tuple[Indices, Indices]:
+        """Split some of the samples as `split_half` does: by class, set of labels or size of the
+        number. Where groups stay together, sets and sizes are left to chance. Returned are places
+        in ``chosen``.
+        """
+        groups = None if self.groups is None else self.groups[chosen]
+        classes = isinstance(self.objective, Classification)
+        if self._split == "time":
+            parts = split_time(len(chosen), fraction)
+        elif classes and self._stratified and self._strata is None:
+            codes = self.codes[chosen]
+            return split_half(codes, rng, fraction, labels=self.labels, groups=groups)
+        else:
+            strata = self.strata()[chosen]
+            if groups is not None and self._strata is None:
+                strata = np.zeros_like(strata)
+            parts = split_half(strata, rng, fraction, groups=groups)
+        if classes:
+            self._require_classes(self.codes[chosen[parts[0]]])
+        return parts
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}"
-        text += f"  train loss {entry['train_loss']:.3f} acc {entry['train_accuracy']:7.2%}"
+        right = self.objective.train_metric
+        text += f"  train loss {entry['train_loss']:.3f}"
+        if right is not None:
+            text += f" acc {entry[right]:7.2%}"
         if "valid_loss" in entry:
-            text += f"  valid loss {entry['valid_loss']:.3f} acc {entry['valid_accuracy']:7.2%}"
+            text += f"  valid loss {entry['valid_loss']:.3f}"
+            metric = self.objective.metric
+            value = entry[f"valid_{metric.key}"]
+            if metric.suffix == " %":
+                text += f" {_SHORT.get(metric.key, metric.key)} {value or 0:7.2%}"
+            else:
+                text += f" {metric.name} {math.nan if value is None else value:.3f}"
         return text
+
+    def class_weight_of(self, codes: Codes) -> NDArray[np.float32] | None:
+        """The weights of such samples by their classes alone."""
+        return None if self._class_weights is None else _scaled(self._class_weights[codes])
+
+    def _weigh(self, sample_weight: Any, class_weight: ClassWeight | None) -> None:
+        if sample_weight is None and class_weight is None:
+            return
+        weights = np.ones(len(self.images)) if sample_weight is None else sample_weight
+        if class_weight is not None:
+            if not isinstance(self.objective, Classification):
+                problem = f"is for task='multiclass', not for {self.objective.task!r}"
+                raise ArgumentError("class_weight", problem)
+            self._class_weights = class_weights(class_weight, self.labels, self.codes)
+            weights = weights * self._class_weights[self.codes]
+        scaled = _scaled(weights)
+        kept = scaled > 0
+        if not kept.any():
+            raise ArgumentError("class_weight", "leaves no sample with a weight of more than 0")
+        if not kept.all():
+            self.images = take(self.images, kept)
+            self.codes, scaled = self.codes[kept], scaled[kept]
+            self.groups = None if self.groups is None else self.groups[kept]
+            self._strata = None if self._strata is None else self._strata[kept]
+        self.weights = scaled
 
     def _bytes(self, net: Any, batch_size: int, max_images: int | None) -> int:
         plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
         count = min(max_images or len(self.images), len(self.images))
-        return plan["total"] + 4 * count * math.prod(self.images.shape[1:])
+        pixels = 4 * count * math.prod(self.images.shape[1:])
+        lazy = isinstance(self.images, LazyArray)
+        return plan["total"] + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
+
+    def contest(self, learned: Indices, test: Pair) -> ImageClassification:
+        """The task of learning from some of the images, and being scored on others."""
+        part = self._part(learned, learned[:0])
+        part.valid, part.test = None, test
+        return part
 
     def _part(self, kept: Codes, test: Codes) -> ImageClassification:
         part = copy(self)
-        part.images, part.codes = self.images[kept], self.codes[kept]
+        part.images, part.codes = take(self.images, kept), self.codes[kept]
         part.groups = None if self.groups is None else self.groups[kept]
-        part.test = self.images[test], self.codes[test]
+        part.weights = None if self.weights is None else self.weights[kept]
+        part._strata = None if self._strata is None else self._strata[kept]
+        part.test = take(self.images, test), self.codes[test]
         part._learned = "the part of `X` that is trained on"
         return part
 
+    def _check_split(self, groups: Any, stratify: Any, valid: Any) -> None:
+        """Raise ArgumentError where options of the split exclude each other."""
+        if self._split == "time":
+            if groups is not None:
+                raise ArgumentError("groups", "have no use with `split`='time'")
+            if stratify is not None:
+                raise ArgumentError("stratify", "has no use with `split`='time'")
+        if valid is not None:
+            given = {"groups": groups, "stratify": stratify}
+            given["split"] = None if self._split == "random" else self._split
+            for name, value in given.items():
+                if value is not None:
+                    raise ArgumentError(name, "has no use with `X_valid`: nothing is split")
+
+    def _require_classes(self, codes: Codes) -> None:
+        """Raise ArgumentError if what is learned from lacks a class."""
+        lacking = np.setdiff1d(np.arange(len(self.labels)), codes)
+        if lacking.size:
+            name, value = "stratify", "(=False)"
+            if self._split == "time":
+                name, value = "split", "(='time')"
+            elif self._strata is not None:
+                value = ""
+            names = format_labels(self.labels.classes[code] for code in lacking.tolist())
+            problem = f"{value} leaves nothing to learn from of {names}".strip()
+            raise ArgumentError(name, problem)
+
     def _images(self, X: ArrayLike) -> Images:
         prepared, dimensions = self.preprocessing.apply(X), self.space.dimensions
-        return as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
+        images: Images = as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
+        return images
 
     def _pair(self, name: str, X: ArrayLike, y: Iterable[Any]) -> Pair:
         """Images and codes of labels that are validated or tested on."""
         try:
             images = self._images(X)
-            codes = self.labels.encode(y)
+            codes = self.objective.targets.encode(y)
         except ArgumentError as error:
             raise ArgumentError(f"{error.argument}_{name}", error.problem) from error
         if len(images) != len(codes):
@@ -281,32 +463,45 @@ class ImageSearchData(SearchData):
 
     def __init__(self, task: ImageClassification, config: SearchConfig, rng: np.random.Generator):
         self._config, self._rng = config, rng
+        self._objective = task.objective
         everything = np.arange(len(task.codes))
-        chosen, codes = sample(everything, task.codes, config.max_images, rng)
-        groups = None if task.groups is None else task.groups[chosen]
-        try:
-            train, valid = split_half(
-                codes, rng, config.train_fraction, labels=task.labels, groups=groups
-            )
-        except ValueError as error:
-            if len(codes) == len(task.codes):
-                raise
-            problem = f"(={config.max_images}) is too small: {error}"
-            raise ArgumentError("max_images", problem) from None
-        require_batch(min(len(train), len(valid)), config.batch_size, "either half of `X`")
-        self._halves = task, chosen[train], chosen[valid]
-        images = task.images[chosen[train]]
+        chosen, _ = sample(everything, task.strata(), config.max_images, rng)
+        if task.valid is not None:
+            train, (held, held_codes) = np.arange(len(chosen)), task.valid
+            valid = np.arange(len(held))
+            held_weights = None if task.weights is None else task.class_weight_of(held_codes)
+        else:
+            try:
+                train, valid = task.halves(chosen, rng, config.train_fraction)
+            except ValueError as error:
+                if len(chosen) == len(task.codes):
+                    raise
+                problem = f"(={config.max_images}) is too small: {error}"
+                raise ArgumentError("max_images", problem) from None
+            held = take(task.images, chosen[valid])
+            held_codes = task.codes[chosen[valid]]
+            held_weights = None if task.weights is None else task.weights[chosen[valid]]
+        what = "either half of `X`" if task.valid is None else "`X` or `X_valid`"
+        require_batch(min(len(train), len(valid)), config.batch_size, what)
+        images = take(task.images, chosen[train])
+        self._contest = task, chosen[train], (held, held_codes)
+        self._augment = Augmentation.of(config)
+        self._augment.check(*images.shape[2:])
         normalization = Normalization.fit(images)
-        self._train: Pair = normalization.apply(images), codes[train]
-        self._valid: Pair = normalization.apply(task.images[chosen[valid]]), codes[valid]
-        self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+        self._train: Pair = _normalized(normalization, images), task.codes[chosen[train]]
+        self._valid: Pair = _normalized(normalization, held), held_codes
+        self._weights = None if task.weights is None else task.weights[chosen[train]]
+        self._valid_weights = held_weights
+        note = shared_note(images, held, "the validation half", "the training half")
+        self.notes = () if note is None else (note,)
         self.batches = Batches(len(train), config.batch_size, rng)
         self.valid = Batches(len(valid), config.batch_size, rng)
         # Groups are part of what a checkpoint goes on with: they decide the halves.
-        self.arrays = (task.images, task.codes, *(() if task.groups is None else (task.groups,)))
+        own = () if task.groups is None else (task.groups,)
+        self.arrays = (task.images, task.codes, *own, *task.conditions, *(task.valid or ()))
         self.units = self.steps = len(train) // config.batch_size
         self.validations = len(valid) / config.batch_size
-        self.amount = "max_images", len(codes)
+        self.amount = "max_images", len(chosen)
 
     def valid_batches(self) -> Iterator[NDArray[np.int64]]:
         return self.valid.endless()
@@ -318,32 +513,37 @@ class ImageSearchData(SearchData):
         self, item: NDArray[np.int64], valid_item: NDArray[np.int64], epoch: int
     ) -> dict[str, Any]:
         (x, y), (x_valid, y_valid) = self._train, self._valid
+        pixels, truth = self._augment(x[item], self._rng), _truth(y, self._weights, item)
+        if self._config.mixup:
+            pixels, truth = _mixed(self._objective, pixels, truth, self._config.mixup, self._rng)
         return {
-            "train": (self._augment(x[item], self._rng), y[item]),
-            "valid": (self._augment(x_valid[valid_item], self._rng), y_valid[valid_item]),
+            "train": (pixels, truth),
+            "valid": (
+                self._augment(x_valid[valid_item], self._rng),
+                _truth(y_valid, self._valid_weights, valid_item),
+            ),
             "lr": self._lr(epoch),
         }
 
     def trial_inputs(self) -> dict[str, Any]:
-        size = self._config.batch_size
+        item = slice(0, self._config.batch_size)
         (x, y), (x_valid, y_valid) = self._train, self._valid
-        return {"train": (x[:size], y[:size]), "valid": (x_valid[:size], y_valid[:size]), "lr": 0.0}
+        return {
+            "train": (x[item], _truth(y, self._weights, item)),
+            "valid": (x_valid[item], _truth(y_valid, self._valid_weights, item)),
+            "lr": 0.0,
+        }
 
     def metrics(self, loop: Any, network: Supernet, epoch: int) -> Metrics:
         mixture, size = loop.mixture or (), self._config.batch_size
-        loss, accuracy = image_loss(network, *self._valid, size, *mixture)
-        return {
-            "lr": self._lr(epoch),
-            "train_loss": loop.train_loss,
-            "train_accuracy": loop.train_accuracy,
-            "valid_loss": loss,
-            "valid_accuracy": accuracy,
-        }
+        data = self._objective, self._valid_weights
+        found = image_metrics(network, *self._valid, size, *data, *mixture)
+        return {"lr": self._lr(epoch), **_training(loop, self._objective), **_validation(found)}
 
     def validate_part(self, network: Supernet) -> None:
         size = self._config.batch_size
         x, y = self._valid
-        image_loss(network, x[:size], y[:size], size)
+        image_metrics(network, x[:size], y[:size], size, self._objective)
 
     def evaluate(
         self,
@@ -353,27 +553,34 @@ class ImageSearchData(SearchData):
         batches: int | None,
     ) -> tuple[float, float | None]:
         x, y = self._valid
-        losses, correct, count = [], 0, 0
+        losses, correct, count, masses = [], 0, 0, []
         # Batches of nearly one size: the statistics of a few images that remain would be poor.
         whole = math.ceil(len(x) / self._config.batch_size)
         for chosen in np.array_split(self._order(), whole)[:batches]:
-            loss, right = network.loss(x[chosen], y[chosen], mixing=mixing, active=active)
-            losses.append(loss * len(chosen))
+            truth = _truth(y, self._valid_weights, chosen)
+            loss, right = network.loss(x[chosen], truth, mixing=mixing, active=active)
+            weights = self._valid_weights
+            mass = len(chosen) if weights is None else float(weights[chosen].sum())
+            losses.append(loss * mass)
+            masses.append(mass)
             correct, count = correct + right, count + len(chosen)
-        return math.fsum(losses) / count, correct / count
+        share = correct / count if self._objective.train_metric is not None else None
+        return math.fsum(losses) / math.fsum(masses), share
 
     def num_batches(self, batches: int | None) -> int:
         whole = math.ceil(len(self._valid[0]) / self._config.batch_size)
         return whole if batches is None else min(batches, whole)
 
-    def halves(self) -> ImageClassification:
-        task, train, valid = self._halves
-        return task._part(train, valid)
+    def contest(self) -> ImageClassification:
+        task, train, held = self._contest
+        return task.contest(train, held)
 
     def probe(self, network: Supernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = self._valid
         chosen = self._order()[: self._config.batch_size]
-        return network.loss_and_grads(x[chosen], y[chosen], wrt="alphas")
+        return network.loss_and_grads(
+            x[chosen], _truth(y, self._valid_weights, chosen), wrt="alphas"
+        )
 
     def _order(self) -> NDArray[np.int64]:
         """Of the validation images: one that the classes do not follow."""
@@ -394,15 +601,21 @@ class ImageTrainData(TrainData):
     def __init__(self, task: ImageClassification, config: TrainConfig, rng: np.random.Generator):
         task.check_train(config)
         self._config, self._rng = config, rng
+        self._augment = Augmentation.of(config)
+        self._augment.check(*task.images.shape[2:])
         normalization = Normalization.fit(task.images)
-        self._x, self._y = normalization.apply(task.images), task.codes
-        self._targets = smoothed_targets(len(task.labels), config.label_smoothing)
+        self._x, self._y = _normalized(normalization, task.images), task.codes
+        self._weights = task.weights
+        self._objective, self._valid_weights = task.objective, None
         self._valid: Pair | None = None
         if task.valid is not None:
-            self._valid = normalization.apply(task.valid[0]), task.valid[1]
-        self._augment = Augmentation(config.crop_padding, config.flip, config.cutout)
+            self._valid = _normalized(normalization, task.valid[0]), task.valid[1]
+            note = shared_note(task.images, task.valid[0], "`X_valid`", "`X`")
+            if note is not None:
+                _log.warning(note)
+            self._valid_weights = task.class_weight_of(task.valid[1])
         self.batches = Batches(len(self._x), config.batch_size, rng)
-        self.arrays = (task.images, task.codes, *(self._valid or ()))
+        self.arrays = (task.images, task.codes, *task.conditions, *(self._valid or ()))
         self.units = len(self._x) // config.batch_size
 
     def size(self, item: NDArray[np.int64]) -> tuple[int, int]:
@@ -419,21 +632,23 @@ class ImageTrainData(TrainData):
             kept = paths.random((network.num_droppable, len(item))) < keep
             drop = kept.astype(np.float32) / np.float32(keep)
         pixels = self._augment(self._x[item], self._rng)
-        y = self._y[item] if self._targets is None else self._targets[self._y[item]]
+        targets = self._objective.smoothed(self._y[item], c.label_smoothing)
+        y = targets if self._weights is None else Weighted(targets, self._weights[item])
+        if c.mixup:
+            pixels, y = _mixed(self._objective, pixels, y, c.mixup, self._rng)
         return {"x": pixels, "y": y, "lr": self._lr(epoch, step), "drop_masks": drop}
 
     def metrics(self, loop: Any, epoch: int) -> Metrics:
         return {
             "lr": self._lr(epoch, epoch * self.units),
-            "train_loss": loop.train_loss,
-            "train_accuracy": loop.train_accuracy,
+            **_training(loop, self._objective),
         }
 
     def validate(self, network: Network) -> Metrics | None:
         if self._valid is None:
             return None
-        loss, accuracy = image_loss(network, *self._valid, self._config.batch_size)
-        return {"valid_loss": loss, "valid_accuracy": accuracy}
+        size, weights = self._config.batch_size, self._valid_weights
+        return _validation(image_metrics(network, *self._valid, size, self._objective, weights))
 
     @property
     def _epochs(self) -> int:
@@ -448,6 +663,50 @@ class ImageTrainData(TrainData):
             return c.lr * min(1.0, (step + 1) / (rise * self.units))
         start = max(0.0, (epoch if c.schedule == "epoch" else now) - rise)
         return cosine(c.lr, 0.0, start, self._epochs - rise)
+
+
+_SHORT = {"accuracy": "acc", "balanced_accuracy": "balanced acc", "average_precision": "mAP"}
+
+
+def _scaled(weights: NDArray[Any]) -> NDArray[np.float32]:
+    """Weights as the engine takes them: of mean 1, by which no loss changes."""
+    largest = weights / weights.max()  # so that no sum overflows
+    scaled: NDArray[np.float32] = (largest / largest.mean()).astype(np.float32)
+    return scaled
+
+
+def _truth(y: Codes, weights: NDArray[np.float32] | None, item: Any) -> Any:
+    return y[item] if weights is None else Weighted(y[item], weights[item])
+
+
+def _normalized(normalization: Normalization, images: Images) -> Images:
+    """Images as the network takes them: in memory, unless they are read lazily and many."""
+    if isinstance(images, LazyArray) and 4 * images.size <= HELD_BYTES:
+        images = images[:]
+    normalized: Images = normalization.apply(images)
+    return normalized
+
+
+def _mixed(
+    objective: Objective, images: Any, truth: Any, alpha: float, rng: np.random.Generator
+) -> tuple[Any, Any]:
+    targets, weights = truth, None
+    if isinstance(truth, Weighted):
+        targets, weights = np.asarray(truth.targets), np.asarray(truth.weights)
+    if targets.dtype.kind != "f":  # classes
+        targets = np.eye(objective.outputs, dtype=np.float32)[targets]
+    mixed, soft, masses = mixup(images, targets, weights, alpha, rng)
+    return mixed, soft if masses is None else Weighted(soft, masses)
+
+
+def _training(loop: Any, objective: Objective) -> Metrics:
+    right = {} if objective.train_metric is None else {objective.train_metric: loop.train_accuracy}
+    return {"train_loss": loop.train_loss, **right}
+
+
+def _validation(found: Mapping[str, float]) -> Metrics:
+    """As the history holds it: None for what is not defined."""
+    return {f"valid_{name}": None if math.isnan(v) else v for name, v in found.items()}
 
 
 def _options(config: Any, *names: str) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class TextSearchData(SearchData):
         whole = math.ceil((len(self._valid) - 1) / self._config.bptt)
         return whole if batches is None else min(batches, whole)
 
-    def halves(self) -> LanguageModelling:
+    def contest(self) -> LanguageModelling:
         c = self._task.corpus
         part = Corpus(c.name, c.vocabulary, c.train[: self._config.max_tokens], c.valid, c.valid)
         return LanguageModelling(part, threads=self._task.threads)

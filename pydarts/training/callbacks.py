@@ -47,13 +47,17 @@ class Callback:
         """Run after the last step, however the run ended, but for an error."""
 
 
+_LARGER = ("accuracy", "average_precision", "f1", "r2")
+
+
 class EarlyStopping(Callback):
     """Stop when a number of the history has not improved for some epochs.
 
     Parameters
     ----------
     monitor : str
-        Its key in the history. Larger is better if it ends in ``accuracy``, else smaller.
+        Its key in the history. Larger is better if it ends in ``accuracy``, ``average_precision``,
+        ``f1`` or ``r2``, else smaller.
     patience : int
         Epochs without an improvement after which to stop.
     min_delta : float
@@ -68,7 +72,7 @@ class EarlyStopping(Callback):
         if not isinstance(entry.get(self.monitor), (int, float)):
             numbers = ", ".join(k for k, v in entry.items() if isinstance(v, (int, float)))
             raise ArgumentError("monitor", f"(={self.monitor!r}) must be one of {numbers}")
-        sign = -1.0 if self.monitor.endswith("accuracy") else 1.0
+        sign = -1.0 if self.monitor.endswith(_LARGER) else 1.0
         best, since = math.inf, 0
         for each in loop.history:
             value = sign * each[self.monitor]

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from pydarts import _core
 from pydarts.common.files import replace_file
+from pydarts.data.lazy import LazyArray
 
 State = dict[str, Any]  # of numbers, strings, lists, arrays and further ones
 
@@ -124,12 +125,14 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def fingerprint(*arrays: NDArray[Any]) -> str:
+def fingerprint(*arrays: NDArray[Any] | LazyArray) -> str:
     """A short text that differs where shapes, types or values do."""
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        parts = [(0, array)] if isinstance(array, np.ndarray) else array.chunks()
+        for _, part in parts:
+            digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
 
 

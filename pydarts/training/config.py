@@ -18,6 +18,12 @@ _AUGMENTATION = {
     "crop_padding": "random crop after padding by this many pixels",
     "flip": "random horizontal flip (wrong for digits and letters)",
     "cutout": "side of a random square of zeros",
+    "shift": "random shift along the width, or in time, by up to this many pixels or samples",
+    "rotate": "random quarter turns of square images",
+    "time_mask": "width of a random stretch of zeros in time, at most",
+    "frequency_mask": "height of a random band of zeros of a spectrogram, at most",
+    "noise": "standard deviation of normal noise, in those of the data",
+    "mixup": "mix pairs of samples by shares of Beta(a, a) with this a; 0: do not",
 }
 
 
@@ -54,6 +60,12 @@ class SearchConfig(Config):
     crop_padding: int = option(0, _AUGMENTATION["crop_padding"])
     flip: bool = option(False, _AUGMENTATION["flip"])
     cutout: int = option(0, _AUGMENTATION["cutout"])
+    shift: int = option(0, _AUGMENTATION["shift"])
+    rotate: bool = option(False, _AUGMENTATION["rotate"])
+    time_mask: int = option(0, _AUGMENTATION["time_mask"])
+    frequency_mask: int = option(0, _AUGMENTATION["frequency_mask"])
+    noise: float = option(0.0, _AUGMENTATION["noise"])
+    mixup: float = option(0.0, _AUGMENTATION["mixup"], 0, 1000)
     seed: int = option(0, "of weights, α, split and batches")
 
     earlier: ClassVar[Mapping[str, Any]] = {"stem": "cifar"}
@@ -117,6 +129,12 @@ class TrainConfig(Config):
     crop_padding: int = option(0, _AUGMENTATION["crop_padding"])
     flip: bool = option(False, _AUGMENTATION["flip"])
     cutout: int = option(0, _AUGMENTATION["cutout"])
+    shift: int = option(0, _AUGMENTATION["shift"])
+    rotate: bool = option(False, _AUGMENTATION["rotate"])
+    time_mask: int = option(0, _AUGMENTATION["time_mask"])
+    frequency_mask: int = option(0, _AUGMENTATION["frequency_mask"])
+    noise: float = option(0.0, _AUGMENTATION["noise"])
+    mixup: float = option(0.0, _AUGMENTATION["mixup"], 0, 1000)
     stem: str = option("auto", _STEM, choices=_STEMS)
     memory: str = option("store", _MEMORY, choices=("store", "recompute"))
     restore_best_weights: bool = option(

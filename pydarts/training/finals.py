@@ -44,7 +44,7 @@ def choose_finalist(
     again trains what is left, to the same bits. Ctrl-C and the time budget end it after the last
     one that was trained whole; the result says so.
     """
-    contest = data.halves()
+    contest = data.contest()
     config = contest.contest_config(result.config, selector.epochs, selector.seed)
     cells = draw_finalists(selector, method, result.alphas, task.space)
     kept = _Scores(run, config, cells, fingerprint(*data.arrays))
@@ -81,7 +81,7 @@ def finals_seconds(
     task: Task, data: SearchData, config: Any, selector: Finalists, genotype: BaseGenotype
 ) -> float:
     """Measure some steps of a training, and take all to be like them."""
-    contest = data.halves()
+    contest = data.contest()
     config = contest.contest_config(config, selector.epochs, selector.seed)
     network = contest.model(genotype, config).network
     step = SGD(network, **contest.sgd_options(config))

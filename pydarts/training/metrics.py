@@ -33,6 +33,11 @@ class Metric:
     unit: str
 
     @property
+    def key(self) -> str:
+        """What it is called in histories and files."""
+        return self.name.replace(" ", "_").lower()
+
+    @property
     def sign(self) -> int:
         """Of a difference that is an improvement."""
         return 1 if self.better == "higher" else -1
@@ -48,5 +53,10 @@ class Metric:
 
 
 ACCURACY: Final = Metric("accuracy", "higher", 100.0, ".2f", " %", " points")
+BALANCED_ACCURACY: Final = Metric("balanced accuracy", "higher", 100.0, ".2f", " %", " points")
+AVERAGE_PRECISION: Final = Metric("average precision", "higher", 100.0, ".2f", " %", " points")
+R2: Final = Metric("R2", "higher", 1.0, ".4f", "", "")
 PERPLEXITY: Final = Metric("perplexity", "lower", 1.0, ".3f", "", "")
-METRICS: Final[Mapping[str, Metric]] = {m.name: m for m in (ACCURACY, PERPLEXITY)}
+METRICS: Final[Mapping[str, Metric]] = {
+    m.name: m for m in (ACCURACY, BALANCED_ACCURACY, AVERAGE_PRECISION, R2, PERPLEXITY)
+}

@@ -57,6 +57,12 @@ class SearchFields(TypedDict, total=False):
     crop_padding: int
     flip: bool
     cutout: int
+    shift: int
+    rotate: bool
+    time_mask: int
+    frequency_mask: int
+    noise: float
+    mixup: float
     seed: int
 
 
@@ -85,6 +91,12 @@ class TrainFields(TypedDict, total=False):
     crop_padding: int
     flip: bool
     cutout: int
+    shift: int
+    rotate: bool
+    time_mask: int
+    frequency_mask: int
+    noise: float
+    mixup: float
     stem: str
     memory: str
     restore_best_weights: bool

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from pydarts.common import extensions
-from pydarts.common.checks import choice, integer
+from pydarts.common.checks import choice, integer, number, show
 from pydarts.common.files import check_free, read_described, write_json
+from pydarts.costs.budget import COSTS, describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
@@ -100,6 +101,15 @@ class SearchResult(Generic[AnyGenotype]):
         The ``genotype`` and ``score`` (accuracy on the validation half; over text perplexity) of
         each cell that a selection by finalists trained, the one of the largest mixing weights
         first.
+    limits : dict of dict
+        Of a search under limits, by ``"latency"`` (seconds), ``"macs"``, ``"weights"`` and
+        ``"memory"`` (bytes) what the network that is to be trained costs: its ``limit``, None if it
+        has none, and what is ``predicted`` and ``measured``; the latter of what is counted is the
+        former. There is no latency where none was limited.
+    repeated_epochs : int
+        Epochs that were repeated because a measurement was above the limit.
+    data_notes : list of str
+        What must be known of the data, such as images that are in both halves.
     """
 
     config: Any
@@ -118,6 +128,9 @@ class SearchResult(Generic[AnyGenotype]):
     measure: str = "loss"
     selection: list[dict[str, Any]] = field(default_factory=list)
     finalists: list[Finalist] = field(default_factory=list)
+    limits: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    repeated_epochs: int = 0
+    data_notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.alpha_history:
@@ -131,7 +144,7 @@ class SearchResult(Generic[AnyGenotype]):
     @property
     def num_epochs(self) -> int:
         """Epochs of the whole search, those of tuning included."""
-        return int(self.config.epochs) + self.tuning_epochs
+        return int(self.config.epochs) + self.tuning_epochs + self.repeated_epochs
 
     @property
     def undecided(self) -> int:
@@ -141,10 +154,13 @@ class SearchResult(Generic[AnyGenotype]):
         return num_undecided(self.space, self.selector, self.selection)
 
     def notes(self) -> list[str]:
-        """What must be known of the choice: sentences, if there are any."""
+        """What must be known of data and choice: sentences, if there are any."""
         magnitude = self.selector == "finalists" and not self.finalists
         selector = "magnitude" if magnitude else self.selector
-        return selection_notes(self.alphas, self.space, selector, self.weighting, self.undecided)
+        of_choice = selection_notes(
+            self.alphas, self.space, selector, self.weighting, self.undecided
+        )
+        return [*self.data_notes, *of_choice, *limit_notes(self.limits)]
 
     def describe_method(self, method: Method, selector: Selector | None) -> None:
         """Take note of how the search is done."""
@@ -246,6 +262,9 @@ class SearchResult(Generic[AnyGenotype]):
             "measure": self.measure,
             "selection": self.selection,
             "finalists": [[each.genotype.to_json(), each.score] for each in self.finalists],
+            "limits": self.limits,
+            "repeated_epochs": self.repeated_epochs,
+            "data_notes": self.data_notes,
         }
         write_json(to / "result.json", content)
 
@@ -304,6 +323,8 @@ class SearchResult(Generic[AnyGenotype]):
             for metric in METRICS.values():
                 if f"valid_{metric.name}" in last:
                     text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
+        costs = describe_costs(self.limits)
+        text += "".join(f"\n  {name}: {words}" for name, words in costs.items())
         notes = [line for note in self.notes() for line in textwrap.wrap(note, 98)]
         return "\n  ".join([text, *notes, *self.genotype.describe()])
 
@@ -336,6 +357,19 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
     found["tuning_epochs"] = integer("tuning_epochs", d.get("tuning_epochs", 0), 0)
     found["selection"] = read_decisions(d.get("selection", []), space)
     found["finalists"] = read_finalists(d.get("finalists", []), space)
+    found["repeated_epochs"] = integer("repeated_epochs", d.get("repeated_epochs", 0), 0)
+    found["limits"] = {
+        choice("limits", str(name), tuple(COSTS)): {
+            member: None if costs[member] is None else number(f"limits.{name}", costs[member])
+            for member in ("limit", "predicted", "measured")
+        }
+        for name, costs in d.get("limits", {}).items()
+    }
+    found["data_notes"] = d.get("data_notes", [])  # earlier versions had none
+    if not isinstance(found["data_notes"], list) or not all(
+        isinstance(note, str) for note in found["data_notes"]
+    ):
+        raise ValueError(f"data_notes holds {show(found['data_notes'])}")
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import Budget
 from pydarts.engine.sgd import SGD
 from pydarts.methods.finalists import Finalists
 from pydarts.methods.method import Method, supernet_options
@@ -23,6 +24,7 @@ from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
 from pydarts.training.finals import choose_finalist
+from pydarts.training.limited import LimitedMethod, check_limitable
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions
@@ -32,11 +34,18 @@ from pydarts.training.weights import WeightTracker
 
 
 def run_search(
-    task: Task, method: Method, config: Any, run: RunOptions, selector: Selector | None = None
+    task: Task,
+    method: Method,
+    config: Any,
+    run: RunOptions,
+    selector: Selector | None = None,
+    budget: Budget | None = None,
 ) -> SearchResult[Any]:
     """Search a cell for a task by a method, and by a selector if it is not the method that chooses
-    the cell.
+    the cell; within a budget, if there is one.
     """
+    if budget is not None:
+        check_limitable(method, selector)
     needed = supernet_options(method, task.kind)
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
@@ -44,30 +53,36 @@ def run_search(
     check_budgets(task, method, config, data, run, selector)
     supernet = task.supernet(config, **needed)
     rounds = selector if isinstance(selector, Perturbation) else None
-    step = search_step(method, rounds, supernet, task.step_options(config))
+    chosen_by = method if budget is None else LimitedMethod(method, budget, data.steps)
+    step = search_step(chosen_by, rounds, supernet, task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
     result.describe_method(method, selector)
+    result.data_notes = list(data.notes)
     identity = {
         "genotype": None,
         "method": method.name,
         "options of the method": own_options(method, config),
         "selector": None if rounds is None else repr(rounds),
         "space": _space(task.space),
+        "limits": None if budget is None else budget.identity(),
     }
     parts = {"valid": data.valid}
-    own = method, rounds
+    own = chosen_by, rounds, budget is not None
     loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
     with loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
         for epoch in loop.epochs():  # and the rounds of the selector between the last ones
-            step.start_epoch(epoch, config.epochs)
+            at = loop.scheduled(epoch)
+            step.start_epoch(at, config.epochs)
             for batch in loop.steps(data.batches):
-                info = step(**data.inputs(batch, next(valid_batches), epoch))
+                info = step(**data.inputs(batch, next(valid_batches), at))
                 loop.on_step_end(batch, info)
-            loop.on_epoch_end(data.metrics(loop, supernet, epoch))
+            loop.on_epoch_end(data.metrics(loop, supernet, at))
     if isinstance(selector, Finalists) and not result.interrupted:
-        choose_finalist(task, data, method, selector, result, run, run_training)
+        choose_finalist(task, data, chosen_by, selector, result, run, run_training)
+        if budget is not None:
+            result.limits = step.describe(result.genotype)
     return result
 
 

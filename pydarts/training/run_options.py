@@ -23,7 +23,7 @@ SEARCH_CHECKPOINT, TRAIN_CHECKPOINT = "checkpoint.safetensors", "train_checkpoin
 FINALISTS_CHECKPOINT = "finalists.json"
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,14 @@ class RunOptions:
             )
         choice("resume", self.resume, ("auto", "never"))
         number("checkpoint_seconds", self.checkpoint_seconds)
-        for name, units in (("time_budget", _SECONDS), ("memory_budget", _BYTES)):
+        budgets: tuple[tuple[str, Mapping[str, float]], ...] = (
+            ("time_budget", _SECONDS),
+            ("memory_budget", BYTES),
+        )
+        for name, units in budgets:
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, _quantity(name, value, units))
+                object.__setattr__(self, name, quantity(name, value, units))
 
     def resumable_file(self, name: str) -> Path | None:
         """The checkpoint of that name to begin from, if there is one."""
@@ -124,8 +128,9 @@ def split_options(
     return kind.make(preset, fields, config=config, others=run_names), RunOptions(**run)
 
 
-def _quantity(name: str, value: object, units: Mapping[str, int]) -> float:
-    factor = 1
+def quantity(name: str, value: object, units: Mapping[str, float]) -> float:
+    """Return a positive number, or a string of one with a unit, in the unit of factor 1."""
+    factor: float = 1
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9.]+)\s*([A-Za-z]+)\s*", value)
         known = {unit.lower(): factor for unit, factor in units.items()}

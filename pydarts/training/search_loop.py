@@ -19,6 +19,7 @@ from pydarts.methods.perturbation import Perturbation, Selection
 from pydarts.methods.weighting import mixing_weights, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.checkpoint import State
+from pydarts.training.limited import phase_epochs
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.progress import log_line
 from pydarts.training.run_options import SEARCH_CHECKPOINT
@@ -40,6 +41,8 @@ class SearchLoop(TrainingLoop):
         Chooses the genotype that α stands for.
     selector : Perturbation or None
         What decides about the cell in the method's place, after further epochs.
+    limited : bool
+        Whether the cell must meet limits: then the step is a `LimitedStep`.
     *arguments
         As of `TrainingLoop`.
 
@@ -53,9 +56,11 @@ class SearchLoop(TrainingLoop):
     checkpoint_name = SEARCH_CHECKPOINT
     _data: SearchData
 
-    def __init__(self, method: Method, selector: Perturbation | None, *arguments: Any):
+    def __init__(
+        self, method: Method, selector: Perturbation | None, limited: bool, *arguments: Any
+    ):
         super().__init__(*arguments)
-        self._method, self._selector = method, selector
+        self._method, self._selector, self._limited = method, selector, limited
         self._weighting = weighting_of(method)
         self._wants_eigenvalue = self._run.eigenvalue or any(
             callback.needs_eigenvalue for callback in self._run.callbacks
@@ -76,7 +81,21 @@ class SearchLoop(TrainingLoop):
     @property
     def num_epochs(self) -> int:
         tuning = 0 if self._selector is None else self._selector.tuning_epochs(self.space)
-        return int(self.config.epochs) + tuning
+        return int(self.config.epochs) + tuning + self._repeated_epochs
+
+    @property
+    def _repeated_epochs(self) -> int:
+        """Epochs of last phases that are repeated, because a measurement was above a limit."""
+        repeats: int = self._step.repeats if self._limited else 0
+        return repeats * phase_epochs(int(self.config.epochs))
+
+    def scheduled(self, epoch: int) -> int:
+        """The epoch whose place in the schedules an epoch has: that which it repeats, or itself."""
+        epochs = int(self.config.epochs)
+        if not self._limited or epoch < epochs:
+            return epoch
+        phase = phase_epochs(epochs)
+        return epochs - phase + (epoch - epochs) % phase
 
     @property
     def mixture(self) -> Mixture | None:
@@ -92,7 +111,7 @@ class SearchLoop(TrainingLoop):
         while self.stopped is None:
             if self._selector is not None:
                 self._play_rounds(self._selector)
-            if self.epoch >= self.num_epochs:
+            if self.epoch >= self.num_epochs and not self._goes_on():
                 return
             yield self.epoch
 
@@ -136,6 +155,9 @@ class SearchLoop(TrainingLoop):
         if self._chosen is not None:
             alphas = {name: a[self._chosen] for name, a in self.alpha_history.items()}
         self._result.alphas, self._result.genotype = alphas, self._cell(alphas, self._chosen)
+        if self._limited:
+            self._result.limits = self._step.describe(self._result.genotype)
+            self._result.repeated_epochs = self._repeated_epochs
         if self._selector is not None:
             made = self._step.selection.decisions
             early = [d for d in made if self._chosen is None or d["epoch"] < self._chosen]
@@ -166,6 +188,18 @@ class SearchLoop(TrainingLoop):
             return cell
         found: BaseGenotype = self._step.selection.genotype(cell, epochs)
         return found
+
+    def _goes_on(self) -> bool:
+        """Whether the last phase is to be repeated, because the cell was measured above a limit."""
+        if not self._limited:
+            return False
+        goes_on: bool = self._step.settle()
+        self._result.repeated_epochs = self._repeated_epochs
+        self._take_snapshot()
+        if goes_on:
+            text = "the cell was measured above its limit: the last phase is repeated"
+            log_line(self._bar, text)
+        return goes_on
 
     def _play_rounds(self, selector: Perturbation) -> None:
         """Play the rounds that are due at the start of this epoch, or after the last one."""

@@ -37,7 +37,7 @@ class RunData(ABC):
 
     Attributes
     ----------
-    arrays : tuple of ndarray
+    arrays : tuple of ndarray or LazyArray
         All that is learned from, for the fingerprint of a checkpoint.
     units : int
         Units of the progress bar in an epoch.
@@ -45,7 +45,7 @@ class RunData(ABC):
         What the weights learn on.
     """
 
-    arrays: tuple[NDArray[Any], ...]
+    arrays: tuple[Any, ...]
     units: int
     batches: BatchSource[Any]
 
@@ -86,6 +86,8 @@ class SearchData(RunData):
     amount: tuple[str, int]
     steps: int
     validations: float
+    #: What must be known of the data: sentences.
+    notes: tuple[str, ...] = ()
     #: Share of the initial learning rate with which the weights are tuned; None: they are not.
     tuning_share: float | None = None
 
@@ -128,7 +130,7 @@ class SearchData(RunData):
         """How many batches `evaluate` takes."""
 
     @abstractmethod
-    def halves(self) -> Task:
+    def contest(self) -> Task:
         """The task of learning from the data of the weights, and being scored on those of α."""
 
     @abstractmethod
@@ -175,13 +177,13 @@ class Task(ABC):
     space: Space
     search_config: ClassVar[type[Config]]
     train_config: ClassVar[type[Config]]
-    metric: ClassVar[Metric]
+    metric: Metric
     unit: ClassVar[str]
     threads: int | None
 
     @property
     @abstractmethod
-    def arrays(self) -> tuple[NDArray[Any], ...]:
+    def arrays(self) -> tuple[Any, ...]:
         """All that is learned from and tested on, for the fingerprint of a comparison."""
 
     @abstractmethod

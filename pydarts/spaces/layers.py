@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The layers of a derived network as data, of which each exporter makes its own.
+"""The layers of a derived network as data: what exporters write, and what its costs are counted of.
 
 The network is built from its space as the engine builds it; names are those of the parameters.
 """
@@ -136,7 +136,7 @@ def network(
     stems, before = _stems(space, stack, channels, in_channels, stem)
     found: list[Cell] = []
     auxiliary = None
-    for i, (kind, stride, factor) in enumerate(_layers(stack, cells)):
+    for i, (kind, stride, factor) in enumerate(stacked_layers(stack, cells)):
         channels *= factor
         if kind == RESIDUAL_BLOCK:
             cell = _residual_block(space, f"cells.{i}", before[-1].channels, channels, stride)
@@ -153,7 +153,7 @@ def network(
     return Network(stems, tuple(found), tail, auxiliary)
 
 
-def _layers(stack: Stack, cells: int) -> list[tuple[str, int, int]]:
+def stacked_layers(stack: Stack, cells: int) -> list[tuple[str, int, int]]:
     """Kind, stride and growth of channels of each layer."""
     found: list[tuple[str, int, int]] = []
     for layer in stack.layers:
@@ -233,7 +233,7 @@ def _cell(
             continue
         steps = _window(space, stride if source < cell.inputs else 1)
         inner = widths[source] if source < cell.inputs else channels
-        chain = _chain(op, f"{name}.{member}.{k}", inner, channels, steps)
+        chain = operation_chain(op, f"{name}.{member}.{k}", inner, channels, steps)
         nodes[node - cell.inputs].append(Edge(chain, source, bool(chain)))
     for edges in nodes:
         if not edges:
@@ -243,7 +243,7 @@ def _cell(
     return Cell(tuple(inputs), tuple(map(tuple, nodes)), outputs, channels * len(outputs))
 
 
-def _chain(op: Operation, name: str, inputs: int, outputs: int, stride: Size) -> Chain:
+def operation_chain(op: Operation, name: str, inputs: int, outputs: int, stride: Size) -> Chain:
     """The layers of an operation on an edge, from so many channels to so many."""
     if op.is_identity:
         return _factorized_reduce(name, inputs, outputs, stride) if max(stride) > 1 else ()

@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: MIT
+"""What every operation of a space costs on this processor, and what networks of them cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pydarts.common.checks import integer
+from pydarts.common.environment import environment
+from pydarts.common.errors import ArgumentError
+from pydarts.common.files import check_free, read_described, write_json
+from pydarts.costs.correction import fit_correction
+from pydarts.costs.counts import Counts, count_network, count_operation
+from pydarts.costs.measured import Timing, measure_places, stem_alone, summarize
+from pydarts.costs.shape import NetworkShape, Place, as_size, places, without_operations
+from pydarts.costs.table import CostTable, entries, table_of
+from pydarts.costs.timing import measure_networks
+from pydarts.engine.network import resolve_threads
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.operation import Operation
+from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.space import Space
+
+FORMAT: Final = "pydarts-profile"
+VERSION: Final = 1
+MIN_REPEATS: Final = 30
+_WHOLE_REPEATS = 15  # of networks that serve as context
+
+#: Cell, operation and stride, of which all sizes have the same factor; None: the fixed parts.
+Group = tuple[str, str, int] | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Profile:
+    """The latency of every operation of a space where it stands in a network of some shape.
+
+    Attributes
+    ----------
+    space : Space
+    shape : NetworkShape
+        Image size, channels, cells, classes, channels of the images, stem.
+    batch, threads : int
+        With which all was measured.
+    timings : dict of Place to Timing
+        Seconds of each operation by itself: median and quartiles.
+    fixed : Timing
+        Of the network without operations: stem, preprocessing, residual blocks and classifier.
+    stem : Timing
+        Of these the stem, with a classifier of its channels.
+    factors : dict
+        What an operation costs in networks over what it costs alone, by cell, operation and stride;
+        under None that of the fixed parts. All 1 where plain sums predict best.
+    networks : int
+        Random networks that were measured for these factors.
+    error : float or None
+        Mean relative error of the latencies of these, each predicted from the others.
+    environment : dict
+        Processor, instruction set, versions.
+    """
+
+    space: Space
+    shape: NetworkShape
+    batch: int
+    threads: int
+    timings: Mapping[Place, Timing]
+    fixed: Timing
+    stem: Timing
+    factors: Mapping[Group, float]
+    networks: int
+    error: float | None
+    environment: Mapping[str, Any]
+
+    @property
+    def latency(self) -> CostTable:
+        """The seconds of a network as a table over edges and operations."""
+
+        def cost(cell: str, place: Place) -> float:
+            factor = self.factors.get((cell, place.operation, place.stride), 1.0)
+            return factor * max(0.0, self.timings[place].median)
+
+        tables = table_of(self.space, self.shape, cost)
+        return CostTable(self.factors.get(None, 1.0) * self.fixed.median, tables)
+
+    def predict(self, genotype: Genotype) -> float:
+        """Return the seconds that a network of a genotype is predicted to take for a batch.
+
+        Parameters
+        ----------
+        genotype : Genotype
+            Of the profile's space.
+
+        Raises
+        ------
+        ValueError
+            If it is of another space.
+        """
+        self._check(genotype)
+        return self.latency.predict(genotype)
+
+    def count(self, genotype: Genotype) -> Counts:
+        """Return the multiply-adds, weights and peak memory of a network of a genotype."""
+        self._check(genotype)
+        return count_network(genotype, self.shape)
+
+    def measure(self, genotype: Genotype, *, repeats: int = MIN_REPEATS) -> Timing:
+        """Measure the network of a genotype as a whole, with the profile's batch and threads.
+
+        Its weights are random: latency does not depend on them.
+        """
+        self._check(genotype)
+        return measure_genotypes([genotype], self.shape, self.batch, self.threads, repeats)[0]
+
+    def _check(self, genotype: Any) -> None:
+        if getattr(genotype, "space", None) != self.space:
+            found = getattr(getattr(genotype, "space", None), "name", type(genotype).__name__)
+            problem = f"is of the space {found!r}, and the profile of {self.space.name!r}"
+            raise ArgumentError("genotype", problem)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of the profile."""
+        operations = _operations(self.space)
+        fixed = count_network(without_operations(self.space), self.shape)
+        listed = []
+        for place, timing in self.timings.items():
+            macs, weights, memory = count_operation(operations[place.operation], place, self.space)
+            listed.append(
+                {
+                    **place._asdict(),
+                    "seconds": timing._asdict(),
+                    **{"macs": macs, "weights": weights, "memory": memory},
+                }
+            )
+        factors = [
+            {"cell": group[0], "operation": group[1], "stride": group[2], "factor": factor}
+            for group, factor in self.factors.items()
+            if group is not None
+        ]
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "space": self.space.reference,
+            "shape": asdict(self.shape),
+            "batch": self.batch,
+            "threads": self.threads,
+            "environment": dict(self.environment),
+            "fixed": {
+                "seconds": self.fixed._asdict(),
+                "stem_seconds": self.stem._asdict(),
+                "factor": self.factors.get(None, 1.0),
+                **asdict(fixed),
+            },
+            "operations": listed,
+            "factors": factors,
+            "networks": self.networks,
+            "error": self.error,
+        }
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write a JSON file.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already and ``overwrite`` is not set.
+        """
+        check_free(overwrite, Path(path))
+        write_json(Path(path), self.to_dict())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Profile:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no profile, or damaged; names it.
+        """
+        with read_described(Path(path), FORMAT, (VERSION,)) as d:
+            return cls.from_dict(d)
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Profile:
+        """Read what `to_dict` returned."""
+        space = as_space(d["space"]) if isinstance(d["space"], str) else Space.from_dict(d["space"])
+        shape = NetworkShape(**{**d["shape"], "image_size": tuple(d["shape"]["image_size"])})
+        timings = {}
+        for each in d["operations"]:
+            (height, width), inputs = map(int, each["size"]), int(each["inputs"])
+            channels, stride = int(each["channels"]), int(each["stride"])
+            place = Place(str(each["operation"]), inputs, channels, (height, width), stride)
+            timings[place] = _timing(each["seconds"])
+        missing = [place for place in _all_places(space, shape) if place not in timings]
+        if missing:
+            raise ValueError(f"there is no {missing[0]}")
+        factors: dict[Group, float] = {None: float(d["fixed"]["factor"])}
+        for each in d["factors"]:
+            group = str(each["cell"]), str(each["operation"]), int(each["stride"])
+            factors[group] = float(each["factor"])
+        if not all(np.isfinite(factor) and factor > 0 for factor in factors.values()):
+            raise ValueError("a factor is not a positive number")
+        return cls(
+            space,
+            shape,
+            integer("batch", d["batch"], 1),
+            integer("threads", d["threads"], 1),
+            timings,
+            _timing(d["fixed"]["seconds"]),
+            _timing(d["fixed"]["stem_seconds"]),
+            factors,
+            integer("networks", d["networks"], 0),
+            None if d["error"] is None else float(d["error"]),
+            dict(d["environment"]),
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a table of the operations for people: the first row has the headings."""
+        operations = _operations(self.space)
+        found: list[tuple[str, ...]] = [
+            ("operation", "channels", "size", "stride", "µs", "quartiles", "multiply-adds")
+        ]
+        for place in sorted(self.timings):
+            macs, _, _ = count_operation(operations[place.operation], place, self.space)
+            timing, (height, width) = self.timings[place], place.size
+            channels = str(place.channels)
+            if place.inputs != place.channels:
+                channels = f"{place.inputs} to {channels}"
+            spread = f"{1e6 * timing.low:.2f}–{1e6 * timing.high:.2f}"
+            size = f"{height}x{width}"
+            found.append(
+                (
+                    *(place.operation, channels, size, str(place.stride)),
+                    *(f"{1e6 * timing.median:.2f}", spread, f"{macs:,}"),
+                )
+            )
+        return found
+
+    def __repr__(self) -> str:
+        shape = self.shape
+        height, width = shape.image_size
+        found = f"Profile of {len(self.timings)} operations of {self.space.name!r}: "
+        found += f"{shape.channels} channels, {shape.cells} cells, {height}x{width}, batch"
+        found += f" {self.batch}, threads {self.threads}"
+        found += f"\n  fixed parts {1e6 * self.fixed.median:.1f} µs, of which the stem"
+        found += f" {1e6 * self.stem.median:.1f} µs"
+        if self.error is not None:
+            found += f"\n  {self.networks} random networks predicted with a mean error of"
+            found += f" {self.error:.1%}"
+        return found
+
+
+def profile(
+    space: str | os.PathLike[str] | Space = DARTS,
+    image_size: int | Sequence[int] = 32,
+    channels: int = 16,
+    cells: int = 8,
+    *,
+    classes: int = 10,
+    in_channels: int = 3,
+    stem: str = "cifar",
+    batch: int = 1,
+    threads: int | None = 1,
+    repeats: int = MIN_REPEATS,
+    networks: int = 40,
+) -> Profile:
+    """Measure what every operation of a space costs in inference on this processor.
+
+    Each operation is measured alone at the channels, sizes and strides at which networks of these
+    sizes have it: a chain of it against the same chain of ``none``, in turns, warm. The network of
+    no operations gives the fixed parts. Then so many random networks are measured as a whole, and
+    tell by what factor operations differ among others; where plain sums predict those networks
+    better, they are kept.
+
+    Parameters
+    ----------
+    space : str, path or Space, optional
+        As in `search`: one over images or signals.
+    image_size : int or (int, int), optional
+        Side of the images, or height and width; length of signals.
+    channels, cells, classes, in_channels : int, optional
+        Of the network that is to be trained: see `Network`.
+    stem : {"cifar", "imagenet"}, optional
+    batch : int, optional
+        Images of a call.
+    threads : int, optional
+        Threads of the network; 1 by default, None: all.
+    repeats : int, optional
+        Calls of which the median is taken, at least 30.
+    networks : int, optional
+        Random networks to measure as a whole; 0: none, and sums are plain.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unusable arguments; names the argument.
+    """
+    found = as_space(space)
+    if found.kind != "convolutional":
+        problem = (
+            f"(={found.name!r}) is {found.kind}: operations of images and signals are measured"
+        )
+        raise ArgumentError("space", problem)
+    sizes = as_size(found, image_size)
+    shape = NetworkShape(sizes, channels, cells, classes, in_channels, stem)
+    integer("batch", batch, 1)
+    integer("repeats", repeats, MIN_REPEATS)
+    integer("networks", networks, 0)
+    threads = resolve_threads(threads)
+    how = {"batch": batch, "threads": threads, "repeats": repeats}
+    operations = _operations(found)
+    timings = measure_places(_all_places(found, shape), operations, found.dimensions, **how)
+    whole = [without_operations(found), *(Genotype.random(k, space=found) for k in range(networks))]
+    (fixed,) = measure_genotypes(whole[:1], shape, batch, threads, repeats)
+    others = measure_genotypes(whole[1:], shape, batch, threads, _WHOLE_REPEATS)
+    stem_network = stem_alone(found, shape, threads)
+    (seconds,) = measure_networks([stem_network], [sizes], batch=batch, repeats=repeats)
+    plain = Profile(
+        *(found, shape, batch, threads, timings, fixed, summarize(seconds)),
+        *({}, networks, None, environment()),
+    )
+    return plain if networks == 0 else _corrected(plain, whole[1:], others)
+
+
+def measure_genotypes(
+    genotypes: Sequence[Any], shape: NetworkShape, batch: int, threads: int, repeats: int
+) -> list[Timing]:
+    """Measure the networks of genotypes in turns."""
+    nets = [shape.network(genotype, threads) for genotype in genotypes]
+    sizes = [shape.image_size] * len(nets)
+    return [summarize(each) for each in measure_networks(nets, sizes, batch=batch, repeats=repeats)]
+
+
+def _corrected(plain: Profile, drawn: Sequence[Any], measured: Sequence[Timing]) -> Profile:
+    where = places(plain.space, plain.shape)
+    groups: dict[Group, int] = {None: 0}
+    rows = []
+    for genotype in drawn:
+        row: dict[Group, float] = {None: plain.fixed.median}
+        for cell, e, k in entries(genotype):
+            for place in where[cell][e][k]:
+                group = cell, place.operation, place.stride
+                groups.setdefault(group, len(groups))
+                seconds = max(0.0, plain.timings[place].median)
+                row[group] = row.get(group, 0.0) + seconds
+        rows.append(row)
+    parts = np.array([[row.get(group, 0.0) for group in groups] for row in rows])
+    found = fit_correction(parts, np.array([timing.median for timing in measured]))
+    factors = dict(zip(groups, found.factors.tolist(), strict=True))
+    return replace(plain, factors=factors, error=found.error)
+
+
+def _operations(space: Space) -> dict[str, Operation]:
+    return {op.name: op for cell in space.cells for row in cell.candidates for op in row}
+
+
+def _all_places(space: Space, shape: NetworkShape) -> list[Place]:
+    rows = [row for kind in places(space, shape).values() for row in kind]
+    every = (place for row in rows for where in row for place in where)
+    return list(dict.fromkeys(every))
+
+
+def _timing(value: Mapping[str, Any]) -> Timing:
+    found = Timing(*(float(value[name]) for name in Timing._fields))
+    if not all(map(np.isfinite, found)):
+        raise ValueError("a time is not finite")
+    return found

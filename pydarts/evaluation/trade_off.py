@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+"""Accuracy against cost: cells that were searched for several limits, beside random ones of the
+same limits and a residual network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from pydarts.common.errors import ArgumentError
+from pydarts.common.files import read_described, write_json
+from pydarts.costs.budget import COSTS, Budget, show_cost
+from pydarts.costs.counts import count_network
+from pydarts.costs.profile import Profile, measure_genotypes, profile
+from pydarts.costs.shape import NetworkShape
+from pydarts.methods.method import Method
+from pydarts.spaces.darts import Genotype
+from pydarts.spaces.published import parse_genotype
+from pydarts.spaces.ready import NAS_BENCH_201
+from pydarts.spaces.space import Space
+from pydarts.spaces.stack import RESIDUAL_BLOCK, Layer, Stack
+from pydarts.tasks.images import ImageClassification
+from pydarts.training.checkpoint import difference, fingerprint
+from pydarts.training.limited import check_limitable
+from pydarts.training.progress import log
+from pydarts.training.run import run_search, run_training
+from pydarts.training.run_options import RunOptions
+
+FORMAT: Final = "pydarts-pareto"
+VERSION: Final = 1
+PARETO: Final = "pareto.json"
+_PROFILE = "profile.json"
+_REPEATS = 100
+
+#: The kinds of cells, in the order of the rows.
+KINDS: Final = ("searched", "random", "resnet-8")
+
+
+@dataclass(frozen=True)
+class TradeOffRow:
+    """A network that was trained.
+
+    Attributes
+    ----------
+    kind : {"searched", "random", "resnet-8"}
+    limit : float or None
+        On the cost; None: it has none.
+    index : int
+        Of several random cells of a limit.
+    genotype : Genotype
+    accuracy : float
+        On the test images.
+    latency : float
+        Seconds for one image, as measured.
+    macs, weights, memory : int
+    """
+
+    kind: str
+    limit: float | None
+    index: int
+    genotype: Genotype
+    accuracy: float
+    latency: float
+    macs: int
+    weights: int
+    memory: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON holds of the row."""
+        members = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**members, "genotype": json.loads(self.genotype.to_json())}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TradeOffRow:
+        """Read what `to_dict` returned."""
+        genotype: Any = parse_genotype(json.dumps(d["genotype"]))
+        return cls(**{**d, "genotype": genotype})
+
+
+@dataclass(eq=False, repr=False)
+class TradeOff:
+    """What `pydarts.pareto` returns: accuracy against cost.
+
+    Attributes
+    ----------
+    cost : {"latency", "macs", "weights", "memory"}
+        What was limited.
+    limits : tuple of float
+    threads : int
+        With which latency was measured.
+    rows : list of TradeOffRow
+    identity : dict
+        Of the work, for one that goes on.
+    complete : bool
+        Whether all was done; a file does not hold it.
+    """
+
+    cost: str
+    limits: tuple[float, ...]
+    threads: int
+    rows: list[TradeOffRow] = field(default_factory=list)
+    identity: dict[str, Any] = field(default_factory=dict)
+    complete: bool = False
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Return a table for people: the first row has the headings."""
+        found: list[tuple[str, ...]] = [
+            ("cell", "limit", "accuracy", "latency, ms", "multiply-adds", "weights", "memory, B")
+        ]
+        for row in sorted(self.rows, key=lambda row: (row.limit or np.inf, KINDS.index(row.kind))):
+            limit = "" if row.limit is None else show_cost(self.cost, row.limit)
+            found.append(
+                (
+                    *(row.kind, limit, f"{row.accuracy:.2%}", f"{1e3 * row.latency:.3f}"),
+                    *(f"{row.macs:,}", f"{row.weights:,}", f"{row.memory:,}"),
+                )
+            )
+        return found
+
+    def plot(self) -> Any:
+        """Draw accuracy against measured latency, multiply-adds and weights.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib, which ``pip install 'pydarts-nas[plot]'`` brings.
+        """
+        try:
+            from matplotlib import pyplot
+        except ImportError as error:
+            raise ImportError("plots need matplotlib: pip install 'pydarts-nas[plot]'") from error
+        figure, axes = pyplot.subplots(1, 3, figsize=(12, 4), sharey=True, layout="constrained")
+        scales = {"latency": ("latency, ms", 1e3), "macs": ("multiply-adds, M", 1e-6)}
+        scales["weights"] = ("weights, thousands", 1e-3)
+        for axis, (name, (label, scale)) in zip(axes, scales.items(), strict=True):
+            for kind, marker in zip(KINDS, "os^", strict=True):
+                rows = sorted(
+                    (row for row in self.rows if row.kind == kind),
+                    key=lambda row, name=name: float(getattr(row, name)),  # type: ignore[misc]
+                )
+                x = [scale * getattr(row, name) for row in rows]
+                y = [100 * row.accuracy for row in rows]
+                line = "-" if kind == "searched" else ""
+                axis.plot(x, y, marker=marker, linestyle=line, label=kind)
+            axis.set_xlabel(label)
+        axes[0].set_ylabel("test accuracy, %")
+        axes[0].legend()
+        return figure
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a JSON file, in the place of one before."""
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "cost": self.cost,
+            "limits": list(self.limits),
+            "threads": self.threads,
+            "identity": self.identity,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+        write_json(Path(path), content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TradeOff:
+        """Read what `save` wrote."""
+        with read_described(Path(path), FORMAT, (VERSION,)) as d:
+            rows = [TradeOffRow.from_dict(row) for row in d["rows"]]
+            return cls(d["cost"], tuple(d["limits"]), int(d["threads"]), rows, dict(d["identity"]))
+
+    def __repr__(self) -> str:
+        table = self.table()
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in table
+        ]
+        return "\n".join(lines)
+
+
+def residual_network() -> Genotype:
+    """Return the cells of a ResNet-8 of our own layers: a stem, three residual blocks and a
+    classifier, of which the second and third block halve the image and double the channels.
+
+    The blocks are those of NAS-Bench-201, normalised behind each convolution, with the ReLU before.
+    """
+    stack = Stack(
+        (
+            Layer("normal", repeat="cells"),
+            Layer(RESIDUAL_BLOCK, stride=2, channels=2),
+            Layer(RESIDUAL_BLOCK, stride=2, channels=2),
+        ),
+        norm_relu=True,
+    )
+    space = NAS_BENCH_201.replace(name="resnet-8", stack=stack)
+    block = [("nor_conv_3x3", 0), ("none", 0), ("nor_conv_3x3", 1)]
+    block += [("skip_connect", 0), ("none", 1), ("skip_connect", 2)]
+    return Genotype(space=space, **{space.cells[0].name: block})
+
+
+def run_trade_off(
+    task: ImageClassification,
+    method: Method,
+    config: Any,
+    target: Any,
+    cost: str,
+    limits: Sequence[float],
+    *,
+    random_cells: int,
+    threads: int,
+    run: RunOptions,
+) -> TradeOff:
+    """Search for each limit, train, and measure; what is in the folder of the run is not done
+    again.
+    """
+    check_limitable(method, None)
+    if cost not in COSTS:
+        raise ArgumentError("cost", f"(={cost!r}) must be one of {', '.join(COSTS)}")
+    shape, space = task.network_shape(target), task.space
+    folder = None if run.checkpoint is None else Path(run.checkpoint)
+    found = TradeOff(cost, tuple(limits), threads)
+    found.identity = {
+        "config": config.to_dict(),
+        "target": target.to_dict(),
+        "method": method.name,
+        "space": space.name,
+        "limits": list(limits),
+        "cost": cost,
+        "data": fingerprint(*task.arrays),
+    }
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if run.resume == "auto" and (folder / PARETO).is_file():
+            before = TradeOff.load(folder / PARETO)
+            differs = difference(before.identity, found.identity)
+            if differs:
+                problem = f"(={str(folder)!r}) holds other work ({differs}): `resume`='never'"
+                raise ArgumentError("checkpoint", f"{problem} replaces it")
+            found.rows = before.rows
+    table = _profile(space, shape, threads, folder, run) if cost == "latency" else None
+    budgets = [Budget(space, shape, {cost: limit}, table, threads=threads) for limit in limits]
+    for budget in budgets:
+        budget.check()
+    work = _Work(task, target, found, folder, run)
+    for number, (limit, budget) in enumerate(zip(limits, budgets, strict=True)):
+        if not work.has("searched", limit, 0):
+            result = run_search(task, method, config, work.options(f"limit-{number}"), None, budget)
+            if result.interrupted:
+                return found
+            if folder is not None:
+                result.save(folder / f"limit-{number}", overwrite=True)
+            if not work.add("searched", limit, 0, result.genotype, f"limit-{number}"):
+                return found
+        for k in range(random_cells):
+            name = f"limit-{number}-random-{k}"
+            drawn = _random_cell(budget, space, config.seed + k)
+            done = work.has("random", limit, k) or work.add("random", limit, k, drawn, name)
+            if not done:
+                return found
+    if space.dimensions == 2 and not work.has("resnet-8", None, 0):
+        found.complete = work.add("resnet-8", None, 0, residual_network(), "resnet-8")
+    else:
+        found.complete = True
+    return found
+
+
+class _Work:
+    """What is trained, and kept after each training."""
+
+    def __init__(
+        self,
+        task: ImageClassification,
+        target: Any,
+        found: TradeOff,
+        folder: Path | None,
+        run: RunOptions,
+    ):
+        self._task, self._target, self._found = task, target, found
+        self._folder, self._run = folder, run
+
+    def options(self, name: str) -> RunOptions:
+        checkpoint = None if self._folder is None else self._folder / name
+        return replace(self._run, checkpoint=checkpoint)
+
+    def has(self, kind: str, limit: float | None, index: int) -> bool:
+        wanted = kind, limit, index
+        return any((row.kind, row.limit, row.index) == wanted for row in self._found.rows)
+
+    def add(
+        self, kind: str, limit: float | None, index: int, genotype: Genotype, name: str
+    ) -> bool:
+        """Train a cell and measure its network; return whether that was not interrupted."""
+        residual = kind == "resnet-8"
+        target = replace(self._target, cells=1, auxiliary=False) if residual else self._target
+        log.info("%s, limit %s: training", kind, limit)
+        model = run_training(self._task, genotype, target, self.options(name))
+        if model.interrupted:
+            return False
+        shape = self._task.network_shape(target)
+        counts = count_network(genotype, shape)
+        (timing,) = measure_genotypes([genotype], shape, 1, self._found.threads, _REPEATS)
+        accuracy = self._task.score(model)
+        row = TradeOffRow(
+            *(kind, limit, index, genotype, accuracy, timing.median),
+            *(counts.macs, counts.weights, counts.memory),
+        )
+        self._found.rows = [*self._found.rows, row]
+        if self._folder is not None:
+            self._found.save(self._folder / PARETO)
+        return True
+
+
+def _random_cell(budget: Budget, space: Space, seed: int) -> Genotype:
+    """The likeliest cell within the limits of an α that is drawn at random."""
+    rng = np.random.default_rng((seed, 1))
+    shapes = {cell.name: (len(cell.candidates), cell.columns) for cell in space.cells}
+    found = budget.choose({name: rng.normal(size=shape) for name, shape in shapes.items()})
+    assert found is not None  # `Budget.check` found one
+    return found
+
+
+def _profile(
+    space: Space, shape: NetworkShape, threads: int, folder: Path | None, run: RunOptions
+) -> Profile:
+    """The profile in the folder of the run, or a new one, which is then kept there."""
+    path = None if folder is None else folder / _PROFILE
+    if path is not None and run.resume == "auto" and path.is_file():
+        known = Profile.load(path)
+        if (known.space, known.shape, known.threads) == (space, shape, threads):
+            return known
+    sizes = shape.image_size, shape.channels, shape.cells
+    found = profile(
+        *(space, *sizes),
+        classes=shape.classes,
+        in_channels=shape.in_channels,
+        stem=shape.stem,
+        threads=threads,
+    )
+    if path is not None:
+        found.save(path, overwrite=True)
+    return found

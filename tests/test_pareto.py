@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Trade-off curves: several limits, random cells of the same ones, and a ResNet-8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pydarts
+from pydarts.cli.main import main
+from pydarts.costs.counts import count_network
+from pydarts.costs.shape import NetworkShape
+from pydarts.evaluation import trade_off
+from pydarts.evaluation.trade_off import PARETO, TradeOff, residual_network
+
+SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1, "order": 1}
+TARGET = pydarts.TrainConfig.make(
+    "quick", {"channels": 4, "cells": 3, "epochs": 1, "batch_size": 8}
+)
+LIMITS = ["60k", "90k"]
+
+
+def images(count: int = 40) -> tuple[Any, Any]:
+    """Return noise with a bright half, and which half it is."""
+    X = np.random.default_rng(0).integers(0, 100, (count, 8, 8), dtype=np.uint8)
+    X[::2, :, :4] += 100
+    return X, np.arange(count) % 2
+
+
+def pareto(**options: Any) -> TradeOff:
+    given = {**SMALL, "limits": LIMITS, "cost": "macs", "target": TARGET, "random_cells": 1}
+    return pydarts.pareto(*images(), **{**given, "progress": False, "threads": 1, **options})
+
+
+def test_the_residual_network_is_a_resnet_8() -> None:
+    counts = count_network(residual_network(), NetworkShape((8, 8), 4, 1, 2, 1))
+    stem = 4 * 9 + 8
+    blocks = 2 * (4 * 4 * 9 + 8)
+    for c in (4, 8):
+        blocks += 2 * c * c * 9 + 4 * c + 4 * c * c * 9 + 4 * c + 2 * c * c
+    assert counts.weights == stem + blocks + 2 * 16 + 2 * 16 + 2
+    # Convolutions of 3x3: the stem and two in each block.
+    network = NetworkShape((8, 8), 4, 1, 2, 1).network(residual_network())
+    large = [name for name, a in network.state_dict().items() if a.shape[2:] == (3, 3)]
+    assert len(large) == 7
+
+
+def test_a_curve_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[str] = []
+    train = trade_off.run_training
+
+    def count(task: Any, genotype: Any, *more: Any) -> Any:
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        trained.append(str(genotype))
+        return train(task, genotype, *more)
+
+    monkeypatch.setattr(trade_off, "run_training", count)
+    with pytest.raises(KeyboardInterrupt):
+        pareto(checkpoint=tmp_path)
+    assert len(TradeOff.load(tmp_path / PARETO).rows) == 2
+    monkeypatch.setattr(trade_off, "run_training", train)
+    found = pareto(checkpoint=tmp_path)
+    assert found.complete
+    kinds = [(row.kind, row.limit) for row in found.rows]
+    assert kinds == [
+        *(("searched", 6e4), ("random", 6e4), ("searched", 9e4), ("random", 9e4)),
+        ("resnet-8", None),
+    ]
+    assert [str(row.genotype) for row in found.rows[:2]] == trained
+    for row in found.rows:
+        assert row.limit is None or 0.9 * row.limit <= row.macs <= row.limit
+        assert row.latency > 0
+        assert 0 <= row.accuracy <= 1
+    assert len(found.table()) == 6
+    with pytest.raises(ValueError, match=r"`checkpoint` .*limits"):
+        pareto(checkpoint=tmp_path, limits=["70k"])
+    assert main(["report", str(tmp_path / "limit-1")]) == 0
+    page = (tmp_path / "limit-1" / "report.html").read_text(encoding="utf-8")
+    assert "Accuracy against cost" in page
+    assert "resnet-8" in page
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = images()
+    np.savez(tmp_path / "data.npz", X=X, y=y)
+    command = ["pareto", str(tmp_path / "data.npz"), "--no-progress", "--threads", "1"]
+    for prefix, config in (("--", SMALL), ("--train-", {"channels": 4, "cells": 3, "epochs": 1})):
+        for name, value in config.items():
+            command += [f"{prefix}{name.replace('_', '-')}", str(value)]
+    command += ["--train-batch-size", "8", "--random", "0", "--out", str(tmp_path / "out")]
+    assert main([*command, "--limits", "1s"]) == 0
+    out = capsys.readouterr().out
+    assert "searched" in out
+    assert "resnet-8" in out
+    assert main([*command, "--limits", "1m"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"limits": []}, "`limits`"),
+        ({"limits": "60k"}, "`limits`"),
+        ({"limits": ["60k", 6e4]}, "`limits` .*twice"),
+        ({"limits": ["60s"]}, "`limits` .*k, M, G"),
+        ({"limits": [10]}, "`max_macs` .*cheapest"),
+        ({"cost": "time"}, "`cost`"),
+        ({"method": "fixed"}, "`method`"),
+        ({"random_cells": -1}, "`random_cells`"),
+    ],
+)
+def test_unusable_arguments(options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        pareto(**options)
