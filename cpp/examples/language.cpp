@@ -19,8 +19,8 @@ struct Destroy {
 using Network = std::unique_ptr<pydarts_network, Destroy>;
 using Optimizer = std::unique_ptr<pydarts_optimizer, Destroy>;
 
-constexpr int kHidden = 32, kLength = 16, kBatch = 4, kSegments = 12, kSearchEpochs = 3, kTrainEpochs = 40;
-constexpr double kRate = 4;
+constexpr int kHidden = 32, kLength = 16, kBatch = 4, kSegments = 12, kSearchEpochs = 6, kTrainEpochs = 40;
+constexpr double kSearchRate = 0.5, kRate = 4;
 const char kVocabulary[] = "{\"level\": \"char\", \"tokens\": [\"<unk>\", \" \", \"a\", \"b\", \"c\", \"d\"]}";
 const char kTokens[] = "? abcd";
 const char kPhrase[] = "abba caba dada ";
@@ -98,7 +98,7 @@ std::string search() {
     for (int i = 0; i < kSegments; ++i) {
       const pydarts_segment a = train.segment(i), b = valid.segment(i);
       pydarts_step_info info = {sizeof info};
-      check(pydarts_text_search_step(optimizer.get(), supernet.get(), &a, &b, kRate, &info),
+      check(pydarts_text_search_step(optimizer.get(), supernet.get(), &a, &b, kSearchRate, &info),
             pydarts_optimizer_error(optimizer.get()));
       loss += info.valid_loss / kSegments;
     }
