@@ -124,7 +124,8 @@ void read_safetensors(const char* file, std::size_t size, const std::vector<Stor
   }
   require_file(end == bytes, "it has ", bytes - end, " bytes after its last tensor");
 
-  for (std::size_t i = 0; i < tensors.size(); ++i) std::memcpy(tensors[i].values, data + starts[i], tensors[i].bytes());
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    if (tensors[i].count > 0) std::memcpy(tensors[i].values, data + starts[i], tensors[i].bytes());
 }
 
 std::string safetensors_header(const std::vector<StoredTensor>& tensors) {
