@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Networks over text and the optimiser's state through the C API. Given a folder and `print`, the numbers of a fixed
 // run, and with `load` those of the model in it, for tests/test_library.py to compare.
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 
@@ -239,7 +241,7 @@ void damaged_states() {
   const std::vector<char> whole = state(o);
   const auto refused = [&](const std::vector<char>& bytes) {
     const std::unique_ptr<char[]> exact(new char[bytes.size()]);
-    std::memcpy(exact.get(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), exact.get());
     const pydarts_status status = pydarts_optimizer_read(o.get(), exact.get(), bytes.size());
     CHECK(status == PYDARTS_OK || status == PYDARTS_BAD_FILE);
     if (status == PYDARTS_BAD_FILE) return true;
@@ -282,8 +284,8 @@ void models(const fs::path& folder) {
   const pydarts_runtime r = capi::runtime();
   const auto read = [&](const std::string& description, const std::string& file, capi::Net& to) {
     const std::unique_ptr<char[]> first(new char[description.size()]), second(new char[file.size()]);
-    std::memcpy(first.get(), description.data(), description.size());
-    std::memcpy(second.get(), file.data(), file.size());
+    std::copy(description.begin(), description.end(), first.get());
+    std::copy(file.begin(), file.end(), second.get());
     pydarts_network* made;
     const pydarts_status status =
         pydarts_text_model_read(first.get(), description.size(), second.get(), file.size(), &r, &made, nullptr, 0);
