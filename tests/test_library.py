@@ -15,6 +15,8 @@ import pytest
 
 import pydarts
 from pydarts import Genotype
+from pydarts.bilevel import BilevelStep, arch_gradient
+from pydarts.engine.sgd import SGD
 
 ROOT = Path(__file__).parents[1]
 COMPILER = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), "")
@@ -74,6 +76,77 @@ def test_genotypes_are_those_of_python(programs: Path) -> None:
     expected = [Genotype.derive({"normal": a[0], "reduce": a[1]}).to_json() for a in alphas]
     given = run(programs / "derive_genotypes", text=numbers)
     assert given == "".join(genotype + "\n" for genotype in expected)
+
+
+def segment(step: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of `Text` in cpp/tests/test_capi_recurrent.cpp."""
+    i = np.arange(6 * 3, dtype=np.int32).reshape(6, 3)
+    return (7 * i + step) % 9, (5 * i + 2 * step + 1) % 9
+
+
+@pytest.mark.slow
+def test_recurrent_numbers_are_those_of_python(programs: Path, tmp_path: Path) -> None:
+    lines = iter(run(programs / "test_capi_recurrent", tmp_path, "print").splitlines())
+
+    def same(name: str, expected: np.ndarray) -> None:
+        given, *numbers = next(lines).split()
+        assert given == name
+        values = np.array([float.fromhex(number) for number in numbers], np.float32)
+        flat = np.ascontiguousarray(expected, np.float32).ravel()
+        assert np.array_equal(values.view(np.uint32), flat.view(np.uint32)), name
+
+    dropouts = dict.fromkeys(
+        ("dropout", "dropout_hidden", "dropout_input", "dropout_embedding"), 0.3
+    )
+    (x, y), (x_valid, y_valid) = segment(0), segment(1)
+    for order in (1, 2):
+        net = pydarts.RecurrentSupernet(9, 20, seed=5, threads=1, **dropouts)
+        zero = np.zeros((3, 20), np.float32)
+        _, gradients = net.loss_and_grads(x, y, ar=0.5, tar=0.25)
+        same("d_weights", np.concatenate([g.ravel() for g in gradients["weights"].values()]))
+        same("d_alphas", gradients["alphas"]["recurrent"])
+        hidden = (net.last_hidden, zero)
+        step = BilevelStep(net, order=order)
+        for _ in range(3):
+            info = step(train=(x, y), valid=(x_valid, y_valid), lr=0.5, hidden=hidden)
+            hidden = (info.hidden, info.valid_hidden)
+        state = step.state()
+        for name in ("weights", "alphas", "running"):
+            same("values", state[name])
+        for after in hidden:
+            same("hidden", after)
+        gradient = arch_gradient(
+            net,
+            train=(x, y),
+            valid=(x_valid, y_valid),
+            hidden=hidden,
+            order=order,
+            eta=0.5,
+            momentum_buffer=step.momentum_buffer,
+        )
+        same("gradient", gradient["recurrent"])
+        text = net.space.derive(net.alphas).to_json()
+        assert [next(lines) for _ in text.splitlines()] == text.splitlines()
+
+    cell = [("relu", 0), ("tanh", 1), ("sigmoid", 0), ("identity", 2)]
+    genotype = pydarts.RecurrentGenotype(cell, [1, 2, 4])
+    derived = pydarts.RecurrentNetwork(genotype, 9, 20, seed=5, threads=3, **dropouts)
+    sgd = SGD(derived, momentum=0.0, weight_decay=5e-7, max_grad_norm=0.25, tar=1e-3)
+    after = None
+    for _ in range(3):
+        after = sgd(x, y, 0.5, hidden=after).hidden
+    same("weights", derived.state()["weights"])
+    probabilities, _ = derived.next_probabilities([3])
+    same("probabilities", probabilities)
+
+    model = pydarts.LanguageModel.load(tmp_path / "model")
+    assert model.genotype == genotype and model.vocabulary.tokens[5] == "é"
+    for name, value in derived.state_dict().items():
+        assert np.array_equal(model.network.state_dict()[name], value), name
+    model.save(tmp_path / "again")
+    other = run(programs / "test_capi_recurrent", tmp_path / "again", "load")
+    values = np.array([float.fromhex(number) for number in other.split()], np.float32)
+    assert np.array_equal(values, np.ravel(probabilities))
 
 
 @pytest.mark.slow

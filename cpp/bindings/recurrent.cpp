@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "bilevel/recurrent_oracle.hpp"
 #include "bindings/engine.hpp"
 #include "core/vector.hpp"
 #include "network/limits.hpp"
@@ -66,55 +67,6 @@ py::array_t<T> hidden_array(const std::vector<T>& values, int hidden) {
   py::array_t<T> out({py::ssize_t(values.size()) / hidden, py::ssize_t(hidden)});
   std::copy(values.begin(), values.end(), out.mutable_data());
   return out;
-}
-
-struct RestoredLater {
-  Random& at;
-  Random value;
-  ~RestoredLater() { at = value; }
-};
-
-// Passes of which each drops the units that the first one did.
-template <class T>
-LossGradient<T> with_same_masks(RecurrentNetwork<T>& network, LossGradient<T> pass) {
-  return [&network, pass = std::move(pass), first = std::optional<Random>()](const T* w, T* dw, T* da) mutable {
-    if (!first) {
-      first = network.random();
-      return pass(w, dw, da);
-    }
-    const RestoredLater stream{network.random(), network.random()};
-    network.random() = *first;
-    return pass(w, dw, da);
-  };
-}
-
-// Dropout masks are drawn anew for every pass, unless the alpha step's passes over `train` are to share theirs; only
-// the weights' descent is regularised. The hidden states that go on to the next segments are those of the last pass
-// over each.
-template <class T>
-Oracle<T> oracle_of(RecurrentNetwork<T>& network, const Segment<T>& train, const Segment<T>& valid,
-                    const Regularisation& regularisation, bool shared_masks, std::vector<T>* hidden,
-                    std::vector<T>* hidden_valid, const T* mixing = nullptr) {
-  auto pass = [&network, mixing](const Segment<T>& segment, const Regularisation& r,
-                                 std::vector<T>* out) -> LossGradient<T> {
-    return [&network, mixing, segment, r, out](const T* w, T* dw, T* da) {
-      const Loss loss = network.evaluate(segment, w, dw, da, nullptr, r, mixing);
-      if (out) *out = network.last_hidden();
-      return loss;
-    };
-  };
-  return {network.weights().size(),
-          network.alphas().size(),
-          shared_masks ? with_same_masks(network, pass(train, {}, hidden)) : pass(train, {}, hidden),
-          pass(valid, {}, hidden_valid),
-          [&network](std::size_t index) {
-            for (const auto& p : network.parameters())
-              if (index < p.offset + p.size) return p.name;
-            return std::string();
-          },
-          [&network] { network.keep_statistics(); },
-          network.threads(),
-          pass(train, regularisation, hidden)};
 }
 
 template <class T>
@@ -260,9 +212,10 @@ void bind(py::module_& m, const std::string& suffix) {
         run(net, [&](Recurrent& network) {
           Workspace<T> workspace;
           const std::size_t fixed = moved ? 0 : network.parameters()[0].size;
-          arch_gradient(
-              oracle_of<T>(network, train, valid, {}, shared_masks, nullptr, nullptr), network.weights().data(), from,
-              {order, eta, momentum, weight_decay, epsilon, difference(central), clip, capped, fixed}, to, workspace);
+          SearchSegments<T> segments{train, valid, {}, shared_masks};
+          arch_gradient(oracle_of(network, segments), network.weights().data(), from,
+                        {order, eta, momentum, weight_decay, epsilon, difference(central), clip, capped, fixed}, to,
+                        workspace);
         });
         return out;
       },
@@ -306,11 +259,12 @@ void bind(py::module_& m, const std::string& suffix) {
              const Integers& yv, const Array<T>& hidden_valid, double lr) {
             const Segment<T> train = segment_of(net.network, x, y, hidden);
             const Segment<T> valid = segment_of(net.network, xv, yv, hidden_valid);
-            std::vector<T> after, after_valid;
+            std::vector<T> after(hidden.size()), after_valid(hidden_valid.size());
+            SearchSegments<T> segments{train,   valid,        self.regularisation, self.shared_masks,
+                                       nullptr, after.data(), after_valid.data()};
             const auto info = run(net, [&](Recurrent& network) {
-              const auto result = self.step(
-                  oracle_of(network, train, valid, self.regularisation, self.shared_masks, &after, &after_valid),
-                  network.weights().data(), network.alphas().data(), lr);
+              const auto result =
+                  self.step(oracle_of(network, segments), network.weights().data(), network.alphas().data(), lr);
               network.update_running();
               return result;
             });
@@ -338,12 +292,11 @@ void bind(py::module_& m, const std::string& suffix) {
              const std::optional<Array<T>>& mixing) {
             const Segment<T> segment = segment_of(net.network, x, y, hidden);
             const T* mixture = mixing_of(net.network, mixing);
-            std::vector<T> after;
+            std::vector<T> after(hidden.size());
+            SearchSegments<T> segments{segment, segment, self.regularisation, false, mixture, after.data()};
             double norm = 0;
             const Loss loss = run(net, [&](Recurrent& network) {
-              const Loss result = self.step(
-                  oracle_of<T>(network, segment, segment, self.regularisation, false, &after, nullptr, mixture),
-                  network.weights().data(), lr, &norm);
+              const Loss result = self.step(oracle_of(network, segments), network.weights().data(), lr, &norm);
               network.update_running();
               return result;
             });

@@ -2,15 +2,14 @@
 // Networks of the C API: creation, values, texts, files.
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <locale>
 #include <memory>
 
-#include "capi/files.hpp"
+#include "capi/creation.hpp"
 #include "capi/handles.hpp"
 #include "capi/runtime.hpp"
+#include "capi/tensor_files.hpp"
 #include "spaces/genotype.hpp"
+#include "spaces/recurrent_genotype.hpp"
 
 namespace fs = std::filesystem;
 using namespace pydarts;
@@ -36,55 +35,6 @@ NetworkConfig config_of(const pydarts_network_options& o) {
 
 static_assert(int(LossKind::softmax) == PYDARTS_CROSS_ENTROPY && int(LossKind::sigmoid) == PYDARTS_SIGMOID &&
               int(LossKind::squared) == PYDARTS_MSE && int(LossKind::huber) == PYDARTS_HUBER);
-
-// Runs `make`, which gives a network, behind the border.
-template <class Make>
-pydarts_status create(pydarts_network** network, char* message, std::size_t message_size, const Make& make) {
-  if (network) *network = nullptr;
-  return guarded(message, message_size, [&] {
-    require(network, "`network` is null");
-    *network = make().release();
-  });
-}
-
-// Errors of `read` name the file that it reads.
-template <class Read>
-auto reading(const std::string& name, const Read& read) {
-  try {
-    return read();
-  } catch (const BadFile& error) {
-    throw BadFile(text(name, ": ", error.what()));
-  } catch (const InvalidArgument& error) {  // what a file asks for is the file's fault
-    throw BadFile(text(name, ": ", error.what()));
-  }
-}
-
-// Whether all of a file's bytes could be read. A failed allocation comes out as such, not as a failure of the file.
-bool read_whole(const fs::path& path, Vector<char>& content) {
-  std::ifstream file;
-  file.imbue(std::locale::classic());  // another one could decode what it reads
-  file.open(path, std::ios::binary);
-  if (!file) return false;
-  file.exceptions(std::ios::badbit);
-  try {
-    file.read(content.data(), std::streamsize(content.size()));
-  } catch (const std::ios::failure&) {
-    return false;
-  }
-  return bool(file);
-}
-
-// The bytes of a file that has `least` to `most` of them.
-Vector<char> file_content(const fs::path& path, std::size_t least, std::size_t most, const MemoryHooks& memory) {
-  std::error_code error;
-  require_file(fs::is_regular_file(path, error), "there is no such file");
-  const std::uintmax_t size = fs::file_size(path, error);
-  require_file(!error, "its size is not known");
-  require_file(least <= size && size <= most, "it has ", size, " bytes, not ", least, " to ", most);
-  Vector<char> content(static_cast<std::size_t>(size), memory);
-  require_file(read_whole(path, content), "it cannot be read");
-  return content;
-}
 
 std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Genotype& genotype, bool auxiliary,
                                          double auxiliary_weight, std::uint64_t seed, const pydarts_runtime& runtime,
@@ -116,39 +66,23 @@ std::unique_ptr<pydarts_network> model_of(const char* json, std::size_t json_siz
 
 void load(const pydarts_network& network, const fs::path& path) {
   const std::string done = text("read ", path.u8string());  // nothing may fail once the weights are changed
-  reading(path.u8string(), [&] {
-    const std::vector<StoredTensor> tensors = network.stored();
-    const FileSize bounds = safetensors_size(tensors);
-    const Vector<char> content = file_content(path, bounds.least, bounds.most, network.environment.memory);
-    read_safetensors(content.data(), content.size(), tensors);
-  });
+  load_tensors(path, network.stored(), network.environment.memory);
   network.log(done);
 }
 
 void save(const pydarts_network& network, const fs::path& path) {
-  const std::vector<StoredTensor> tensors = network.stored();
-  const std::string header = safetensors_header(tensors);
   const std::string done = text("wrote ", path.u8string());
-  std::vector<Bytes> content{{header.data(), header.size()}};
-  for (const StoredTensor& tensor : tensors) content.push_back({tensor.values, tensor.count * sizeof(float)});
-  require_file(replace_file(path, content), path.u8string(), ": it cannot be written");
+  save_tensors(path, network.stored());
   network.log(done);
-}
-
-void give_text(const std::string& value, char* buffer, std::size_t capacity, std::size_t* needed) {
-  if (needed) *needed = value.size() + 1;
-  if (!buffer && capacity == 0) return;
-  require(buffer, "`buffer` is null");
-  if (capacity <= value.size()) throw TooSmall(text("`capacity` (=", capacity, ") is less than ", value.size() + 1));
-  std::copy_n(value.c_str(), value.size() + 1, buffer);
 }
 
 }  // namespace
 
 pydarts_network::pydarts_network(Graph graph, std::uint64_t seed, const pydarts_runtime& runtime_, bool recompute)
-    : runtime(runtime_), environment(environment_of(runtime)), network(std::move(graph), seed, environment, recompute) {
-  if (runtime.cancel) network.set_cancel([this] { return runtime.cancel(runtime.user) != 0; });
-  const Graph& g = network.graph();
+    : runtime(runtime_), environment(environment_of(runtime)) {
+  network.emplace(std::move(graph), seed, environment, recompute);
+  if (runtime.cancel) network->set_cancel([this] { return runtime.cancel(runtime.user) != 0; });
+  const Graph& g = network->graph();
   for (const Parameter& p : g.parameters) tensors.push_back({p.name, p.shape, PYDARTS_WEIGHTS, p.offset, p.size});
   for (const BatchNorm& norm : g.norms) {
     const std::size_t count = std::size_t(norm.channels);
@@ -166,19 +100,20 @@ pydarts_network::pydarts_network(Graph graph, std::uint64_t seed, const pydarts_
 Vector<float>& pydarts_network::values(pydarts_kind kind) const {
   switch (kind) {
     case PYDARTS_WEIGHTS:
-      return network.weights();
+      return network ? network->weights() : text->weights();
     case PYDARTS_ALPHAS:
-      return network.alphas();
+      return network ? network->alphas() : text->alphas();
     case PYDARTS_RUNNING:
-      return network.running();
+      return network ? network->running() : text->running();
   }
-  throw InvalidArgument(text("`kind` (=", int(kind), ") is unknown"));
+  throw InvalidArgument(pydarts::text("`kind` (=", int(kind), ") is unknown"));
 }
 
 std::vector<StoredTensor> pydarts_network::stored() const {
   std::vector<StoredTensor> list;
   for (const Tensor& t : tensors)
-    if (t.kind != PYDARTS_ALPHAS) list.push_back({t.name, t.shape, values(t.kind).data() + t.offset, t.count});
+    if (t.kind != PYDARTS_ALPHAS)
+      list.push_back({t.name, {t.shape.begin(), t.shape.end()}, values(t.kind).data() + t.offset, t.count});
   return list;
 }
 
@@ -263,23 +198,25 @@ const char* pydarts_network_error(const pydarts_network* network) { return netwo
 
 pydarts_status pydarts_network_get_info(const pydarts_network* network, pydarts_network_info* info) {
   return Border::cross(network, [&] {
-    const Graph& graph = network->engine().graph();
     pydarts_network_info values = {};
-    values.num_weights = graph.num_weights;
-    values.num_alphas = graph.num_alphas;
-    values.num_running = graph.num_running;
+    values.num_weights = network->values(PYDARTS_WEIGHTS).size();
+    values.num_alphas = network->values(PYDARTS_ALPHAS).size();
+    values.num_running = network->values(PYDARTS_RUNNING).size();
     values.num_tensors = network->tensors.size();
-    values.classes = graph.classes;
-    values.in_channels = graph.in_channels;
+    values.classes = network->classes();
     values.threads = network->environment.threads.count;
-    values.num_droppable = graph.droppables;
+    if (network->network) {
+      const Graph& graph = network->engine().graph();
+      values.in_channels = graph.in_channels;
+      values.num_droppable = graph.droppables;
+      values.loss = std::int32_t(graph.loss.kind);
+    }
     if (network->model) {
       values.normalization = 1;
       values.image_height = network->model->height;
       values.image_width = network->model->width;
     }
     values.instruction_set = instruction_set().name;
-    values.loss = std::int32_t(graph.loss.kind);
     fill(info, "info", values);
   });
 }
@@ -343,6 +280,8 @@ pydarts_status pydarts_network_set_skip_weight(pydarts_network* network, double 
 
 pydarts_status pydarts_network_genotype(const pydarts_network* network, char* buffer, size_t capacity, size_t* needed) {
   return Border::cross(network, [&] {
+    if (network->text)
+      return give_text(write_recurrent_genotype(recurrent_genotype(*network)), buffer, capacity, needed);
     if (network->genotype) return give_text(write_genotype(*network->genotype), buffer, capacity, needed);
     const float* alphas = network->engine().alphas().data();
     const auto& groups = network->engine().graph().alpha_groups;
@@ -358,8 +297,10 @@ pydarts_status pydarts_network_genotype(const pydarts_network* network, char* bu
 pydarts_status pydarts_network_label(const pydarts_network* network, int32_t index, char* buffer, size_t capacity,
                                      size_t* needed) {
   return Border::cross(network, [&] {
-    const int classes = network->engine().graph().classes;
+    const int classes = network->classes();
     require(index >= 0 && index < classes, "`index` (=", index, ") must lie in 0..", classes - 1);
+    if (network->text_model && !network->text_model->tokens.empty())
+      return give_text(network->text_model->tokens[index], buffer, capacity, needed);
     give_text(network->model ? network->model->labels[index] : text(index), buffer, capacity, needed);
   });
 }

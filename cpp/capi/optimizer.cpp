@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Search and training steps of the C API, and the Hessian-vector product.
 #include <cmath>
+#include <memory>
 
 #include "bilevel/network_oracle.hpp"
 #include "capi/handles.hpp"
@@ -11,11 +12,10 @@ using namespace pydarts;
 namespace {
 
 const pydarts_optimizer_options kOptions = {
-    sizeof(pydarts_optimizer_options), 2, 0.9, 3e-4, 5, 3e-4, 0.5, 0.999, 1e-3, 0.01, 0, 0};
-
-void require_at_least_0(double value, const char* name) {
-  require(value >= 0 && std::isfinite(value), "`", name, "` (=", value, ") must be at least 0 and finite");
-}
+    sizeof(pydarts_optimizer_options), 2, 0.9, 3e-4, 5, 3e-4, 0.5, 0.999, 1e-3, 0.01, 0, 0, 0, 0, 0, 0.0, 0.0};
+// Those of the original over text
+const pydarts_optimizer_options kTextOptions = {
+    sizeof(pydarts_optimizer_options), 2, 0, 5e-7, 0.25, 3e-3, 0.9, 0.999, 1e-3, 0.01, 0, 0, 0, 0, 0, 0.0, 1e-3};
 
 void require_positive(double value, const char* name) {
   require(value > 0 && std::isfinite(value), "`", name, "` (=", value, ") must be positive and finite");
@@ -34,22 +34,14 @@ void check(const pydarts_optimizer_options& o) {
   for (std::int32_t flag : {o.forward_difference, o.reuse_gradient})
     require(flag == 0 || flag == 1, "`options->forward_difference`, `options->reuse_gradient` (=", flag,
             ") must be 0 or 1");
+  for (std::int32_t flag : {o.capped_clip, o.unmoved_embedding, o.shared_masks})
+    require(flag == 0 || flag == 1,
+            "`options->capped_clip`, `options->unmoved_embedding`, `options->shared_masks` (=", flag,
+            ") must be 0 or 1");
+  require_at_least_0(o.ar, "options->ar");
+  require_at_least_0(o.tar, "options->tar");
   require(!o.reuse_gradient || o.order == 2, "`options->reuse_gradient` (=1) needs `options->order` (=1) to be 2");
 }
-
-// Both handles of a step in use, and fitting each other.
-class Pair {
- public:
-  Pair(pydarts_optimizer& optimizer, pydarts_network* network) : use_(network, "network") {
-    const std::size_t weights = optimizer.step.weights().buffer.size(), alphas = optimizer.step.adam().first.size();
-    const Graph& graph = network->engine().graph();
-    require(graph.num_weights == weights && graph.num_alphas == alphas, "`network` has ", graph.num_weights,
-            " weights and ", graph.num_alphas, " alphas; the optimizer is for ", weights, " and ", alphas);
-  }
-
- private:
-  Border::Use use_;
-};
 
 SearchBatches<float> search_batches(const pydarts_network& network, const pydarts_batch* train,
                                     const pydarts_batch* valid) {
@@ -60,7 +52,36 @@ SearchBatches<float> search_batches(const pydarts_network& network, const pydart
   return {batches[0].images, batches[1].images};
 }
 
+void require_no_text_options(const pydarts_optimizer_options& o) {
+  require(!o.capped_clip && !o.unmoved_embedding && !o.shared_masks && o.ar == 0 && o.tar == 0,
+          "`options->capped_clip`, `unmoved_embedding`, `shared_masks`, `ar`, `tar` (=", o.capped_clip, ", ",
+          o.unmoved_embedding, ", ", o.shared_masks, ", ", o.ar, ", ", o.tar, ") are for networks over text");
+}
+
 }  // namespace
+
+namespace pydarts {
+
+void require_at_least_0(double value, const char* name) {
+  require(value >= 0 && std::isfinite(value), "`", name, "` (=", value, ") must be at least 0 and finite");
+}
+
+Pair::Pair(pydarts_optimizer& optimizer, pydarts_network* network) : use_(network, "network") {
+  const std::size_t weights = optimizer.step.weights().buffer.size(), alphas = optimizer.step.adam().first.size();
+  const std::size_t own = network->values(PYDARTS_WEIGHTS).size(), own_alphas = network->values(PYDARTS_ALPHAS).size();
+  require(own == weights && own_alphas == alphas, "`network` has ", own, " weights and ", own_alphas,
+          " alphas; the optimizer is for ", weights, " and ", alphas);
+  const char* kinds[] = {"images", "text"};
+  const bool of_text = network->text.has_value();
+  require(of_text == optimizer.of_text, "`network` is over ", kinds[of_text], "; the optimizer is for one over ",
+          kinds[optimizer.of_text]);
+}
+
+}  // namespace pydarts
+
+pydarts_status pydarts_text_optimizer_options_defaults(pydarts_optimizer_options* options) {
+  return guarded(nullptr, 0, [&] { fill(options, "options", kTextOptions); });
+}
 
 pydarts_status pydarts_optimizer_options_defaults(pydarts_optimizer_options* options) {
   return guarded(nullptr, 0, [&] { fill(options, "options", kOptions); });
@@ -80,13 +101,24 @@ pydarts_status pydarts_optimizer_create(const pydarts_network* network, const py
     unrolled.weight_decay = o.weight_decay;
     unrolled.epsilon = o.epsilon;
     unrolled.difference = o.forward_difference ? Difference::forward : Difference::central;
-    const Graph& graph = network->engine().graph();
-    const Vector<float> zeros(graph.num_alphas, network->environment.memory);
-    *optimizer = new pydarts_optimizer(
+    const bool of_text = network->text.has_value();
+    if (of_text) {
+      unrolled.clip = o.clip;
+      unrolled.capped = o.capped_clip == 1;
+      unrolled.fixed = o.unmoved_embedding ? network->recurrent().parameters()[0].size : 0;
+    } else {
+      require_no_text_options(o);
+    }
+    const MemoryHooks& memory = network->environment.memory;
+    const Vector<float> zeros(network->values(PYDARTS_ALPHAS).size(), memory);
+    auto made = std::make_unique<pydarts_optimizer>(
         unrolled, o.reuse_gradient == 1,
-        WeightStep<float>(o.momentum, o.weight_decay, o.clip, graph.num_weights, network->environment.memory),
-        Adam<float>{o.alpha_lr, o.alpha_beta1, o.alpha_beta2, o.alpha_weight_decay, zeros, zeros, 0},
-        network->environment.memory);
+        WeightStep<float>(o.momentum, o.weight_decay, o.clip, network->values(PYDARTS_WEIGHTS).size(), memory),
+        Adam<float>{o.alpha_lr, o.alpha_beta1, o.alpha_beta2, o.alpha_weight_decay, zeros, zeros, 0}, memory);
+    made->of_text = of_text;
+    made->regularisation = {o.ar, o.tar};
+    made->shared_masks = o.shared_masks == 1;
+    *optimizer = made.release();
   });
 }
 

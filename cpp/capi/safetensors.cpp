@@ -22,7 +22,7 @@ constexpr long long kMost = (1LL << 53) - 1;  // exact in a double
 
 std::size_t data_size(const std::vector<StoredTensor>& tensors) {
   std::size_t bytes = 0;
-  for (const StoredTensor& tensor : tensors) bytes += tensor.count * sizeof(float);
+  for (const StoredTensor& tensor : tensors) bytes += tensor.bytes();
   return bytes;
 }
 
@@ -47,13 +47,29 @@ bool is_counter(std::string_view name) {
   return name.size() >= tail.size() && name.substr(name.size() - tail.size()) == tail;
 }
 
+const char* type_of(const StoredTensor& tensor) { return tensor.integers ? "I64" : "F32"; }
+
 void require_shape(const Json& entry, const StoredTensor& tensor) {
   const std::string& type = entry.at("dtype", Kind::string).text;
-  require_file(type == "F32", "'", tensor.name, "' holds ", type.substr(0, 40), ", not F32");
+  require_file(type == type_of(tensor), "'", tensor.name, "' holds ", type.substr(0, 40), ", not ", type_of(tensor));
   const std::vector<Json>& shape = entry.at("shape", Kind::array).items;
   bool same = shape.size() == tensor.shape.size();
   for (std::size_t i = 0; same && i < shape.size(); ++i) same = shape[i].integer("shape", 0, kMost) == tensor.shape[i];
   require_file(same, "'", tensor.name, "' has another shape in this network");
+}
+
+void require_values(const char* data, const StoredTensor& tensor) {
+  for (std::size_t k = 0; k < tensor.count; ++k) {
+    if (tensor.integers) {
+      std::int64_t value;
+      std::memcpy(&value, data + k * sizeof(value), sizeof(value));
+      require_file(value >= 0, "'", tensor.name, "' holds a negative count");
+    } else {
+      float value;
+      std::memcpy(&value, data + k * sizeof(value), sizeof(value));
+      require_file(std::isfinite(value), "'", tensor.name, "' holds a value that is not finite");
+    }
+  }
 }
 
 }  // namespace
@@ -91,13 +107,9 @@ void read_safetensors(const char* file, std::size_t size, const std::vector<Stor
     require_file(at != wanted.end(), "'", name.substr(0, 80), "' is unknown to this network");
     const StoredTensor& tensor = tensors[at->second];
     require_shape(json.items[i], tensor);
-    require_file(range.end - range.begin == tensor.count * sizeof(float), "'", name, "' has ", range.end - range.begin,
-                 " bytes, not ", tensor.count * sizeof(float));
-    for (std::size_t k = 0; k < tensor.count; ++k) {
-      float value;
-      std::memcpy(&value, data + range.begin + k * sizeof(float), sizeof(float));
-      require_file(std::isfinite(value), "'", name, "' holds a value that is not finite");
-    }
+    require_file(range.end - range.begin == tensor.bytes(), "'", name, "' has ", range.end - range.begin,
+                 " bytes, not ", tensor.bytes());
+    require_values(data + range.begin, tensor);
     starts[at->second] = range.begin;
     ++found;
   }
@@ -113,16 +125,16 @@ void read_safetensors(const char* file, std::size_t size, const std::vector<Stor
   require_file(end == bytes, "it has ", bytes - end, " bytes after its last tensor");
 
   for (std::size_t i = 0; i < tensors.size(); ++i)
-    std::memcpy(tensors[i].values, data + starts[i], tensors[i].count * sizeof(float));
+    if (tensors[i].count > 0) std::memcpy(tensors[i].values, data + starts[i], tensors[i].bytes());
 }
 
 std::string safetensors_header(const std::vector<StoredTensor>& tensors) {
   std::string json = "{";
   std::size_t at = 0;
   for (const StoredTensor& tensor : tensors) {
-    json += text(json.size() > 1 ? "," : "", "\"", tensor.name, "\":{\"dtype\":\"F32\",\"shape\":[");
+    json += text(json.size() > 1 ? "," : "", "\"", tensor.name, "\":{\"dtype\":\"", type_of(tensor), "\",\"shape\":[");
     for (std::size_t i = 0; i < tensor.shape.size(); ++i) json += text(i ? "," : "", tensor.shape[i]);
-    const std::size_t end = at + tensor.count * sizeof(float);
+    const std::size_t end = at + tensor.bytes();
     json += text("],\"data_offsets\":[", at, ",", end, "]}");
     at = end;
   }

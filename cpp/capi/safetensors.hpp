@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Named float32 tensors in the safetensors format: eight bytes with the length of a JSON header, the header, the data.
-// https://huggingface.co/docs/safetensors
+// Named tensors of float32 and of counts in the safetensors format: eight bytes with the length of a JSON header, the
+// header, the data. https://huggingface.co/docs/safetensors
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,12 @@ namespace pydarts {
 
 struct StoredTensor {
   std::string name;
-  std::vector<int> shape;
-  float* values;
+  std::vector<std::int64_t> shape;
+  void* values;  // float, or std::int64_t
   std::size_t count;
+  bool integers = false;
+
+  std::size_t bytes() const { return count * (integers ? 8 : 4); }
 };
 
 // Bounds of the size of a file with these tensors, to be held against it before it is read.
@@ -23,7 +27,8 @@ struct FileSize {
 };
 FileSize safetensors_size(const std::vector<StoredTensor>& tensors);
 
-// Copies the file's values, once all of it is known to be sound: the same names and shapes, float32, finite. BadFile
+// Copies the file's values, once all of it is known to be sound: the same names, types and shapes, finite
+// or not negative. BadFile
 // if not. PyTorch's counters `num_batches_tracked` are passed over.
 void read_safetensors(const char* file, std::size_t size, const std::vector<StoredTensor>& tensors);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pydarts for C99 and everything that calls C: search, training and inference of convolutional cells.
+/* pydarts for C99 and everything that calls C: search, training and inference of convolutional and recurrent cells.
  *
  * Arrays are dense and row-major, images NCHW: (samples, channels, height, width). Networks are float32, as their files
  * are: float64 serves verification, for which there are Python's networks and the operations of the C++ headers
@@ -219,6 +219,11 @@ PYDARTS_API pydarts_status pydarts_network_get(const pydarts_network* network, p
 PYDARTS_API pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, const float* values,
                                                size_t count);
 
+/* Where the network's random numbers stand, out and in: over text those of the dropout masks, over images those of
+   noise operations. A call that fails leaves the former as they were. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_stream(const pydarts_network* network, uint64_t* stream);
+PYDARTS_API pydarts_status pydarts_network_set_stream(pydarts_network* network, uint64_t stream);
+
 /* The coefficient of the auxiliary skips in all passes, 1 at first; at 0 they are not computed. INVALID_ARGUMENT if it
    is negative or not finite, or the network has none. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_set_skip_weight(pydarts_network* network, double weight);
@@ -326,10 +331,20 @@ typedef struct pydarts_optimizer_options {
   double epsilon;                  /* of the finite difference, over the norm of the direction: 0.01 */
   int32_t forward_difference;      /* 1: one-sided, one pass of five less and less exact: 0 */
   int32_t reuse_gradient;          /* 1: the weights step with the gradient of the unrolled step, as above: 0 */
+  /* Of networks over text alone; 0 for images. */
+  int32_t capped_clip; /* 1: the implicit term's rate never rises with the bound on the norms: 0, as the original */
+  int32_t unmoved_embedding; /* 1: the unrolled step leaves the embedding as it is: 0 */
+  int32_t shared_masks;      /* 1: the alpha step's passes over `train` drop the same units: 0 */
+  double ar, tar; /* of the weights' steps: weights of mean(output^2) and of mean((h_t - h_{t-1})^2): 0, and 1e-3 over
+                     text */
 } pydarts_optimizer_options;
 
 /* Threads: any. */
 PYDARTS_API pydarts_status pydarts_optimizer_options_defaults(pydarts_optimizer_options* options);
+
+/* Those for networks over text: momentum 0, weight_decay 5e-7, clip 0.25, alpha_lr 3e-3, alpha_beta1 0.9, tar 1e-3, the
+   others as above. Threads: any. */
+PYDARTS_API pydarts_status pydarts_text_optimizer_options_defaults(pydarts_optimizer_options* options);
 
 /* An optimizer for `network`, with state zero and the network's runtime. Later calls take the two together, in
    which both are used; the network may be destroyed first. Threads: by handle. */
@@ -339,6 +354,16 @@ PYDARTS_API pydarts_status pydarts_optimizer_create(const pydarts_network* netwo
 /* As those of networks. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_optimizer_destroy(pydarts_optimizer* optimizer);
 PYDARTS_API const char* pydarts_optimizer_error(const pydarts_optimizer* optimizer);
+
+/* The state: momentum, moments and steps, as a safetensors file (`path` in UTF-8) or in memory. With it, the options,
+   the network's values and, over text, pydarts_network_stream, steps go on to the same bits. All or nothing; BAD_FILE
+   if it is damaged or of an optimizer of other sizes. `write` sets `*needed` (may be null) to the bytes; a null
+   `buffer` with capacity 0 only asks, and one that is too small gets nothing but TOO_SMALL. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_optimizer_save(pydarts_optimizer* optimizer, const char* path);
+PYDARTS_API pydarts_status pydarts_optimizer_load(pydarts_optimizer* optimizer, const char* path);
+PYDARTS_API pydarts_status pydarts_optimizer_write(pydarts_optimizer* optimizer, void* buffer, size_t capacity,
+                                                   size_t* needed);
+PYDARTS_API pydarts_status pydarts_optimizer_read(pydarts_optimizer* optimizer, const void* file, size_t file_size);
 
 /* The gradient of the validation loss with respect to the alphas that a search step with learning rate `lr` would give
    to Adam: of second order through an unrolled weight step on `train`, of first order at the weights themselves.
@@ -366,6 +391,101 @@ PYDARTS_API pydarts_status pydarts_search_step(pydarts_optimizer* optimizer, pyd
    NOT_FINITE, CANCELLED. Threads: by handle, both. */
 PYDARTS_API pydarts_status pydarts_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
                                                const pydarts_batch* batch, double lr, pydarts_step_info* info);
+
+/* ---- Networks over text ------------------------------------------------------------------------------------------ */
+
+/* Recurrent language models: embedding, one cell unrolled over a segment, a decoder tied to the embedding. They are
+   pydarts_networks and their optimizers pydarts_optimizers, so that all functions work with them whose names begin with
+   pydarts_network_ or pydarts_optimizer_ (but _set_skip_weight); `classes` is the size of the vocabulary, a label the
+   token. Functions over images give INVALID_ARGUMENT, and those of this part do for networks over images. */
+typedef struct pydarts_text_options {
+  size_t size;
+  int32_t vocab_size;             /* tokens, 2..2^20; default 0 */
+  int32_t hidden_size;            /* of state and embedding, 1..2^14: 300 */
+  uint64_t seed;                  /* of the initial weights and alphas, and of the dropout masks: 0 */
+  double dropout, dropout_hidden; /* probabilities of dropping units of the output, of a state before its product: 0.75,
+                                     0.25 */
+  double dropout_input, dropout_embedding; /* of the cell's input, of the embedding: 0.75, 0.2 */
+  const char* vocabulary; /* of a derived network: JSON text {"level": "word" | "char", "tokens": [...]} as in Python's
+                             model.json, which pydarts_text_model_save needs, not kept; null: none */
+  size_t vocabulary_length; /* bytes of it, without a final NUL: 0 */
+} pydarts_text_options;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_text_options_defaults(pydarts_text_options* options);
+
+/* As pydarts_supernet_create: 8 nodes, every edge a mixture of activations, and batch normalisation. Threads: any. */
+PYDARTS_API pydarts_status pydarts_text_supernet_create(const pydarts_text_options* options,
+                                                        const pydarts_runtime* runtime, pydarts_network** network,
+                                                        char* message, size_t message_size);
+
+/* As pydarts_derived_create, of the JSON text of Python's RecurrentGenotype.to_json or of pydarts_network_genotype.
+   BAD_FILE if it is anything else, or `options->vocabulary` is none. Threads: any. */
+PYDARTS_API pydarts_status pydarts_text_derived_create(const char* genotype, size_t genotype_size,
+                                                       const pydarts_text_options* options,
+                                                       const pydarts_runtime* runtime, pydarts_network** network,
+                                                       char* message, size_t message_size);
+
+/* As pydarts_model_load and pydarts_model_read, of what Python's LanguageModel.save wrote. BAD_FILE. Threads: any. */
+PYDARTS_API pydarts_status pydarts_text_model_load(const char* folder, const pydarts_runtime* runtime,
+                                                   pydarts_network** network, char* message, size_t message_size);
+PYDARTS_API pydarts_status pydarts_text_model_read(const void* description, size_t description_size,
+                                                   const void* weights, size_t weights_size,
+                                                   const pydarts_runtime* runtime, pydarts_network** network,
+                                                   char* message, size_t message_size);
+
+/* Writes model.json and model.safetensors into `folder`, which is made if need be, for pydarts_text_model_load and
+   Python's LanguageModel.load; each file replaces an earlier one as a whole. INVALID_ARGUMENT if the network is a
+   supernet or has no vocabulary. BAD_FILE. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_text_model_save(const pydarts_network* network, const char* folder);
+
+typedef struct pydarts_segment {
+  size_t size;
+  int32_t length, batch; /* steps, sequences side by side: default 0; at least 1 */
+  const int32_t *x, *y;  /* (length, batch): the tokens, and those that follow them */
+  const float* hidden;   /* the state before the first token, (batch, hidden_size); null: zero */
+  float* hidden_after;   /* gets the state after the last one, of the last pass; may be `hidden`; null: not wanted */
+  /* For gradients: factors of dropout, (batch, hidden_size), the same at all steps. If one is given, a null one drops
+     nothing; if none is, they are drawn. Null in all other calls. */
+  const float *output_mask, *hidden_mask, *input_mask, *embedding_mask;
+  const float* mixing; /* as pydarts_batch.mixing */
+  size_t num_mixing;
+} pydarts_segment;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_segment_defaults(pydarts_segment* segment);
+
+/* Mean cross-entropy of the next token with dropout and batch statistics, and the gradients of it and of the
+   regularisation (`ar`, `tar` as in pydarts_optimizer_options). Otherwise as pydarts_gradients. CANCELLED.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_text_gradients(pydarts_network* network, const pydarts_segment* segment, double ar,
+                                                  double tar, float* d_weights, size_t num_weights, float* d_alphas,
+                                                  size_t num_alphas, pydarts_loss* loss);
+
+/* The loss without dropout, by running statistics; `loss` may be null. CANCELLED. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_text_evaluate(pydarts_network* network, const pydarts_segment* segment,
+                                                 pydarts_loss* loss);
+
+/* The probabilities (batch, classes), `count` in all, of what follows `tokens` (batch,), of at most 1024 sequences;
+   `hidden` and `hidden_after` as in pydarts_segment. CANCELLED. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_text_next(pydarts_network* network, int32_t batch, const int32_t* tokens,
+                                             const float* hidden, float* hidden_after, float* probabilities,
+                                             size_t count);
+
+/* Bytes that a pass over such a segment takes beside weights and gradients. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_text_memory(const pydarts_network* network, int32_t length, int32_t batch,
+                                               int32_t backward, size_t* bytes);
+
+/* As pydarts_arch_gradient, which over text draws masks, pydarts_search_step and pydarts_weight_step. NOT_FINITE,
+   CANCELLED. Threads: by handle, both. */
+PYDARTS_API pydarts_status pydarts_text_arch_gradient(pydarts_optimizer* optimizer, pydarts_network* network,
+                                                      const pydarts_segment* train, const pydarts_segment* valid,
+                                                      double lr, float* d_alphas, size_t num_alphas);
+PYDARTS_API pydarts_status pydarts_text_search_step(pydarts_optimizer* optimizer, pydarts_network* network,
+                                                    const pydarts_segment* train, const pydarts_segment* valid,
+                                                    double lr, pydarts_step_info* info);
+PYDARTS_API pydarts_status pydarts_text_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
+                                                    const pydarts_segment* segment, double lr, pydarts_step_info* info);
 
 /* ---- Hessian-vector product -------------------------------------------------------------------------------------- */
 

@@ -38,6 +38,7 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
       threads_(threads),
       dropout_(dropout),
       kernels_(recurrent_kernels<T>()),
+      pieces_(memory),
       weights_(memory),
       alphas_(memory),
       running_(memory),
@@ -87,6 +88,13 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
     add_matrix(add("rnns.0._Ws." + std::to_string(i), hidden, 2 * hidden), 2 * h, 1, hidden, 2 * hidden, true);
   add_matrix(encoder, 1, h, hidden, vocabulary, false);
   const std::size_t bias = add("decoder.bias", vocabulary, 0);
+  for (bool transposed : {false, true}) {
+    for (int i = 0; i < int(matrices_.size()); ++i) {
+      const int panels = transposed ? matrices_[i].back_panels() : matrices_[i].panels();
+      for (int p = 0; p < panels; ++p) pieces_.push_back({i, p, transposed});
+    }
+    if (!transposed) forward_pieces_ = pieces_.size();
+  }
 
   weights_.resize(offset);
   for (std::size_t i = 0; i < bias; ++i) weights_[i] = T(kBound * (2 * random_.uniform() - 1));
@@ -245,21 +253,11 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
 
 template <class T>
 void RecurrentNetwork<T>::pack(bool backward) {
-  struct Piece {
-    const Matrix* matrix;
-    int panel;
-    bool transposed;
-  };
-  std::vector<Piece> pieces;
-  for (const Matrix& matrix : matrices_) {
-    for (int p = 0; p < matrix.panels(); ++p) pieces.push_back({&matrix, p, false});
-    for (int p = 0; backward && p < matrix.back_panels(); ++p) pieces.push_back({&matrix, p, true});
-  }
-  parallel_for(threads_, int(pieces.size()), [&](int i, int) {
-    const Matrix& m = *pieces[i].matrix;
-    const int panel = pieces[i].panel;
+  parallel_for(threads_, int(backward ? pieces_.size() : forward_pieces_), [&](int i, int) {
+    const Matrix& m = matrices_[pieces_[i].matrix];
+    const int panel = pieces_[i].panel;
     const T* w = pass_weights_ + m.offset;
-    if (!pieces[i].transposed) {
+    if (!pieces_[i].transposed) {
       T* to = forward_.data() + m.forward + std::size_t(panel) * m.depth * kPanel;
       for (int k = 0; k < m.depth; ++k)
         for (int lane = 0; lane < kPanel; ++lane) {
@@ -363,11 +361,16 @@ Loss RecurrentNetwork<T>::test(const Segment<T>& segment, const T* mixing) {
 }
 
 template <class T>
-std::vector<T> RecurrentNetwork<T>::last_hidden() const {
-  std::vector<T> hidden(std::size_t(segment_.batch) * hidden_);
+void RecurrentNetwork<T>::copy_last_hidden(T* hidden) const {
   const T* from = arena_.data() + at_.states + hidden_at(segment_.length - 1);
   for (int b = 0; b < segment_.batch; ++b)
-    std::copy_n(from + std::size_t(b) * stride_, hidden_, hidden.begin() + std::size_t(b) * hidden_);
+    std::copy_n(from + std::size_t(b) * stride_, hidden_, hidden + std::size_t(b) * hidden_);
+}
+
+template <class T>
+std::vector<T> RecurrentNetwork<T>::last_hidden() const {
+  std::vector<T> hidden(std::size_t(segment_.batch) * hidden_);
+  copy_last_hidden(hidden.data());
   return hidden;
 }
 

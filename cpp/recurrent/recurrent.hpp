@@ -102,6 +102,7 @@ class RecurrentNetwork {
 
   // Of the last pass: (batch, hidden).
   std::vector<T> last_hidden() const;
+  void copy_last_hidden(T* hidden) const;
   // Of the last test(), of at most kDecoderRows predictions and while its segment lasts: the probabilities at its last
   // step, (batch, vocabulary).
   void next_probabilities(T* probabilities) const;
@@ -124,6 +125,11 @@ class RecurrentNetwork {
     int panels() const;
     int back_panels() const { return (depth + kPanel - 1) / kPanel; }
     int column(int panel, int lane) const;  // -1: none
+  };
+  // What a task of pack() takes: a panel of a matrix.
+  struct Piece {
+    int matrix, panel;
+    bool transposed;
   };
   struct Sizes {
     std::size_t states, masked, gates, outputs, d_outputs, embedded, statistics, logits, d_states, d_masked, masks;
@@ -187,6 +193,8 @@ class RecurrentNetwork {
   std::function<bool()> cancel_;
   std::vector<Parameter> parameters_;
   std::vector<Matrix> matrices_;  // x to s_0; then one a node; then the decoder
+  Vector<Piece> pieces_;          // of all matrices: those of forward, then the transposed ones
+  std::size_t forward_pieces_ = 0;
   Vector<T> weights_, alphas_, running_;
   Random random_;
 

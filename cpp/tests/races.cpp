@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// For ThreadSanitizer: two handles search at the same time, each with two threads; then two evaluate, by images and in
-// bands of rows, in threads that run one pass and end. With an argument a race is planted in a parallel loop, which the
-// tool must find.
+// For ThreadSanitizer: two handles search at the same time, each with two threads, over images and over text; then two
+// evaluate, by images and in bands of rows, in threads that run one pass and end. With an argument a race is planted in
+// a parallel loop, which the tool must find.
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -21,6 +21,28 @@ void search() {
   CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
   for (int i = 0; i < 5; ++i)
     CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
+}
+
+void search_over_text() {
+  const pydarts_runtime runtime = capi::runtime(2);
+  pydarts_text_options options = {sizeof options};
+  pydarts_text_options_defaults(&options);
+  options.vocab_size = 40;
+  options.hidden_size = 40;
+  pydarts_network* made;
+  CHECK(pydarts_text_supernet_create(&options, &runtime, &made, nullptr, 0) == PYDARTS_OK);
+  const capi::Net net(made);
+  capi::Optimizer optimizer;
+  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+  std::vector<std::int32_t> tokens(8 * 5);
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = std::int32_t(i);
+  pydarts_segment segment = {sizeof segment};
+  pydarts_segment_defaults(&segment);
+  segment.length = 8;
+  segment.batch = 5;
+  segment.x = segment.y = tokens.data();
+  for (int i = 0; i < 3; ++i)
+    CHECK(pydarts_text_search_step(optimizer.get(), net.get(), &segment, &segment, 0.1, nullptr) == PYDARTS_OK);
 }
 
 // The pool of threads that a calling thread starts ends with it; the handle goes on to the next calling thread.
@@ -51,6 +73,7 @@ void both(void (*call)()) {
 
 int main(int argc, char**) {
   both(search);
+  both(search_over_text);
   both(evaluate);
   if (argc > 1) {
     int sum = 0;
