@@ -46,7 +46,6 @@ needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs
     [
         (16, 8, 8, "logits"),
         (16, 8, 8, "loss_and_grads"),
-        (4, 3, 100, "step"),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
@@ -55,6 +54,7 @@ needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs
                 (4, 3, 100, "logits"),
                 (4, 3, 100, "loss_and_grads"),
                 (4, 3, 100, "arch_gradient"),
+                (4, 3, 100, "step"),
             )
         ),
     ],
