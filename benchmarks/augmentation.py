@@ -14,10 +14,11 @@ from pydarts.methods.tuning import search_step
 from pydarts.spaces.ready import as_space
 from pydarts.tasks.images import ImageClassification
 
+_IMAGES = {"shift": 3, "rotate": True, "time_mask": 8, "frequency_mask": 8}
 CASES: tuple[tuple[str, str, tuple[int, ...], dict[str, Any]], ...] = (
-    ("images 3x32x32", "darts", (3, 32, 32), {"shift": 3, "time_mask": 8, "frequency_mask": 8}),
+    ("images 3x32x32", "darts", (3, 32, 32), _IMAGES),
     ("signals 3x512", "darts-1d", (3, 512), {"shift": 20, "time_mask": 64, "frequency_mask": 1}),
-    ("log-mel signals 24x50", "darts-1d", (24, 50), {"shift": 4, "time_mask": 8}),
+    ("spectra 24x50", "darts-1d", (24, 50), {"shift": 4, "time_mask": 8, "frequency_mask": 4}),
 )
 
 

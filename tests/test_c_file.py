@@ -242,7 +242,7 @@ def test_what_the_header_says(tmp_path: Path) -> None:
     layers = 32 * text.count("static const net_layer ")
     assert sum(bytes_of[kind] * int(n) for kind, n in arrays) + layers == written.constants
     loss = written.loss
-    assert (loss.images, loss.float_accuracy) == (6, model.score(X[:6], [0, 1] * 3))
+    assert (loss.images, loss.float_score) == (6, model.score(X[:6], [0, 1] * 3))
     assert "points lost" in str(loss)
 
 
@@ -310,3 +310,32 @@ def test_factors(value: float, number: int) -> None:
         assert abs(Fraction(multiplier, 2**shift) / Fraction(value) - 1) <= Fraction(1, 2**31)
     else:
         assert abs(number * value) < 0.5
+
+
+@needs_compiler
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_numbers_and_several_labels(task: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    X = rng.integers(0, 256, (32, 8, 8), np.uint8)
+    means = X.reshape(32, 4, 16).mean(axis=2)[:, :3]
+    y = 20 + 3 * means if task == "regression" else (means > 127).astype(int)
+    sizes = {"channels": 2, "cells": 2, "epochs": 1, "batch_size": 8, "seed": 1}
+    model = pydarts.train(pydarts.DARTS_V2, X, y, task=task, threads=1, progress=False, **sizes)
+    model.to_c(tmp_path / "net.c", "net")
+    found = Library(tmp_path / "net.c").predict("net_predict_u8", X, 3)
+    assert_close(found, model.predict(X) if task == "regression" else model.logits(X))
+    loss = model.to_c(tmp_path / "net8.c", "net8", True, (X, y)).loss
+    by_int = integer_logits(model, X[:, np.newaxis], X[:, np.newaxis])
+    assert np.array_equal(Library(tmp_path / "net8.c").predict("net8_predict_u8", X, 3), by_int)
+    assert loss.metric == model.objective.metric
+    assert loss.float_score == pytest.approx(model.score(X, y), abs=1e-6)
+    if task == "multilabel":
+        assert loss.agreement == ((by_int > 0) == (model.logits(X) > 0)).mean()
+        assert loss.int8_score == pytest.approx(model.objective.score(by_int, y), abs=1e-6)
+        assert "decides" in str(loss)
+    else:
+        away = y - by_int
+        r2 = 1 - (away**2).sum(axis=0) / ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+        assert loss.agreement is None
+        assert loss.int8_score == pytest.approx(r2.mean(), abs=1e-3)
+        assert "decides" not in str(loss)

@@ -182,7 +182,9 @@ def as_sized(y: Any) -> Any:
     if single or not isinstance(y, Iterable):
         problem = f"(={show(y)}) must be a sequence with one label for each image"
         raise ArgumentTypeError("y", problem)
-    return y if isinstance(y, Sized) else list(y)
+    if isinstance(y, Sized):
+        return y
+    return np.asarray(y) if hasattr(y, "__array__") else list(y)
 
 
 def _as_list(y: Iterable[Any]) -> list[Any]:

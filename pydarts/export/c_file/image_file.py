@@ -30,6 +30,7 @@ from pydarts.export.c_file.quantization import (
 from pydarts.export.c_file.report import CFile, Loss
 from pydarts.export.c_file.source import LICENCE, checked_name
 from pydarts.models.image_model import Model
+from pydarts.models.objectives import Regression
 from pydarts.spaces import layers
 
 _BATCH = 64
@@ -99,7 +100,16 @@ def image_program(model: Model) -> Program:
     c, net = model.config, model.network
     plan = layers.network(net.genotype, c.channels, c.cells, net.in_channels, c.stem)
     height, width = model.image_size
-    return program(plan, net.state_dict(), net.in_channels, (height, width))
+    state = net.state_dict()
+    if isinstance(model.objective, Regression):  # numbers come out as they are predicted
+        std, mean = (np.asarray(v, np.float32) for v in _scale(model.objective))
+        state["classifier.weight"] = state["classifier.weight"] * std[:, np.newaxis]
+        state["classifier.bias"] = state["classifier.bias"] * std + mean
+    return program(plan, state, net.in_channels, (height, width))
+
+
+def _scale(objective: Regression) -> tuple[Any, Any]:
+    return objective.targets.std, objective.targets.mean
 
 
 def raw_images(model: Model, X: Any) -> NDArray[Any]:
@@ -121,26 +131,33 @@ def _images(model: Model, argument: str, given: Any) -> tuple[NDArray[Any], NDAr
     if images.shape[1:] != wanted:
         problem = f"holds images of {images.shape[1:]}, but the model takes {wanted}"
         raise ArgumentError(argument, problem)
-    return images, None if y is None else model.labels.encode(y)
+    return images, None if y is None else model.objective.targets.encode(y)
 
 
 def _loss(
     model: Model, quantized: Quantized, images: NDArray[Any], labels: NDArray[Any] | None
 ) -> Loss:
     normalization, scale = model.normalization, quantized.scales[0]
+    objective = model.objective
     both: list[list[NDArray[Any]]] = [[], []]
     for start in range(0, len(images), _BATCH):
         part = images[start : start + _BATCH]
         logits = model.network.logits(normalization.apply(part), training=False)
         integers = quantized_images(scale, part, normalization.mean, normalization.std)
-        both[0].append(logits.argmax(axis=1))
-        both[1].append(run_quantized(quantized, integers).argmax(axis=1))
+        both[0].append(logits)
+        both[1].append(run_quantized(quantized, integers))
     floats, ints = map(np.concatenate, both)
-    agreement = float((floats == ints).mean())
+    agreement = None
+    if isinstance(objective, Regression):
+        std, mean = _scale(objective)
+        ints = ((ints - mean) / std).astype(np.float32)
+    else:
+        same = objective.predictions(floats) == objective.predictions(ints)
+        agreement = float(same.mean())
     if labels is None:
-        return Loss(len(images), agreement)
-    accuracies = (float((found == labels).mean()) for found in (floats, ints))
-    return Loss(len(images), agreement, *accuracies)
+        return Loss(len(images), objective.metric, agreement)
+    scores = (objective.score(found, labels) for found in (floats, ints))
+    return Loss(len(images), objective.metric, agreement, *scores)
 
 
 def _about(model: Model, prefix: str, int8: bool, front_end: FrontEnd | None) -> list[str]:
@@ -154,11 +171,12 @@ def _about(model: Model, prefix: str, int8: bool, front_end: FrontEnd | None) ->
         takes = f"{length} samples at {model.preprocessing.rate} a second, full scale being 1"
     elif model.space.dimensions == 1:
         takes = f"a signal {shape}, samples as `predict` takes them"
+    told = "numbers" if isinstance(model.objective, Regression) else "logits"
     classes = ", ".join(map(str, model.classes))
     shown = classes if len(classes) <= 400 else classes[:400] + " ..."
     kind = "int8" if int8 else "float"
     return [
         *LICENCE,
         f"A network of pydarts {_core.__version__} in {kind}: {model.genotype}",
-        f"{prefix}_predict takes {takes}, and gives {len(model.classes)} logits, of: {shown}",
+        f"{prefix}_predict takes {takes}, and gives {len(model.classes)} {told}, of: {shown}",
     ]

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydarts.training.metrics import Metric
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -15,28 +17,35 @@ class Loss:
     ----------
     images : int
         On which both networks were compared.
-    agreement : float
-        Share of them to which both give the same label.
-    float_accuracy, int8_accuracy : float or None
-        Shares of correct predictions, where labels are known.
+    metric : Metric
+        By which models of the task are judged.
+    agreement : float or None
+        Share of the decisions about labels that are the same; None where numbers are predicted.
+    float_score, int8_score : float or None
+        The metric, where the truth is known.
     """
 
     images: int
-    agreement: float
-    float_accuracy: float | None = None
-    int8_accuracy: float | None = None
+    metric: Metric
+    agreement: float | None
+    float_score: float | None = None
+    int8_score: float | None = None
 
     def __str__(self) -> str:
-        text = (
-            f"int8 gives {self.agreement:.2%} of {self.images:,} images the label that float does"
-        )
-        if self.float_accuracy is None or self.int8_accuracy is None:
-            return text
-        points = 100 * (self.float_accuracy - self.int8_accuracy)
-        return (
-            f"accuracy on {self.images:,} images: {self.float_accuracy:.2%} in float,"
-            f" {self.int8_accuracy:.2%} in int8, {points:.2f} points lost; {text}"
-        )
+        parts = []
+        if self.float_score is not None and self.int8_score is not None:
+            show, number = self.metric.show, self.metric.number
+            lost = number(self.float_score - self.int8_score) + self.metric.unit
+            parts.append(
+                f"{self.metric.name} on {self.images:,} images: {show(self.float_score)} in float,"
+                f" {show(self.int8_score)} in int8, {lost} lost"
+            )
+        if self.agreement is not None:
+            parts.append(
+                f"int8 decides {self.agreement:.2%} of the labels of {self.images:,} images as"
+                " float does"
+            )
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
