@@ -239,7 +239,7 @@ def test_saved_and_read(tmp_path: Path) -> None:
     [
         ({"format": "x"}, "it is not the description of a pydarts comparison"),
         ({"version": 2}, "its version is 2, not 1"),
-        ({"measure": "beauty"}, "`measure` (='beauty') must be 'accuracy' or 'perplexity'"),
+        ({"measure": "beauty"}, "`measure` (='beauty') must be 'accuracy' or 'balanced accuracy'"),
         ({"seeds": [0]}, "zip"),
         ({"cells": [{}]}, "'scores' is missing"),
         ({"identity": None}, "cannot be read"),
