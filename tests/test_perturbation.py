@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -366,7 +367,12 @@ def test_a_time_budget_ends_within_the_rounds(
     same(search(checkpoint=tmp_path), search())
 
 
-def test_estimates_and_budgets_count_the_rounds() -> None:
+def test_estimates_and_budgets_count_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_second(call: Callable[[], Any]) -> float:
+        call()
+        return 1.0
+
+    monkeypatch.setattr("pydarts.training.budget._timed", one_second)
     options = {**SIZES, **QUIET, "space": SMALL}
     less = pydarts.estimate(*images(), **options, method="fixed")
     more = pydarts.estimate(*images(), **options, method="fixed-pt")
