@@ -20,6 +20,7 @@ from seeded import seeded_state
 import pydarts
 from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
+from pydarts.models.objectives import Classification
 from pydarts.spaces import Space
 
 Array = NDArray[Any]
@@ -103,7 +104,7 @@ def drawn_model(drawn: Drawn) -> pydarts.Model:
     sizes = {"channels": drawn.channels, "cells": drawn.cells, "stem": drawn.stem}
     config = pydarts.TrainConfig.make("quick", sizes)
     means = Normalization((90.0,) * drawn.in_channels, (60.0,) * drawn.in_channels)
-    labels = Labels((0, 1, 2))
+    labels = Classification(Labels((0, 1, 2)))
     return pydarts.Model(net, means, labels, size, config, image_layout="NCHW")
 
 
