@@ -105,6 +105,16 @@ def test_a_limit_that_no_cell_exceeds_changes_nothing() -> None:
     np.testing.assert_array_equal(free.alphas["normal"], limited.alphas["normal"])
 
 
+def test_finalists_are_within_the_limits() -> None:
+    limit = limit_at(0.3)
+    few = pydarts.Finalists(candidates=3, epochs=1)
+    found = search(max_macs=limit, selector=few)
+    macs = [count_network(cell, SHAPE).macs for cell, _ in found.finalists]
+    assert len(set(macs)) > 1
+    assert all(0.9 * limit <= each <= limit for each in macs)
+    assert found.limits["macs"]["measured"] == count_network(found.genotype, SHAPE).macs
+
+
 @pytest.mark.slow
 def test_several_limits_and_memory() -> None:
     macs, weights = limit_at(0.6), limit_at(0.3, cost="weights")
