@@ -47,7 +47,7 @@ def choose_finalist(
     contest = data.contest()
     config = contest.contest_config(result.config, selector.epochs, selector.seed)
     cells = draw_finalists(selector, method, result.alphas, task.space)
-    kept = _Scores(run, config, cells, fingerprint(*data.arrays))
+    kept = _Scores(run, config, cells, data)
     bar = progress_bar("finalists", len(cells), run.progress, "training", len(kept.scores))
     start = time.perf_counter()
     try:
@@ -100,11 +100,19 @@ def finals_seconds(
 class _Scores:
     """The scores of the first finalists, in memory and in the folder of the checkpoint."""
 
-    def __init__(self, run: RunOptions, config: Any, cells: Sequence[BaseGenotype], data: str):
-        self._path = None if run.checkpoint is None else Path(run.checkpoint) / FINALISTS_CHECKPOINT
-        cell_texts = [str(cell) for cell in cells]
-        self._what = {"config": config.to_dict(), "cells": cell_texts, "data": data}
+    def __init__(
+        self, run: RunOptions, config: Any, cells: Sequence[BaseGenotype], data: SearchData
+    ):
         self.scores: list[float] = []
+        self._path: Path | None = None
+        if run.checkpoint is None:
+            return
+        self._path = Path(run.checkpoint) / FINALISTS_CHECKPOINT
+        self._what = {
+            "config": config.to_dict(),
+            "cells": [str(cell) for cell in cells],
+            "data": fingerprint(*data.arrays),
+        }
         found = run.resumable_file(FINALISTS_CHECKPOINT)
         if found is None:
             return
