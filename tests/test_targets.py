@@ -395,6 +395,30 @@ def test_finalists_of_other_tasks() -> None:
         assert len(result.finalists) == 2
 
 
+def test_many_searches_find_what_one_does() -> None:
+    X = images()
+    weights = np.random.default_rng(0).integers(0, 3, 40)
+    told = {"task": "multilabel", "sample_weight": weights, "split": "time"}
+    options = {**SMALL, "epochs": 1}
+    one = pydarts.search(X, label_sets(X), seed=3, **told, **options)
+    (many,) = pydarts.search_many(X, label_sets(X), seeds=[3], **told, **options)
+    for name, alpha in one.alphas.items():
+        assert np.array_equal(alpha, many.alphas[name])
+
+
+def test_cells_are_compared_by_the_metric_of_the_task() -> None:
+    X = images()
+    told = {"task": "regression", "loss": "huber", **TRAIN, "epochs": 1}
+    told.pop("seed", None)
+    found = pydarts.compare(CELL, X, brightness(X), seeds=[0], random_cells=1, **told)
+    assert found.metric == "R2"
+    drawn = pydarts.random_search(
+        X, label_sets(X), k=2, **{**told, "task": "multilabel", "loss": None}
+    )
+    assert drawn.metric == "average precision"
+    assert 0 <= drawn.best.score <= 1
+
+
 def test_fit_by_a_plan() -> None:
     X = images()
     plan = pydarts.Plan(cell="DARTS_V2", channels=2, cells=2, epochs=1)

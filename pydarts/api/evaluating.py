@@ -15,6 +15,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight
 from pydarts.evaluation.compare_cells import run_comparison
 from pydarts.evaluation.comparison import Comparison
 from pydarts.evaluation.random_cells import RandomSearchResult, run_random_search
@@ -55,13 +56,18 @@ def compare(
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[TrainFields],
 ) -> Comparison:
     """Train found cells and random ones alike, and test whether the found ones are better.
 
     Each cell is trained with each seed: the same options, images, batches and augmentation, and so
-    many epochs. The score is the accuracy on the test images. For each seed the mean of the random
+    many epochs. The score is that on the test images. For each seed the mean of the random
     cells is taken from that of the found ones; an exact paired permutation test asks whether the
     sign of these differences is more than chance. Its p-value cannot be less than
     ``2 ** (1 - len(seeds))``: 0.25 with three seeds, 0.031 with six. `Comparison` has a second
@@ -75,6 +81,9 @@ def compare(
         group: that says something about the search rather than about one cell.
     X, y, preset, config, image_layout, preprocessing, threads
         As in `train`.
+    task, sample_weight, class_weight, loss, huber_delta
+        As in `train`. The score is the task's: accuracy, balanced with ``class_weight``, mean
+        average precision, or R².
     X_test, y_test : array-like, iterable, optional
         Images that neither the search nor a choice among cells saw; by default a fifth of each
         class in ``X`` is held out. If the search saw those, that favours the found cells.
@@ -113,7 +122,7 @@ def compare(
     if (X_test is None) != (y_test is None):
         raise ArgumentError("X_test", "and `y_test` must come together")
     test = None if X_test is None or y_test is None else (X_test, y_test)
-    task = ImageClassification(
+    images = ImageClassification(
         X,
         y,
         image_layout,
@@ -122,11 +131,16 @@ def compare(
         test=test,
         space=_space_of(genotypes),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
     if test is None:
-        task = task.hold_out(0.2, np.random.default_rng(0))
+        images = images.hold_out(0.2, np.random.default_rng(0))
     return run_comparison(
-        task,
+        images,
         genotypes,
         config,
         seeds=seeds,
@@ -208,6 +222,11 @@ def random_search(
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int | None = None,
     **options: Unpack[TrainFields],
 ) -> RandomSearchResult:
@@ -221,6 +240,9 @@ def random_search(
     ----------
     X, y, preset, config, image_layout, preprocessing, threads
         As in `train`.
+    task, sample_weight, class_weight, loss, huber_delta
+        As in `train`. The score is the task's: accuracy, balanced with ``class_weight``, mean
+        average precision, or R².
     space : str, path or Space, optional
         Of the cells, as in `search`.
     groups : iterable, optional
@@ -248,7 +270,7 @@ def random_search(
         On Ctrl-C before the first training ended.
     """
     config = TrainConfig.make(preset, options, config=config)
-    task = ImageClassification(
+    images = ImageClassification(
         X,
         y,
         image_layout,
@@ -256,8 +278,13 @@ def random_search(
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
+        objective=task,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        loss=loss,
+        huber_delta=huber_delta,
     )
-    return run_random_search(task, config, k, train_fraction, progress)
+    return run_random_search(images, config, k, train_fraction, progress)
 
 
 def random_search_text(

@@ -19,8 +19,10 @@ from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
+from pydarts.data.labels import as_sized
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
+from pydarts.data.weights import ClassWeight, check_sample_weight
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
 from pydarts.methods.named import Selector
@@ -71,7 +73,14 @@ def search_many(
     selector: str | Selector | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
+    task: str = "multiclass",
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight | None = None,
+    loss: str | None = None,
+    huber_delta: float = 1.0,
     threads: int = 1,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult[Genotype]]:
@@ -86,6 +95,8 @@ def search_many(
     Parameters
     ----------
     X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
+        As in `search`.
+    split, stratify, task, sample_weight, class_weight, loss, huber_delta
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -119,11 +130,26 @@ def search_many(
     """
     runs = _checked(seeds, options)
     SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
-    labels = list(y)
-    found = as_space(space)
-    task = ImageClassification(
-        X, labels, image_layout, groups=groups, preprocessing=preprocessing, space=found
+    labels, found = as_sized(y), as_space(space)
+    told: dict[str, Any] = {
+        "class_weight": class_weight,
+        "loss": loss,
+        "huber_delta": huber_delta,
+        "split": split,
+        "stratify": stratify if stratify is None or isinstance(stratify, bool) else list(stratify),
+    }
+    images = ImageClassification(
+        X,
+        labels,
+        image_layout,
+        groups=groups,
+        preprocessing=preprocessing,
+        space=found,
+        objective=task,
+        **told,
     )
+    if sample_weight is not None:  # what weighs nothing is left out by each search
+        sample_weight = check_sample_weight(sample_weight, len(images.images))
     given = {
         "preset": preset,
         "config": config,
@@ -131,10 +157,13 @@ def search_many(
         "selector": selector,
         "space": found,
         "image_layout": "NCHW",
-        "groups": task.groups,
+        "groups": images.groups,
+        "task": task,
+        "sample_weight": sample_weight,
+        **told,
         **options,
     }
-    data = ("images", np.asarray(task.images), labels)  # which are preprocessed
+    data = ("images", np.asarray(images.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
 

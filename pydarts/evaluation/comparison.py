@@ -68,7 +68,8 @@ class Comparison:
 
     Attributes
     ----------
-    metric : {"accuracy", "perplexity"}
+    metric : str
+        One of `METRICS`, such as ``"accuracy"``.
         On data that nothing was learned from.
     seeds : tuple of int
         With each, all cells get the same batches and augmentation.
