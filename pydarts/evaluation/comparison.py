@@ -69,8 +69,7 @@ class Comparison:
     Attributes
     ----------
     metric : str
-        One of `METRICS`, such as ``"accuracy"``.
-        On data that nothing was learned from.
+        The name of one of `METRICS`, such as ``"accuracy"``: on data that nothing was learned from.
     seeds : tuple of int
         With each, all cells get the same batches and augmentation.
     cells : list of Contender

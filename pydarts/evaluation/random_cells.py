@@ -33,8 +33,8 @@ class RandomSearchResult:
     ----------
     config : TrainConfig or TextTrainConfig
         Of each training.
-    metric : {"accuracy", "perplexity"}
-        Of the scores.
+    metric : str
+        Of the scores: the name of one of `METRICS`.
     candidates : list of Candidate
         In the order in which they were drawn.
     interrupted : bool
