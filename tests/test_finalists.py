@@ -164,6 +164,14 @@ def test_scores_of_other_finalists_are_not_taken(tmp_path: Path) -> None:
         search(checkpoint=tmp_path)
 
 
+def test_a_choice_by_training_is_not_called_chance(caplog: pytest.LogCaptureFixture) -> None:
+    search(selector="magnitude")
+    assert "close to chance" in caplog.text
+    caplog.clear()
+    assert not search().notes()
+    assert "close to chance" not in caplog.text
+
+
 def test_time_budget_ends_it_after_the_last_whole_training(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 

@@ -17,7 +17,7 @@ from pydarts.methods.method import Method
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.checkpoint import fingerprint
 from pydarts.training.loop import Diverged
-from pydarts.training.progress import log_line, progress_bar
+from pydarts.training.progress import log, log_line, progress_bar
 from pydarts.training.run_options import FINALISTS_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
@@ -73,8 +73,12 @@ def choose_finalist(
     result.finalists = [Finalist(*pair) for pair in zip(cells, kept.scores, strict=False)]
     if result.finalists:
         result.genotype = best_of(result.finalists, task.metric.sign)
-    if len(kept.scores) < len(cells) and not result.interrupted:
+    if result.interrupted:  # it can go on
+        return
+    if len(kept.scores) < len(cells):
         result.stopped = f"the time budget of {run.time_budget:g} s is spent"
+    for note in result.notes():
+        log.warning(note)
 
 
 def finals_seconds(

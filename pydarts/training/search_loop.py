@@ -162,8 +162,9 @@ class SearchLoop(TrainingLoop):
             made = self._step.selection.decisions
             early = [d for d in made if self._chosen is None or d["epoch"] < self._chosen]
             self._result.selection = early
-        # One that was interrupted can go on, and decide yet.
-        for note in () if self._result.interrupted else self._result.notes():
+        # One that was interrupted can go on and decide yet, and finalists come afterwards.
+        pending = self._result.interrupted or self._result.selector == "finalists"
+        for note in () if pending else self._result.notes():
             log_line(self._bar, note, level=logging.WARNING)
 
     def state(self) -> State:
