@@ -5,7 +5,7 @@
 set(found_kernels 0)
 set(found_peak 0)
 foreach(object IN LISTS OBJECTS)
-  if(object MATCHES "(isa|recurrent)_([a-z0-9_]+)\\.cpp[^/]*$")
+  if(object MATCHES "kernels/(isa|recurrent)_([a-z0-9_]+)\\.cpp[^/]*$")
     set(kind kernels)
     set(set "${CMAKE_MATCH_2}")
     string(LENGTH "${set}" length)
