@@ -110,7 +110,7 @@ def main() -> None:
         seconds = (time.perf_counter() - start) / len(SEEDS)
         residual = [residual_network(name, seed, seconds) for seed in SEEDS]
         forest = [random_forest(name, seed) for seed in SEEDS]
-        shown = " | ".join((_shown(found), f"{seconds:.0f}", _shown(residual), _shown(forest)))
+        shown = " | ".join((_shown(found), f"{seconds:.1f}", _shown(residual), _shown(forest)))
         print(f"| {name} | {len(data.X_train)} | {len(data.X_test)} | {shown} |", flush=True)
 
 

@@ -40,11 +40,14 @@ def as_limits(given: Mapping[str, Limit]) -> dict[str, float]:
     ValueError, TypeError
         For what is no positive number, or has another unit; names ``max_latency`` and so on.
     """
-    return {
+    numbers = {
         name: quantity(f"max_{name}", value, _UNITS[name])
         for name, value in given.items()
         if value is not None
     }
+    # So that "190us" is 0.00019, and not the float beside it.
+    told = {name for name in numbers if isinstance(given[name], str)}
+    return {n: float(f"{value:.12g}") if n in told else value for n, value in numbers.items()}
 
 
 def as_target(target: str | TrainConfig | None, preset: str) -> TrainConfig:

@@ -302,7 +302,8 @@ class _Work:
         """Train a cell and measure its network; return whether that was not interrupted."""
         residual = kind == "resnet-8"
         target = replace(self._target, cells=1, auxiliary=False) if residual else self._target
-        log.info("%s, limit %s: training", kind, limit)
+        bound = "no limit" if limit is None else f"limit {show_cost(self._found.cost, limit)}"
+        log.info("%s, %s: training", kind, bound)
         model = run_training(self._task, genotype, target, self.options(name))
         if model.interrupted:
             return False
