@@ -66,6 +66,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_picture(folder / "new" / "1.png", IMAGES[0])
     (folder / "photos.csv").write_text("\n".join(lines))
     np.savez(folder / "mine.npz", X=IMAGES, y=LABELS)
+    np.savez(folder / "later.npz", X=IMAGES[::-1], y=LABELS[::-1])
     (folder / "arrays").mkdir()
     np.save(folder / "arrays" / "X.npy", IMAGES)
     np.save(folder / "arrays" / "y.npy", LABELS)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method
@@ -61,6 +61,8 @@ def fit(
     y: Iterable[Any] | None = None,
     time_budget: float | str | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     genotype: Genotype | None = None,
     search: str = "auto",
@@ -68,6 +70,8 @@ def fit(
     plan: Plan | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     task: str = "multiclass",
     sample_weight: ArrayLike | None = None,
@@ -91,6 +95,9 @@ def fit(
     time_budget : float or str
         Seconds, or a string such as ``"5min"`` or ``"2h"``, for all of it: data, measuring, search
         and training. May only be left out where there is a ``plan``.
+    X_valid, y_valid : optional
+        What the α of a search learn on, and what the training is validated on after each epoch: all
+        of ``X`` is learned from in both. Then ``restore_best_weights`` may choose the epoch.
     space : str, path or Space, optional
         As in `pydarts.search`.
     genotype : Genotype, optional
@@ -104,7 +111,7 @@ def fit(
     plan : Plan, optional
         ``model.plan`` of an earlier call. The plan depends on the speed of the machine: only with
         the same one does the same seed give the same model.
-    image_layout, groups, preprocessing, threads
+    image_layout, groups, split, stratify, preprocessing, threads
     task, sample_weight, class_weight, loss, huber_delta
         As in `pydarts.search`.
     **options
@@ -139,20 +146,14 @@ def fit(
     cell_space = as_space(space)
     if genotype is not None:
         cell_space = require_kind("genotype", genotype, Genotype).space
-    X, y, groups = as_arrays(X, y, groups)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    data = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=cell_space,
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
     fitting = Fitting(data, run, fields, genotype=genotype, search=search, method=method, plan=plan)
     result = fitting.find_cell()
@@ -265,9 +266,11 @@ class Fitting:
         config = SearchConfig.make(preset, {"seed": self._config.seed})
         share = min(config.train_fraction, 1 - config.train_fraction)
         count = min(len(self.task.images), config.max_images or len(self.task.images))
-        # Each class, or set of labels, may have one image less than its share in a part.
-        codes = self.task.objective.targets.strata(self.task.codes)
-        most = int(share * count) - len(np.unique(codes))
+        if self.task.valid is not None:
+            most = min(count, len(self.task.valid[0]))
+        else:  # each class, or set of labels, may have one image less than its share in a part
+            codes = self.task.objective.targets.strata(self.task.codes)
+            most = int(share * count) - len(np.unique(codes))
         return replace(config, batch_size=max(2, min(config.batch_size, most)))
 
     def _named(self, cell: str) -> BaseGenotype:

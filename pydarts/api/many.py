@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.corpus import as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.labels import as_sized
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
@@ -30,7 +32,6 @@ from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
-from pydarts.tasks.images import ImageClassification
 from pydarts.training.config import SearchConfig, TextSearchConfig
 from pydarts.training.loop import Diverged
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
@@ -61,10 +62,12 @@ class SearchesFailed(RuntimeError):
 
 
 def search_many(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
     seeds: Iterable[int],
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     executor: Executor | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
@@ -94,9 +97,8 @@ def search_many(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
-        As in `search`.
-    split, stratify, task, sample_weight, class_weight, loss, huber_delta
+    X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
+    split, stratify, preprocessing, task, sample_weight, class_weight, loss, huber_delta
         As in `search`.
     seeds : iterable of int
         Different ones.
@@ -130,23 +132,19 @@ def search_many(
     """
     runs = _checked(seeds, options)
     SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
-    labels, found = as_sized(y), as_space(space)
-    told: dict[str, Any] = {
-        "class_weight": class_weight,
-        "loss": loss,
-        "huber_delta": huber_delta,
-        "split": split,
-        "stratify": stratify if stratify is None or isinstance(stratify, bool) else list(stratify),
-    }
-    images = ImageClassification(
-        X,
-        labels,
-        image_layout,
-        groups=groups,
+    if stratify is not None and not isinstance(stratify, bool):
+        stratify = list(stratify)
+    y_valid = None if y_valid is None else as_sized(y_valid)
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    X, y, groups = as_arrays(X, y, groups)
+    labels, found, valid = as_sized(y), as_space(space), splitting.valid()
+    images = image_task(
+        *(X, labels, splitting._replace(groups=groups)),
+        Targets(task, None, class_weight, loss, huber_delta),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=found,
-        objective=task,
-        **told,
     )
     if sample_weight is not None:  # what weighs nothing is left out by each search
         sample_weight = check_sample_weight(sample_weight, len(images.images))
@@ -157,12 +155,18 @@ def search_many(
         "selector": selector,
         "space": found,
         "image_layout": "NCHW",
-        "groups": images.groups,
+        "groups": None if images.valid is not None else images.groups,
+        "split": split,
+        "stratify": stratify,
         "task": task,
         "sample_weight": sample_weight,
-        **told,
+        "class_weight": class_weight,
+        "loss": loss,
+        "huber_delta": huber_delta,
         **options,
     }
+    if valid is not None and images.valid is not None:
+        given |= {"X_valid": np.asarray(images.valid[0]), "y_valid": valid[1]}
     data = ("images", np.asarray(images.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.limits import Limit, as_limits, as_target, make_budget
-from pydarts.common.errors import ArgumentError
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
-from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
@@ -25,7 +24,6 @@ from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
-from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_memory, estimate_search
 from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
@@ -40,18 +38,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Text = str | os.PathLike[str] | Corpus
-
-
-def as_valid(X_valid: Any, y_valid: Any) -> tuple[Any, Any] | None:
-    """Return images and labels to validate on; without labels, what `load_data` takes."""
-    if X_valid is None and y_valid is None:
-        return None
-    if X_valid is None or (y_valid is None and hasattr(X_valid, "__array__")):
-        raise ArgumentError("X_valid", "and `y_valid` must come together")
-    try:
-        return as_arrays(X_valid, y_valid, None)[:2]
-    except ArgumentError as error:
-        raise type(error)(f"{error.argument}_valid", error.problem) from error
 
 
 def search(
@@ -195,23 +181,14 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    X, y, groups = as_arrays(X, y, groups)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
-        valid=as_valid(X_valid, y_valid),
-        split=split,
-        stratify=stratify,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    data = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
     limits = as_limits(
@@ -316,23 +293,14 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    X, y, groups = as_arrays(X, y, groups)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
-        valid=as_valid(X_valid, y_valid),
-        split=split,
-        stratify=stratify,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    data = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
     return _estimate(data, chosen, how, config, run)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from pydarts.api.searching import Text, as_valid
+from pydarts.api.image_data import Splitting, Targets, image_task
+from pydarts.api.searching import Text
 from pydarts.data.corpus import as_corpus
-from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
@@ -19,7 +19,6 @@ from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import require_kind
 from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig, TrainConfig
 from pydarts.training.options import TextTrainOptions, TrainOptions, TrainRun
@@ -93,20 +92,13 @@ def train(
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
     config, run = split_options(TrainConfig, TrainRun, preset, config, options)
-    X, y, _ = as_arrays(X, y, None)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
+    data = image_task(
+        *(X, y, Splitting(X_valid, y_valid)),
+        Targets(task, sample_weight, class_weight, loss, huber_delta),
+        image_layout=image_layout,
         preprocessing=preprocessing,
-        valid=as_valid(X_valid, y_valid),
         space=require_kind("genotype", genotype, Genotype).space,
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
     model: Model = run_training(data, genotype, config, run)
     return model

@@ -34,8 +34,6 @@ class Kind(ABC):
         What summary.json holds of a model, null where it is not known.
     onnx_inputs : str
         What an exported model takes.
-    unavailable : tuple of str
-        Options of a training that a command has no data for.
     """
 
     task_type: ClassVar[type[Task]]
@@ -44,7 +42,6 @@ class Kind(ABC):
     train_command: ClassVar[str]
     measures: tuple[str, ...]
     onnx_inputs: ClassVar[str]
-    unavailable: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, args: argparse.Namespace, name: str, task: Any):
         self.args, self.name, self.task = args, name, task

@@ -50,7 +50,6 @@ class ImageKind(Kind):
     search_command, train_command = "search", "train"
     measures = ("accuracy",)
     onnx_inputs = "images (N, C, H, W) as float32"
-    unavailable = ("restore_best_weights",)  # images to validate on are for Python alone
 
     task: ImageClassification
 
@@ -134,12 +133,15 @@ class ImageKind(Kind):
             test = None
             if data.X_test is not None and data.y_test is not None:
                 test = data.X_test, data.y_test
+            preprocessing = _preprocessing(args, data, space.dimensions)
+            valid = None if args.valid is None else _valid(args, data, preprocessing, test is None)
             task = ImageClassification(
                 data.X_train,
                 data.y_train,
                 args.image_layout,
                 groups=groups,
-                preprocessing=_preprocessing(args, data, space.dimensions),
+                preprocessing=preprocessing,
+                valid=valid,
                 test=test,
                 space=space,
                 threads=threads,
@@ -159,6 +161,8 @@ class ImageKind(Kind):
             f"{data.name}: {_told(task)} of {_described(task)},"
             f" {len(task.images):,} to learn from and {len(task.test[0]):,} to test on"
         )
+        if task.valid is not None:
+            say(f"{args.valid}: {len(task.valid[0]):,} to validate on")
         if test is None and task.groups is not None and groups is not None:
             names = list(dict.fromkeys(groups.tolist()))  # which the task numbers in this order
             kept = set(task.groups.tolist())
@@ -184,7 +188,7 @@ class ImageKind(Kind):
 
     def data_arguments(self) -> list[str]:
         args, given = self.args, [self.args.data]
-        for flag in ("image_layout", *_TARGETS, "features", "length", "split", *_FILES):
+        for flag in ("image_layout", *_TARGETS, "features", "length", "split", "valid", *_FILES):
             if getattr(args, flag) is not None:
                 given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
         for flag in ("groups", "stratify"):
@@ -194,7 +198,7 @@ class ImageKind(Kind):
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", *_FILES)
+        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", "valid", *_FILES)
         signals = {name: getattr(self.args, name) for name in flags}
         given = {name: value for name, value in signals.items() if value is not None}
         return {"data": self.name, **given, **sizes}
@@ -288,7 +292,7 @@ class ImageKind(Kind):
         args.data = str(summary["data"])
         known: dict[str, type] = {"features": str, "length": int, "groups": bool}
         known |= {"task": str, "class_weight": str, "loss": str, "huber_delta": float}
-        known |= {"split": str, "stratify": bool, "image_size": str, "on_bad": str}
+        known |= {"split": str, "stratify": bool, "valid": str, "image_size": str, "on_bad": str}
         for name, kind in known.items():
             if getattr(args, name) is None and name in summary:
                 if type(summary[name]) is not kind:
@@ -394,6 +398,28 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
         return Preprocessing("none", data.rate, length)
     # Of the loudness and the recording of a sound little is left.
     return Preprocessing("log_mel", data.rate, length, top_db=35.0, standardize=True)
+
+
+def _valid(
+    args: argparse.Namespace, data: Dataset, preprocessing: Preprocessing, held_out: bool
+) -> tuple[Any, Any]:
+    """What --valid names, of which DATA tells how it is read."""
+    if not held_out:
+        for name in ("split", "stratify"):
+            if getattr(args, name) is not None:
+                problem = "has no use with --valid where DATA has a test set: nothing is split"
+                raise ArgumentError(name, problem)
+    size = _image_size(args)
+    if size is None and datasets.picture_source(args.data) is not None:
+        height, width = data.X_train.shape[-2:]
+        size = height, width
+    found = datasets.read(args.valid, args.length, size, args.on_bad or "raise")
+    for left_out in found.notes:
+        say(left_out)
+    if found.rate != preprocessing.rate:
+        rates = [f"{rate or 'no'} samples a second" for rate in (found.rate, preprocessing.rate)]
+        raise ArgumentError("valid", f"(={args.valid!r}) has {rates[0]}, and DATA {rates[1]}")
+    return found.X_train, found.y_train
 
 
 def _told(task: ImageClassification) -> str:

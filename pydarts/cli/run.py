@@ -123,7 +123,7 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     )
     add_preset(group, task.train_config, "--train-preset", None, "as --preset")
     shown = {"seed": "as --seed"}
-    add_options(group, task.train_config, "train", "train-", shown, without=kind.unavailable)
+    add_options(group, task.train_config, "train", "train-", shown)
     group.add_argument(
         "--train-time-budget", metavar="TIME", help="stop the training after that long"
     )
@@ -136,7 +136,7 @@ def add_train_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> No
     _add_common(kind, parser)
     group = parser.add_argument_group("training")
     add_preset(group, task.train_config)
-    add_options(group, task.train_config, "train", without=kind.unavailable)
+    add_options(group, task.train_config, "train")
     _add_long_runs(parser, "the training")
 
 
@@ -165,7 +165,7 @@ def add_fit_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None
     group = parser.add_argument_group("training")
     shown = {**dict.fromkeys(("channels", "cells", "epochs"), "default: chosen for the time")}
     shown |= {name: f"default: {value}" for name, value in RECIPE.items()}
-    add_options(group, task.train_config, "train", defaults=shown, without=kind.unavailable)
+    add_options(group, task.train_config, "train", defaults=shown)
 
 
 def _add_long_runs(

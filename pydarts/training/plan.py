@@ -197,7 +197,9 @@ def _why_epochs(given: int | None, count: int) -> str:
 def training_epoch_seconds(
     task: Task, genotype: Any, config: Any, data: TrainData, seconds_left: float
 ) -> float:
-    """Measure some steps of a training on a throw-away network, the batches included."""
+    """Measure some steps of a training on a throw-away network, the batches included, and a part of
+    its validation.
+    """
     config = task.complete(config)
     network = task.model(genotype, config).network
     network.set_deadline(max(seconds_left, 0.0))
@@ -220,6 +222,10 @@ def training_epoch_seconds(
             steps.append(once())
             if sum(steps) > 4 * _TIMED_SECONDS:
                 break
+        data.validate_part(network)
+        start = time.perf_counter()
+        validation = data.validate_part(network)
+        validation *= time.perf_counter() - start
     except _core.OutOfTime:
         raise ArgumentError("time_budget", "is too short: not even a few steps fit") from None
-    return float(np.median(steps)) * data.units
+    return float(np.median(steps)) * data.units + validation

@@ -153,6 +153,10 @@ class TrainData(RunData):
     def validate(self, network: Any) -> Metrics | None:
         """``valid_loss`` and other metrics of the validation data; None where there is none."""
 
+    def validate_part(self, network: Any) -> float:
+        """Do a part of an epoch's validation, and return how many of them it takes."""
+        return 0.0
+
 
 class Task(ABC):
     """What is learned from which data, with which networks, loss and metrics.
