@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.api.image_data import Splitting, Targets, image_task
+from pydarts.api.limits import Limit, Limits, as_target, refuse_limits
 from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.costs.profile import Profile
 from pydarts.data.corpus import as_corpus
 from pydarts.data.datasets import as_arrays
 from pydarts.data.labels import as_sized
@@ -27,16 +29,18 @@ from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight, check_sample_weight
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
-from pydarts.methods.named import Selector
+from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
-from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.tasks.images import ImageClassification
+from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
 from pydarts.training.loop import Diverged
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.progress import log_line, progress_bar
 from pydarts.training.result import SearchResult
+from pydarts.training.run_options import RunOptions, split_options
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -85,6 +89,13 @@ def search_many(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int = 1,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    target: str | TrainConfig | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult[Genotype]]:
     """Search with each of several seeds, several at a time.
@@ -109,6 +120,10 @@ def search_many(
         script has to call this under ``if __name__ == "__main__":``.
     threads : int
         Of each search.
+    max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads
+        As in `search`. A profile is measured once, here, before all searches, and kept in the
+        folder ``checkpoint``. Each search measures its cell where it runs: of that, and with it of
+        what others do on that machine, depends whether its last phase is repeated.
     **options
         What else `search` takes. ``checkpoint`` is a folder where each search has a folder,
         ``seed-0`` and so on, for its checkpoint and, at the end, what `SearchResult.save` writes;
@@ -131,7 +146,10 @@ def search_many(
         with ``checkpoint``, little is lost.
     """
     runs = _checked(seeds, options)
-    SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
+    made, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    limits = Limits(
+        *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
+    )
     if stratify is not None and not isinstance(stratify, bool):
         stratify = list(stratify)
     y_valid = None if y_valid is None else as_sized(y_valid)
@@ -167,6 +185,8 @@ def search_many(
     }
     if valid is not None and images.valid is not None:
         given |= {"X_valid": np.asarray(images.valid[0]), "y_valid": valid[1]}
+    if limits.numbers():
+        given |= _limited(limits, images, as_pair(method, selector, made), made.preset, run)
     data = ("images", np.asarray(images.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
@@ -205,6 +225,7 @@ def search_many_text(
         As from `search_many`.
     """
     runs = _checked(seeds, options)
+    refuse_limits(options)
     TextSearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     corpus = as_corpus(data, level, max_vocab)
     how = {"method": method, "selector": selector}
@@ -221,6 +242,22 @@ def _checked(seeds: Iterable[int], options: Mapping[str, Any]) -> list[int]:
     if "seed" in options:
         raise ArgumentTypeError("seed", f"(={options['seed']!r}) is not an option here: `seeds` is")
     return runs
+
+
+def _limited(
+    limits: Limits,
+    task: ImageClassification,
+    pair: tuple[Method, Selector | None],
+    preset: str,
+    run: RunOptions,
+) -> dict[str, Any]:
+    """The limits as each search takes them, checked, with a profile that all of them share."""
+    trained = as_target(limits.target, preset)
+    folder = None if run.checkpoint is None else Path(run.checkpoint)
+    table = limits.measured(task, trained, folder, run.resume == "auto")
+    limits = limits._replace(target=trained, profile=table)
+    limits.budget(task, *pair, preset, run)
+    return limits._asdict()
 
 
 def _fields(options: Mapping[str, Any]) -> dict[str, Any]:

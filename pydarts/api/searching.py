@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pydarts.api.image_data import Splitting, Targets, image_task
-from pydarts.api.limits import Limit, as_limits, as_target, make_budget
+from pydarts.api.limits import Limit, Limits, refuse_limits
+from pydarts.costs.budget import Budget
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.preprocessing import Preprocessing
@@ -27,7 +30,6 @@ from pydarts.spaces.space import Space
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_memory, estimate_search
 from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
-from pydarts.training.limited import check_limitable
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search
@@ -191,13 +193,10 @@ def search(
         threads=threads,
     )
     chosen, how = as_pair(method, selector, config)
-    limits = as_limits(
-        {"latency": max_latency, "macs": max_macs, "weights": max_weights, "memory": max_memory}
+    limits = Limits(
+        *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
-    if limits:
-        check_limitable(chosen, how)
-    trained = as_target(target, config.preset)
-    budget = make_budget(data, limits, trained, run, measured=profile, threads=latency_threads)
+    budget = limits.budget(data, chosen, how, config.preset, run)
     return run_search(data, chosen, config, run, how, budget)
 
 
@@ -245,6 +244,7 @@ def search_text(
         When a loss or gradient is not finite; names the step. Its ``result`` holds the state before
         that step.
     """
+    refuse_limits(options)
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     chosen, how = as_pair(method, selector, config)
@@ -273,19 +273,28 @@ def estimate(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    target: str | TrainConfig | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
     """Estimate what `search` with the same arguments will cost, by a few steps on a throw-away
     network.
 
-    With a ``memory_budget`` that is too small, no step is taken, and the ValueError of `search`
-    is raised. How the search would run makes no difference otherwise.
+    With a ``memory_budget`` that is too small, or limits that no cell meets, no step is taken, and
+    the ValueError of `search` is raised. A profile that has to be measured is, and counts. How the
+    search would run makes no difference otherwise.
 
     Parameters
     ----------
     X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
     split, stratify, preprocessing
-    task, sample_weight, class_weight, loss, huber_delta, threads, **options
+    task, sample_weight, class_weight, loss, huber_delta, threads
+    max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads, **options
         As in `search`.
 
     Returns
@@ -303,7 +312,14 @@ def estimate(
         threads=threads,
     )
     chosen, how = as_pair(method, selector, config)
-    return _estimate(data, chosen, how, config, run)
+    limits = Limits(
+        *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
+    )
+    start = time.perf_counter()
+    budget = limits.budget(data, chosen, how, config.preset, run)
+    measuring = time.perf_counter() - start
+    found = _estimate(data, chosen, how, config, run, budget)
+    return replace(found, seconds=found.seconds + measuring)
 
 
 def estimate_text(
@@ -329,6 +345,7 @@ def estimate_text(
     -------
     Estimate
     """
+    refuse_limits(options)
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     chosen, how = as_pair(method, selector, config)
@@ -336,9 +353,14 @@ def estimate_text(
 
 
 def _estimate(
-    task: Task, method: Method, selector: Selector | None, config: Any, run: RunOptions
+    task: Task,
+    method: Method,
+    selector: Selector | None,
+    config: Any,
+    run: RunOptions,
+    budget: Budget | None = None,
 ) -> Estimate:
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     data = task.search_data(config, np.random.default_rng(config.seed))
     check_memory(run, config, "search", needs, task)
-    return estimate_search(task, method, config, data, selector)
+    return estimate_search(task, method, config, data, selector, budget)

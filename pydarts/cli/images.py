@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.api.limits import as_limits, make_budget
+from pydarts.api.limits import Limits
 from pydarts.cli.arguments import (
     add_files,
     add_image_layout,
@@ -30,6 +30,8 @@ from pydarts.data.lazy import take
 from pydarts.data.npz import read_npz
 from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.data.wav import read_wav_folder
+from pydarts.methods.method import Method
+from pydarts.methods.named import Selector
 from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
@@ -107,17 +109,16 @@ class ImageKind(Kind):
             help="of pydarts profile, for these sizes (default: it is measured first)",
         )
 
-    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+    def budget(
+        self, train_config: Any, pair: tuple[Method, Selector | None], run: RunOptions
+    ) -> Budget | None:
+        return self.limits(train_config).budget(self.task, *pair, train_config.preset, run)
+
+    def limits(self, target: Any = None) -> Limits:
         args = self.args
-        given = {name: getattr(args, f"max_{name}") for name in COSTS}
-        return make_budget(
-            self.task,
-            as_limits(given),
-            train_config,
-            run,
-            measured=args.profile,
-            threads=args.latency_threads,
-        )
+        maxima = {f"max_{name}": getattr(args, f"max_{name}") for name in COSTS}
+        how = {"profile": args.profile, "latency_threads": args.latency_threads}
+        return Limits(**maxima, target=target, **how)
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:

@@ -60,7 +60,6 @@ from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
 from pydarts.training.checkpoint import read_checkpoint
 from pydarts.training.history import write_history
-from pydarts.training.limited import check_limitable
 from pydarts.training.loop import Diverged
 from pydarts.training.plan import PLAN, RECIPE
 from pydarts.training.run import run_search, run_training
@@ -161,6 +160,7 @@ def add_fit_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None
         default="darts",
         help="how the alphas are learned in a search (default: darts)",
     )
+    kind.add_limits(parser)
     _add_long_runs(parser, "the work", required=True)
     group = parser.add_argument_group("training")
     shown = {**dict.fromkeys(("channels", "cells", "epochs"), "default: chosen for the time")}
@@ -300,9 +300,7 @@ class Run:
         args = self.args
         with named(args):
             method, selector = as_pair(args.method, args.selector, config)
-            budget = self.kind.budget(train_config, self._options())
-            if budget is not None:
-                check_limitable(method, selector)
+            budget = self.kind.budget(train_config, (method, selector), self._options())
         with named(args, self.task.search_config):
             run = self._options()
             if run.resumable_file(SEARCH_CHECKPOINT):
@@ -312,7 +310,8 @@ class Run:
                 needs = partial(self.task.search_bytes, **supernet_options(method, self.task.kind))
                 check_memory(run, config, "search", needs, self.task)
                 data = self.search_data(config)
-                say(f"Search: {estimate_search(self.task, method, config, data, selector)}.")
+                found = estimate_search(self.task, method, config, data, selector, budget)
+                say(f"Search: {found}.")
                 del data
                 self._remove(*_SEARCH_FILES, *_TRAINING_FILES, PLAN)
             log.info("searching")
@@ -376,6 +375,7 @@ class Run:
                 genotype=genotype,
                 search=args.search,
                 method=args.method,
+                limits=self.kind.limits(),
                 show=lambda sentence: say(textwrap.fill(sentence, 79)),
             )
             result, code = _outcome("search", fitting.find_cell)

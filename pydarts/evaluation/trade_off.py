@@ -18,8 +18,7 @@ from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described, write_json
 from pydarts.costs.budget import COSTS, Budget, show_cost
 from pydarts.costs.counts import count_network
-from pydarts.costs.profile import Profile, measure_genotypes, profile
-from pydarts.costs.shape import NetworkShape
+from pydarts.costs.profile import kept_profile, measure_genotypes
 from pydarts.methods.method import Method
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.published import parse_genotype
@@ -36,7 +35,6 @@ from pydarts.training.run_options import RunOptions
 FORMAT: Final = "pydarts-pareto"
 VERSION: Final = 1
 PARETO: Final = "pareto.json"
-_PROFILE = "profile.json"
 _REPEATS = 100
 
 #: The kinds of cells, in the order of the rows.
@@ -247,7 +245,9 @@ def run_trade_off(
                 problem = f"(={str(folder)!r}) holds other work ({differs}): `resume`='never'"
                 raise ArgumentError("checkpoint", f"{problem} replaces it")
             found.rows = before.rows
-    table = _profile(space, shape, threads, folder, run) if cost == "latency" else None
+    table = None
+    if cost == "latency":
+        table = kept_profile(space, shape, threads, folder, run.resume == "auto")
     budgets = [Budget(space, shape, {cost: limit}, table, threads=threads) for limit in limits]
     for budget in budgets:
         budget.check()
@@ -327,26 +327,4 @@ def _random_cell(budget: Budget, space: Space, seed: int) -> Genotype:
     shapes = {cell.name: (len(cell.candidates), cell.columns) for cell in space.cells}
     found = budget.choose({name: rng.normal(size=shape) for name, shape in shapes.items()})
     assert found is not None  # `Budget.check` found one
-    return found
-
-
-def _profile(
-    space: Space, shape: NetworkShape, threads: int, folder: Path | None, run: RunOptions
-) -> Profile:
-    """The profile in the folder of the run, or a new one, which is then kept there."""
-    path = None if folder is None else folder / _PROFILE
-    if path is not None and run.resume == "auto" and path.is_file():
-        known = Profile.load(path)
-        if (known.space, known.shape, known.threads) == (space, shape, threads):
-            return known
-    sizes = shape.image_size, shape.channels, shape.cells
-    found = profile(
-        *(space, *sizes),
-        classes=shape.classes,
-        in_channels=shape.in_channels,
-        stem=shape.stem,
-        threads=threads,
-    )
-    if path is not None:
-        found.save(path, overwrite=True)
     return found

@@ -63,13 +63,13 @@ def choose_finalist(
             if model.interrupted or model.stopped is not None:
                 result.interrupted = bool(model.interrupted)
                 break
-            kept.add(contest.score(model))
+            kept.add(contest.score(model), time.perf_counter() - start)
             shown = f"{task.metric.name} {task.metric.show(kept.scores[-1])}"
             log_line(bar, f"finalist {number + 1}/{len(cells)}: {shown} on the validation data")
             bar.update()
     finally:
         bar.close()
-    result.seconds += time.perf_counter() - start
+    result.seconds += kept.earlier_seconds + time.perf_counter() - start
     result.finalists = [Finalist(*pair) for pair in zip(cells, kept.scores, strict=False)]
     if result.finalists:
         result.genotype = best_of(result.finalists, task.metric.sign)
@@ -108,6 +108,7 @@ class _Scores:
         self, run: RunOptions, config: Any, cells: Sequence[BaseGenotype], data: SearchData
     ):
         self.scores: list[float] = []
+        self.earlier_seconds = 0.0  # of the runs before, until their last score
         self._path: Path | None = None
         if run.checkpoint is None:
             return
@@ -123,9 +124,11 @@ class _Scores:
         with read_described(found, FORMAT, (VERSION,)) as kept:
             if all(kept[name] == value for name, value in self._what.items()):
                 self.scores = [float(score) for score in kept["scores"][: len(cells)]]
+                self.earlier_seconds = float(kept.get("seconds", 0.0))  # earlier versions kept none
 
-    def add(self, score: float) -> None:
+    def add(self, score: float, seconds: float) -> None:
+        """Keep a score, and the seconds of this run until now."""
         self.scores.append(score)
         if self._path is not None:
             content = {"format": FORMAT, "version": VERSION, **self._what, "scores": self.scores}
-            write_json(self._path, content)
+            write_json(self._path, {**content, "seconds": self.earlier_seconds + seconds})

@@ -50,7 +50,7 @@ def run_search(
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
-    check_budgets(task, method, config, data, run, selector)
+    check_budgets(task, method, config, data, run, selector, budget)
     supernet = task.supernet(config, **needed)
     rounds = selector if isinstance(selector, Perturbation) else None
     chosen_by = method if budget is None else LimitedMethod(method, budget, data.steps)
