@@ -115,7 +115,8 @@ def load(
         * A folder of CIFAR-10's binary batches: any of ``data_batch_1.bin`` … ``data_batch_5.bin``
           and, for a test set, ``test_batch.bin``. Labels are names where ``batches.meta.txt`` is.
         * A folder of ``.wav`` files, as `pydarts.data.wav.read_wav_folder` describes it: labels
-          from the names of folders or the first part of those of files.
+          from the names of folders or the first part of those of files. What takes more than 256
+          MiB is read again when it is needed.
         * An ``.npz`` with arrays ``X`` and ``y`` and, for a test set, ``X_test`` and ``y_test``;
           also ``groups``, one for each of ``X``, and ``rate``, samples a second.
         * A folder of ``X.npy`` and ``y.npy``, with or without the others. ``X.npy`` stays on
@@ -135,8 +136,8 @@ def load(
     image_size : int or tuple of (int, int), optional
         Of files of images: height and width to which they are scaled; needed where they differ.
     on_bad : {"raise", "skip"}
-        Of files of images and of samples: whether those that cannot be read are an error that
-        names them all, or are left out, which ``notes`` and the log say.
+        Of files of images, of sounds and of samples: whether those that cannot be read are an error
+        that names them all, or are left out, which ``notes`` and the log say.
 
     Returns
     -------
@@ -318,15 +319,14 @@ def _load_folder(
         about = f"CIFAR-10, {batches} of 5 training batches in {folder}"
         return Dataset(name, *read_cifar_folder(folder), about)
     if holds_sounds(folder):
-        sounds = read_wav_folder(folder, length)
+        sounds = read_wav_folder(folder, length, on_bad)
         if sounds.y is None:
             raise ValueError(
                 f"{folder}: the names of its .wav files have no _ that a label stands before"
             )
         about = f".wav files in {folder}"
-        return Dataset(
-            name, sounds.X, sounds.y, None, None, about, groups=sounds.groups, rate=sounds.rate
-        )
+        of_whom, notes = sounds.groups, tuple(sounds.notes)
+        return Dataset(name, sounds.X, sounds.y, None, None, about, of_whom, sounds.rate, notes)
     if (folder / "X.npy").is_file():
         return _load_arrays(folder, name)
     series = series_name(folder)
