@@ -124,6 +124,7 @@ def test_a_call(line: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         **{"more_images": 255 - IMAGES[:9], "more_labels": LABELS[:9]},
         **{"sounds": RNG.normal(size=(48, 800)) / 5, "devices": ["a", "b"] * 24},
         "people": np.arange(48) // 3 % 8,
+        "dataset_dict": {"train": Pairs(), "test": Pairs()},
     }
     if "frame" in line:
         pandas = importlib.import_module("pandas")

@@ -324,7 +324,10 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         name, arrays = str(path), read_npz(path, ("X",), ("y", "X_test", "y_test", "rate"))
         rate = datasets.npz_rate(path, arrays)
     elif sounds is not None:  # and so may these
-        name, read = str(sounds), read_wav_folder(sounds, model.preprocessing.length)
+        length, on_bad = model.preprocessing.length, args.on_bad or "raise"
+        name, read = str(sounds), read_wav_folder(sounds, length, on_bad)
+        for note in read.notes:
+            say(note)
         rate, files, arrays = read.rate, read.names, {"X": read.X}
         if read.y is not None:
             arrays["y"] = read.y
