@@ -36,7 +36,7 @@
 #define PYDARTS_VERSION_PATCH 0
 /* Raised when programs of an older header would not run any more. */
 #define PYDARTS_ABI 1
-/* Raised when functions, enumerators or members are added: 1 added costs and limits. */
+/* Raised when functions, enumerators or members are added: 1 added costs, limits and C files. */
 #define PYDARTS_ABI_REVISION 1
 
 /* PYDARTS_SHARED: set by the CMake target and the pkg-config file of the shared library. */
@@ -319,8 +319,8 @@ PYDARTS_API pydarts_status pydarts_workspace_size(const pydarts_network* network
                                                   int32_t width, int32_t backward, size_t* bytes);
 
 /* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The
-   caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again. Networks
-   over text cannot be lent memory, and have their own of pydarts_text_memory bytes: both functions give
+   caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again.
+   Networks over text cannot be lent memory, and have their own of pydarts_text_memory bytes: both functions give
    INVALID_ARGUMENT. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_workspace_set(pydarts_network* network, void* memory, size_t bytes);
 
@@ -619,6 +619,36 @@ PYDARTS_API pydarts_status pydarts_budget_measure_network(const pydarts_budget* 
 /* Predicted latencies are multiplied by `factor` from now on, 1 at first: what a network was measured to take over what
    was predicted, so that a limit which was missed is met in the next phase of a search. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_budget_set_correction(pydarts_budget* budget, double factor);
+
+/* ---- A network as a C file --------------------------------------------------------------------------------------- */
+
+typedef struct pydarts_c_options {
+  size_t size;
+  const char*
+      name; /* with which the file's names begin: a letter, then up to 47 letters, digits and _; null: "model" */
+  int32_t height, width; /* of the images; 0: of the model's training images, which other networks do not have */
+  const float *mean, *deviation; /* of raw images by channel, (in_channels,), not kept; null: the model's, else 0, 1 */
+} pydarts_c_options;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_c_options_defaults(pydarts_c_options* options);
+
+typedef struct pydarts_c_file {
+  size_t size;
+  uint64_t constants, arena; /* bytes: what it takes of flash beside the code, and its static memory */
+  uint64_t macs;             /* multiply-adds of a call */
+} pydarts_c_file;
+
+/* Writes a derived network as one C99 file, which is C++17 as well, needs math.h and string.h and allocates nothing:
+     void NAME_predict(const float *image, float *logits)
+     void NAME_predict_u8(const uint8_t *image, float *logits)
+   `image` is (in_channels, height, width), raw, `logits` (classes,): numbers of a model of numbers in its units. In
+   float32, normalisations folded in; the text is that of Python's Model.to_c, but for the comment on top. Of a model
+   with a preprocessing it takes what pydarts_normalize_f32 takes. The file at `path` (UTF-8) is replaced as a whole.
+   `written` may be null. INVALID_ARGUMENT if the network is a supernet or over text, or a weight is not finite.
+   BAD_FILE if it cannot be written. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_to_c(const pydarts_network* network, const pydarts_c_options* options,
+                                                const char* path, pydarts_c_file* written);
 
 /* ---- Hessian-vector product -------------------------------------------------------------------------------------- */
 
