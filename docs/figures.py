@@ -108,12 +108,12 @@ def difference_errors(epsilons: Sequence[float]) -> dict[str, list[float]]:
             channels=4, cells=3, classes=10, in_channels=1, seed=0, threads=1, dtype=dtype
         )
         net.load_state_dict(begun.state_dict())
-        net.alphas = begun.alphas
+        net.set_alphas(begun.alphas)
         with frozen_network(net, halves["train"], halves["valid"]) as (oracle, (train, valid)):
             w = oracle.flat_weights
             v = np.asarray(oracle.gradients(valid, w, ("weights",))["weights"], np.float64)
             if wanted is None:
-                wanted = mixed_product(oracle, train, v, 1e-7)
+                wanted = mixed_product(oracle, train, v, 1e-8)
             found = [mixed_product(oracle, train, v, each) for each in epsilons]
         size = np.linalg.norm(wanted)
         errors[dtype] = [float(np.linalg.norm(each - wanted) / size) for each in found]
@@ -122,7 +122,7 @@ def difference_errors(epsilons: Sequence[float]) -> dict[str, list[float]]:
 
 def draw_differences(path: Path) -> None:
     """What the step of the finite difference costs in exactness."""
-    epsilons = np.logspace(-6, 0, 25)
+    epsilons = np.logspace(-9, 0, 37)
     figure, axes = plt.subplots(figsize=(5.2, 3.1), constrained_layout=True)
     for dtype, errors in difference_errors(list(epsilons)).items():
         axes.plot(epsilons, errors, marker=".", linewidth=1.2, label=dtype)

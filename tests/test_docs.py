@@ -24,7 +24,7 @@ from c_programs import COMPILER
 
 import pydarts
 from pydarts.cli import main as cli
-from pydarts.data import datasets
+from pydarts.data import corpus, datasets
 from pydarts.training.config_base import Config
 
 ROOT = Path(__file__).parents[1]
@@ -148,32 +148,40 @@ def small(
     here = tmp_path / "here"
     shutil.copytree(files, here)
     monkeypatch.setattr(datasets, "FASHION_MNIST", here / "idx")
+    monkeypatch.setattr(corpus, "read_python_docs", lambda: (TEXT, TEXT[:999], TEXT[:999]))
     monkeypatch.chdir(here)
     yield here
 
 
-def names() -> dict[str, Any]:
-    """Return what pages take as given."""
+def names(page: str) -> dict[str, Any]:
+    """Return what a page takes as given."""
     sounds = (RNG.normal(size=(24, 6000)) * 3000).astype(np.int16)
-    codes = LABELS.astype(np.int64)
     pixels = (IMAGES[:, None] / 255).astype(np.float32)
-    genotype = pydarts.DARTS_V2
-    return {
-        **{"np": np, "pydarts": pydarts, "images": IMAGES, "genotype": genotype},
+    answers = (RNG.random((64, 3)) < 0.5).astype(np.int64)
+    answers[:2] = [[0, 0, 0], [1, 1, 1]]  # each column has both
+    rows = IMAGES.reshape(64, -1)
+    given: dict[str, Any] = {
+        **{"np": np, "pydarts": pydarts, "images": IMAGES, "genotype": pydarts.DARTS_V2},
         **{"X": IMAGES, "y": LABELS, "X_test": IMAGES[:16], "y_test": LABELS[:16]},
-        **{"X_valid": 255 - IMAGES, "y_valid": LABELS, "person": LABELS.repeat(1) + np.arange(64) % 8},
+        **{"X_valid": 255 - IMAGES, "y_valid": LABELS, "X_rows": rows, "person": np.arange(64) // 2},
         **{"audio": sounds, "speaker": np.arange(24) // 4, "label": np.arange(24) % 2},
-        "new_audio": sounds[:3],
-        "X_rows": IMAGES.reshape(64, -1),
-        **{"x": pixels[:16], "codes": codes[:16], "x_valid": pixels[16:32]},
-        "codes_valid": codes[16:32],
+        **{"new_audio": sounds[:3], "x": pixels[:32], "codes": LABELS[:32]},
+        **{"x_valid": pixels[32:], "codes_valid": LABELS[32:]},
     }
+    if page == "targets":
+        given |= {"y": answers, "y_test": answers[:16], "labels": answers, "classes": LABELS}
+        given |= {"rows": rows, "spectra": RNG.normal(size=(64, 30)), "fat": RNG.normal(size=64)}
+        given |= {"w": RNG.random(64), "others": RNG.normal(size=(5, 30))}
+    if page == "approximation":
+        net = pydarts.Supernet(channels=2, cells=1, classes=4, in_channels=1, threads=1)
+        given |= {"net": net, "y": LABELS[:32], "y_valid": LABELS[32:]}
+    return given
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", pages_with("python"))
 def test_python(path: Path, small: Path) -> None:
-    space = names()
+    space = names(path.stem)
     for block in blocks(path, "python"):
         # Errors then show the page and its line.
         code = "\n" * block.line + smaller(block.code)
