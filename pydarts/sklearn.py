@@ -557,10 +557,7 @@ class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
         As in `DartsClassifier`, which has all others but ``class_weight``; ``label_smoothing`` is
         to stay as it is.
 
-    Attributes
-    ----------
-    genotype_, model_, image_shape_, n_features_in_, feature_names_in_
-        As in `DartsClassifier`.
+    It has the attributes of `DartsClassifier` but ``classes_``.
     """
 
     loss: str = "mse"
