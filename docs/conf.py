@@ -25,13 +25,14 @@ extensions = [
 root_doc = "index"
 exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "py:obj"  # docstrings write `pydarts.Model` for what may be a link
-nitpicky = False
+smartquotes = False  # of --out they would make a dash
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3  # links such as methods.md#your-own, as on any forge
 html_math_renderer = "mathml"  # of site_extension: MathJax would come from the network
 
 autodoc_typehints = "none"  # docstrings have the types
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "inherited-members": "BaseEstimator, Exception, tuple"}
 autodoc_inherit_docstrings = False
@@ -42,7 +43,7 @@ napoleon_use_rtype = False
 # The worked examples are executed where the site is built; one that fails, fails the build.
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 400  # a cell takes seconds; on a busy machine more
 nb_execution_in_temp = True
 nb_merge_streams = True
 nb_execution_excludepatterns = [] if os.environ.get("PYDARTS_FSDD") else ["example-sounds.md"]
