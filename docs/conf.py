@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The documentation site: ``sphinx-build -W -b html docs OUT``. It needs no network."""
 
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # site_extension
+
+from site_extension import EXAMPLES, missing_data
 
 import pydarts
 
@@ -25,13 +26,14 @@ extensions = [
 root_doc = "index"
 exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "py:obj"  # docstrings write `pydarts.Model` for what may be a link
-nitpicky = False
+smartquotes = False  # of --out they would make a dash
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3  # links such as methods.md#your-own, as on any forge
 html_math_renderer = "mathml"  # of site_extension: MathJax would come from the network
 
 autodoc_typehints = "none"  # docstrings have the types
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "inherited-members": "BaseEstimator, Exception, tuple"}
 autodoc_inherit_docstrings = False
@@ -42,10 +44,10 @@ napoleon_use_rtype = False
 # The worked examples are executed where the site is built; one that fails, fails the build.
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 400  # a cell takes seconds; on a busy machine more
 nb_execution_in_temp = True
 nb_merge_streams = True
-nb_execution_excludepatterns = [] if os.environ.get("PYDARTS_FSDD") else ["example-sounds.md"]
+nb_execution_excludepatterns = [f"{name}.md" for name in EXAMPLES if missing_data(name)]
 
 html_theme = "furo"
 html_title = f"pydarts {release}"

@@ -75,14 +75,20 @@ def draw_bilevel(path: Path) -> None:
     a, w = np.meshgrid(np.linspace(-0.3, 3.1, 200), np.linspace(-2.2, 3.1, 200))
     left.contour(a, w, a * w - 2 * a + 1, 18, cmap="Greys", linewidths=0.6)
     left.plot([-0.3, 3.1], [-0.3, 3.1], ":", color="black", linewidth=1)
-    left.text(2.42, 2.72, "w = w*(α)", rotation=33)
+    left.text(0.0, 0.25, "w = w*(α)", rotation=27, fontsize=8)
     for terms, name in ((0, "first order"), (1, "one step"), (2, "two steps"), (10, "ten steps")):
         found = trajectory(terms)
         (line,) = left.plot(*found.T, linewidth=1.4, label=name)
         left.plot(*found[-1], "o", color=line.get_color(), markersize=4)
         right.plot((found[:, 0] - 1) ** 2, color=line.get_color(), linewidth=1.4, label=name)
     left.plot(1, 1, "*", color="black", markersize=9)
-    left.set(xlabel="α", ylabel="w", title="α and w; contours of the validation loss")
+    left.set(
+        xlabel="α",
+        ylabel="w",
+        xlim=(-0.3, 3.1),
+        ylim=(-2.2, 3.1),
+        title="α and w; contours of the validation loss",
+    )
     right.set(
         xlabel="step", yscale="log", ylim=(1e-6, 3), title="$L_{valid}$(w*(α), α) over its minimum"
     )
@@ -249,7 +255,9 @@ def draw_state(path: Path) -> None:
     d.box(292, 192, 170, 50, "pass", "identity", "the state as it is")
     d.box(502, 16, 118, 66, "pass", "pointwise", "product, from", "the cache")
     d.box(502, 262, 262, 52, "kept", "stored in the arena", "raw outputs y; sums Σy, Σy²")
-    d.box(660, 112, 104, 110, "update", "node s_i", "Σ p (a y + b)", "normalised and", "mixed in one")
+    d.box(
+        660, 112, 104, 110, "update", "node s_i", "Σ p (a y + b)", "normalised and", "mixed in one"
+    )
     d.text(292, 282, "“none” costs nothing.")
     d.text(292, 300, "y is written once, read once.")
     d.arrow((132, 162), (166, 162))

@@ -11,9 +11,13 @@ from typing import Any
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import pydarts
+from pydarts.data.datasets import FASHION_MNIST
+
+_log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -26,11 +30,14 @@ INCLUDED = {
     "benchmarks/README.md": "benchmarks.md",
 }
 
+#: Worked examples, which are executed when the site is built.
+EXAMPLES = ("example-images", "example-sounds", "example-space")
+
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
 
 
-def site_links(text: str, folder: Path) -> str:
-    """Return Markdown whose links to files of the repository work on the site.
+def site_links(text: str, folder: Path, here: Path) -> str:
+    """Return Markdown of a file in ``folder`` whose links work on a page of the site in ``here``.
 
     Pages link to each other as a forge shows them. Files that are no pages have no place on the
     site: of their links the text stays.
@@ -41,22 +48,37 @@ def site_links(text: str, folder: Path) -> str:
         path = Path(os.path.normpath(folder / target))
         if not path.exists() or ROOT not in path.parents:
             return match[0]  # Sphinx reports it
-        name = path.relative_to(ROOT).as_posix()
-        if name in INCLUDED:
-            return f"[{label}]({INCLUDED[name]}{anchor})"
-        if path.parent == DOCS:
-            return f"[{label}]({path.name}{anchor})"
-        return label
+        name = INCLUDED.get(path.relative_to(ROOT).as_posix())
+        page = DOCS / name if name else path
+        if DOCS not in page.parents:
+            return label
+        return f"[{label}]({os.path.relpath(page, here)}{anchor})"
 
     return _LINK.sub(replace, text)
 
 
+def missing_data(name: str) -> str | None:
+    """Return why a worked example cannot be executed here, if it cannot."""
+    if name == "example-sounds" and not os.environ.get("PYDARTS_FSDD"):
+        return "`PYDARTS_FSDD` does not name the file of recordings"
+    if name == "example-images" and not FASHION_MNIST.is_dir():
+        return "Debian's package `dataset-fashion-mnist` is not installed"
+    return None
+
+
 def _read_page(app: Sphinx, name: str, source: list[str]) -> None:
-    source[0] = site_links(source[0], DOCS)
+    folder = DOCS / Path(name).parent
+    source[0] = site_links(source[0], folder, folder)
+    if reason := missing_data(name):
+        _log.info("%s is not executed: %s", name, reason)
+        note = (
+            f":::{{warning}}\nNothing on this page was executed when it was built: {reason}.\n:::"
+        )
+        source[0] = re.sub(r"^(# .*)$", rf"\1\n\n{note}", source[0], count=1, flags=re.MULTILINE)
 
 
 def _read_included(app: Sphinx, path: Path, parent: str, content: list[str]) -> None:
-    content[0] = site_links(content[0], (ROOT / "docs" / path).resolve().parent)
+    content[0] = site_links(content[0], (DOCS / path).resolve().parent, DOCS)
 
 
 class ConfigTable(SphinxDirective):
