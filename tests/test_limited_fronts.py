@@ -152,6 +152,7 @@ def test_an_estimate_knows_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         pydarts.estimate(*images(), **SMALL, max_macs=1e9, selector="perturbation")
 
 
+@pytest.mark.slow
 def test_searches_side_by_side_have_limits(tmp_path: Path, monkeypatch: Any) -> None:
     measured = []
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.searching import Text
 from pydarts.common.errors import ArgumentTypeError
+from pydarts.common.jobs import AnyExecutor
 from pydarts.data.corpus import as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
@@ -52,6 +53,7 @@ def compare(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str = "auto",
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
@@ -111,6 +113,10 @@ def compare(
         ``"never"``: begin anew and replace compare.json.
     progress : bool
         Whether to show a bar and a line a training on standard error.
+    executor : executor or int, optional
+        What trains side by side, as in `search_many`: an executor, a client of Dask, or a number of
+        processes. By default all is trained here, one after the other. The result is the same. With
+        it each network has one thread, unless ``threads`` says otherwise.
     **options
         Any field of `TrainConfig` but ``seed``.
 
@@ -145,6 +151,7 @@ def compare(
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
+        executor=executor,
     )
 
 
@@ -160,6 +167,7 @@ def compare_text(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str = "auto",
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TextTrainConfig | None = None,
     threads: int | None = None,
@@ -173,7 +181,7 @@ def compare_text(
 
     Parameters
     ----------
-    genotypes, seeds, random_cells, published, checkpoint, resume, progress
+    genotypes, seeds, random_cells, published, checkpoint, resume, progress, executor
         As in `compare`, with `RecurrentGenotype.random` and `RECURRENT_DARTS_V2`.
     data, level, max_vocab, preset, config, threads
         As in `train_text`.
@@ -202,6 +210,7 @@ def compare_text(
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
+        executor=executor,
     )
 
 
@@ -215,6 +224,7 @@ def random_search(
     k: int = 5,
     train_fraction: float = 0.8,
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
@@ -257,6 +267,8 @@ def random_search(
         Share of each class that is trained on, without ``X_valid``.
     progress : bool
         Whether to show a bar and a line a training on standard error.
+    executor : executor or int, optional
+        As in `compare`.
     **options
         Any field of `TrainConfig`. ``seed`` also draws the cells, which are others than those of
         `compare`, and splits the images.
@@ -283,7 +295,7 @@ def random_search(
         space=as_space(space),
         threads=threads,
     )
-    return run_random_search(images, config, k, train_fraction, progress)
+    return run_random_search(images, config, k, train_fraction, progress, executor)
 
 
 def random_search_text(
@@ -293,6 +305,7 @@ def random_search_text(
     level: Level | None = None,
     max_vocab: int | None = None,
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TextTrainConfig | None = None,
     threads: int | None = None,
@@ -305,7 +318,7 @@ def random_search_text(
     ----------
     data, level, max_vocab, preset, config, threads
         As in `train_text`.
-    k, progress
+    k, progress, executor
         As in `random_search`.
     **options
         Any field of `TextTrainConfig`.
@@ -322,7 +335,7 @@ def random_search_text(
     """
     config = TextTrainConfig.make(preset, options, config=config)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return run_random_search(task, config, k, 0.8, progress)
+    return run_random_search(task, config, k, 0.8, progress, executor)
 
 
 def _space_of(genotypes: Any) -> Space:

@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, Future, as_completed
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +17,7 @@ from pydarts.api.limits import Limit, Limits, as_target, refuse_limits
 from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import as_corpus
 from pydarts.data.datasets import as_arrays
@@ -43,8 +41,6 @@ from pydarts.training.result import SearchResult
 from pydarts.training.run_options import RunOptions, split_options
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
     from typing_extensions import Unpack
 
 
@@ -72,7 +68,7 @@ def search_many(
     seeds: Iterable[int],
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
-    executor: Executor | None = None,
+    executor: AnyExecutor | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
@@ -113,11 +109,14 @@ def search_many(
         As in `search`.
     seeds : iterable of int
         Different ones.
-    executor : concurrent.futures.Executor, optional
-        Any whose workers have pydarts, such as that of ``dask.distributed``:
-        ``Client(...).get_executor()``. It stays open. By default processes of this machine, as many
-        as fill its cores. They are spawned, for a fork copies what other threads have begun; so a
-        script has to call this under ``if __name__ == "__main__":``.
+    executor : executor or int, optional
+        What runs the searches: anything whose ``submit`` returns futures and whose workers have
+        pydarts, such as those of `concurrent.futures` or a client of Dask,
+        ``distributed.Client(...)``. It stays open. Or a number of processes of this machine; by
+        default as many as fill its cores. They are spawned, for a fork copies what other threads
+        have begun; so a script has to call this under ``if __name__ == "__main__":``. Where one of
+        them, or a worker of Dask, is lost, another does its search, from its last checkpoint if it
+        has one.
     threads : int
         Of each search.
     max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads
@@ -197,7 +196,7 @@ def search_many_text(
     seeds: Iterable[int],
     level: Level | None = None,
     max_vocab: int | None = None,
-    executor: Executor | None = None,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
@@ -269,7 +268,7 @@ def _search_all(
     data: tuple[Any, ...],
     options: dict[str, Any],
     seeds: list[int],
-    executor: Executor | None,
+    executor: AnyExecutor | None,
     threads: int,
 ) -> list[SearchResult[Any]]:
     checkpoint, progress = options.pop("checkpoint", None), options.pop("progress", True)
@@ -277,47 +276,25 @@ def _search_all(
     base = None if checkpoint is None else Path(checkpoint).absolute()
     results: dict[int, SearchResult[Any]] = {}
     errors: dict[int, Exception] = {}
-    with ExitStack() as stack:
-        own = None
-        if executor is None:
-            executor = own = stack.enter_context(_processes(len(seeds), threads))
-        bar = stack.enter_context(progress_bar("searches", len(seeds), progress, "search"))
-        futures: dict[Future[SearchResult[Any]], int] = {}
-        try:
-            for seed in seeds:
-                where = None if base is None else base / f"seed-{seed}"
-                futures[executor.submit(_search, data, seed, where, options)] = seed
-            for future in as_completed(futures):
-                seed = futures[future]
-                try:
-                    found = results[seed] = future.result()
-                    log_line(bar, f"seed {seed}: {found.genotype.describe()[0]}")
-                except Exception as error:
-                    errors[seed] = error
-                    log_line(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
-                bar.update()
-        except BaseException:
-            if own is None:
-                for future in futures:
-                    future.cancel()
-            else:  # they take jobs ahead, past cancelling; Python 3.14 has `terminate_workers`
-                for process in list(own._processes.values()):
-                    process.terminate()
-            raise
+    if executor is None:
+        executor = max(1, min(len(seeds), resolve_threads(None) // threads))
+    bar = progress_bar("searches", len(seeds), progress, "search")
+    with Jobs(executor) as jobs, bar:
+        for seed in seeds:
+            where = None if base is None else base / f"seed-{seed}"
+            jobs.submit(seed, _search, data, seed, where, options)
+        for seed, future in jobs:
+            try:
+                found = results[seed] = future.result()
+                log_line(bar, f"seed {seed}: {found.genotype.describe()[0]}")
+            except Exception as error:
+                errors[seed] = error
+                log_line(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
+            bar.update()
     if errors:
         failed = {seed: errors[seed] for seed in seeds if seed in errors}
         raise SearchesFailed(results, failed) from next(iter(failed.values()))
     return [results[seed] for seed in seeds]
-
-
-def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
-    """As many as fill the cores. Ctrl-C is for the process that waits for them."""
-    import multiprocessing  # what only this wants of all that an import of the package takes
-    from concurrent.futures import ProcessPoolExecutor
-
-    count = max(1, min(searches, resolve_threads(None) // threads))
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
 
 def _search(

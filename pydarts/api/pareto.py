@@ -13,6 +13,7 @@ from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.limits import Limit, as_limits, as_target
 from pydarts.common.checks import choice, integer
 from pydarts.common.errors import ArgumentError
+from pydarts.common.jobs import AnyExecutor
 from pydarts.costs.budget import COSTS
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.engine.network import resolve_threads
@@ -52,6 +53,7 @@ def pareto(
     stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     threads: int | None = None,
+    executor: AnyExecutor | None = None,
     **options: Unpack[SearchOptions],
 ) -> TradeOff:
     """Search a cell for each of several limits, train all, and show accuracy against cost.
@@ -78,6 +80,10 @@ def pareto(
         For each limit.
     latency_threads : int, optional
         With which latency is measured.
+    executor : executor or int, optional
+        As in `compare`: what searches and trains side by side. Networks are measured here, at the
+        end, when the workers are done; but a search under a limit on latency measures its cell
+        where it runs, and other work on that machine disturbs it.
     space, preset, config, method, image_layout, preprocessing, threads, **options
         As in `search`. In the folder ``checkpoint`` are pareto.json, which is written after each
         training, and the checkpoints: the same call goes on with them.
@@ -123,4 +129,5 @@ def pareto(
         random_cells=integer("random_cells", random_cells, 0),
         threads=resolve_threads(latency_threads),
         run=run,
+        executor=executor,
     )
