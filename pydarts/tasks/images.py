@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.checks import choice
+from pydarts.common.checks import choice, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.costs.shape import NetworkShape
 from pydarts.data.augmentation import Augmentation, mixup
@@ -372,7 +372,10 @@ class ImageClassification(Task):
         weights = np.ones(len(self.images)) if sample_weight is None else sample_weight
         if class_weight is not None:
             if not isinstance(self.objective, Classification):
-                problem = f"is for task='multiclass', not for {self.objective.task!r}"
+                problem = (
+                    f"(={show(class_weight)}) is for `task`='multiclass', where a sample has one"
+                )
+                problem += f" class, not for {self.objective.task!r}: `sample_weight` is for both"
                 raise ArgumentError("class_weight", problem)
             self._class_weights = class_weights(class_weight, self.labels, self.codes)
             weights = weights * self._class_weights[self.codes]
