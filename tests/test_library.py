@@ -361,7 +361,7 @@ def check_written(programs: Path, model: pydarts.Model, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(drawn=derived())
 def test_c_files_are_those_of_python(
     drawn: Drawn, programs: Path, tmp_path_factory: pytest.TempPathFactory
@@ -376,16 +376,17 @@ def test_c_files_are_those_of_python(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", ["darts", "nas-bench-201", "darts-1d"])
+@pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201])
 def test_c_files_of_numbers_are_those_of_python(
-    programs: Path, space: str, tmp_path: Path
+    programs: Path, space: Space, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    size = (40, 2, 1, 70) if space == "darts-1d" else (40, 2, 9, 12)
-    X, y = rng.normal(size=size).astype(np.float32), rng.normal(3, 20, (40, 3))
-    genotype = Genotype.random(1, space=READY[space])
-    options = {"epochs": 1, "channels": 4, "cells": 3, "task": "regression"}
-    model = pydarts.train(genotype, X, y, image_layout="NCHW", verbose=False, **options)
+    X, y = rng.normal(size=(40, 8, 12)).astype(np.float32), rng.normal(3, 20, (40, 3))
+    genotype, sizes = (
+        Genotype.random(1, space=space),
+        {"channels": 4, "cells": 3, "epochs": 1, "batch_size": 8},
+    )
+    model = pydarts.train(genotype, X, y, task="regression", threads=1, progress=False, **sizes)
     check_written(programs, model, tmp_path)
 
 

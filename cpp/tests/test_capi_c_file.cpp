@@ -36,7 +36,7 @@ void a_file_is_written(const std::string& path) {
   CHECK(text.find("NAME") == std::string::npos);
   pydarts_costs costs = {sizeof costs};
   CHECK(pydarts_network_costs(net.get(), 6, 7, &costs) == PYDARTS_OK);
-  CHECK(file.macs > costs.macs && file.macs < costs.macs + costs.macs / 2);  // normalisations by themselves besides
+  CHECK(file.macs == costs.macs);
   CHECK(file.constants > 4 * capi::info(net).num_weights / 2);
 
   const float mean[] = {1.5f, 2}, deviation[] = {0.5f, 4};
@@ -53,7 +53,9 @@ void a_models_labels_end_no_comment(const std::string& folder) {
   std::string description = capi::kDescription;
   const std::size_t at = description.find("a\\u00e9");
   CHECK(at != std::string::npos);
-  description.replace(at, 7, "*/ int x; /*??/");
+  description.replace(at, 7,
+                      "*/ int x; /*?"
+                      "?/");
   const std::string weights = folder + "/weights";
   CHECK(pydarts_network_save(net.get(), weights.c_str()) == PYDARTS_OK);
   const std::string bytes = capi::content(weights), path = folder + "/labels.c";
