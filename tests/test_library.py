@@ -15,6 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from c_programs import drawn_model
+from drawn_spaces import Drawn, derived
+from hypothesis import assume, given, settings
 
 import pydarts
 from pydarts import Genotype
@@ -335,6 +338,56 @@ def test_costs_are_those_of_python(programs: Path) -> None:
     assert np.ptp(correction.factors) > 0.1
     assert fitted["factors"] == pytest.approx(correction.factors, rel=1e-9)
     assert fitted["error"] == pytest.approx(correction.error, rel=1e-9)
+
+
+def check_written(programs: Path, model: pydarts.Model, folder: Path) -> None:
+    """Hold a model's C file, and what the network costs, against the C API's."""
+    model.save(folder / "model")
+    file = model.to_c(folder / "python.c")
+    told = run(programs / "write_c", folder / "model", folder / "c.c").split()
+    *sizes, macs, weights, memory = map(int, told)
+    assert sizes == [file.constants, file.arena, file.macs]
+    c, net = model.config, model.network
+    shape = (c.channels, c.cells, model.objective.outputs, net.in_channels, c.stem)
+    counts = count_network(model.genotype, NetworkShape(model.image_size, *shape))
+    assert (counts.macs, counts.weights, counts.memory) == (macs, weights, memory)
+    (top, ours), (python_top, python) = (
+        (folder / name).read_text().split("*/", 1) for name in ("c.c", "python.c")
+    )
+    assert ours == python
+    assert [line for line in python_top.splitlines() if "bytes of" in line] == [
+        line for line in top.splitlines() if "bytes of" in line
+    ]
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(drawn=derived())
+def test_c_files_are_those_of_python(
+    drawn: Drawn, programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assume(drawn.genotype is not None)
+    try:
+        model = drawn_model(drawn)
+    except ValueError:  # a space that is refused
+        assume(False)
+        return
+    check_written(programs, model, tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201])
+def test_c_files_of_numbers_are_those_of_python(
+    programs: Path, space: Space, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 8, 12)).astype(np.float32), rng.normal(3, 20, (40, 3))
+    genotype, sizes = (
+        Genotype.random(1, space=space),
+        {"channels": 4, "cells": 3, "epochs": 1, "batch_size": 8},
+    )
+    model = pydarts.train(genotype, X, y, task="regression", threads=1, progress=False, **sizes)
+    check_written(programs, model, tmp_path)
 
 
 @pytest.mark.slow

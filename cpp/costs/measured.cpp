@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/error.hpp"
+#include "network/limits.hpp"
 #include "network/network.hpp"
 
 namespace pydarts {
@@ -14,6 +15,12 @@ namespace {
 
 constexpr int kChain = 6;  // cells of a chain
 constexpr int kTurns = 5;
+
+// Numbers of a call's images, if the network takes them.
+std::size_t image_numbers(const Graph& graph, const NetworkShape& shape, int batch) {
+  check_images(graph, batch, graph.in_channels, shape.height, shape.width);
+  return std::size_t(batch) * graph.in_channels * shape.height * shape.width;
+}
 
 // A network with images for a call.
 struct Subject {
@@ -24,7 +31,7 @@ struct Subject {
                 0, {how.environment.threads, how.environment.memory}),
         height(shape.height),
         width(shape.width),
-        images(std::size_t(how.batch) * shape.in_channels * shape.height * shape.width),
+        images(image_numbers(network.graph(), shape, how.batch)),
         logits(std::size_t(how.batch) * network.graph().classes) {
     network.set_cancel(how.cancelled);
     Random random(0);

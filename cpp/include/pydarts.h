@@ -549,7 +549,8 @@ PYDARTS_API pydarts_status pydarts_budget_range(const pydarts_budget* budget, py
                                                 double* most);
 
 /* Costs of the target with the cells of a genotype, JSON text as in pydarts_derived_create. BAD_FILE if it is none,
-   INVALID_ARGUMENT if it is of another space. Threads: by handle. */
+   INVALID_ARGUMENT if it is of another space or, where there is a profile, holds an operation that the search does not
+   try. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_budget_predict(const pydarts_budget* budget, const char* genotype,
                                                   size_t genotype_size, pydarts_costs* costs);
 
@@ -624,8 +625,7 @@ PYDARTS_API pydarts_status pydarts_budget_set_correction(pydarts_budget* budget,
 
 typedef struct pydarts_c_options {
   size_t size;
-  const char*
-      name; /* with which the file's names begin: a letter, then up to 47 letters, digits and _; null: "model" */
+  const char* name;      /* names begin with it: a letter, up to 47 letters, digits and _; null: "model" */
   int32_t height, width; /* of the images; 0: of the model's training images, which other networks do not have */
   const float *mean, *deviation; /* of raw images by channel, (in_channels,), not kept; null: the model's, else 0, 1 */
 } pydarts_c_options;
