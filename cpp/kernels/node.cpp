@@ -1,42 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Node sums, their moments against the gradient, and the element-wise passes between units.
+#include "kernels/set.hpp"
 
-constexpr int kPiece = 128;  // pixels of a plane that stay in the L1 cache; the next ones are prefetched
-constexpr int kSpan = 4096;  // pixels whose sums T may hold; of larger planes they are added up in double precision
-
-// Zeros around each of the planes of a tile.
-template <class T>
-static void clear_border(T* tile, int planes, int h, int w, Halo halo) {
-  const int pitch = w + 2 * halo.w;
-  auto clear = [&](int pixels) {
-    for (int p = 0; p < pixels; ++p, tile += kLanes) Vec<T>::zero().store(tile);
-  };
-  for (int i = 0; i < planes; ++i) {
-    clear(halo.h * pitch + halo.w);
-    for (int y = 0; y + 1 < h; ++y) {
-      tile += w * kLanes;
-      clear(2 * halo.w);
-    }
-    tile += w * kLanes;
-    clear(halo.h * pitch + halo.w);
-  }
-}
-
-// to = x, or scale * x + shift, or the ReLU of either, over some pixels of a block.
-template <class T>
-static PYDARTS_INLINE void read_activation(T* to, const T* x, int pixels, const T* scale, const T* shift, bool relu) {
-  using V = Vec<T>;
-  const PerChannel<T> a = scale ? V::load(scale) : V::fill(1), c = scale ? V::load(shift) : V::zero();
-  for_pixels<T>(pixels, [&](auto size, int p) PYDARTS_INLINED {
-    auto value = Lanes<T, size * kLanes>::load(x + p * kLanes);
-    if (scale) value = value * a.template of<size>() + c.template of<size>();
-    (relu ? value.relu() : value).store(to + p * kLanes);
-  });
-}
+namespace pydarts {
+namespace PYDARTS_ISA {
 
 template <class T>
-static void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, Halo halo, const T* scale,
-                      const T* shift, bool relu) {
+void load_tile(T* tile, View<const T> x, int samples, int blocks, int h, int w, Halo halo, const T* scale,
+               const T* shift, bool relu) {
   const int pitch = (w + 2 * halo.w) * kLanes;
   const std::size_t size = std::size_t(h + 2 * halo.h) * pitch;
   clear_border(tile, samples * blocks, h, w, halo);
@@ -80,9 +51,9 @@ static void node_sum_plane(T* s, const T* const* y, const T* const* ahead, const
 }
 
 template <class T>
-static void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, int samples, int blocks, int plane) {
+void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, int samples, int blocks, int plane) {
   using V = Vec<T>;
-  constexpr int kTogether = 4;
+  constexpr int kTogether = kFewSizes<T> ? 2 : 4;
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
       const std::size_t at = std::size_t(b) * plane * kLanes;
@@ -106,34 +77,14 @@ static void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, 
           else
             node_sum_plane<T, decltype(size)::value, true>(out, y, ahead, scale, shift, plane);
         };
-        switch (here) {
-          case 4:
-            plane_of(Index<4>{});
-            break;
-          case 3:
-            plane_of(Index<3>{});
-            break;
-          case 2:
-            plane_of(Index<2>{});
-            break;
-          default:
-            plane_of(Index<1>{});
+        if constexpr (kTogether == 4) {
+          if (here == 4) plane_of(Index<4>{});
+          if (here == 3) plane_of(Index<3>{});
         }
+        if (here == 2) plane_of(Index<2>{});
+        if (here == 1) plane_of(Index<1>{});
       }
     }
-}
-
-// Four sums at a time: one alone would wait for the latency of each addition.
-template <class T>
-static Vec<T> plane_sum(const T* x, int plane) {
-  using V = Pixels<T>;
-  V sum[4];
-  unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = V::zero(); });
-  int p = 0;
-  for (; p + 4 * kPixels<T> <= plane; p += 4 * kPixels<T>)
-    unroll<4>([&](auto u) PYDARTS_INLINED { sum[u] = sum[u] + V::load(x + (p + u * kPixels<T>)*kLanes); });
-  for (; p < plane; ++p) sum[0] = sum[0] + load_pixels<T, 1>(x + p * kLanes);
-  return folded<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
 }
 
 // The sum of g (y - mean) over some pixels.
@@ -156,7 +107,7 @@ static Vec<T> centred_product(const T* g, const T* y, const PerChannel<T>& mean,
 }
 
 template <class T>
-static void node_moments(View<const T> g, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
+void node_moments(View<const T> g, const Summand<T>* terms, int count, int samples, int blocks, int plane) {
   using V = Vec<T>;
   constexpr int kTogether = 8;
   for (; count > kTogether; count -= kTogether, terms += kTogether)
@@ -203,7 +154,7 @@ static void node_moments(View<const T> g, const Summand<T>* terms, int count, in
 }
 
 template <class T>
-static void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane) {
+void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane) {
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
       const PerChannel<T> a = scale ? Vec<T>::load(scale + b * kLanes) : Vec<T>::fill(1);
@@ -219,7 +170,7 @@ static void add_scaled(View<T> out, View<const T> x, const T* scale, int samples
 }
 
 template <class T>
-static void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane) {
+void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane) {
   for (int n = 0; n < samples; ++n) {
     T* to = g.data + n * g.stride;
     const T* d = dx.data + n * dx.stride;
@@ -235,8 +186,8 @@ static void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samp
 }
 
 template <class T>
-static void activation_backward(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
-                                const T* mean, double* moments, int samples, int blocks, int plane) {
+void activation_backward(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
+                         const T* mean, double* moments, int samples, int blocks, int plane) {
   using V = Vec<T>;
   const int lanes = blocks * kLanes;
   for (int b = 0; b < blocks; ++b) {
@@ -279,3 +230,15 @@ static void activation_backward(View<T> g, View<const T> dx, View<const T> y, co
     if (plane <= kSpan) give_moments();
   }
 }
+
+#define PYDARTS_INSTANTIATE(T)                          \
+  template decltype(load_tile<T>) load_tile<T>;         \
+  template decltype(node_sum<T>) node_sum<T>;           \
+  template decltype(node_moments<T>) node_moments<T>;   \
+  template decltype(add_scaled<T>) add_scaled<T>;       \
+  template decltype(relu_backward<T>) relu_backward<T>; \
+  template decltype(activation_backward<T>) activation_backward<T>;
+PYDARTS_FOR_SCALARS(PYDARTS_INSTANTIATE)
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The recurrent kernels of one instruction set; see kernels.inl for what the including file defines.
-#include <utility>
-
-#include "kernels/compiler.hpp"
-#include "kernels/kernels.hpp"
+// The recurrent kernels of one instruction set.
+#include "kernels/vec.hpp"
 
 namespace pydarts {
 namespace PYDARTS_ISA {
 
-// clang-format off: each needs those before it
-#include "kernels/vec.hpp"
+// clang-format off: the second needs the first
 #include "kernels/panel.inl"
 #include "kernels/gates.inl"
 // clang-format on

@@ -1,149 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution of one block of channels in one sample. `tile` points at the tap (0, 0) of output
-// (0, 0), rows `pitch` elements apart; taps: [kernel_h * kernel_w][lane].
-//   forward:          z[y][x] (+)= sum_{i,j} tile[R y + D i][S x + D j] * taps[i][j]
-//   backward weight:  dtaps[i][j] (+)= sum_{y,x} tile[R y + D i][S x + D j] * dz[y][x]
-//   backward input, stride 1: forward over dz with the taps turned round
-// In what follows the kernel's width K, the dilation D and the stride S along the width are compile-time arguments; the
-// kernel's height and the stride R along the height are not.
+// Gradients of a depthwise convolution; see depthwise.cpp.
+#include "kernels/depthwise.hpp"
 
-template <class T>
-struct DepthwiseRows {
-  T* z;
-  int z_pitch, width;  // width: pixels a row of z
-  const T* tile;
-  int pitch;
-  const T* taps;
-  int kernel_h, stride_h;
-  int first, last;  // rows of z
-  bool accumulate;  // at stride 1
-};
+namespace pydarts {
+namespace PYDARTS_ISA {
 
-// float64 and the oldest instruction set are there to be right: they get fewer sizes, and the compiler less to do.
-template <class T>
-constexpr bool kFewSizes = sizeof(T) == 8 || PYDARTS_VECTOR_BYTES == 16;
-
-// The first `count` of outputs x .. x + U - 1 of a row: every input is loaded once and added to all outputs that it
-// touches. What the others read lies in the tile, or in the kTilePad behind it.
-template <class T, int K, int D, int S, int U, class Int>
-static PYDARTS_INLINE void depthwise_span(T* z, const T* in, const DepthwiseRows<T>& a, Int count) {
-  using V = Vec<T>;
-  V acc[U];
-  unroll<U>([&](auto t) PYDARTS_INLINED {
-    acc[t] = S == 1 && a.accumulate && t < int(count) ? V::load(z + t * kLanes) : V::zero();
-  });
-  for (int i = 0; i < a.kernel_h; ++i) {
-    V tap[K];
-    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = V::load(a.taps + (i * K + j) * kLanes); });
-    const T* row = in + i * D * a.pitch;
-    unroll<(U - 1) * S + (K - 1) * D + 1>([&](auto position) PYDARTS_INLINED {
-      constexpr int at = decltype(position)::value;
-      const V x = V::load(row + at * kLanes);
-      unroll<K>([&](auto j) PYDARTS_INLINED {
-        constexpr int from = at - decltype(j)::value * D;
-        if constexpr (from >= 0 && from % S == 0 && from / S < U) acc[from / S].add_product(x, tap[j]);
-      });
-    });
-  }
-  unroll<U>([&](auto t) PYDARTS_INLINED {
-    if (t < int(count)) acc[t].store(z + t * kLanes);
-  });
-}
-
-#if PYDARTS_VECTOR_BYTES == 64
-// Stride 1: calls f(j, t, x) for the input x, two pixels, that tap j of a row brings to outputs 2 t and 2 t + 1, for
-// each tap in rising order. Pixels are loaded in pairs from an even distance; odd taps take the pairs between them.
-template <class T, int K, int D, int U, class F>
-static PYDARTS_INLINE void for_input_pairs(const T* row, F&& f) {
-  Pixels<T> before;
-  unroll<U + (K - 1) * D / 2>([&](auto position) PYDARTS_INLINED {
-    constexpr int at = decltype(position)::value;
-    const Pixels<T> x = Pixels<T>::load(row + at * 2 * kLanes);
-    if constexpr (at > 0 && D % 2 == 1) {
-      Pixels<T> odd;
-      odd.part[0] = between(before.part[0], x.part[0]);
-      unroll<K>([&](auto j) PYDARTS_INLINED {
-        constexpr int t = at - 1 - (j * D - 1) / 2;
-        if constexpr (j * D % 2 == 1 && t >= 0 && t < U) f(j, Index<t>{}, odd);
-      });
-    }
-    unroll<K>([&](auto j) PYDARTS_INLINED {
-      constexpr int t = at - j * D / 2;
-      if constexpr (j * D % 2 == 0 && t >= 0 && t < U) f(j, Index<t>{}, x);
-    });
-    before = x;
-  });
-}
-
-// Outputs x .. x + 2 U - 1 of a row at stride 1.
-template <class T, int K, int D, int U>
-static PYDARTS_INLINE void depthwise_span_of_pairs(T* z, const T* in, const DepthwiseRows<T>& a) {
-  using V = Pixels<T>;
-  V acc[U];
-  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t] = a.accumulate ? V::load(z + t * 2 * kLanes) : V::zero(); });
-  for (int i = 0; i < a.kernel_h; ++i) {
-    V tap[K];
-    unroll<K>([&](auto j) PYDARTS_INLINED { tap[j] = repeated<T>(Vec<T>::load(a.taps + (i * K + j) * kLanes)); });
-    for_input_pairs<T, K, D, U>(in + i * D * a.pitch,
-                                [&](auto j, auto t, const V& x) PYDARTS_INLINED { acc[t].add_product(x, tap[j]); });
-  }
-  unroll<U>([&](auto t) PYDARTS_INLINED { acc[t].store(z + t * 2 * kLanes); });
-}
-#endif
-
-template <class T, int K, int D, int S>
-static void depthwise_rows(const DepthwiseRows<T>& a) {
-  for (int y = a.first; y < a.last; ++y) {
-    const T* in = a.tile + y * a.stride_h * a.pitch;
-    T* z = a.z + y * a.z_pitch;
-    int x = 0;
-    auto span = [&](auto size, auto count) PYDARTS_INLINED {
-      constexpr int U = decltype(size)::value;
-      depthwise_span<T, K, D, S, U>(z + x * kLanes, in + x * S * kLanes, a, count);
-      x += U;
-    };
-#if PYDARTS_VECTOR_BYTES == 64
-    if constexpr (kPixels<T> == 2 && S == 1) {
-      auto pairs = [&](auto size) PYDARTS_INLINED {
-        constexpr int U = decltype(size)::value;
-        depthwise_span_of_pairs<T, K, D, U>(z + x * kLanes, in + x * kLanes, a);
-        x += 2 * U;
-      };
-      if constexpr (K < 7)
-        if (a.width % 14 == 0)
-          while (x < a.width) pairs(Index<7>{});
-      while (x + 16 <= a.width) pairs(Index<8>{});
-      if (x + 8 <= a.width) pairs(Index<4>{});
-      if (x + 4 <= a.width) pairs(Index<2>{});
-    } else
-#endif
-        if constexpr (!kFewSizes<T>) {
-      if constexpr (K < 7)
-        if (a.width % 7 == 0)
-          while (x < a.width) span(Index<7>{}, Index<7>{});
-      while (x + 8 <= a.width) span(Index<8>{}, Index<8>{});
-    }
-    while (x + 4 <= a.width) span(Index<4>{}, Index<4>{});
-    if (x < a.width) span(Index<4>{}, a.width - x);
-  }
-}
-
-template <class T>
-static void depthwise_rows_plain(const DepthwiseRows<T>& a, const UnitShape& s) {
-  using V = Vec<T>;
-  const int kernel_h = s.kernel_h, kernel_w = s.kernel_w;
-  const int row = s.dilation * a.pitch, column = s.dilation * kLanes;
-  for (int y = a.first; y < a.last; ++y)
-    for (int x = 0; x < a.width; ++x) {
-      T* z = a.z + y * a.z_pitch + x * kLanes;
-      V acc = V::zero();
-      const T* in = a.tile + y * s.stride_h * a.pitch + x * s.stride_w * kLanes;
-      for (int i = 0; i < kernel_h; ++i)
-        for (int j = 0; j < kernel_w; ++j)
-          acc.add_product(V::load(in + i * row + j * column), V::load(a.taps + (i * kernel_w + j) * kLanes));
-      acc.store(z);
-    }
-}
+constexpr int kLongRow = 512;  // pixels of a row that the depthwise backward takes at a time
 
 // Each tap has Sums of sums, which the outputs take in turn: one alone would wait for the latency of each addition.
 template <class T, int K, int D, int S, int Rows, int Sums, int U>
@@ -249,9 +111,9 @@ static void depthwise_backward_weight_rows(T* dtaps, const T* tile, const Depthw
 }
 
 template <class T, int K, int D, int S>
-static void depthwise_backward_weight(T* dtaps, int kernel_h, const DepthwiseSpan<T>& a) {
+static void depthwise_backward_weight_of(T* dtaps, int kernel_h, const DepthwiseSpan<T>& a) {
   constexpr int kFit = (PYDARTS_REGISTERS - 6) / K;  // kernel rows whose sums fit the registers
-  constexpr int kRows = kFit < 1 ? 1 : kFit > K ? K : kFit;
+  constexpr int kRows = kFewSizes<T> || kFit < 1 ? 1 : kFit > K ? K : kFit;
   constexpr int kSums = kFewSizes<T> ? 1 : PYDARTS_REGISTERS < 32 ? (K < 7 ? 2 : 1) : K < 5 ? 4 : 2;
   int i = 0;
   auto rows = [&](auto count, auto sums) {
@@ -278,6 +140,13 @@ static void depthwise_backward_weight_plain(T* dtaps, const DepthwiseSpan<T>& a,
       T* place = dtaps + (i * s.kernel_w + j) * kLanes;
       (a.begins ? acc : V::load(place) + acc).store(place);
     }
+}
+
+template <class T>
+static void depthwise_backward_weight(T* dtaps, const DepthwiseSpan<T>& a, const UnitShape& s) {
+  if (!with_depthwise_shape<T>(
+          s, [&](auto k, auto d, auto stride) { depthwise_backward_weight_of<T, k, d, stride>(dtaps, s.kernel_h, a); }))
+    depthwise_backward_weight_plain(dtaps, a, s);
 }
 
 // Stride 2 along the width, backward input: the pixels of dx of one parity in x see the taps kx = First, First + Step,
@@ -361,42 +230,66 @@ static void depthwise_backward_input_plain(T* dx, const T* dz, int pitch, const 
     }
 }
 
-// Calls f(kernel_w, dilation, stride_w) with compile-time arguments where a fast version exists.
-template <class T, class F>
-static bool with_depthwise_shape(const UnitShape& s, F&& f) {
-  if (s.kernel_h % 2 == 0 || s.pad_h != s.dilation * (s.kernel_h - 1) / 2 || s.stride_h > s.stride_w ||
-      s.pad_w != s.dilation * (s.kernel_w - 1) / 2)
-    return false;
-  switch (s.kernel_w * 100 + s.dilation * 10 + s.stride_w) {
-    case 311:
-      f(Index<3>{}, Index<1>{}, Index<1>{});
-      return true;
-    case 312:
-      f(Index<3>{}, Index<1>{}, Index<2>{});
-      return true;
-    case 321:
-      f(Index<3>{}, Index<2>{}, Index<1>{});
-      return true;
-    case 322:
-      f(Index<3>{}, Index<2>{}, Index<2>{});
-      return true;
-    case 511:
-      f(Index<5>{}, Index<1>{}, Index<1>{});
-      return true;
-    case 512:
-      f(Index<5>{}, Index<1>{}, Index<2>{});
-      return true;
-    case 521:
-      f(Index<5>{}, Index<2>{}, Index<1>{});
-      return true;
-    case 522:
-      f(Index<5>{}, Index<2>{}, Index<2>{});
-      return true;
-    case 711:
-      if constexpr (!kFewSizes<T>) {
-        f(Index<7>{}, Index<1>{}, Index<1>{});
-        return true;
-      }
-  }
-  return false;
+// Of the shapes whose gradient is no convolution with the taps turned round.
+template <class T>
+static void depthwise_backward_input(T* dx, const T* dz, int pitch, const T* taps, const UnitShape& s) {
+  if (!with_depthwise_shape<T>(s, [&](auto k, auto d, auto stride) {
+        if constexpr (decltype(stride)::value == 2) depthwise_backward_input_stride2<T, k, d>(dx, dz, pitch, taps, s);
+      }))
+    depthwise_backward_input_plain(dx, dz, pitch, taps, s);
 }
+
+template <class T>
+bool depthwise_writes_input(const UnitShape& s) {
+  return s.stride_w == 1 && with_depthwise_shape<T>(s, [](auto, auto, auto) {});
+}
+
+// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of pad_h, pad_w.
+template <class T>
+void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
+  const UnitShape& s = *a.shape;
+  const int count = s.kernel_taps();
+  const int pitch = (s.in_w + 2 * in.halo.w) * kLanes, dz_pitch = (s.out_w + 2 * s.pad_w) * kLanes;
+  const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad_h) * dz_pitch;
+  // Parts of the plane whose sums T may hold; of long rows such as stay in the L1 cache.
+  const int columns = s.out_w > kLongRow ? kLongRow : s.out_w;
+  const int rows = columns < s.out_w ? 1 : s.out_w < kSpan ? kSpan / s.out_w : 1;
+  const bool turns = depthwise_writes_input<T>(s);
+  for (int b = 0; b < s.in_blocks; ++b) {
+    const T* taps = a.depthwise + b * count * kLanes;
+    for (int t = 0; t < count; ++t)
+      for (int i = 0; i < kLanes; ++i) turned[t * kLanes + i] = taps[(count - 1 - t) * kLanes + i];
+    for (int n = 0; n < a.samples; ++n) {
+      const T* border = dz + (std::size_t(n) * s.in_blocks + b) * dz_plane;
+      const T* origin = border + s.pad_h * dz_pitch + s.pad_w * kLanes;
+      const T* tile = tile_at(s, in, n, b, -s.pad_h, -s.pad_w);
+      T* dtaps = a.d_depthwise ? a.d_depthwise + b * count * kLanes : nullptr;
+      T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
+      for (int y = 0; y < s.out_h; y += rows)
+        for (int x = 0; x < s.out_w; x += columns) {
+          const DepthwiseSpan<T> span{tile + y * s.stride_h * pitch + x * s.stride_w * kLanes,
+                                      pitch,
+                                      s.stride_h,
+                                      origin + y * dz_pitch + x * kLanes,
+                                      dz_pitch,
+                                      s.out_h - y < rows ? s.out_h - y : rows,
+                                      s.out_w - x < columns ? s.out_w - x : columns,
+                                      a.begins && n == 0 && y == 0 && x == 0};
+          if (dtaps) depthwise_backward_weight(dtaps, span, s);
+          if (dx && turns)
+            depthwise(DepthwiseRows<T>{dx + x * kLanes, s.in_w * kLanes, span.width, border + x * kLanes, dz_pitch,
+                                       turned, s.kernel_h, 1, y, y + span.height, !a.first},
+                      s);
+        }
+      if (dx && !turns) depthwise_backward_input(dx, origin, dz_pitch, taps, s);
+    }
+  }
+}
+
+#define PYDARTS_INSTANTIATE(T)                                            \
+  template decltype(depthwise_writes_input<T>) depthwise_writes_input<T>; \
+  template decltype(depthwise_backward<T>) depthwise_backward<T>;
+PYDARTS_FOR_SCALARS(PYDARTS_INSTANTIATE)
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

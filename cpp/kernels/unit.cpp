@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A unit, [ReLU ->] spread -> product, forward and backward, in chunks of pixels that stay in the L1 cache.
+#include "kernels/set.hpp"
+
+namespace pydarts {
+namespace PYDARTS_ISA {
 
 constexpr int kWriteAhead = 96;  // pixels by which y is prefetched before it is written
-constexpr int kLongRow = 512;    // pixels of a row that the depthwise backward takes at a time
-
-// Columns [left, left + columns) of output rows [first, last) of samples [sample, sample + samples): several whole
-// small planes, some rows of a large one, or a part of a long row.
-struct Chunk {
-  int sample, samples, first, last, left, columns, pixels;
-
-  bool begins() const { return sample == 0 && first == 0 && left == 0; }
-  // Its first pixel in a plane.
-  std::size_t place(int width) const { return std::size_t(first) * width + left; }
-
-  // Distance between the blocks of a chunk's buffers: not a whole page, or all blocks would share cache sets.
-  std::size_t block() const { return std::size_t(pixels) * kLanes + kChunkPad; }
-};
-
 template <class F>
 static void for_chunks(const UnitShape& s, int samples, F&& f) {
   const int plane = s.out_plane();
@@ -60,26 +49,9 @@ static T* chunk_place(T* data, int* offset, const Chunk& c, int width, std::size
   return data + c.sample * sample_stride + (c.first + halo.h) * pitch + (c.left + halo.w) * kLanes;
 }
 
-template <class T>
-struct UnitInput {
-  View<const T> x;
-  Halo halo;
-  const T *scale, *shift;
-  bool relu;
-  const T* depthwise;
-};
-
-template <class T>
-static const T* tile_at(const UnitShape& s, const UnitInput<T>& in, int sample, int block, int y, int x) {
-  const int pitch = s.in_w + 2 * in.halo.w;
-  const std::size_t plane = std::size_t(s.in_h + 2 * in.halo.h) * pitch;
-  return in.x.data + sample * in.x.stride +
-         (block * plane + std::size_t(y + in.halo.h) * pitch + x + in.halo.w) * kLanes;
-}
-
 // z: [z_blocks][pixels][lane] of one chunk, blocks c.block() apart.
 template <class T>
-static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c) {
+void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c) {
   const int rows = c.last - c.first, pitch = (s.in_w + 2 * in.halo.w) * kLanes;
   for (int b = 0; b < s.in_blocks; ++b)
     for (int n = 0; n < c.samples; ++n) {
@@ -97,9 +69,7 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
           const T* tile = tile_at(s, in, sample, b, c.first * s.stride_h - s.pad_h, c.left * s.stride_w - s.pad_w);
           const DepthwiseRows<T> rows_of{zb,         c.columns * kLanes, c.columns, tile, pitch, taps,
                                          s.kernel_h, s.stride_h,         0,         rows, false};
-          if (!with_depthwise_shape<T>(s,
-                                       [&](auto k, auto d, auto stride) { depthwise_rows<T, k, d, stride>(rows_of); }))
-            depthwise_rows_plain(rows_of, s);
+          depthwise(rows_of, s);
           break;
         }
         case Spread::gather:
@@ -116,7 +86,7 @@ static void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk
 }
 
 template <class T>
-static void unit_forward(const UnitForward<T>& a) {
+void unit_forward(const UnitForward<T>& a) {
   const UnitShape& s = *a.shape;
   const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
   const int lanes = s.out_blocks * kLanes;
@@ -163,64 +133,6 @@ static void unit_output_gradient(T* dy_chunk, const UnitBackward<T>& a, const Ch
   }
 }
 
-// dx (+)= spread^T(dz) of the whole planes; dz is a tile with a halo of pad_h, pad_w.
-template <class T>
-static void depthwise_backward(const UnitBackward<T>& a, const UnitInput<T>& in, const T* dz, T* turned) {
-  const UnitShape& s = *a.shape;
-  const int count = s.kernel_taps();
-  const int pitch = (s.in_w + 2 * in.halo.w) * kLanes, dz_pitch = (s.out_w + 2 * s.pad_w) * kLanes;
-  const std::size_t dz_plane = std::size_t(s.out_h + 2 * s.pad_h) * dz_pitch;
-  // Parts of the plane whose sums T may hold; of long rows such as stay in the L1 cache.
-  const int columns = s.out_w > kLongRow ? kLongRow : s.out_w;
-  const int rows = columns < s.out_w ? 1 : s.out_w < kSpan ? kSpan / s.out_w : 1;
-  for (int b = 0; b < s.in_blocks; ++b) {
-    const T* taps = a.depthwise + b * count * kLanes;
-    for (int t = 0; t < count; ++t)
-      for (int i = 0; i < kLanes; ++i) turned[t * kLanes + i] = taps[(count - 1 - t) * kLanes + i];
-    for (int n = 0; n < a.samples; ++n) {
-      const T* border = dz + (std::size_t(n) * s.in_blocks + b) * dz_plane;
-      const T* origin = border + s.pad_h * dz_pitch + s.pad_w * kLanes;
-      const T* tile = tile_at(s, in, n, b, -s.pad_h, -s.pad_w);
-      T* dtaps = a.d_depthwise ? a.d_depthwise + b * count * kLanes : nullptr;
-      T* dx = a.dx.data ? a.dx.data + n * a.dx.stride + std::size_t(b) * s.in_plane() * kLanes : nullptr;
-      auto for_spans = [&](auto&& f) {
-        for (int y = 0; y < s.out_h; y += rows)
-          for (int x = 0; x < s.out_w; x += columns)
-            f(y, x,
-              DepthwiseSpan<T>{tile + y * s.stride_h * pitch + x * s.stride_w * kLanes, pitch, s.stride_h,
-                               origin + y * dz_pitch + x * kLanes, dz_pitch, s.out_h - y < rows ? s.out_h - y : rows,
-                               s.out_w - x < columns ? s.out_w - x : columns, a.begins && n == 0 && y == 0 && x == 0});
-      };
-      if (with_depthwise_shape<T>(s, [&](auto k, auto d, auto stride) {
-            for_spans([&](int y, int x, const DepthwiseSpan<T>& span) {
-              if (dtaps) depthwise_backward_weight<T, k, d, stride>(dtaps, s.kernel_h, span);
-              if constexpr (decltype(stride)::value == 1) {
-                if (!dx) return;
-                const DepthwiseRows<T> rows_of{dx + x * kLanes,
-                                               s.in_w * kLanes,
-                                               span.width,
-                                               border + x * kLanes,
-                                               dz_pitch,
-                                               turned,
-                                               s.kernel_h,
-                                               1,
-                                               y,
-                                               y + span.height,
-                                               !a.first};
-                depthwise_rows<T, k, d, 1>(rows_of);
-              }
-            });
-            if constexpr (decltype(stride)::value == 2)
-              if (dx) depthwise_backward_input_stride2<T, k, d>(dx, origin, dz_pitch, taps, s);
-          }))
-        continue;
-      if (dtaps)
-        for_spans([&](int, int, const DepthwiseSpan<T>& span) { depthwise_backward_weight_plain(dtaps, span, s); });
-      if (dx) depthwise_backward_input_plain(dx, origin, dz_pitch, taps, s);
-    }
-  }
-}
-
 // dx += the chunk's dz, every tap at its place.
 template <class T>
 static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const Chunk& c) {
@@ -254,12 +166,11 @@ static void gather_backward(View<T> dx, const T* dz, const UnitShape& s, const C
 // Whether the backward of the spread can write its result; else it adds to zeros.
 template <class T>
 static bool writes_every_input(const UnitShape& s) {
-  if (s.spread != Spread::depthwise) return s.spread == Spread::pointwise;
-  return s.stride_w == 1 && with_depthwise_shape<T>(s, [](auto, auto, auto) {});
+  return s.spread == Spread::pointwise || (s.spread == Spread::depthwise && depthwise_writes_input<T>(s));
 }
 
 template <class T>
-static void unit_backward(const UnitBackward<T>& a) {
+void unit_backward(const UnitBackward<T>& a) {
   const UnitShape& s = *a.shape;
   const UnitInput<T> in{a.x, a.halo, a.scale, a.shift, a.relu, a.depthwise};
   Scratch<T> scratch = a.scratch;
@@ -316,3 +227,12 @@ static void unit_backward(const UnitBackward<T>& a) {
   });
   if (s.spread == Spread::depthwise && (wants_x || a.d_depthwise)) depthwise_backward(a, in, dz, own.turned);
 }
+
+#define PYDARTS_INSTANTIATE(T)                        \
+  template decltype(spread<T>) spread<T>;             \
+  template decltype(unit_forward<T>) unit_forward<T>; \
+  template decltype(unit_backward<T>) unit_backward<T>;
+PYDARTS_FOR_SCALARS(PYDARTS_INSTANTIATE)
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

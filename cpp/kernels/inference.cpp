@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Evaluation of a derived network: rows of one image, with batch normalisations folded into the products. What one
 // output pixel is made of, and in which order, does not depend on the rows or tiles that it is computed with.
+#include "kernels/set.hpp"
+
+namespace pydarts {
+namespace PYDARTS_ISA {
 
 // Factors of a product, in the terms of product.inl; z[p * Step + k * z_row + block * z_block].
 template <class T>
@@ -95,7 +99,7 @@ static void clear_rows_border(T* tile, int blocks, int h, int w, Halo halo, int 
 }
 
 template <class T>
-static void tile_rows(T* tile, const T* x, int blocks, int h, int w, Halo halo, int first, int last, bool relu) {
+void tile_rows(T* tile, const T* x, int blocks, int h, int w, Halo halo, int first, int last, bool relu) {
   const std::size_t pitch = std::size_t(w + 2 * halo.w) * kLanes;
   clear_rows_border(tile, blocks, h, w, halo, first, last);
   for (int b = 0; b < blocks; ++b, tile += (h + 2 * halo.h) * pitch, x += std::size_t(h) * w * kLanes)
@@ -131,7 +135,7 @@ static void image_rows(T* z, const T* image, int channels, const UnitShape& s, c
 }
 
 template <class T>
-static void unit_rows(const UnitRows<T>& a) {
+void unit_rows(const UnitRows<T>& a) {
   const UnitShape& s = *a.shape;
   const bool tiled = a.y_halo.any();
   const std::size_t pitch = std::size_t(s.out_w + 2 * a.y_halo.w) * kLanes;
@@ -176,7 +180,7 @@ static void unit_rows(const UnitRows<T>& a) {
 
 // Rows of a pool: over the columns' maxima or sums, then for all nodes that it goes to.
 template <class T>
-static void pool_rows(const PoolRows<T>& a) {
+void pool_rows(const PoolRows<T>& a) {
   using V = Vec<T>;
   const PoolShape& s = *a.shape;
   const std::size_t in_plane = std::size_t(s.in_h) * s.in_w * kLanes,
@@ -209,7 +213,7 @@ static void pool_rows(const PoolRows<T>& a) {
 }
 
 template <class T>
-static void add_rows(T* y, const T* x, int blocks, int h, int w, int first, int last, bool accumulate) {
+void add_rows(T* y, const T* x, int blocks, int h, int w, int first, int last, bool accumulate) {
   const std::size_t plane = std::size_t(h) * w * kLanes, begin = std::size_t(first) * w * kLanes;
   for (int b = 0; b < blocks; ++b, y += plane, x += plane)
     for_pixels<T>((last - first) * w, [&](auto size, int p) PYDARTS_INLINED {
@@ -221,9 +225,20 @@ static void add_rows(T* y, const T* x, int blocks, int h, int w, int first, int 
 }
 
 template <class T>
-static void channel_sums(double* sums, const T* x, int blocks, int h, int w) {
+void channel_sums(double* sums, const T* x, int blocks, int h, int w) {
   for (int b = 0; b < blocks; ++b, sums += kLanes) {
     for (int i = 0; i < kLanes; ++i) sums[i] = 0;
     for (int y = 0; y < h; ++y, x += std::size_t(w) * kLanes) plane_sum(x, w).add_to(sums);
   }
 }
+
+#define PYDARTS_INSTANTIATE(T)                  \
+  template decltype(unit_rows<T>) unit_rows<T>; \
+  template decltype(pool_rows<T>) pool_rows<T>; \
+  template decltype(tile_rows<T>) tile_rows<T>; \
+  template decltype(add_rows<T>) add_rows<T>;   \
+  template decltype(channel_sums<T>) channel_sums<T>;
+PYDARTS_FOR_SCALARS(PYDARTS_INSTANTIATE)
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

@@ -1,36 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The matrix product of a unit: rows are pixels of a chunk, columns are channels.
 // z: [k_blocks][pixel][lane]; weights: [k_blocks * lanes][out_blocks * lanes].
+#include "kernels/set.hpp"
 
-// Where a chunk's pixels go: out + offset[pixel] + block * out_block. What stands at ahead[0] and ahead[1], from pixel
-// 0 of the chunk and ahead_block apart, is prefetched on the way (null: nothing).
-template <class T>
-struct Scatter {
-  T* out;
-  const int* offset;
-  std::size_t out_block;
-  const T* ahead[2];
-  std::size_t ahead_block;
-};
-
-// What is summed of a product: per output channel the distances to a pivot, their squares, and the pivot, the product's
-// first pixel. Each is as long as the product is wide. The squares of the values themselves would leave no digits for
-// the variance where the mean is large.
-template <class T>
-struct Distances {
-  T *sum, *squares, *pivot;
-};
-
-// Adds the sum and the sum of squares of `count` pixels of a block.
-template <class T>
-static void add_sums(double* sums, double* squares, const T* distances, const T* distances_squared, const T* pivot,
-                     int count) {
-  for (int i = 0; i < kLanes; ++i) {
-    const double first = double(distances[i]), at = double(pivot[i]);
-    sums[i] += first + count * at;
-    squares[i] += double(distances_squared[i]) + at * (2 * first + count * at);
-  }
-}
+namespace pydarts {
+namespace PYDARTS_ISA {
 
 template <class T, int Count, int Blocks>
 static PYDARTS_INLINE void prefetch_ahead(const Scatter<T>& to, int pixel, int block) {
@@ -144,17 +118,6 @@ static PYDARTS_INLINE void product_tile_of_pairs(const Scatter<T>& to, int pixel
 }
 #endif
 
-// Blocks of columns that a tile takes at most: two vectors.
-template <class T>
-constexpr int kWidestProduct = 2 * PYDARTS_VECTOR_BYTES / (kLanes * int(sizeof(T)));
-
-// Pixels of a tile whose sums fit the registers beside a row of the weights and one value.
-template <class T, int Blocks>
-constexpr int tile_pixels() {
-  constexpr int kParts = Lanes<T, Blocks * kLanes>::kParts, kFit = (PYDARTS_REGISTERS - 2 - kParts) / kParts;
-  return kParts == 1 && kFit >= 16 ? 16 : kFit > 12 ? 12 : kFit > 1 ? kFit : 1;
-}
-
 template <class T, int Blocks, bool Accumulate, bool Sums>
 static void product_columns(const Scatter<T>& to, int pixels, int block, const T* z, std::size_t z_block,
                             const T* weights, int columns, int k_blocks, const Distances<T>& sums) {
@@ -181,8 +144,8 @@ static void product_columns(const Scatter<T>& to, int pixels, int block, const T
 
 // to (+)= z * weights, and if Sums its distances, to which are added those of what was stored.
 template <class T, bool Accumulate, bool Sums>
-static void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_block, const T* weights, int k_blocks,
-                    int out_blocks, const Distances<T>& sums) {
+void product(const Scatter<T>& to, int pixels, const T* z, std::size_t z_block, const T* weights, int k_blocks,
+             int out_blocks, const Distances<T>& sums) {
   const int columns = out_blocks * kLanes;
   int block = 0;
   auto blocks = [&](auto size) PYDARTS_INLINED {
@@ -241,8 +204,8 @@ static PYDARTS_INLINE void product_backward_weight_of_pairs(T* dw, int columns, 
 
 // dw (+)= z^T * dy; `begins`: dw is written.
 template <class T>
-static void product_backward_weight(T* dw, const T* z, std::size_t z_block, const T* dy, std::size_t dy_block,
-                                    int k_blocks, int out_blocks, int pixels, bool begins) {
+void product_backward_weight(T* dw, const T* z, std::size_t z_block, const T* dy, std::size_t dy_block, int k_blocks,
+                             int out_blocks, int pixels, bool begins) {
   const int columns = out_blocks * kLanes;
   int block = 0, kb = 0;
   auto tile = [&](auto k_count, auto count) PYDARTS_INLINED {
@@ -275,3 +238,13 @@ static void product_backward_weight(T* dw, const T* z, std::size_t z_block, cons
 #endif
   blocks(Index<1>{});
 }
+
+#define PYDARTS_INSTANTIATE(T)                                          \
+  template decltype(product<T, false, false>) product<T, false, false>; \
+  template decltype(product<T, false, true>) product<T, false, true>;   \
+  template decltype(product<T, true, false>) product<T, true, false>;   \
+  template decltype(product_backward_weight<T>) product_backward_weight<T>;
+PYDARTS_FOR_SCALARS(PYDARTS_INSTANTIATE)
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Max and average pooling. Of equal maxima the first in row order takes the gradient, as in PyTorch.
+#include "kernels/set.hpp"
 
-struct Window {
-  int top, bottom, left, right;
-};
-
-static PYDARTS_INLINE Window pool_window(const PoolShape& s, int y, int x) {
-  const int top = y * s.stride_h - s.pad_h, left = x * s.stride_w - s.pad_w;
-  const int bottom = top + s.window_h, right = left + s.window_w;
-  return {top < 0 ? 0 : top, bottom > s.in_h ? s.in_h : bottom, left < 0 ? 0 : left, right > s.in_w ? s.in_w : right};
-}
+namespace pydarts {
+namespace PYDARTS_ISA {
 
 // The usual pool: three by three or one by three, one apart, in a border that keeps the size.
 static bool usual(const PoolShape& s) {
@@ -32,14 +26,6 @@ static bool all_finite(const T* x, int pixels) {
   bool finite = true;
   for (int i = 0; i < kLanes; ++i) finite &= lanes[i] == 0;
   return finite;
-}
-
-// Maxima of numbers, of what may be NaN as well, and sums.
-enum class Join { max, max_or_nan, sum };
-
-template <class V>
-static PYDARTS_INLINE V joined(Join join, const V& a, const V& b) {
-  return join == Join::max ? V::max(a, b) : join == Join::max_or_nan ? V::max_or_nan(a, b) : a + b;
 }
 
 // One row of the usual pool: of each column that a window covers, the maximum or sum is taken once for the three
@@ -70,7 +56,7 @@ static void usual_pool_row(T* out, const T* in, const PoolShape& s, const Window
 }
 
 template <class T>
-static void pool_forward(View<T> y, View<const T> x, int samples, const PoolShape& s, double* sums) {
+void pool_forward(View<T> y, View<const T> x, int samples, const PoolShape& s, double* sums) {
   using V = Vec<T>;
   const int out_plane = s.out_h * s.out_w, lanes = s.blocks * kLanes;
   const bool is_usual = usual(s);
@@ -170,8 +156,8 @@ static void usual_average_backward(T* dx, T* row, const PoolShape& s, const Wind
 }
 
 template <class T>
-static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samples, const PoolShape& s,
-                          const PoolUse<T>* uses, int count, const T* slope, const T* level, T* scratch) {
+void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samples, const PoolShape& s,
+                   const PoolUse<T>* uses, int count, const T* slope, const T* level, T* scratch) {
   using V = Vec<T>;
   const int pitch = s.in_w * kLanes;
   const bool spreads_evenly = !s.max && usual(s);
@@ -218,3 +204,11 @@ static void pool_backward(View<T> dx, View<const T> x, View<const T> y, int samp
       }
     }
 }
+
+#define PYDARTS_INSTANTIATE(T)                        \
+  template decltype(pool_forward<T>) pool_forward<T>; \
+  template decltype(pool_backward<T>) pool_backward<T>;
+PYDARTS_FOR_SCALARS(PYDARTS_INSTANTIATE)
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts
