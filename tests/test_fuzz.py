@@ -74,6 +74,23 @@ def test_a_genotype_of_another_kind() -> None:
         pydarts.spaces.published.parse_genotype(0.5)  # type: ignore[arg-type]
 
 
+def test_a_comparison_shows_what_it_read(tmp_path: Path) -> None:
+    whole = json.loads((FUZZ / "seeds" / "read_json" / "comparison").read_bytes()[1:])
+    first, *others = whole["cells"]
+    reader = DRIVER.load("read_json")
+    for member, good in ({"name": 5}, True), ({"num_weights": []}, False):
+        data = _changed("read_json", "comparison", cells=[first | member, *others])
+        assert DRIVER.accepts(reader, tmp_path, data) == good
+
+
+@pytest.mark.parametrize("member", [{"accuracy": "x"}, {"macs": None}, {"kind": "other"}])
+def test_a_curve_shows_what_it_read(tmp_path: Path, member: dict[str, object]) -> None:
+    whole = json.loads((FUZZ / "seeds" / "read_json" / "trade_off").read_bytes()[1:])
+    rows = [whole["rows"][0] | member]
+    data = _changed("read_json", "trade_off", rows=rows)
+    assert not DRIVER.accepts(DRIVER.load("read_json"), tmp_path, data)
+
+
 def test_a_history_without_seconds(tmp_path: Path) -> None:
     reader = DRIVER.load("read_result")
     rows = (reader.WHOLE / "history.csv").read_text().splitlines()

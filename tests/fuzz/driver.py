@@ -137,7 +137,11 @@ def main() -> None:
         return bytes(atheris.Mutate(data, largest)) if found is None else found
 
     def one(data: bytes) -> None:
-        accepts(reader, folder, bytes(data))
+        try:
+            accepts(reader, folder, bytes(data))
+        except BaseException:
+            print(f"found with {bytes(data)!r}", file=sys.stderr)
+            raise
 
     atheris.Setup(arguments, one, custom_mutator=mutator)
     atheris.Fuzz()
