@@ -20,6 +20,7 @@ MOST_BYTES = 20 << 20
 
 with zipfile.ZipFile(sys.argv[1]) as wheel:
     names = wheel.namelist()
+    sizes = {info.filename: info.file_size for info in wheel.infolist()}
     size = sum(info.compress_size for info in wheel.infolist())
     (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
     page = email.message_from_bytes(wheel.read(metadata))
@@ -33,5 +34,6 @@ assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 text = str(page.get_payload())
 links = re.findall(r"\]\((?!https?:)[^)]*\)|(?:src|href)=\"(?!https?:)[^\"]*", text)
 assert "# pydarts" in text and not links, links
-(core,) = (info for info in zipfile.ZipFile(sys.argv[1]).infolist() if "/_core." in info.filename)
-print(f"wheel: {size:,} bytes packed, _core {core.file_size:,} bytes, {len(names)} files")
+cores = [name for name in names if re.fullmatch(r"pydarts/_core\.[\w.-]+\.(so|pyd)", name)]
+assert len(cores) == 1, cores
+print(f"wheel: {size:,} bytes packed, {len(names)} files; {cores[0]}: {sizes[cores[0]]:,} bytes")
