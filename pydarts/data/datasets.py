@@ -30,7 +30,6 @@ from pydarts.data.pictures import (
 )
 from pydarts.data.splits import hold_out
 from pydarts.data.time_series import PREFIX, read_series, series_name
-from pydarts.data.untrusted import naming
 from pydarts.data.wav import holds_sounds, read_wav_folder
 
 _log = logging.getLogger("pydarts")
@@ -334,8 +333,10 @@ def _load_arrays(folder: Path, name: str) -> Dataset:
             if key == "y":
                 raise FileNotFoundError(f"{path} is missing")
             continue
-        with naming(path):
+        try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # of nonsense, numpy raises TokenError, MemoryError and others
+            raise ValueError(f"{path} holds no array that numpy could read: {error}") from error
         found[key] = array if key in ("X", "X_test") else np.array(array)
     test = found.get("X_test"), found.get("y_test")
     about, rate = f"arrays in {folder}", npz_rate(folder, found)

@@ -340,6 +340,8 @@ class _Opened:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", self._pillow.DecompressionBombWarning)
         try:
+            if not self._path.is_file():  # such as a pipe, which nobody may write to
+                raise FileNotFoundError
             self._image = self._pillow.open(self._path, formats=_FORMATS)
         except BaseException as error:
             self.__exit__(type(error), error, None)

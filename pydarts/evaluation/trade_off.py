@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pydarts.common.checks import choice, integer
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described, write_json
 from pydarts.common.jobs import AnyExecutor, Jobs
@@ -85,7 +86,16 @@ class TradeOffRow:
     def from_dict(cls, d: dict[str, Any]) -> TradeOffRow:
         """Read what `to_dict` returned."""
         genotype: Any = parse_genotype(json.dumps(d["genotype"]))
-        return cls(**{**d, "genotype": genotype})
+        counts = {name: integer(name, d[name], 0, 2**63) for name in ("macs", "weights", "memory")}
+        return cls(
+            kind=choice("kind", d["kind"], KINDS),
+            limit=None if d["limit"] is None else float(d["limit"]),
+            index=integer("index", d["index"], 0),
+            genotype=genotype,
+            accuracy=float(d["accuracy"]),
+            latency=float(d["latency"]),
+            **counts,
+        )
 
 
 @dataclass(eq=False, repr=False)
@@ -180,7 +190,9 @@ class TradeOff:
         """Read what `save` wrote."""
         with read_described(Path(path), FORMAT, (VERSION,)) as d:
             rows = [TradeOffRow.from_dict(row) for row in d["rows"]]
-            return cls(d["cost"], tuple(d["limits"]), int(d["threads"]), rows, dict(d["identity"]))
+            cost = choice("cost", d["cost"], tuple(COSTS))
+            limits = tuple(map(float, d["limits"]))
+            return cls(cost, limits, int(d["threads"]), rows, dict(d["identity"]))
 
     def __repr__(self) -> str:
         table = self.table()
