@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from pydarts.api.limits import Limit, as_limits, as_target, make_budget
 from pydarts.common.errors import ArgumentError
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
 from pydarts.data.datasets import as_arrays
@@ -54,6 +55,7 @@ def as_valid(X_valid: Any, y_valid: Any) -> tuple[Any, Any] | None:
         raise type(error)(f"{error.argument}_valid", error.problem) from error
 
 
+@shared
 def search(
     X: Any,
     y: Iterable[Any] | None = None,
@@ -83,6 +85,7 @@ def search(
     target: str | TrainConfig | None = None,
     profile: Profile | str | os.PathLike[str] | None = None,
     latency_threads: int | None = 1,
+    comm: Any = None,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
@@ -168,6 +171,11 @@ def search(
         Of `pydarts.profile`, for a network of these sizes; by default it is measured first.
     latency_threads : int, optional
         Threads of the network whose latency is limited, 1 by default; a profile has its own.
+    comm : mpi4py.MPI.Comm, optional
+        Processes that compute the search together, each a part of every batch: all of them call
+        this with the same arguments, and get the same result, to the bit that of one process. The
+        first one alone shows progress and writes checkpoints. Then ``threads`` is by default each
+        one's share of its machine's cores, and latency cannot be limited. See docs/cluster.md.
     **options
         Any field of `SearchConfig`, in place of the preset's value, and how the search runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -206,13 +214,15 @@ def search(
         stratify=stratify,
         preprocessing=preprocessing,
         space=as_space(space),
-        threads=threads,
+        threads=as_ranks(comm).threads(threads),
         objective=task,
         sample_weight=sample_weight,
         class_weight=class_weight,
         loss=loss,
         huber_delta=huber_delta,
     )
+    data.ranks = ranks = as_ranks(comm)
+    ranks.require_alone("max_latency", max_latency)
     chosen, how = as_pair(method, selector, config)
     limits = as_limits(
         {"latency": max_latency, "macs": max_macs, "weights": max_weights, "memory": max_memory}

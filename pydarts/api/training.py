@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from pydarts.api.searching import Text, as_valid
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.corpus import as_corpus
 from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@shared
 def train(
     genotype: Genotype,
     X: Any,
@@ -47,6 +49,7 @@ def train(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    comm: Any = None,
     **options: Unpack[TrainOptions],
 ) -> Model:
     """Train the network derived from ``genotype`` on the images ``X`` with labels ``y``.
@@ -67,7 +70,7 @@ def train(
         All hyper-parameters at once.
     config : TrainConfig, optional
         All hyper-parameters, in place of a preset's.
-    image_layout, threads
+    image_layout, threads, comm
         As in `search`.
     preprocessing : Preprocessing, optional
         What is made of ``X`` and ``X_valid`` first. The model keeps it, and `Model.predict` does
@@ -101,13 +104,14 @@ def train(
         preprocessing=preprocessing,
         valid=as_valid(X_valid, y_valid),
         space=require_kind("genotype", genotype, Genotype).space,
-        threads=threads,
+        threads=as_ranks(comm).threads(threads),
         objective=task,
         sample_weight=sample_weight,
         class_weight=class_weight,
         loss=loss,
         huber_delta=huber_delta,
     )
+    data.ranks = as_ranks(comm)
     model: Model = run_training(data, genotype, config, run)
     return model
 
