@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.limits import Limit, Limits, refuse_limits
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.costs.budget import Budget
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Text = str | os.PathLike[str] | Corpus
 
 
+@shared
 def search(
     X: Any,
     y: Iterable[Any] | None = None,
@@ -71,6 +73,7 @@ def search(
     target: str | TrainConfig | None = None,
     profile: Profile | str | os.PathLike[str] | None = None,
     latency_threads: int | None = 1,
+    comm: Any = None,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
@@ -156,6 +159,11 @@ def search(
         Of `pydarts.profile`, for a network of these sizes; by default it is measured first.
     latency_threads : int, optional
         Threads of the network whose latency is limited, 1 by default; a profile has its own.
+    comm : mpi4py.MPI.Comm, optional
+        Processes that compute the search together, each a part of every batch: all of them call
+        this with the same arguments, and get the same result, to the bit that of one process. The
+        first one alone shows progress and writes checkpoints. Then ``threads`` is by default each
+        one's share of its machine's cores, and latency cannot be limited. See docs/cluster.md.
     **options
         Any field of `SearchConfig`, in place of the preset's value, and how the search runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -190,8 +198,10 @@ def search(
         image_layout=image_layout,
         preprocessing=preprocessing,
         space=as_space(space),
-        threads=threads,
+        threads=as_ranks(comm).threads(threads),
     )
+    data.ranks = ranks = as_ranks(comm)
+    ranks.require_alone("max_latency", max_latency)
     chosen, how = as_pair(method, selector, config)
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)

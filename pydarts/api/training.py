@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.searching import Text
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.corpus import as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@shared
 def train(
     genotype: Genotype,
     X: Any,
@@ -46,6 +48,7 @@ def train(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    comm: Any = None,
     **options: Unpack[TrainOptions],
 ) -> Model:
     """Train the network derived from ``genotype`` on the images ``X`` with labels ``y``.
@@ -66,7 +69,7 @@ def train(
         All hyper-parameters at once.
     config : TrainConfig, optional
         All hyper-parameters, in place of a preset's.
-    image_layout, threads
+    image_layout, threads, comm
         As in `search`.
     preprocessing : Preprocessing, optional
         What is made of ``X`` and ``X_valid`` first. The model keeps it, and `Model.predict` does
@@ -98,8 +101,9 @@ def train(
         image_layout=image_layout,
         preprocessing=preprocessing,
         space=require_kind("genotype", genotype, Genotype).space,
-        threads=threads,
+        threads=as_ranks(comm).threads(threads),
     )
+    data.ranks = as_ranks(comm)
     model: Model = run_training(data, genotype, config, run)
     return model
 

@@ -391,11 +391,13 @@ class ImageClassification(Task):
         self.weights = scaled
 
     def _bytes(self, net: Any, batch_size: int, max_images: int | None) -> int:
-        plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
+        net.use_ranks(self.ranks)
+        plan = net.memory_plan(batch_size, self.images.shape[2:])
+        total: int = self.ranks.of_first(plan["total"])
         count = min(max_images or len(self.images), len(self.images))
         pixels = 4 * count * math.prod(self.images.shape[1:])
         lazy = isinstance(self.images, LazyArray)
-        return plan["total"] + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
+        return total + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
 
     def contest(self, learned: Indices, test: Pair) -> ImageClassification:
         """The task of learning from some of the images, and being scored on others."""

@@ -113,7 +113,9 @@ def check_budgets(
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     check_memory(run, config, "search", needs, task)
-    if run.time_budget is not None and not run.resumable_file(SEARCH_CHECKPOINT):
+    if run.time_budget is None:
+        return
+    if not task.ranks.on_first(lambda: run.resumable_file(SEARCH_CHECKPOINT)):
         trial = _Trial(task, method, config, data, selector, limits)
         _check_time(float(run.time_budget), run, trial)
 
@@ -134,6 +136,8 @@ class _Trial:
         self._task, self._limits = task, limits
         self._method = method if limits is None else LimitedMethod(method, limits, data.steps)
         self.network = task.supernet(config, **supernet_options(method, task.kind))
+        self.ranks = task.ranks
+        self.network.use_ranks(self.ranks)
         self._rounds = selector if isinstance(selector, Perturbation) else None
         options = task.step_options(config)
         self._step = search_step(self._method, self._rounds, self.network, options)
@@ -146,22 +150,23 @@ class _Trial:
         """Measure some steps and a validation, each after one that does not count."""
         inputs = self.data.trial_inputs()
         self._step(**inputs)
-        steps = [_timed(lambda: self._step(**inputs))]
+        steps = [self._timed(lambda: self._step(**inputs))]
         while len(steps) < _TIMED_STEPS and sum(steps) < _TIMED_SECONDS:
-            steps.append(_timed(lambda: self._step(**inputs)))
+            steps.append(self._timed(lambda: self._step(**inputs)))
         self.data.validate_part(self.network)
-        validation = _timed(lambda: self.data.validate_part(self.network))
+        validation = self._timed(lambda: self.data.validate_part(self.network))
         seconds = float(np.median(steps)) * self.data.steps + validation * self.data.validations
         if self._limits is not None:  # within them the cell is sought for the entry and its lines
             alphas, space = self.network.alphas, self.network.space
-            seconds += 2 * _timed(lambda: self._method.select(alphas, space))
+            seconds += 2 * self._timed(lambda: self._method.select(alphas, space))
         return seconds
 
     def selection_seconds(self) -> float:
         """Measure what a selector does after the last epoch."""
         if isinstance(self.selector, Finalists):
             cell = self._method.select(self.network.alphas, self.network.space)
-            return finals_seconds(self._task, self.data, self.config, self.selector, cell)
+            given = self._task, self.data, self.config, self.selector, cell
+            return self.ranks.of_first(finals_seconds(*given))
         return 0.0 if self._rounds is None else self._rounds_seconds(self._rounds)
 
     def _rounds_seconds(self, selector: Perturbation) -> float:
@@ -174,10 +179,13 @@ class _Trial:
         steps, inputs = self.tuning_epochs * self.data.steps, self.data.trial_inputs()
         seconds = 0.0
         for mixture in (first, last):
-            seconds += parts * _timed(partial(self._evaluate_batch, mixture))
-            seconds += steps * _timed(partial(self._step.try_tuning, mixture, inputs))
-        validation = _timed(lambda: self.data.validate_part(self.network))
+            seconds += parts * self._timed(partial(self._evaluate_batch, mixture))
+            seconds += steps * self._timed(partial(self._step.try_tuning, mixture, inputs))
+        validation = self._timed(lambda: self.data.validate_part(self.network))
         return seconds / 2 + self.tuning_epochs * validation * self.data.validations
+
+    def _timed(self, call: Callable[[], Any]) -> float:
+        return self.ranks.of_first(_timed(call))
 
     def _evaluate_batch(self, mixture: Mixture) -> None:
         active = mixture.active if self.network.skips_inactive else None
@@ -208,7 +216,7 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
         epoch = trial.epoch_seconds()
     except _core.OutOfTime:
         raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
-    left = run.seconds_left or 0.0
+    left = trial.ranks.of_first(run.seconds_left) or 0.0
     if left >= epoch:
         _check_selection(short, run, trial, epoch)
         return
@@ -229,7 +237,7 @@ def _check_selection(short: str, run: RunOptions, trial: _Trial, epoch: float) -
     if trial.selector is None:
         return
     selection, epochs = trial.selection_seconds(), trial.config.epochs
-    left = run.seconds_left or 0.0
+    left = trial.ranks.of_first(run.seconds_left) or 0.0
     if left >= epochs * epoch + selection:
         return
     fits = int((0.9 * left - selection) / epoch)

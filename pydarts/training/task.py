@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common.ranks import ALONE, Ranks
 from pydarts.spaces.space import Space
 from pydarts.training.checkpoint import State
 from pydarts.training.config_base import Config
@@ -175,8 +176,11 @@ class Task(ABC):
         Of the progress bar.
     threads : int or None
         Of all networks.
+    ranks : Ranks
+        The processes that compute the passes of a search or a training together.
     """
 
+    ranks: Ranks = ALONE
     kind: ClassVar[str]
     space: Space
     search_config: ClassVar[type[Config]]
