@@ -54,6 +54,10 @@ def write_json(path: Path, content: Any) -> None:
     replace_file(path, (json.dumps(content, indent=2, allow_nan=False) + "\n").encode())
 
 
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What values of another kind than expected lead to."""
+
+
 @contextmanager
 def read_described(path: Path, kind: str, versions: Collection[int]) -> Iterator[dict[str, Any]]:
     """Read a JSON file that states its format and version; errors in reading it name the file."""
@@ -67,5 +71,5 @@ def read_described(path: Path, kind: str, versions: Collection[int]) -> Iterator
         yield d
     except KeyError as error:
         raise ValueError(f"{path} cannot be read: {error} is missing") from error
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+    except MALFORMED as error:
         raise ValueError(f"{path} cannot be read: {error}") from error

@@ -7,6 +7,7 @@ further than claimed.
 
 from __future__ import annotations
 
+import csv
 import math
 import struct
 import zipfile
@@ -18,6 +19,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pydarts.common.files import MALFORMED
 
 Parts = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None, NDArray[Any] | None]
 """Images and labels to train on, then those to test on if there are any."""
@@ -33,9 +36,9 @@ def naming(path: Path) -> Iterator[None]:
     """Turn whatever a decoder raises on bad bytes into a ValueError that names the file."""
     try:
         yield
-    except (ValueError, EOFError, OSError, RuntimeError) as error:
+    except (*MALFORMED, EOFError, OSError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
-    except (zlib.error, struct.error, zipfile.BadZipFile) as error:
+    except (csv.Error, struct.error, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 

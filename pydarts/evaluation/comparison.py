@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
-from pydarts.common.checks import choice
+from pydarts.common.checks import choice, integer
 from pydarts.common.files import check_free, read_described, write_json
 from pydarts.evaluation.statistics import relabelling, sign_flip
 from pydarts.spaces.genotype import BaseGenotype
@@ -276,10 +276,10 @@ def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
             scores = zip(seeds, entry["scores"], strict=True)
             cells.append(
                 Contender(
-                    entry["name"],
-                    entry["kind"],
+                    str(entry["name"]),
+                    str(entry["kind"]),
                     parse_genotype(entry["genotype"]),
-                    entry["num_weights"],
+                    _optional_count(entry["num_weights"]),
                     {seed: float(score) for seed, score in scores if score is not None},
                     [int(seed) for seed in entry["diverged"]],
                 )
@@ -287,3 +287,7 @@ def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
         config, data = dict(identity["config"]), str(identity["data"])
         comparison = Comparison(d["measure"], seeds, cells, config, data)
     return comparison, identity
+
+
+def _optional_count(value: object) -> int | None:
+    return None if value is None else integer("num_weights", value, 0, 2**63)

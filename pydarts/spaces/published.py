@@ -65,7 +65,7 @@ def parse_genotype(text: str) -> BaseGenotype:
     ValueError
         If the text holds none; says why it is none of the first kind.
     """
-    is_json = text.lstrip().startswith("{")
+    is_json = isinstance(text, str) and text.lstrip().startswith("{")
     first: ValueError | None = None
     kind: type[BaseGenotype]
     for kind in (Genotype, RecurrentGenotype):

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pydarts import _core
-from pydarts.common.files import replace_file
+from pydarts.common.files import MALFORMED, replace_file
 from pydarts.data.lazy import LazyArray
 
 State = dict[str, Any]  # of numbers, strings, lists, arrays and further ones
@@ -83,17 +83,25 @@ def read_checkpoint(path: Path) -> Checkpoint:
         )
     if metadata.pop("digest", None) != _digest(arrays, metadata):
         raise CheckpointError(f"{path} is damaged: its content does not match its checksum")
+    try:
+        identity, state = json.loads(metadata["identity"]), _nested(metadata["state"], arrays)
+        if version == "1":
+            _upgrade(identity, state)
+        return Checkpoint(dict(identity), state, metadata["instruction_set"])
+    except MALFORMED as error:
+        raise CheckpointError(f"{path} is damaged: {error!r}") from error
+
+
+def _nested(values: str, arrays: Mapping[str, NDArray[Any]]) -> State:
+    """Undo `_flatten`."""
     state: State = {}
-    for name, value in [*json.loads(metadata["state"]).items(), *arrays.items()]:
+    for name, value in [*json.loads(values).items(), *arrays.items()]:
         *groups, last = name.split("/")
         inner = state
         for group in groups:
             inner = inner.setdefault(group, {})
         inner[last] = value
-    identity = json.loads(metadata["identity"])
-    if version == "1":
-        _upgrade(identity, state)
-    return Checkpoint(identity, state, metadata["instruction_set"])
+    return state
 
 
 def _upgrade(identity: dict[str, Any], state: State) -> None:

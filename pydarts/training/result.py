@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import os
@@ -18,7 +19,7 @@ import numpy as np
 
 from pydarts.common import extensions
 from pydarts.common.checks import choice, integer, number, show
-from pydarts.common.files import check_free, read_described, write_json
+from pydarts.common.files import MALFORMED, check_free, read_described, write_json
 from pydarts.costs.budget import COSTS, describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
@@ -293,6 +294,8 @@ class SearchResult(Generic[AnyGenotype]):
         config, outcome = read_configuration(to, genotype.space)
         with _reading(to / "history.csv") as path:
             history = read_history(path)
+            if history:
+                outcome.setdefault("seconds", float(history[-1].get("seconds") or 0))
         with _reading(to / "alphas.npz") as path:
             alphas = read_npz(path, groups, of_edges)
             genotype.space.derive(alphas)  # raises where they are none
@@ -301,7 +304,7 @@ class SearchResult(Generic[AnyGenotype]):
             for name, a in alphas.items():
                 if alpha_history[name].shape != (len(history) + 1, *a.shape):
                     raise ValueError(f"{name!r} has the shape {alpha_history[name].shape}")
-        outcome.setdefault("seconds", history[-1]["seconds"] if history else 0.0)
+        outcome.setdefault("seconds", 0.0)
         return cls(config, None, alphas, genotype, history, alpha_history, **outcome)
 
     def __repr__(self) -> str:
@@ -380,7 +383,7 @@ def _reading(path: Path) -> Iterator[Path]:
         raise FileNotFoundError(f"{path} is missing")
     try:
         yield path
-    except (ArithmeticError, LookupError, OSError, TypeError, ValueError, zipfile.BadZipFile) as e:
+    except (*MALFORMED, OSError, csv.Error, zipfile.BadZipFile) as e:
         if str(path) in str(e):
             raise
         raise ValueError(f"{path} cannot be read: {e}") from e
