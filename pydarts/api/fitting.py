@@ -366,7 +366,8 @@ class Fitting:
         why_size: tuple[str, ...] = ()
         if self._limits.numbers():
             size, sentence = self._target_size(budget)
-            why_size, limited = (sentence,), self._budget(size, self._method, self.run)
+            anew = replace(self.run, checkpoint=None)
+            why_size, limited = (sentence,), self._budget(size, self._method, anew)
         space, time_for_it, each = self.task.space, SEARCH_SHARE * self._left, 0.0
         for preset in ("quick", "standard"):
             config = self._search_config(preset)
