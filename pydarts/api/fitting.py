@@ -224,11 +224,12 @@ class Fitting:
         if genotype is not None and search == "always":
             raise ArgumentError("search", "(='always') leaves no use for `genotype`")
         self.task, self.run, self.search, self._show = task, run, search, show
-        self._limits = limits
+        self._limits, self._batch = limits, 1
         if limits.profile is not None and limits.numbers():
             table = limits.measured(task, TrainConfig.make())
             assert table is not None
-            self._limits = limits._replace(profile=table)
+            self._limits = limits._replace(profile=table, latency_threads=table.threads)
+            self._batch = table.batch
             fields = {"channels": table.shape.channels, "cells": table.shape.cells, **fields}
         size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
         recipe = dict(RECIPE)
@@ -442,7 +443,7 @@ class Fitting:
         for name in self._limits.numbers():
             if name == "latency":
                 threads = resolve_threads(self._limits.latency_threads)
-                timings = measure_genotypes(genotypes, shape, 1, threads, _REPEATS)
+                timings = measure_genotypes(genotypes, shape, self._batch, threads, _REPEATS)
                 values = [timing.median for timing in timings]
             else:
                 values = [float(getattr(count_network(each, shape), name)) for each in genotypes]
