@@ -484,9 +484,12 @@ class Fitting:
         def left() -> float:
             return (1 - SEARCH_SHARE) * self._left
 
-        known = self._fields.get("epochs")
-        chosen = choose_training(epoch_seconds, left, len(self.task.images), budget, within, known)
-        size = chosen.channels, chosen.cells
+        known, images = self._fields.get("epochs"), len(self.task.images)
+        try:
+            chosen = choose_training(epoch_seconds, left, images, budget, within, known)
+            size = chosen.channels, chosen.cells
+        except ArgumentError:  # beside a search; without one there may be
+            size = within[0]
         if size != within[-1]:
             reason = "the largest that there is time to train"
         return size, (
