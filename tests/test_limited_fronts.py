@@ -103,6 +103,13 @@ def test_the_search_is_for_the_network_that_is_trained(timed: Any, tmp_path: Pat
         fit(None, space="s4", plan=plan)
 
 
+def test_little_time_leaves_the_strongest_cell(timed: Any) -> None:
+    timed(search=9.0, train=14.0)  # not in six tenths of the time, but in all of it
+    model = fit(space="s4", max_macs="1G", batch_size=4)
+    assert model.plan is not None
+    assert (model.plan.cell, model.plan.epochs) == ("strongest", 1)
+
+
 def test_a_latency_is_measured_where_the_cell_is_known(
     timed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +135,7 @@ def test_a_profile_decides_the_sizes(timed: Any, monkeypatch: pytest.MonkeyPatch
     assert (model.config.channels, model.config.cells) == (SHAPE.channels, SHAPE.cells)
 
 
-def test_an_estimate_knows_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_knows_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Budget, "measure", lambda self, genotype: 1e-6)
     steps = []
     press = pydarts.training.limited.LimitedStep._press
@@ -143,7 +150,11 @@ def test_an_estimate_knows_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.epochs, found.repeatable_epochs) == (2, 0)
     assert len(steps) >= 3  # the penalty is part of a step
     profile = invented_profile()
-    found = pydarts.estimate(*images(), **SMALL, max_latency=1.0, target=TARGET, profile=profile)
+    # A search that would go on has measured; an estimate does so itself.
+    monkeypatch.setattr(limits, "kept_profile", lambda *_: profile)
+    (tmp_path / "checkpoint.safetensors").touch()
+    given = {**SMALL, "max_latency": 1.0, "target": TARGET, "checkpoint": tmp_path}
+    found = pydarts.estimate(*images(), **given)
     assert found.repeatable_epochs == MAX_REPEATS * phase_epochs(2)
     assert "up to 2 epochs more" in str(found)
     with pytest.raises(ValueError, match=r"`max_macs` .* is met by no cell"):

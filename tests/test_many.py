@@ -106,6 +106,15 @@ def test_its_own_processes(capfd: Any) -> None:
     assert re.search(r"seed 5: normal .*1/1", capfd.readouterr().err, re.DOTALL)
 
 
+def test_a_class_that_weighs_nothing() -> None:
+    X, y = images()
+    y = np.resize(["left", "right", "left", "other"], len(y))
+    weights = {"left": 1.0, "right": 2.0, "other": 0.0}
+    options = {**SMALL, "batch_size": 4, "class_weight": weights}
+    (found,) = search_many(X, y, seeds=[2], executor=AtOnce(), **options)
+    same(found, pydarts.search(X, y, seed=2, threads=1, **options))
+
+
 def test_threads_will_do() -> None:
     with ThreadPoolExecutor(2) as executor:
         results = search_many(*images(), seeds=range(3), executor=executor, **SMALL)

@@ -9,6 +9,7 @@ import math
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -153,6 +154,29 @@ def test_a_lost_process_is_replaced(times: int, gives: dict[str, Any], tmp_path:
     units: Iterator[Any] = iter([unit])
     ((done, found),) = run_side_by_side(lambda running: next(units, None), 2, math.inf)
     assert (done, found) == (unit, gives)
+
+
+def test_an_executor_runs_units(tmp_path: Path) -> None:
+    units: Iterator[Any] = iter([Deadly(tmp_path, 0, key) for key in "abc"])
+    at_once: list[set[str]] = []
+
+    def following(running: set[str]) -> Any:
+        at_once.append(running)
+        return next(units, None)
+
+    class Watched(ThreadPoolExecutor):
+        submitted = 0
+
+        def submit(self, *arguments: Any, **options: Any) -> Any:
+            self.submitted += 1
+            return super().submit(*arguments, **options)
+
+    with Watched(1) as executor:
+        found = dict(run_side_by_side(following, 2, math.inf, executor))
+    assert [unit.key for unit in found] == list("abc")
+    assert all(gives == {"lost": 0} for gives in found.values())
+    assert executor.submitted == 3
+    assert max(map(len, at_once)) == 1  # besides the one that is asked for
 
 
 def test_the_order_gives_whole_comparisons_early(tmp_path: Path) -> None:

@@ -224,11 +224,12 @@ class Fitting:
         if genotype is not None and search == "always":
             raise ArgumentError("search", "(='always') leaves no use for `genotype`")
         self.task, self.run, self.search, self._show = task, run, search, show
-        self._limits = limits
+        self._limits, self._batch = limits, 1
         if limits.profile is not None and limits.numbers():
             table = limits.measured(task, TrainConfig.make())
             assert table is not None
-            self._limits = limits._replace(profile=table)
+            self._limits = limits._replace(profile=table, latency_threads=table.threads)
+            self._batch = table.batch
             fields = {"channels": table.shape.channels, "cells": table.shape.cells, **fields}
         size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
         recipe = dict(RECIPE)
@@ -366,7 +367,8 @@ class Fitting:
         why_size: tuple[str, ...] = ()
         if self._limits.numbers():
             size, sentence = self._target_size(budget)
-            why_size, limited = (sentence,), self._budget(size, self._method, self.run)
+            anew = replace(self.run, checkpoint=None)
+            why_size, limited = (sentence,), self._budget(size, self._method, anew)
         space, time_for_it, each = self.task.space, SEARCH_SHARE * self._left, 0.0
         for preset in ("quick", "standard"):
             config = self._search_config(preset)
@@ -441,7 +443,7 @@ class Fitting:
         for name in self._limits.numbers():
             if name == "latency":
                 threads = resolve_threads(self._limits.latency_threads)
-                timings = measure_genotypes(genotypes, shape, 1, threads, _REPEATS)
+                timings = measure_genotypes(genotypes, shape, self._batch, threads, _REPEATS)
                 values = [timing.median for timing in timings]
             else:
                 values = [float(getattr(count_network(each, shape), name)) for each in genotypes]
@@ -482,9 +484,12 @@ class Fitting:
         def left() -> float:
             return (1 - SEARCH_SHARE) * self._left
 
-        known = self._fields.get("epochs")
-        chosen = choose_training(epoch_seconds, left, len(self.task.images), budget, within, known)
-        size = chosen.channels, chosen.cells
+        known, images = self._fields.get("epochs"), len(self.task.images)
+        try:
+            chosen = choose_training(epoch_seconds, left, images, budget, within, known)
+            size = chosen.channels, chosen.cells
+        except ArgumentError:  # beside a search; without one there may be
+            size = within[0]
         if size != within[-1]:
             reason = "the largest that there is time to train"
         return size, (

@@ -156,14 +156,13 @@ def search_many(
     splitting.check_used()
     X, y, groups = as_arrays(X, y, groups)
     labels, found, valid = as_sized(y), as_space(space), splitting.valid()
-    images = image_task(
-        *(X, labels, splitting._replace(groups=groups)),
-        Targets(task, None, class_weight, loss, huber_delta),
-        image_layout=image_layout,
-        preprocessing=preprocessing,
-        space=found,
-    )
-    if sample_weight is not None:  # what weighs nothing is left out by each search
+    how: Any = {"image_layout": image_layout, "preprocessing": preprocessing, "space": found}
+    splitting = splitting._replace(groups=groups)
+    targets = Targets(task, None, class_weight, loss, huber_delta)
+    images = image_task(X, labels, splitting, targets, **how)
+    if len(images.images) < len(labels):  # what weighs nothing is left out by each search
+        images = image_task(X, labels, splitting, targets._replace(class_weight=None), **how)
+    if sample_weight is not None:
         sample_weight = check_sample_weight(sample_weight, len(images.images))
     given = {
         "preset": preset,

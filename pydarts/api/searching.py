@@ -326,7 +326,8 @@ def estimate(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
     start = time.perf_counter()
-    budget = limits.budget(data, chosen, how, config.preset, run)
+    anew = replace(run, checkpoint=None)  # whatever was measured for a search that goes on
+    budget = limits.budget(data, chosen, how, config.preset, anew)
     measuring = time.perf_counter() - start
     found = _estimate(data, chosen, how, config, run, budget)
     return replace(found, seconds=found.seconds + measuring)
