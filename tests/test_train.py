@@ -201,7 +201,9 @@ def test_defaults_of_the_original() -> None:
 
 def test_epochs_that_fit() -> None:
     quick = TrainConfig.make("quick", {})
-    assert quick.completed(100, (8, 8)).epochs == 60
+    assert quick.completed(1100, (8, 8)).epochs == 60
+    assert quick.completed(100, (8, 8)).epochs == 640  # of 100 images
+    assert TrainConfig.make("quick", {"batch_size": 8}).completed(50, (1, 8)).epochs == 334
     assert quick.completed(10**7, (8, 8)).epochs == 4
     assert 4 < (quick.completed(30_000, (8, 8)).epochs or 0) < 60
     assert TrainConfig.make("quick", {"epochs": 3}).completed(100, (8, 8)).epochs == 3
