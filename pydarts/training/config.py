@@ -109,7 +109,7 @@ class TrainConfig(Config):
     cells: int = option(20, "number of cells", 1)
     epochs: int | None = option(
         600,
-        "passes over the images; None: about 400,000 images in all, of few images up to 2,000 steps",
+        "passes over the images; None: about 400,000 images in all, or up to 2,000 steps",
         1,
         none="auto",
     )
