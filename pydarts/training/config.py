@@ -93,8 +93,9 @@ class SearchConfig(Config):
     }
 
     def completed(self, images: int, size: Sequence[int]) -> SearchConfig:
-        """With `stem` filled in for so many images of a size."""
-        return dataclasses.replace(self, stem=_completed_stem(self.stem, size))
+        """With `stem` filled in, and a batch that so many images of a size in either half fill."""
+        batch_size, stem = _batch_of_few(self, images), _completed_stem(self.stem, size)
+        return dataclasses.replace(self, batch_size=batch_size, stem=stem)
 
     def describe_size(self) -> str:
         """The size of the supernet, for people."""
@@ -174,14 +175,29 @@ class TrainConfig(Config):
     }
 
     def completed(self, images: int, size: Sequence[int]) -> TrainConfig:
-        """With `stem` filled in, and `epochs`: about 400,000 images seen, in 4 to 60 passes. Of few
-        images more: 2,000 steps, as far as these show no more than 64,000.
+        """With `stem` filled in, a batch that so many images fill, and `epochs`: about 400,000
+        images seen, in 4 to 60 passes; of few images 2,000 steps, if these show at most 64,000.
         """
+        batch_size = _batch_of_few(self, images)
         shown = min(60, max(4, round(_AUTO_IMAGES / images)))
-        steps = max(1, images // self.batch_size)  # in a pass
+        steps = max(1, images // batch_size)  # in a pass
         few = min(math.ceil(_FEW_STEPS / steps), _FEW_IMAGES // images)
         epochs = self.epochs or max(shown, few)
-        return dataclasses.replace(self, epochs=epochs, stem=_completed_stem(self.stem, size))
+        stem = _completed_stem(self.stem, size)
+        return dataclasses.replace(self, batch_size=batch_size, epochs=epochs, stem=stem)
+
+
+def _batch_of_few(config: SearchConfig | TrainConfig, images: int) -> int:
+    """The size of a batch: where there are fewer images than one of a preset takes, an eighth of
+    them, or 8. The paper's is the paper's, and one that was asked for too large an error.
+    """
+    own = (
+        config.preset != "paper"
+        and config.batch_size == type(config).make(config.preset).batch_size
+    )
+    if not own or not 2 <= images < config.batch_size:
+        return config.batch_size
+    return max(images // 8, min(8, images))
 
 
 def _completed_stem(stem: str, size: Sequence[int]) -> str:
