@@ -41,7 +41,6 @@ def found_network(name: str, seed: int) -> float:
         channels=8,
         cells=3,
         batch_size=BATCH,
-        epochs=60,
         stem="cifar",
         seed=seed,
         progress=False,

@@ -791,7 +791,7 @@ def test_help_tells_defaults(
     assert "--max-images N|all search on a random sample of this many images" in text
     for shown in ("(quick 3000, standard 10000, paper all)", "(default: 0.5 0.999)"):
         assert shown in text
-    assert "auto: about 400,000 images in all (quick auto, standard 50, paper 600)" in text
+    assert "in all, or up to 2,000 steps (quick auto, standard 50, paper 600)" in text
     assert "(as --seed)" in text
 
 

@@ -201,10 +201,32 @@ def test_defaults_of_the_original() -> None:
 
 def test_epochs_that_fit() -> None:
     quick = TrainConfig.make("quick", {})
-    assert quick.completed(100, (8, 8)).epochs == 60
+    assert quick.completed(1100, (8, 8)).epochs == 60
+    assert quick.completed(100, (8, 8)).epochs == 640  # of 100 images
+    assert TrainConfig.make("quick", {"batch_size": 8}).completed(50, (1, 8)).epochs == 334
     assert quick.completed(10**7, (8, 8)).epochs == 4
     assert 4 < (quick.completed(30_000, (8, 8)).epochs or 0) < 60
     assert TrainConfig.make("quick", {"epochs": 3}).completed(100, (8, 8)).epochs == 3
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, pydarts.SearchConfig])
+def test_batches_of_presets_fit_few_images(kind: Any) -> None:
+    for preset in ("quick", "standard"):
+        made = kind.make(preset)
+        sizes = [made.completed(count, (8, 8)).batch_size for count in (3, 50, made.batch_size)]
+        assert sizes == [3, 8, made.batch_size]
+        assert kind.make(preset, {"batch_size": 60}).completed(50, (8, 8)).batch_size == 60
+    assert kind.make("paper").completed(50, (8, 8)).batch_size == kind.make("paper").batch_size
+
+
+def test_few_signals_are_searched_and_trained_with_a_preset() -> None:
+    X, y = np.random.default_rng(0).normal(size=(30, 12)).astype(np.float32), np.arange(30) % 2
+    small = {"channels": 2, "cells": 1, "epochs": 1, "threads": 1, "progress": False}
+    result = pydarts.search(X, y, space="darts-1d", order=1, **small)
+    assert result.config.batch_size == 8
+    assert pydarts.train(result.genotype, X, y, **small).config.batch_size == 8
+    with pytest.raises(ValueError, match=r"`batch_size` \(=16\) is larger than either half"):
+        pydarts.search(X, y, space="darts-1d", batch_size=16, **small)
 
 
 def test_stems_that_fit() -> None:

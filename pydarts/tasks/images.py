@@ -231,10 +231,17 @@ class ImageClassification(Task):
         if config.label_smoothing > 0 and self.objective.task == "regression":
             problem = f"(={config.label_smoothing}) must be 0 in a regression"
             raise ArgumentError("label_smoothing", problem)
-        require_batch(len(self.images), config.batch_size, self._learned)
+        require_batch(len(self.images), self.complete(config).batch_size, self._learned)
 
     def complete(self, config: AnyConfig) -> AnyConfig:
-        return config.completed(len(self.images), self.images.shape[2:])
+        count = len(self.images)
+        if isinstance(config, SearchConfig):
+            count = min(count, config.max_images or count)
+            if self.valid is None:
+                count = int(count * min(config.train_fraction, 1 - config.train_fraction))
+            else:
+                count = min(count, len(self.valid[0]))
+        return config.completed(count, self.images.shape[2:])
 
     def model(self, genotype: Any, config: TrainConfig) -> Model:
         config = self.complete(config)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,6 +15,9 @@ _MEMORY = "store, or recompute to trade time for memory"
 _STEM = "what the network begins with; auto: imagenet from 64 pixels, or 1,024 samples, on"
 _STEMS = ("auto", "cifar", "imagenet")
 _LARGE_SIDE, _LARGE_LENGTH = 64, 1024  # from here on the ImageNet stem
+# Of a training whose epochs are not given: how many images it shows, and, where they are few, how
+# many steps it takes within how many images.
+_AUTO_IMAGES, _FEW_STEPS, _FEW_IMAGES = 400_000, 2000, 64_000
 _AUGMENTATION = {
     "crop_padding": "random crop after padding by this many pixels",
     "flip": "random horizontal flip (wrong for digits and letters)",
@@ -89,8 +93,9 @@ class SearchConfig(Config):
     }
 
     def completed(self, images: int, size: Sequence[int]) -> SearchConfig:
-        """With `stem` filled in for so many images of a size."""
-        return dataclasses.replace(self, stem=_completed_stem(self.stem, size))
+        """With `stem` filled in, and a batch that so many images of a size in either half fill."""
+        batch_size, stem = _batch_of_few(self, images), _completed_stem(self.stem, size)
+        return dataclasses.replace(self, batch_size=batch_size, stem=stem)
 
     def describe_size(self) -> str:
         """The size of the supernet, for people."""
@@ -104,7 +109,10 @@ class TrainConfig(Config):
     channels: int = option(36, "channels of the first cells", 1)
     cells: int = option(20, "number of cells", 1)
     epochs: int | None = option(
-        600, "passes over the images; None: about 400,000 images in all", 1, none="auto"
+        600,
+        "passes over the images; None: about 400,000 images in all, or up to 2,000 steps",
+        1,
+        none="auto",
     )
     batch_size: int = option(96, "images in a batch", 2)
     lr: float = option(0.025, "learning rate at the start of the cosine to zero", positive=True)
@@ -167,9 +175,29 @@ class TrainConfig(Config):
     }
 
     def completed(self, images: int, size: Sequence[int]) -> TrainConfig:
-        """With `stem` filled in, and `epochs`: about 400,000 images seen, in 4 to 60 passes."""
-        epochs = self.epochs or min(60, max(4, round(400_000 / images)))
-        return dataclasses.replace(self, epochs=epochs, stem=_completed_stem(self.stem, size))
+        """With `stem` filled in, a batch that so many images fill, and `epochs`: about 400,000
+        images seen, in 4 to 60 passes; of few images 2,000 steps, if these show at most 64,000.
+        """
+        batch_size = _batch_of_few(self, images)
+        shown = min(60, max(4, round(_AUTO_IMAGES / images)))
+        steps = max(1, images // batch_size)  # in a pass
+        few = min(math.ceil(_FEW_STEPS / steps), _FEW_IMAGES // images)
+        epochs = self.epochs or max(shown, few)
+        stem = _completed_stem(self.stem, size)
+        return dataclasses.replace(self, batch_size=batch_size, epochs=epochs, stem=stem)
+
+
+def _batch_of_few(config: SearchConfig | TrainConfig, images: int) -> int:
+    """The size of a batch: where there are fewer images than one of a preset takes, an eighth of
+    them, or 8. The paper's is the paper's, and one that was asked for too large an error.
+    """
+    own = (
+        config.preset != "paper"
+        and config.batch_size == type(config).make(config.preset).batch_size
+    )
+    if not own or not 2 <= images < config.batch_size:
+        return config.batch_size
+    return max(images // 8, min(8, images))
 
 
 def _completed_stem(stem: str, size: Sequence[int]) -> str:
