@@ -376,6 +376,23 @@ def test_c_files_are_those_of_python(
 
 
 @pytest.mark.slow
+def test_c_files_of_operations_that_end_in_a_relu_are_those_of_python(
+    programs: Path, tmp_path: Path
+) -> None:
+    late = {"name": "late", "stages": ["pointwise", "batch_norm", "relu"]}
+    first = {"name": "first", "stages": ["relu", {"max_pool": 3}]}
+    space = {
+        "name": "late",
+        "operations": [late, first],
+        "cells": [{"name": "only", "nodes": 2, "output": "last"}],
+        "stack": {"layers": [{"cell": "only", "repeat": "cells"}]},
+    }
+    cell = [("late", 0), ("late", 1), ("first", 0), ("late", 2)]
+    drawn = Drawn(space, 3, 2, 2, "cifar", 6, 5, 2, 1, {"only": cell})
+    check_written(programs, drawn_model(drawn), tmp_path)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201])
 def test_c_files_of_numbers_are_those_of_python(
     programs: Path, space: Space, tmp_path: Path

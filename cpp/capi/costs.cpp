@@ -42,8 +42,8 @@ const pydarts_profile_options kProfile = {sizeof(pydarts_profile_options), 1, kM
 static_assert(int(CostKind::latency) == PYDARTS_COST_LATENCY && int(CostKind::macs) == PYDARTS_COST_MACS &&
               int(CostKind::weights) == PYDARTS_COST_WEIGHTS && int(CostKind::memory) == PYDARTS_COST_MEMORY);
 
-CostKind kind_of(pydarts_cost cost) {
-  require(cost >= PYDARTS_COST_LATENCY && cost <= PYDARTS_COST_MEMORY, "`cost` (=", int(cost), ") is unknown");
+CostKind kind_of(std::int32_t cost) {
+  require(cost >= PYDARTS_COST_LATENCY && cost <= PYDARTS_COST_MEMORY, "`cost` (=", cost, ") must be a pydarts_cost");
   return CostKind(cost);
 }
 
@@ -158,7 +158,7 @@ pydarts_status pydarts_budget_destroy(pydarts_budget* budget) { return Border::d
 
 const char* pydarts_budget_error(const pydarts_budget* budget) { return budget ? budget->message() : kNoHandle; }
 
-pydarts_status pydarts_budget_table(const pydarts_budget* budget, pydarts_cost cost, double* fixed, double* table,
+pydarts_status pydarts_budget_table(const pydarts_budget* budget, int32_t cost, double* fixed, double* table,
                                     size_t count) {
   return Border::cross(budget, [&] {
     const CostTable found = budget->budget.table(kind_of(cost));
@@ -169,7 +169,7 @@ pydarts_status pydarts_budget_table(const pydarts_budget* budget, pydarts_cost c
   });
 }
 
-pydarts_status pydarts_budget_range(const pydarts_budget* budget, pydarts_cost cost, double* least, double* most) {
+pydarts_status pydarts_budget_range(const pydarts_budget* budget, int32_t cost, double* least, double* most) {
   return Border::cross(budget, [&] {
     const CostTable found = budget->budget.table(kind_of(cost));
     const Space& space = budget->budget.space();
@@ -192,7 +192,7 @@ pydarts_status pydarts_budget_predict(const pydarts_budget* budget, const char* 
   });
 }
 
-pydarts_status pydarts_budget_expected(const pydarts_budget* budget, pydarts_cost cost, const float* alphas,
+pydarts_status pydarts_budget_expected(const pydarts_budget* budget, int32_t cost, const float* alphas,
                                        size_t num_alphas, double temperature, double* expected, double* gradient) {
   return Border::cross(budget, [&] {
     const CostTable table = budget->budget.table(kind_of(cost));
@@ -245,18 +245,8 @@ pydarts_status pydarts_budget_measure(pydarts_budget* budget, const pydarts_prof
 pydarts_status pydarts_budget_read_profile(pydarts_budget* budget, const char* profile, size_t profile_size) {
   return Border::cross(budget, [&] {
     require(profile, "`profile` is null");
-    Profile read = reading("`profile`", [&] {
-      Profile found = read_profile(profile, profile_size);
-      const Budget& b = budget->budget;
-      require_file(is_same(found.space, b.space()), "it is of the space '", found.space.name, "', not of '",
-                   b.space().name, "'");
-      const NetworkShape &theirs = found.shape, &own = b.shape();
-      require_file(theirs == own, "it is of ", theirs.cells, " cells of ", theirs.channels, " channels for ",
-                   theirs.in_channels, " x ", theirs.height, " x ", theirs.width, " images of ", theirs.classes,
-                   " classes; the target has ", own.cells, " of ", own.channels, " for ", own.in_channels, " x ",
-                   own.height, " x ", own.width, " of ", own.classes, ", or another stem");
-      return found;
-    });
+    const Budget& b = budget->budget;
+    Profile read = reading("`profile`", [&] { return read_profile(profile, profile_size, b.space(), b.shape()); });
     take(*budget, std::move(read));
   });
 }

@@ -2,7 +2,6 @@
 #include "costs/budget.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "core/error.hpp"

@@ -2,7 +2,6 @@
 #include "costs/counts.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "core/error.hpp"
 

@@ -41,8 +41,8 @@ Profile measure_profile(const Space& space, const NetworkShape& shape, const Mea
 
 constexpr std::size_t kMaxProfileText = std::size_t(1) << 24;
 
-// BadFile if it is no profile, or damaged.
-Profile read_profile(const char* text, std::size_t size);
+// BadFile if it is no profile, damaged, or of another space or shape.
+Profile read_profile(const char* text, std::size_t size, const Space& space, const NetworkShape& shape);
 
 std::string write_profile(const Profile& profile);
 

@@ -81,34 +81,34 @@ NetworkShape read_shape(const Json& json) {
   return shape;
 }
 
-// A shape that no network has is the file's fault.
-void check_read(const Space& space, const NetworkShape& shape) {
-  try {
-    check_shape(space, shape);
-  } catch (const InvalidArgument& error) {
-    throw BadFile(error.what());
-  }
+std::string shown(const NetworkShape& s) {
+  return text(s.cells, " cells of ", s.channels, " channels for ", s.in_channels, " x ", s.height, " x ", s.width,
+              " images of ", s.classes, " classes behind the stem '", s.stem == Stem::cifar ? "cifar" : "imagenet",
+              "'");
 }
 
 }  // namespace
 
-Profile read_profile(const char* text, std::size_t size) {
+Profile read_profile(const char* text, std::size_t size, const Space& space, const NetworkShape& shape) {
   require_file(size <= kMaxProfileText, "it has ", size, " bytes, more than ", kMaxProfileText);
   const Json json = parse_json(text, size);
   const Json* format = json.find("format");
   require_file(format && format->kind == Kind::string && format->text == kFormat, "it is no pydarts profile");
   json.at("version", Kind::number).integer("version", kVersion, kVersion);
-  const Json* space = json.find("space");
-  require_file(space, "`space` is missing");
+  const Json* of = json.find("space");
+  require_file(of, "`space` is missing");
+  const Space found_space = read_space(*of);
+  require_file(is_same(found_space, space), "it is of the space '", found_space.name, "', not of '", space.name, "'");
+  const NetworkShape found = read_shape(json.at("shape", Kind::object));
+  require_file(found == shape, "it is of ", shown(found), "; the target has ", shown(shape));
   const Json& fixed = json.at("fixed", Kind::object);
-  Profile profile{read_space(*space),
-                  read_shape(json.at("shape", Kind::object)),
+  Profile profile{space,
+                  shape,
                   integer(json, "batch"),
                   integer(json, "threads"),
                   {},
                   timing(fixed, "seconds"),
                   timing(fixed, "stem_seconds")};
-  check_read(profile.space, profile.shape);
   profile.fixed_factor = factor(fixed);
   for (const Json& each : json.at("operations", Kind::array).items) {
     Place place{each.at("operation", Kind::string).text,

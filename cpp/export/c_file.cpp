@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <locale>
 #include <numeric>
+#include <sstream>
 #include <tuple>
 
 #include "core/error.hpp"

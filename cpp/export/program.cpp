@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -219,8 +219,7 @@ class Builder {
     for (std::size_t i = 0; i < parts.size(); ++i) {
       const Part& part = parts[i];
       // What is added to others cannot be cut off at zero together with them.
-      if (i + 1 == parts.size() && target && !(accumulate && part.relu))
-        return add(part, named, x, *target, accumulate);
+      if (i + 1 == parts.size() && target && !(accumulate && part.relu)) return add(part, x, *target, accumulate);
       CTensor to;
       if (part.zero)
         to = created(named.outputs, size_after(named, size(x)));
@@ -228,7 +227,7 @@ class Builder {
         to = created(channels_after(*part.link, x.channels, named.outputs), size_after(*part.link, size(x)));
       else
         to = created(x.channels, size(x));
-      x = add(part, named, x, to, false);
+      x = add(part, x, to, false);
     }
     if (!target) return x;
     CStep copy{CStep::Kind::copy, x, *target};
@@ -299,7 +298,7 @@ class Builder {
     return {scale, shift};
   }
 
-  CTensor add(const Part& part, const Named&, const CTensor& x, const CTensor& to, bool accumulate) {
+  CTensor add(const Part& part, const CTensor& x, const CTensor& to, bool accumulate) {
     CStep step{CStep::Kind::convolution, x, to};
     step.accumulate = accumulate;
     step.relu = part.relu;

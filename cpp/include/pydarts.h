@@ -538,14 +538,15 @@ PYDARTS_API pydarts_status pydarts_budget_create(const pydarts_network_options* 
 PYDARTS_API pydarts_status pydarts_budget_destroy(pydarts_budget* budget);
 PYDARTS_API const char* pydarts_budget_error(const pydarts_budget* budget);
 
-/* The sum's parts: `*fixed` and `table`, `count` entries in the order of the supernet's alphas of operations: for each
-   kind of cell (edges, columns), over all cells of the kind; 0 where there is no operation. INVALID_ARGUMENT if `cost`
-   is the latency and there is no profile; so do the functions below. Threads: by handle. */
-PYDARTS_API pydarts_status pydarts_budget_table(const pydarts_budget* budget, pydarts_cost cost, double* fixed,
+/* The parts of the sum of `cost`, a pydarts_cost: `*fixed` and `table`, `count` entries in the order of the supernet's
+   alphas of operations: for each kind of cell (edges, columns), over all cells of the kind; 0 where there is no
+   operation. INVALID_ARGUMENT if `cost` is the latency and there is no profile; so do the functions below. Threads: by
+   handle. */
+PYDARTS_API pydarts_status pydarts_budget_table(const pydarts_budget* budget, int32_t cost, double* fixed,
                                                 double* table, size_t count);
 
 /* What the cheapest and the costliest cells cost, by the table. Either may be null. Threads: by handle. */
-PYDARTS_API pydarts_status pydarts_budget_range(const pydarts_budget* budget, pydarts_cost cost, double* least,
+PYDARTS_API pydarts_status pydarts_budget_range(const pydarts_budget* budget, int32_t cost, double* least,
                                                 double* most);
 
 /* Costs of the target with the cells of a genotype, JSON text as in pydarts_derived_create. BAD_FILE if it is none,
@@ -562,7 +563,7 @@ PYDARTS_API pydarts_status pydarts_budget_predict(const pydarts_budget* budget, 
    The cell that the alphas stand for is drawn alone as `temperature`, which must be positive, falls to 0. `alphas` are
    those of a supernet of the space, `num_alphas` in all, with the edges' own weights or without; `gradient` gets as
    many, or is null. In float64, in the unit of the cost. Threads: by handle. */
-PYDARTS_API pydarts_status pydarts_budget_expected(const pydarts_budget* budget, pydarts_cost cost, const float* alphas,
+PYDARTS_API pydarts_status pydarts_budget_expected(const pydarts_budget* budget, int32_t cost, const float* alphas,
                                                    size_t num_alphas, double temperature, double* expected,
                                                    double* gradient);
 

@@ -348,7 +348,8 @@ void nonsense_is_refused() {
   double value;
   CHECK(pydarts_budget_table(b, PYDARTS_COST_MACS, &value, entries.data(), 5) == PYDARTS_INVALID_ARGUMENT);
   CHECK(error_is(budget, "`table` has 5 values, not 224"));
-  CHECK(pydarts_budget_table(b, pydarts_cost(9), &value, entries.data(), kAlphas) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(pydarts_budget_table(b, 9, &value, entries.data(), kAlphas) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(error_is(budget, "`cost` (=9) must be a pydarts_cost"));
   CHECK(pydarts_budget_table(b, PYDARTS_COST_MACS, nullptr, entries.data(), kAlphas) == PYDARTS_INVALID_ARGUMENT);
   CHECK(pydarts_budget_table(nullptr, PYDARTS_COST_MACS, &value, entries.data(), kAlphas) == PYDARTS_INVALID_ARGUMENT);
 
@@ -397,6 +398,10 @@ void nonsense_is_refused() {
   options = {sizeof options, 0, 30, 0};
   CHECK(pydarts_budget_measure(b, &options) == PYDARTS_INVALID_ARGUMENT);
   CHECK(pydarts_budget_measure(b, nullptr) == PYDARTS_INVALID_ARGUMENT);
+  capi::Budget large;
+  CHECK(create(large, capi::options(), 16384, 16384) == PYDARTS_OK);
+  options = {sizeof options, 65536, 30, 0};
+  CHECK(pydarts_budget_measure(large.get(), &options) == PYDARTS_INVALID_ARGUMENT);  // before memory is spent
   CHECK(pydarts_budget_read_profile(b, nullptr, 0) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::strcmp(pydarts_budget_error(nullptr), "the handle is null") == 0);
   CHECK(pydarts_budget_destroy(nullptr) == PYDARTS_OK);
