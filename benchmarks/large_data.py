@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Memory of a search on images that are larger than it: ``python -m benchmarks.large_data``.
 
-Writes a folder of X.npy and y.npy, or of PNG files, searches an epoch on all of it, and prints the
-largest RssAnon of /proc/self/status: memory that is the process's own, not pages of files.
+Writes a folder of X.npy and y.npy, of PNG files, or of .wav files, searches an epoch on all of it,
+and prints the largest RssAnon of /proc/self/status: memory that is the process's own, not pages of
+files.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 import tempfile
 import threading
 import time
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy as np
 import pydarts
 
 _CHUNK = 2048
+_RATE = 16_000
 
 
 class AnonymousMemory:
@@ -78,6 +81,24 @@ def write_files(folder: Path, size: int, side: int) -> int:
     return count
 
 
+def write_sounds(folder: Path, size: int, seconds: float) -> int:
+    """Write .wav files of so many bytes in all, noise of 16 kHz; return how many they are."""
+    samples = round(_RATE * seconds)
+    count = size // (2 * samples)
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        label = folder / str(index % 10)
+        label.mkdir(exist_ok=True)
+        pitch = np.sin(np.arange(samples) * (0.05 + 0.1 * (index % 10)))
+        noisy = (8000 * pitch + rng.integers(-4000, 4000, samples)).astype("<i2")
+        with wave.open(str(label / f"{index}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(_RATE)
+            file.writeframes(noisy.tobytes())
+    return count
+
+
 def main() -> None:
     """Write, search and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large_data")
@@ -85,11 +106,20 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64, help="pixels of a side")
     parser.add_argument("--channels", type=int, default=2)
     parser.add_argument("--files", action="store_true", help="PNG files in place of X.npy")
+    parser.add_argument("--sounds", action="store_true", help=".wav files in place of X.npy")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of a sound")
     parser.add_argument("--folder", type=Path, help="where the files go (default: of the system)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        write = write_files if args.files else write_images
-        count = write(Path(name), int(args.gigabytes * 2**30), args.side)
+        size, space = int(args.gigabytes * 2**30), "darts"
+        preprocessing = None
+        if args.sounds:
+            count = write_sounds(Path(name), size, args.seconds)
+            space = "darts-1d"
+            preprocessing = pydarts.Preprocessing("log_mel", _RATE, standardize=True)
+        else:
+            write = write_files if args.files else write_images
+            count = write(Path(name), size, args.side)
         with AnonymousMemory() as memory:
             start = time.perf_counter()
             result = pydarts.search(
@@ -101,11 +131,16 @@ def main() -> None:
                 max_images=None,
                 order=1,
                 progress=False,
+                space=space,
+                preprocessing=preprocessing,
             )
             seconds = time.perf_counter() - start
     epochs = len(result.history)
-    kind = "PNG files" if args.files else "images"
-    print(f"{count:,} {kind} of {args.side}x{args.side} pixels, {args.gigabytes:g} GiB of uint8")
+    of = f"of {args.side}x{args.side} pixels, {args.gigabytes:g} GiB of uint8"
+    if args.sounds:
+        of = f"of {args.seconds:g} seconds, {args.gigabytes:g} GiB of int16"
+    kind = ".wav files" if args.sounds else "PNG files" if args.files else "images"
+    print(f"{count:,} {kind} {of}")
     print(f"{epochs} epoch in {seconds:.0f} s; RssAnon at most {memory.peak / 2**20:,.0f} MiB")
 
 

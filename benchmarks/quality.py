@@ -10,17 +10,20 @@ where it was ended. After a change in the library's methods, begin another file.
     python -m benchmarks.quality screening --table
     python -m benchmarks.quality confirmation --methods darts,beta-darts --jobs 2
     python -m benchmarks.quality --quick
+    python -m benchmarks.quality --dask tcp://127.0.0.1:8786 --jobs 16
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import math
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pydarts
 from benchmarks.quality_settings import (
@@ -34,6 +37,7 @@ from benchmarks.quality_table import tables
 from benchmarks.quality_units import Plan
 from benchmarks.units import Results, run_units
 from pydarts.common.checks import choice
+from pydarts.common.jobs import AnyExecutor
 from pydarts.methods.named import as_method
 
 
@@ -56,6 +60,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--random", type=int, help="random cells of each data and space")
     parser.add_argument("--train-seeds", type=int, help="trainings of each cell")
     parser.add_argument("--jobs", type=int, default=1, help="units side by side (1)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="of a scheduler, whose workers run them")
     parser.add_argument("--minutes", type=float, default=math.inf, help="then begin no more units")
     parser.add_argument("--table", action="store_true", help="show what is done, and run nothing")
     parser.add_argument("--quick", action="store_true", help="one row, in about ten minutes")
@@ -98,10 +103,16 @@ def plan_of(args: argparse.Namespace) -> Plan:
     return plan
 
 
-def run(plan: Plan, results: Results, jobs: int, minutes: float) -> None:
+def run(
+    plan: Plan,
+    results: Results,
+    jobs: int,
+    minutes: float,
+    executor: AnyExecutor | None = None,
+) -> None:
     """Run what is not done yet, and print a line for each unit."""
     start = time.monotonic()
-    for unit, found in run_units(plan.units, results, jobs, minutes):
+    for unit, found in run_units(plan.units, results, jobs, minutes, executor):
         if "error" in found:
             outcome = f"failed: {found['error']}"
         elif unit.method:
@@ -110,6 +121,14 @@ def run(plan: Plan, results: Results, jobs: int, minutes: float) -> None:
             outcome = f"{found['seconds']:.0f} s, accuracy {found['score']:.2%}"
         minute = (time.monotonic() - start) / 60
         print(f"{minute:6.1f} min  {unit.what}: {outcome}", file=sys.stderr, flush=True)
+
+
+def _client(address: str) -> Any:
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise SystemExit("--dask needs distributed: pip install 'pydarts-nas[dask]'") from error
+    return distributed.Client(address)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -121,7 +140,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(f"python -m benchmarks.quality: {error}") from error
     try:
         if not args.table:
-            run(plan, results, args.jobs, args.minutes)
+            client = None if args.dask is None else _client(args.dask)
+            run(plan, results, args.jobs, args.minutes, client)
     except KeyboardInterrupt:
         pass  # all that was done is in the file
     print(tables(plan, results))

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pydarts
-from benchmarks.workers import run_in_processes
+from benchmarks.workers import run_side_by_side
+from pydarts.common.jobs import AnyExecutor
 
 
 class Unit(Protocol):
@@ -97,7 +98,11 @@ class Results:
 
 
 def run_units(
-    units: Callable[[Results], Iterable[AnyUnit]], results: Results, jobs: int, minutes: float
+    units: Callable[[Results], Iterable[AnyUnit]],
+    results: Results,
+    jobs: int,
+    minutes: float,
+    executor: AnyExecutor | None = None,
 ) -> Iterator[tuple[AnyUnit, dict[str, Any]]]:
     """Run what is not done yet, and keep and yield what each unit gave, or its ``error``.
 
@@ -110,12 +115,15 @@ def run_units(
         Units side by side, each in a process.
     minutes : float
         After these, no unit begins.
+    executor : executor, optional
+        What runs the units, in place of processes of this machine.
     """
 
     def following(running: set[str]) -> AnyUnit | None:
         known = running | results.done.keys() | results.failed.keys()
         return next((unit for unit in units(results) if unit.key not in known), None)
 
-    for unit, found in run_in_processes(following, jobs, time.monotonic() + 60 * minutes):
+    end = time.monotonic() + 60 * minutes
+    for unit, found in run_side_by_side(following, jobs, end, executor):
         results.add(unit, found)
         yield unit, found

@@ -48,8 +48,8 @@ _VERSION = 2
 # would harm, and a long search find nothing.
 _ROWS_TRAIN = {"crop_padding": 0, "flip": False, "cutout": 0}
 _ROWS_SEARCH = {**_ROWS_TRAIN, "epochs": 5}
-# Said by `random_state`, and of no use without validation data.
-_NOT_PARAMETERS = ("seed", "restore_best_weights")
+# Said by `random_state`.
+_NOT_PARAMETERS = ("seed",)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -67,6 +67,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     image_shape: Sequence[int] | None = None
     image_layout: str | None = None
     preprocessing: Preprocessing | None = None
+    split: str = "random"
+    stratify: bool | None = None
     checkpoint: str | os.PathLike[str] | None = None
     random_state: Any = None
     threads: int | None = None
@@ -128,6 +130,7 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     mixup: float | None = None
     stem: str | None = None
     memory: str | None = None
+    restore_best_weights: bool | None = None
 
     def _fit(
         self,
@@ -135,6 +138,7 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         groups: ArrayLike | None,
+        valid: tuple[Any, Any],
         several: bool,
     ) -> None:
         """Check the data, search a cell unless there is one, and train."""
@@ -152,9 +156,10 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         self.image_shape_ = self._shape(known)
         images = self._images(rows)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2).tolist()
-        told = {"task": task, "sample_weight": weights, **self._told()}
+        told = {"task": task, "sample_weight": weights, **self._told(), **self._validation(*valid)}
+        splitting = {"groups": groups, "split": self.split, "stratify": self.stratify}
         if self.time_budget is not None:
-            told["groups"] = groups
+            told |= splitting
             model = self._fit_in_time(images, targets, seeds[0], known is None, told)
             if model.interrupted:
                 raise KeyboardInterrupt
@@ -178,12 +183,15 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
             count = min(used, config.max_images or used)
             # Each class may have one image less than its share in the smaller part.
             less = len(np.unique(targets)) if task == "multiclass" else 1 + count // 10
-            options.setdefault("batch_size", _at_most(config.batch_size, int(share * count) - less))
+            most = int(share * count) - less
+            if "X_valid" in told:
+                most = min(count, len(told["X_valid"]))
+            options.setdefault("batch_size", _at_most(config.batch_size, most))
             how: dict[str, Any] = {
                 "space": as_space(self.space),
                 "method": self.method,
                 "selector": self.selector,
-                "groups": groups,
+                **splitting,
             }
             result = search(images, targets, seed=seeds[0], **how, **common, **options)
             genotype = self.genotype_ = result.genotype
@@ -354,8 +362,18 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         )
         return images.reshape(len(images), -1), images.shape[1:]
 
+    def _validation(self, X: Any, y: Any) -> dict[str, Any]:
+        """What is validated on, as `search` and `train` take it."""
+        if (X is None) != (y is None):
+            raise ArgumentError("X_valid", "and `y_valid` must come together")
+        return {} if X is None else {"X_valid": self._formed(X), "y_valid": y}
+
     def _checked(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self, "model_")
+        return self._formed(X)
+
+    def _formed(self, X: ArrayLike) -> NDArray[Any]:
+        """Rows or images in the form of those of `fit`."""
         rows, shape = self._rows(X)
         rows = validate_data(self, rows, reset=False)
         if shape not in (None, self.image_shape_):
@@ -416,6 +434,10 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         Where the channels are, if the shape of images in ``X`` leaves it open.
     preprocessing : Preprocessing, optional
         What is made of rows, which are sounds then, before they are images or signals.
+    split : {"random", "time"}
+        How the halves of the search are taken, as in `pydarts.search`.
+    stratify : bool, optional
+        Whether each class has its share in either half; by default yes.
     checkpoint : path, optional
         Folder that one `fit` goes on from, as in `pydarts.search` and `pydarts.train`. It is of no
         use for cross-validation, whose fits are of different data: they would refuse it.
@@ -429,7 +451,7 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
     channels, cells, ... : optional
         Fields of `pydarts.TrainConfig`. By default, as for the search, the preset's value; but a
         batch is at most a quarter of what there is, or 8, and rows without ``image_shape`` are
-        searched for 5 epochs and not augmented.
+        searched for 5 epochs and not augmented. ``restore_best_weights`` needs ``X_valid``.
     class_weight : "balanced" or dict, optional
         Weights of the classes in the loss, as in `pydarts.search`.
 
@@ -458,6 +480,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        X_valid: ArrayLike | None = None,
+        y_valid: ArrayLike | None = None,
     ) -> Self:
         """Search a cell, unless ``genotype`` is one, and train the network.
 
@@ -471,6 +495,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
             (N,) weights of the samples in the loss, as in `pydarts.search`.
         groups : array-like, optional
             (N,) groups that the halves of the search do not share.
+        X_valid, y_valid : array-like, optional
+            What the α of a search learn on, and what the training is validated on.
 
         Raises
         ------
@@ -482,7 +508,8 @@ class DartsClassifier(ClassifierMixin, _DartsEstimator):  # type: ignore[misc]
             When a loss or gradient is not finite.
         """
         shape = getattr(y, "shape", None) or np.asarray(y).shape
-        self._fit(X, y, sample_weight, groups, len(shape) == 2 and shape[1] > 1)
+        several = len(shape) == 2 and shape[1] > 1
+        self._fit(X, y, sample_weight, groups, (X_valid, y_valid), several)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -530,10 +557,7 @@ class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
         As in `DartsClassifier`, which has all others but ``class_weight``; ``label_smoothing`` is
         to stay as it is.
 
-    Attributes
-    ----------
-    genotype_, model_, image_shape_, n_features_in_, feature_names_in_
-        As in `DartsClassifier`.
+    It has the attributes of `DartsClassifier` but ``classes_``.
     """
 
     loss: str = "mse"
@@ -547,6 +571,8 @@ class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        X_valid: ArrayLike | None = None,
+        y_valid: ArrayLike | None = None,
     ) -> Self:
         """Search a cell, unless ``genotype`` is one, and train the network.
 
@@ -560,6 +586,8 @@ class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
             (N,) weights of the samples in the loss, as in `pydarts.search`.
         groups : array-like, optional
             (N,) groups that the halves of the search do not share.
+        X_valid, y_valid : array-like, optional
+            What the α of a search learn on, and what the training is validated on.
 
         Raises
         ------
@@ -570,7 +598,7 @@ class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
         Diverged
             When a loss or gradient is not finite.
         """
-        self._fit(X, y, sample_weight, groups, True)
+        self._fit(X, y, sample_weight, groups, (X_valid, y_valid), True)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:

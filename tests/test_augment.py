@@ -201,6 +201,31 @@ def test_masks_are_no_longer_than_the_axis():
     assert out.shape == (50, 3, 8, 7)
 
 
+@pytest.mark.parametrize("height", [1, 7])
+def test_masks_are_those_of_a_plain_loop(height):
+    images = np.random.default_rng(1).normal(size=(40, 5, height, 9)).astype(np.float32)
+    expected, rng = images.copy(), np.random.default_rng(0)
+    for axis, largest in ((3, 4), (1 if height == 1 else 2, 3)):
+        size = images.shape[axis]
+        lengths = rng.integers(0, min(largest, size) + 1, 40)
+        for image, start, length in zip(
+            expected, rng.integers(0, size - lengths + 1), lengths, strict=True
+        ):
+            np.moveaxis(image, axis - 1, 0)[start : start + length] = 0
+    out = Augmentation(time_mask=4, frequency_mask=3)(images, np.random.default_rng(0))
+    assert np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_noise_is_normal(dtype):
+    images = np.zeros((64, 3, 40, 40), dtype)
+    out = Augmentation(noise=2)(images, np.random.default_rng(0)).ravel() / 2
+    assert out.dtype == dtype
+    for limit, share in ((0, 0.5), (1, 0.1587), (-2, 0.9772), (3, 0.00135)):
+        assert abs((out > limit).mean() - share) < 4 * (share * (1 - share) / out.size) ** 0.5
+    assert abs(np.corrcoef(out[1:], out[:-1])[0, 1]) < 4 / out.size**0.5
+
+
 def test_noise_has_its_standard_deviation():
     images = np.zeros((50, 3, 20, 20), np.float32)
     out = Augmentation(noise=0.3)(images, np.random.default_rng(0))

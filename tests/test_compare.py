@@ -33,7 +33,7 @@ from pydarts import (
 )
 from pydarts.data.splits import hold_out, split_half
 from pydarts.engine.sgd import SGD
-from pydarts.evaluation import compare_cells, random_cells
+from pydarts.evaluation import trials
 from pydarts.evaluation.comparison import Contender, read_comparison
 from pydarts.evaluation.statistics import relabelling, sign_flip
 from pydarts.evaluation.trials import train_once
@@ -355,7 +355,7 @@ def test_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.Mo
             os.kill(os.getpid(), signal.SIGINT)
         return train_once(task, genotype, config)
 
-    monkeypatch.setattr(compare_cells, "train_once", counted)
+    monkeypatch.setattr(trials, "train_once", counted)
     common: dict[str, Any] = {"random_cells": 2, "checkpoint": tmp_path, **SMALL, **QUIET}
     first = compare(DARTS_V2, *pictures(), seeds=[0, 1], **common)
     assert first.interrupted
@@ -486,7 +486,7 @@ def test_interrupted_random_search(monkeypatch: pytest.MonkeyPatch) -> None:
             os.kill(os.getpid(), signal.SIGINT)
         return train_once(*arguments)
 
-    monkeypatch.setattr(random_cells, "train_once", counted)
+    monkeypatch.setattr(trials, "train_once", counted)
     result = random_search(*pictures(), k=3, **SMALL, **QUIET)
     assert result.interrupted
     assert len(result.candidates) == 1
@@ -542,7 +542,7 @@ def test_interrupted_random_search_over_text(monkeypatch: pytest.MonkeyPatch) ->
             os.kill(os.getpid(), signal.SIGINT)
         return train_once(*arguments)
 
-    monkeypatch.setattr(random_cells, "train_once", counted)
+    monkeypatch.setattr(trials, "train_once", counted)
     result = random_search_text(text, k=3, **TEXT, **QUIET)
     assert result.interrupted
     assert len(result.candidates) == 1

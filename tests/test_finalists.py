@@ -144,7 +144,13 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
     assert len(trained) == before
     scores = tmp_path / "cut" / "finalists.json"
     assert scores.exists() == (before > 0)
+    earlier = 0.0
+    if before:  # so long that nothing else could be
+        kept = json.loads(scores.read_text())
+        assert 0 < kept["seconds"] < 1000
+        scores.write_text(json.dumps({**kept, "seconds": (earlier := 1000.0)}))
     again = search(checkpoint=tmp_path / "cut")
+    assert earlier < again.seconds < earlier + 100
     assert again.finalists == whole.finalists
     assert again.genotype == whole.genotype
     for name, alpha in whole.alphas.items():

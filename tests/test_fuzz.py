@@ -100,6 +100,19 @@ def test_a_history_without_seconds(tmp_path: Path) -> None:
     assert pydarts.SearchResult.load(tmp_path).seconds == 0
 
 
+@pytest.mark.parametrize(("column", "value"), [("valid_loss", "none"), ("valid_accuracy", "x")])
+def test_a_history_without_numbers(tmp_path: Path, column: str, value: str) -> None:
+    reader = DRIVER.load("read_result")
+    rows = (reader.WHOLE / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index(column)
+    last = rows[-1].split(",")
+    last[place] = value
+    data = ("h" + "\n".join([*rows[:-1], ",".join(last)])).encode()
+    assert not DRIVER.accepts(reader, tmp_path, data)
+    with pytest.raises(ValueError, match=column):
+        reader.read(tmp_path, data)
+
+
 @pytest.mark.parametrize(
     "metadata", [{}, {"identity": "[]"}, {"state": '{"a": 1, "a/b": 2}'}, {"identity": "[1]"}]
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 import pydarts
 from pydarts import SearchConfig, TrainConfig
+from pydarts.api import evaluating, fitting, pareto
+from pydarts.cli.main import main
 from pydarts.data.duplicates import count_shared
 from pydarts.data.splits import split_time
 from pydarts.tasks.images import ImageClassification
@@ -120,6 +123,144 @@ def test_alphas_learn_on_what_is_given() -> None:
     assert len(result.history) == 1
     with pytest.raises(TypeError, match="`y` is missing"):
         pydarts.search(X, **TINY)
+
+
+OTHER = np.random.default_rng(1).integers(0, 256, (12, 6, 6), dtype=np.uint8)
+VALID: dict[str, Any] = {"X_valid": OTHER, "y_valid": Y[:12]}
+TRAIN: dict[str, Any] = {k: v for k, v in TINY.items() if k != "order"}
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> list[ImageClassification]:
+    """Tasks that the fronts hand on, which then do nothing."""
+    found: list[ImageClassification] = []
+
+    def keep(task: ImageClassification, *_: Any, **__: Any) -> Any:
+        found.append(task)
+        raise InterruptedError
+
+    for module, name in (
+        *((evaluating, "run_comparison"), (evaluating, "run_random_search")),
+        *((pareto, "run_trade_off"), (fitting, "Fitting")),
+    ):
+        monkeypatch.setattr(module, name, keep)
+    return found
+
+
+FRONTS: dict[str, Any] = {
+    "compare": lambda **options: pydarts.compare(pydarts.DARTS_V2, X, Y, **options),
+    "random_search": lambda **options: pydarts.random_search(X, Y, **options),
+    "pareto": lambda **options: pydarts.pareto(X, Y, limits=[1.0], **options),
+    "fit": lambda **options: pydarts.fit(X, Y, 10, **options),
+}
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_every_front_splits_alike(front: str, tasks: list[ImageClassification]) -> None:
+    for options in ({"split": "time"}, {"stratify": ["a"] * 10 + ["b"] * 30}, VALID):
+        with pytest.raises(InterruptedError):
+            FRONTS[front](**options)
+    in_time, strata, valid = tasks
+    rng = np.random.default_rng(0)
+    kept, last = in_time.halves(np.arange(len(in_time.images)), rng, 0.5)
+    assert max(kept) < min(last)
+    held_out = front in ("compare", "pareto")  # of what each stratum has
+    assert np.bincount(strata.strata()).tolist() == ([8, 24] if held_out else [10, 30])
+    assert valid.valid is not None
+    np.testing.assert_array_equal(valid.valid[0][:, 0], OTHER)
+    assert len(valid.images) == (32 if held_out else 40)
+    with pytest.raises(ValueError, match="`X_valid` and `y_valid` must come together"):
+        FRONTS[front](X_valid=OTHER)
+    if not held_out:
+        with pytest.raises(ValueError, match="`groups` has no use with `X_valid`"):
+            FRONTS[front](**VALID, groups=np.arange(40))
+
+
+def test_what_is_validated_on_chooses_among_random_cells() -> None:
+    found = pydarts.random_search(X, Y, k=1, **VALID, **TRAIN)
+    (cell,) = found.candidates
+    model = pydarts.train(cell.genotype, X, Y, **TRAIN)
+    assert cell.score == model.score(OTHER, Y[:12])
+    part = ImageClassification(X, Y, valid=(OTHER, Y[:12])).split(0.5, RNG)
+    assert (part.valid, len(part.images)) == (None, 40)
+    assert part.test is not None
+    np.testing.assert_array_equal(part.test[0][:, 0], OTHER)
+
+
+def test_a_comparison_validates_and_knows_on_what(tmp_path: Path) -> None:
+    options = {"random_cells": 1, "seeds": [0], "checkpoint": tmp_path, **TRAIN}
+    best = {"restore_best_weights": True}
+    with pytest.raises(ValueError, match=r"`restore_best_weights` \(=True\) needs data"):
+        pydarts.compare(pydarts.DARTS_V2, X, Y, **options, **best)
+    pydarts.compare(pydarts.DARTS_V2, X, Y, **options, **best, **VALID)
+    other = {"X_valid": OTHER[::-1], "y_valid": Y[:12]}
+    with pytest.raises(ValueError, match="of another comparison"):
+        pydarts.compare(pydarts.DARTS_V2, X, Y, **options, **best, **other)
+
+
+def test_a_fit_validates() -> None:
+    options = {**TRAIN, "epochs": 2, "restore_best_weights": True, "threads": 1}
+    model = pydarts.fit(X, Y, 30, genotype=pydarts.DARTS_V2, **VALID, **options)
+    assert [len(model.history), "valid_loss" in model.history[0]] == [2, True]
+
+
+def test_measuring_a_training_counts_what_is_validated_on() -> None:
+    data = ImageClassification(X, Y, valid=(OTHER, Y[:12])).train_data(
+        TrainConfig.make("quick", {"batch_size": 4, "epochs": 1}), np.random.default_rng(0)
+    )
+    sizes = []
+
+    class Counts:
+        def logits(self, x: Any, training: bool) -> None:
+            sizes.append(len(x))
+
+    assert data.validate_part(Counts()) == 3
+    assert sizes == [4]
+    assert ImageClassification(X, Y).train_data(CONFIG_OF_4, RNG).validate_part(None) == 0
+
+
+CONFIG_OF_4 = TrainConfig.make("quick", {"batch_size": 4, "epochs": 1})
+
+
+def test_searches_side_by_side_take_what_is_validated_on() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        (found,) = pydarts.search_many(X, Y, seeds=[3], executor=executor, **VALID, **TINY)
+    alone = pydarts.search(X, Y, seed=3, threads=1, **VALID, **TINY)
+    for name, alphas in alone.alphas.items():
+        np.testing.assert_array_equal(found.alphas[name], alphas)
+
+
+def test_the_command_takes_what_is_validated_on(tmp_path: Path, capsys: Any) -> None:
+    for name, arrays in (("data", (X, Y)), ("other", (OTHER, Y[:12]))):
+        np.savez(tmp_path / f"{name}.npz", X=arrays[0], y=arrays[1])
+    data, other, out = (str(tmp_path / name) for name in ("data.npz", "other.npz", "out"))
+    sizes = ["--channels", "1", "--cells", "1", "--epochs", "2", "--batch-size", "4"]
+    train = ["train", "DARTS_V2", data, *sizes, "--restore-best-weights", "--no-progress"]
+    assert main([*train, "--valid", other, "--out", out]) == 0
+    assert "12 to validate on" in capsys.readouterr().out
+    history = (tmp_path / "out" / "train_history.csv").read_text()
+    assert "valid_loss" in history.splitlines()[0]
+    # What is compared is taken from there.
+    assert main(["compare", out, "--random", "1", "--seeds", "1", "--epochs", "1"]) == 0
+    assert "12 to validate on" in capsys.readouterr().out
+    assert main(train) == 2
+    assert "--restore-best-weights (=True) needs data to validate on" in capsys.readouterr().err
+
+
+def test_estimators_validate() -> None:
+    pytest.importorskip("sklearn")
+    from pydarts.sklearn import DartsClassifier
+
+    given = {"channels": 1, "cells": 1, "epochs": 2, "restore_best_weights": True, "threads": 1}
+    given |= {"search_epochs": 1, "search_channels": 1, "search_cells": 1, "batch_size": 8}
+    rows, other = X.reshape(40, -1), OTHER.reshape(12, -1)
+    found = DartsClassifier(**given, random_state=0)
+    found.fit(rows, Y, X_valid=other, y_valid=Y[:12])
+    assert "valid_loss" in found.model_.history[0]
+    with pytest.raises(ValueError, match="`X_valid` and `y_valid` must come together"):
+        found.fit(rows, Y, X_valid=other)
+    with pytest.raises(ValueError, match="`split`='time'"):
+        DartsClassifier(**given, split="time").fit(rows, Y, groups=Y)
 
 
 def test_copies_in_both_halves_are_counted_and_told(tmp_path: Path) -> None:

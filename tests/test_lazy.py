@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import pydarts
+import pydarts.data.lazy as lazy_module
 from pydarts.data.images import as_images
 from pydarts.data.lazy import CachedItems, LazyArray, mapped
 from pydarts.data.normalization import Normalization
@@ -116,14 +117,21 @@ def test_errors_are_those_of_an_array(tmp_path: Path) -> None:
         as_images(on_disk(tmp_path, np.zeros((3, 8))))
 
 
-def test_statistics_are_the_same(tmp_path: Path) -> None:
+def test_statistics_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lazy_module, "_CHUNK_VALUES", 1 << 14)
     pixels = RNG.integers(0, 256, (600, 3, 5, 6), dtype=np.uint8)
     file = on_disk(tmp_path, pixels)
     assert Normalization.fit(mapped(file)) == Normalization.fit(pixels)
-    floats = RNG.normal(3, 2, pixels.shape).astype(np.float32)
-    lazy, whole = (Normalization.fit(x) for x in (mapped(on_disk(tmp_path, floats)), floats))
-    np.testing.assert_allclose([lazy.mean, lazy.std], [whole.mean, whole.std], rtol=1e-13)
-    normalized = whole.apply(as_images(on_disk(tmp_path, floats)))
+    for shape in ((600, 3, 5, 6), (300, 1, 1, 70), (20, 1, 70, 90), (9, 2, 1, 9000)):
+        floats = (RNG.normal(3, 2, shape) ** 9).astype(np.float32)
+        lazy, whole = (Normalization.fit(x) for x in (mapped(on_disk(tmp_path, floats)), floats))
+        assert lazy == whole
+        np.testing.assert_allclose(whole.mean, floats.mean((0, 2, 3), np.float64), rtol=1e-12)
+        np.testing.assert_allclose(whole.std, floats.std((0, 2, 3), np.float64), rtol=1e-12)
+    floats = floats[:, :, :, :30]
+    normalized = whole.apply(
+        as_images(on_disk(tmp_path, floats), image_layout="NCHW", dimensions=1)
+    )
     assert isinstance(normalized, LazyArray)
     np.testing.assert_array_equal(normalized[3:9], whole.apply(floats[3:9]))
 

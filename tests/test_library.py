@@ -3,20 +3,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from c_programs import drawn_model
+from drawn_spaces import Drawn, derived
+from hypothesis import assume, given, settings
 
 import pydarts
 from pydarts import Genotype
 from pydarts.bilevel import BilevelStep, arch_gradient
+from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import Budget
+from pydarts.costs.choice import largest_cost, least_cost
+from pydarts.costs.correction import fit_correction
+from pydarts.costs.counts import count_network
+from pydarts.costs.expectation import expected_cost
+from pydarts.costs.measured import Timing
+from pydarts.costs.profile import Profile
+from pydarts.costs.shape import NetworkShape, places
 from pydarts.engine.sgd import SGD
+from pydarts.methods.log_weights import alpha_gradient, log_weights
+from pydarts.spaces import DARTS, DARTS_1D, NAS_BENCH_201, S2, Cell, Layer, Space, Stack
 
 ROOT = Path(__file__).parents[1]
 COMPILER = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), "")
@@ -147,6 +164,230 @@ def test_recurrent_numbers_are_those_of_python(programs: Path, tmp_path: Path) -
     other = run(programs / "test_capi_recurrent", tmp_path / "again", "load")
     values = np.array([float.fromhex(number) for number in other.split()], np.float32)
     assert np.array_equal(values, np.ravel(probabilities))
+
+
+def three_kept() -> Space:
+    """Return a space whose edges differ, with cells that keep three edges of a node, or all."""
+    operations = {op.name: op for op in DARTS.operations}
+    rows = [
+        tuple(operations[name] for name in names)
+        for names in (
+            ("none", "skip_connect"),
+            ("sep_conv_3x3", "none", "avg_pool_3x3"),
+            ("dil_conv_5x5",),
+            ("none", "max_pool_3x3", "skip_connect"),
+            ("sep_conv_5x5", "skip_connect"),
+            ("avg_pool_3x3", "dil_conv_3x3", "none"),
+            ("skip_connect", "sep_conv_3x3"),
+            ("none", "sep_conv_5x5"),
+            ("max_pool_3x3", "skip_connect", "none"),
+            ("sep_conv_3x3", "none"),
+        )
+    ]
+    one = Cell("one", 4, 1, kept_edges=3, edges=rows)
+    other = Cell(
+        "other",
+        3,
+        1,
+        preprocessed=True,
+        output="last",
+        kept_edges=None,
+        keeps_none=True,
+        edges=rows[:6],
+    )
+    layers = Layer("one", repeat="cells"), Layer("other", stride=2, channels=3), Layer("one")
+    return Space(
+        "mixed", tuple(operations.values()), (one, other), Stack(layers, 2, norm_relu=True)
+    )
+
+
+def random_profile(space: Space, shape: NetworkShape, rng: np.random.Generator) -> Profile:
+    """Return a profile of invented seconds, with factors of some operations."""
+
+    def timing() -> Timing:
+        return Timing(*sorted(rng.uniform(-1e-6, 5e-5, 3).tolist()))
+
+    rows = [row for kind in places(space, shape).values() for row in kind]
+    every = dict.fromkeys(place for row in rows for where in row for place in where)
+    factors: dict[Any, float] = {None: 1.25}
+    for cell in space.cells:
+        factors[(cell.name, cell.candidates[-1][-1].name, 1)] = float(rng.uniform(0.5, 2))
+    timings = {place: timing() for place in every}
+    fixed, stem, about = Timing(3e-4, 2e-4, 5e-4), timing(), {"cpu": "none", "cores": 3}
+    return Profile(space, shape, 2, 3, timings, fixed, stem, factors, 7, 0.125, about)
+
+
+def random_alphas(space: Space, edges: bool, rng: np.random.Generator) -> dict[str, Any]:
+    found = {c.name: rng.normal(size=(len(c.edges_of()), c.columns)) for c in space.cells}
+    if edges:
+        for c in space.cells:
+            found[c.edge_group] = rng.normal(size=(c.nodes, c.inputs + c.nodes - 1))
+    return {name: a.astype(np.float32) for name, a in found.items()}
+
+
+def flat(space: Space, tables: dict[str, Any], edges: bool = False) -> np.ndarray:
+    """Return arrays by kind of cell in the order of a supernet's alphas."""
+    names = [c.name for c in space.cells] + [c.edge_group for c in space.cells] * edges
+    return np.concatenate([np.ravel(tables[name]) for name in names])
+
+
+def in_order(profile: dict[str, Any]) -> dict[str, Any]:
+    """Return a profile's JSON with its lists sorted."""
+    found = json.loads(json.dumps(profile))
+    lists = {name: sorted(found[name], key=str) for name in ("operations", "factors")}
+    return {**found, **lists}
+
+
+@pytest.mark.slow
+def test_costs_are_those_of_python(programs: Path) -> None:
+    rng = np.random.default_rng(0)
+    cases, checks = [], []
+    for space, shape in (
+        (DARTS, NetworkShape((28, 28), 8, 5, 10, 1)),
+        (DARTS, NetworkShape((65, 64), 4, 4, 5, 3, "imagenet")),
+        (S2, NetworkShape((9, 10), 5, 8, 3, 2)),
+        (NAS_BENCH_201, NetworkShape((12, 9), 3, 2, 4, 2)),
+        (DARTS_1D, NetworkShape((1, 101), 4, 3, 10, 3)),
+        (three_kept(), NetworkShape((11, 8), 3, 2, 4, 2)),
+    ):
+        genotypes = [Genotype.random(seed, space=space) for seed in range(20)]
+        profile = random_profile(space, shape, rng)
+        alphas = [(random_alphas(space, edges, rng), edges) for edges in (False, True, False)]
+        budget = Budget(space, shape, {}, profile)
+        names = ("latency", "macs", "weights")
+        ranges = [(least_cost(space, t), largest_cost(space, t)) for t in map(budget._table, names)]
+        limits = [[0.0] * 4]
+        for k, (least, most) in enumerate(ranges):
+            for part in (-0.1, 0.05, 0.3, 0.6, 1.1):
+                limits.append([0.0] * 4)
+                limits[-1][k] = least + part * (most - least)
+        parts = (0.5, 0.4, 0.3)
+        limits.append([a + p * (b - a) for p, (a, b) in zip(parts, ranges, strict=True)] + [0.0])
+        size = shape.image_size
+        sizes = shape.channels, shape.cells, shape.classes, shape.in_channels
+        cases.append(
+            {
+                "space": json.loads(json.dumps(space.reference)),
+                "shape": [*size, *sizes, int(shape.stem == "imagenet")],
+                "genotypes": [json.loads(g.to_json()) for g in genotypes],
+                "profile": profile.to_dict(),
+                "alphas": [flat(space, a, edges).tolist() for a, edges in alphas],
+                "limits": limits,
+                "entries": sum(len(c.edges_of()) * c.columns for c in space.cells),
+            }
+        )
+        checks.append((space, shape, genotypes, profile, alphas, ranges, limits))
+    parts_alone = rng.uniform(0.1, 1, (40, 6))
+    measured = parts_alone @ rng.uniform(0.5, 2, 6) + rng.uniform(0, 0.1, 40)
+    cases.append({"parts": parts_alone.tolist(), "measured": measured.tolist()})  # type: ignore[dict-item]
+
+    *results, fitted = json.loads(run(programs / "print_costs", text=json.dumps(cases)))
+    met = 0
+    for (space, shape, genotypes, profile, alphas, ranges, limits), found in zip(
+        checks, results, strict=True
+    ):
+        assert in_order(found["profile"]) == in_order(profile.to_dict())
+        assert Profile.from_dict(found["profile"]).timings == profile.timings
+        budget = Budget(space, shape, {}, profile)
+        for genotype, (macs, weights, memory, latency) in zip(
+            genotypes, found["predicted"], strict=True
+        ):
+            assert asdict(count_network(genotype, shape)) == {
+                "macs": macs,
+                "weights": weights,
+                "memory": memory,
+            }
+            assert latency == pytest.approx(profile.predict(genotype), rel=1e-12)
+        for name, (least, most), table in zip(
+            ("latency", "macs", "weights"), ranges, found["tables"], strict=True
+        ):
+            expected = budget._table(name)
+            assert table["fixed"] == expected.fixed
+            assert table["entries"] == pytest.approx(flat(space, expected.tables), rel=1e-12)
+            assert (table["least"], table["most"]) == pytest.approx((least, most), rel=1e-12)
+            if name != "latency":
+                assert np.array_equal(table["entries"], flat(space, expected.tables))
+        values, chosen = iter(found["expected"]), iter(found["chosen"])
+        for a, edges in alphas:
+            logs = log_weights(a, space, "softmax")
+            for temperature in (1.0, 0.1):
+                for name in ("latency", "macs"):
+                    value, down = expected_cost(logs, space, budget._table(name), temperature)
+                    gradient = flat(space, alpha_gradient(a, space, "softmax", down), edges)
+                    *ours, total = next(values)
+                    assert total == pytest.approx(value, rel=1e-12)
+                    assert ours == pytest.approx(gradient, rel=1e-9, abs=1e-12 * value)
+            for most in limits:
+                given = {
+                    name: x
+                    for name, x in zip(("latency", "macs", "weights"), most[:3], strict=True)
+                    if x
+                }
+                limited = Budget(space, shape, given, profile)
+                answer = next(chosen)
+                if isinstance(answer, str):
+                    with pytest.raises(ArgumentError):
+                        limited.check()
+                    assert answer.startswith("`limits"), answer
+                    continue
+                met += 1
+                assert Genotype.from_json(json.dumps(answer)) == limited.choose(logs)
+        assert next(chosen, None) is None and next(values, None) is None
+    assert met > 150
+    correction = fit_correction(parts_alone, measured)
+    assert np.ptp(correction.factors) > 0.1
+    assert fitted["factors"] == pytest.approx(correction.factors, rel=1e-9)
+    assert fitted["error"] == pytest.approx(correction.error, rel=1e-9)
+
+
+def check_written(programs: Path, model: pydarts.Model, folder: Path) -> None:
+    """Hold a model's C file, and what the network costs, against the C API's."""
+    model.save(folder / "model")
+    file = model.to_c(folder / "python.c")
+    told = run(programs / "write_c", folder / "model", folder / "c.c").split()
+    *sizes, macs, weights, memory = map(int, told)
+    assert sizes == [file.constants, file.arena, file.macs]
+    c, net = model.config, model.network
+    shape = (c.channels, c.cells, model.objective.outputs, net.in_channels, c.stem)
+    counts = count_network(model.genotype, NetworkShape(model.image_size, *shape))
+    assert (counts.macs, counts.weights, counts.memory) == (macs, weights, memory)
+    (top, ours), (python_top, python) = (
+        (folder / name).read_text().split("*/", 1) for name in ("c.c", "python.c")
+    )
+    assert ours == python
+    assert [line for line in python_top.splitlines() if "bytes of" in line] == [
+        line for line in top.splitlines() if "bytes of" in line
+    ]
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(drawn=derived())
+def test_c_files_are_those_of_python(
+    drawn: Drawn, programs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assume(drawn.genotype is not None)
+    try:
+        model = drawn_model(drawn)
+    except ValueError:  # a space that is refused
+        assume(False)
+        return
+    check_written(programs, model, tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201])
+def test_c_files_of_numbers_are_those_of_python(
+    programs: Path, space: Space, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 8, 12)).astype(np.float32), rng.normal(3, 20, (40, 3))
+    genotype, sizes = (
+        Genotype.random(1, space=space),
+        {"channels": 4, "cells": 3, "epochs": 1, "batch_size": 8},
+    )
+    model = pydarts.train(genotype, X, y, task="regression", threads=1, progress=False, **sizes)
+    check_written(programs, model, tmp_path)
 
 
 @pytest.mark.slow

@@ -66,6 +66,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_picture(folder / "new" / "1.png", IMAGES[0])
     (folder / "photos.csv").write_text("\n".join(lines))
     np.savez(folder / "mine.npz", X=IMAGES, y=LABELS)
+    np.savez(folder / "later.npz", X=IMAGES[::-1], y=LABELS[::-1])
     (folder / "arrays").mkdir()
     np.save(folder / "arrays" / "X.npy", IMAGES)
     np.save(folder / "arrays" / "y.npy", LABELS)
@@ -123,6 +124,7 @@ def test_a_call(line: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         **{"more_images": 255 - IMAGES[:9], "more_labels": LABELS[:9]},
         **{"sounds": RNG.normal(size=(48, 800)) / 5, "devices": ["a", "b"] * 24},
         "people": np.arange(48) // 3 % 8,
+        "dataset_dict": {"train": Pairs(), "test": Pairs()},
     }
     if "frame" in line:
         pandas = importlib.import_module("pandas")

@@ -6,10 +6,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -37,7 +38,7 @@ from benchmarks.quality_units import (
     train_unit,
 )
 from benchmarks.units import Results
-from benchmarks.workers import run_in_processes
+from benchmarks.workers import run_side_by_side
 from pydarts.evaluation.statistics import holm
 from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces import NAS_BENCH_201, S2
@@ -128,19 +129,30 @@ def test_a_unit_that_fails_stops_no_other(
     assert results.path.read_text().count('"error"') == 1
 
 
-def test_a_lost_process_is_a_unit_that_failed() -> None:
-    unit = search_unit(TINY, "nas-bench-201", "fixed", 0)
-    units: Iterator[CellUnit] = iter([unit])
+class Deadly(NamedTuple):
+    """A unit that ends its process, until so many processes are lost."""
 
-    def following(running: set[str]) -> CellUnit | None:
-        if running:
-            for child in multiprocessing.active_children():
-                child.kill()
-        return next(units, None)
+    folder: Path
+    times: int
+    key: str = "deadly"
 
-    ((done, found),) = run_in_processes(following, 2, math.inf)
-    assert done == unit
-    assert found == {"error": "its process ended with code -9"}
+    def run(self) -> dict[str, Any]:
+        lost = len(list(self.folder.iterdir()))
+        if lost < self.times:
+            (self.folder / str(lost)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"lost": lost}
+
+
+@pytest.mark.parametrize(
+    ("times", "gives"),
+    [(1, {"lost": 1}), (9, {"error": "LostWorker: 3 processes were lost with it"})],
+)
+def test_a_lost_process_is_replaced(times: int, gives: dict[str, Any], tmp_path: Path) -> None:
+    unit = Deadly(tmp_path, times)
+    units: Iterator[Any] = iter([unit])
+    ((done, found),) = run_side_by_side(lambda running: next(units, None), 2, math.inf)
+    assert (done, found) == (unit, gives)
 
 
 def test_the_order_gives_whole_comparisons_early(tmp_path: Path) -> None:

@@ -94,12 +94,11 @@ def test_checks_of_the_default_regressor(estimator: Any, check: Callable[[Any], 
 
 def test_parameters_are_those_of_the_configurations() -> None:
     own = ["preset", "time_budget", "space", "method", "selector", "genotype", "image_shape"]
-    own += ["image_layout", "preprocessing", "checkpoint"]
+    own += ["image_layout", "preprocessing", "split", "stratify", "checkpoint"]
     own += ["random_state", "threads", "verbose"]
     for config, prefix in ((SearchConfig, "search_"), (TrainConfig, "")):
-        # `random_state` is the seed, and there is no validation data.
-        left_out = ("seed", "restore_best_weights")
-        own += [prefix + each.name for each in config.options() if each.name not in left_out]
+        # `random_state` is the seed.
+        own += [prefix + each.name for each in config.options() if each.name != "seed"]
     for kind, more in (
         (DartsClassifier, ["class_weight"]),
         (DartsRegressor, ["loss", "huber_delta"]),

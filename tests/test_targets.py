@@ -489,7 +489,10 @@ def test_balancing_finds_a_rare_class() -> None:
         ({"loss": "mse"}, "`loss` .* is for task='regression'"),
         ({"task": "regression", "loss": "l1"}, r"`loss` \(='l1'\) must be 'mse' or 'huber'"),
         ({"task": "regression", "label_smoothing": 0.1}, "`label_smoothing` .* must be 0"),
-        ({"task": "regression", "class_weight": "balanced"}, "`class_weight` is for task="),
+        (
+            {"task": "regression", "class_weight": "balanced"},
+            r"`class_weight` \(='balanced'\) is for `task`='multiclass', .*'regression': `sample_w",
+        ),
         ({"class_weight": "even"}, r"`class_weight` \(='even'\)"),
         ({"class_weight": {7: 1}}, "`class_weight` names the unknown label 7"),
         ({"class_weight": {0: -1}}, "`class_weight` gives 0 the weight -1"),
@@ -503,6 +506,12 @@ def test_balancing_finds_a_rare_class() -> None:
 def test_unusable_options(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pydarts.train(CELL, images(), np.arange(40) % 2, **TRAIN, **options)
+
+
+def test_several_labels_have_no_weights_of_classes() -> None:
+    Y = np.eye(3)[np.arange(40) % 3]
+    with pytest.raises(ValueError, match=r"`class_weight` \(=\[.*not for 'multilabel'"):
+        pydarts.train(CELL, images(), Y, task="multilabel", class_weight=[1, 2, 3], **TRAIN)  # type: ignore[arg-type]
 
 
 # Exports

@@ -13,7 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import pydarts
+import pydarts.tasks.images as task_module
+from pydarts.data import wav
 from pydarts.data.datasets import load
+from pydarts.data.lazy import LazyArray
 from pydarts.data.wav import read_wav_folder
 
 RNG = np.random.default_rng(0)
@@ -189,6 +193,82 @@ def test_empty_and_other_files(tmp_path: Path) -> None:
     path.write_bytes(header)
     with pytest.raises(ValueError, match=r"a_1\.wav: is no sound in PCM"):
         load(tmp_path)
+
+
+def kinds_of_sounds(folder: Path) -> None:
+    """Twelve sounds of two labels: of different lengths and, with the last, of different widths."""
+    for index in range(12):
+        sound(folder / f"{'ab'[index % 2]}_{index}.wav", 300 + index, rate=1000)
+    data = RNG.integers(-(2**31), 2**31, 700).astype("<i4").tobytes()
+    write(folder / "b_last.wav", data, 1000, width=4, channels=2)
+
+
+@pytest.mark.parametrize("length", [None, 250, 400])
+def test_large_folders_are_read_when_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int | None
+) -> None:
+    kinds_of_sounds(tmp_path)
+    whole = load(tmp_path, length=length)
+    monkeypatch.setattr(wav, "CACHE_BYTES", 0)
+    monkeypatch.setattr(wav, "_BLOCK", 100)
+    lazy = load(tmp_path, length=length)
+    assert isinstance(lazy.X_train, LazyArray)
+    assert (lazy.X_train.dtype, lazy.X_train.shape) == (np.float32, whole.X_train.shape)
+    np.testing.assert_array_equal(lazy.X_train[:], whole.X_train)
+    np.testing.assert_array_equal(lazy.y_train, whole.y_train)
+    lazy = load(tmp_path, length=length)  # of which nothing is kept yet
+    sound(tmp_path / "a_0.wav", 3, rate=1000)
+    with pytest.raises(ValueError, match=r"a_0\.wav: has changed since it was first read"):
+        lazy.X_train[0]
+
+
+@pytest.mark.parametrize(("space", "kind"), [("darts", "log_mel"), ("darts-1d", "none")])
+def test_a_search_and_a_training_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, space: str, kind: str
+) -> None:
+    kinds_of_sounds(tmp_path)
+    whole = load(tmp_path)
+    monkeypatch.setattr(wav, "CACHE_BYTES", 0)
+    monkeypatch.setattr(task_module, "HELD_BYTES", 0)
+    lazy = load(tmp_path)
+    bands = {"n_mels": 6, "top_db": 35.0, "standardize": True} if kind == "log_mel" else {}
+    options = {
+        "preprocessing": pydarts.Preprocessing(kind, 1000, 300, **bands),
+        "channels": 2,
+        "cells": 1,
+        "epochs": 1,
+        "batch_size": 4,
+        "threads": 1,
+        "progress": False,
+    }
+    one, other = (
+        pydarts.search(each, space=space, order=1, shift=3, **options)  # type: ignore[arg-type]
+        for each in (whole, lazy)
+    )
+    for name, alphas in one.alphas.items():
+        np.testing.assert_array_equal(other.alphas[name], alphas)
+    models = [pydarts.train(one.genotype, each, **options) for each in (whole, lazy)]
+    assert models[0].normalization == models[1].normalization
+    expected = models[0].predict_proba(whole.X_train)
+    np.testing.assert_array_equal(models[1].predict_proba(lazy.X_train), expected)
+
+
+def test_bad_files_are_named_together_or_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a/1", "a/2", "b/1", "b/2"):
+        sound(tmp_path / f"{name}.wav")
+    (tmp_path / "a" / "0.wav").write_bytes(b"RIFF")
+    (tmp_path / "b" / "2.wav").write_bytes(b"")
+    with pytest.raises(ValueError, match="2 of 5 files cannot be used") as error:
+        load(tmp_path)
+    assert "a/0.wav: " in str(error.value)
+    assert "b/2.wav: cannot be read: EOFError" in str(error.value)
+    data = load(tmp_path, on_bad="skip")
+    assert data.y_train.tolist() == ["a", "a", "b"]
+    assert "2 of 5 files cannot be used and were left out" in caplog.text
+    with pytest.raises(ValueError, match="`on_bad`"):
+        load(tmp_path, on_bad="drop")
 
 
 def test_one_long_file_among_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

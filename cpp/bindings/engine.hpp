@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "bilevel/bilevel.hpp"
+#include "core/communicator.hpp"
 #include "core/error.hpp"
 
 namespace pydarts {
@@ -52,6 +53,57 @@ class Interrupt {
   Clock::time_point last_ = Clock::now();
 };
 
+// A communicator whose functions are Python's. What they raise is left for run() to find.
+class PythonCommunicator {
+ public:
+  PythonCommunicator(int rank, int size, py::function gather, py::function broadcast)
+      : rank_(rank), size_(size), gather_(std::move(gather)), broadcast_(std::move(broadcast)) {}
+
+  Communicator communicator() { return {rank_, size_, &gather, &broadcast, this}; }
+
+ private:
+  static int gather(void* context, const void* mine, void* all, const std::size_t* bytes) {
+    PythonCommunicator& self = *static_cast<PythonCommunicator*>(context);
+    return call([&] {
+      py::tuple counts(self.size_);
+      std::size_t total = 0;
+      for (int r = 0; r < self.size_; ++r) {
+        counts[r] = bytes[r];
+        total += bytes[r];
+      }
+      self.gather_(py::memoryview::from_memory(mine, py::ssize_t(bytes[self.rank_])),
+                   py::memoryview::from_memory(all, py::ssize_t(total)), counts);
+    });
+  }
+
+  static int broadcast(void* context, void* data, std::size_t bytes, int root) {
+    PythonCommunicator& self = *static_cast<PythonCommunicator*>(context);
+    return call([&] { self.broadcast_(py::memoryview::from_memory(data, py::ssize_t(bytes)), root); });
+  }
+
+  template <class Call>
+  static int call(Call function) {
+    py::gil_scoped_acquire gil;
+    PyObject *type, *value, *traceback;  // of the interrupt check: the other ranks have yet to hear of it
+    PyErr_Fetch(&type, &value, &traceback);
+    try {
+      function();
+    } catch (py::error_already_set& error) {
+      if (!type) {
+        error.restore();
+        return 1;
+      }
+      PyErr_Restore(type, value, traceback);
+      return 1;
+    }
+    PyErr_Restore(type, value, traceback);
+    return 0;
+  }
+
+  int rank_, size_;
+  py::function gather_, broadcast_;
+};
+
 template <class Net>
 struct Engine {
   template <class... Arguments>
@@ -59,6 +111,7 @@ struct Engine {
   Net network;
   std::mutex busy;  // one call at a time
   std::optional<Clock::time_point> deadline;
+  std::optional<PythonCommunicator> communicator;
 
   void set_deadline(std::optional<double> seconds) {
     deadline.reset();
@@ -82,6 +135,9 @@ auto run(Engine<Net>& engine, Call call) {
   } catch (const Cancelled&) {
     if (PyErr_Occurred()) throw py::error_already_set();
     throw OutOfTime();
+  } catch (const CommunicationFailed&) {
+    if (PyErr_Occurred()) throw py::error_already_set();
+    throw;
   }
 }
 

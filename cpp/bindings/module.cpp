@@ -162,6 +162,18 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
       .def(
+          "use_communicator",
+          [](Net& self, int rank, int size, const py::function& gather, const py::function& broadcast) {
+            self.communicator.emplace(rank, size, gather, broadcast);
+            run(self, [&](Network<T>& network) { network.use_communicator(self.communicator->communicator()); });
+          },
+          py::arg("rank"), py::arg("size"), py::arg("gather"), py::arg("broadcast"))
+      .def("leave_communicator",
+           [](Net& self) {
+             run(self, [](Network<T>& network) { network.use_communicator({}); });
+             self.communicator.reset();
+           })
+      .def(
           "record_tasks",
           [](Net& self, const py::function& call) {  // which uses this network, and nobody else does
             require(self.network.threads().count >= 2, "a network of one thread has no tasks");

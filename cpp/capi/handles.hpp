@@ -42,6 +42,7 @@ struct pydarts_network : pydarts::Border {
   mutable pydarts::Vector<float> hidden[4];                      // before and after a pass over text, twice
   std::optional<pydarts::Space> space;                           // of a supernet
   std::optional<pydarts::Genotype> genotype;                     // of a derived network
+  pydarts::NetworkConfig config{};                               // likewise, over images
   std::optional<pydarts::Description> model;                     // of one from files
   struct Tensor {
     std::string name;

@@ -6,6 +6,8 @@
 
 int32_t pydarts_abi(void) { return PYDARTS_ABI; }
 
+int32_t pydarts_abi_revision(void) { return PYDARTS_ABI_REVISION; }
+
 const char* pydarts_version(void) {
   return PYDARTS_TEXT(PYDARTS_VERSION_MAJOR) "." PYDARTS_TEXT(PYDARTS_VERSION_MINOR) "." PYDARTS_TEXT(
       PYDARTS_VERSION_PATCH);

@@ -46,6 +46,7 @@ std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Geno
           " weights, more than the other file can hold");
   auto network = std::make_unique<pydarts_network>(std::move(graph), seed, runtime, recompute);
   network->genotype = genotype;
+  network->config = config;
   return network;
 }
 

@@ -34,7 +34,10 @@
 #define PYDARTS_VERSION_MAJOR 0
 #define PYDARTS_VERSION_MINOR 1
 #define PYDARTS_VERSION_PATCH 0
+/* Raised when programs of an older header would not run any more. */
 #define PYDARTS_ABI 1
+/* Raised when functions, enumerators or members are added: 1 added costs, limits and C files. */
+#define PYDARTS_ABI_REVISION 1
 
 /* PYDARTS_SHARED: set by the CMake target and the pkg-config file of the shared library. */
 #if defined(PYDARTS_SHARED) && defined(_WIN32)
@@ -65,8 +68,13 @@ typedef enum pydarts_status {
   PYDARTS_INTERNAL = 8    /* a defect of pydarts */
 } pydarts_status;
 
-/* PYDARTS_ABI of the library, to be held against the header's. Threads: any. */
+/* PYDARTS_ABI of the library, to be held against the header's: the same, or programs of the header cannot run.
+   Threads: any. */
 PYDARTS_API int32_t pydarts_abi(void);
+
+/* PYDARTS_ABI_REVISION of the library: at least the header's, or functions of the header are missing. Not in libraries
+   of revision 0. Threads: any. */
+PYDARTS_API int32_t pydarts_abi_revision(void);
 
 /* "0.1.0": static memory. Threads: any. */
 PYDARTS_API const char* pydarts_version(void);
@@ -312,7 +320,8 @@ PYDARTS_API pydarts_status pydarts_workspace_size(const pydarts_network* network
 
 /* From now on passes work in `memory`, on a multiple of 64 bytes; one that needs more gives INVALID_ARGUMENT. The
    caller keeps it until the network is destroyed or another is set; null with 0 bytes: the network's own again.
-   Threads: by handle. */
+   Networks over text cannot be lent memory, and have their own of pydarts_text_memory bytes: both functions give
+   INVALID_ARGUMENT. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_workspace_set(pydarts_network* network, void* memory, size_t bytes);
 
 /* ---- Search and training ----------------------------------------------------------------------------------------- */
@@ -486,6 +495,160 @@ PYDARTS_API pydarts_status pydarts_text_search_step(pydarts_optimizer* optimizer
                                                     double lr, pydarts_step_info* info);
 PYDARTS_API pydarts_status pydarts_text_weight_step(pydarts_optimizer* optimizer, pydarts_network* network,
                                                     const pydarts_segment* segment, double lr, pydarts_step_info* info);
+
+/* ---- Costs and limits -------------------------------------------------------------------------------------------- */
+
+/* What a network costs for one image; numbers are those of pydarts.costs in Python. */
+typedef struct pydarts_costs {
+  size_t size;
+  uint64_t macs;    /* multiply-adds of convolutions and the classifier, those on padding included; normalisations are
+                       part of the convolutions in inference, sums of edges and pooling are not counted */
+  uint64_t weights; /* all that is trained, an auxiliary head left out */
+  uint64_t memory;  /* bytes of the activations in inference, in float32, at the moment that has the most of them: cell
+                       after cell, node after node, an edge after the other; weights are not in it */
+  double latency;   /* seconds of a call, of the profile's batch, as predicted; 0: there is no profile */
+} pydarts_costs;
+
+/* Of a derived network over images of that size; `latency` is 0. INVALID_ARGUMENT if the network is a supernet or over
+   text. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_costs(const pydarts_network* network, int32_t height, int32_t width,
+                                                 pydarts_costs* costs);
+
+typedef enum pydarts_cost {
+  PYDARTS_COST_LATENCY = 0, /* seconds; wants a profile */
+  PYDARTS_COST_MACS = 1,
+  PYDARTS_COST_WEIGHTS = 2,
+  PYDARTS_COST_MEMORY = 3 /* bytes. The peak is no sum over edges: tables and expectations are those of a least-squares
+                             fit over random cells; what is asked of a single cell is counted */
+} pydarts_cost;
+
+/* What the cells of a space cost in the network that is to be trained, its target: fixed + sum_e t(e, o_e) over the
+   edges e that a cell keeps, each with an operation o_e. */
+typedef struct pydarts_budget pydarts_budget;
+
+/* `target` gives channels, cells, classes, in_channels and stem of the network that is to be trained, and the space, as
+   that of a supernet; `height` and `width` are those of its images, in one dimension 1 and the length. `auxiliary_skip`
+   and `partial_channels`, which are a supernet's, must be as in the defaults; on the others costs do not depend.
+   `runtime` (threads, allocator and callbacks of measurements) is copied; null: the defaults. Makes `*budget`, to be
+   given to pydarts_budget_destroy; null after an error. BAD_FILE if `target->space` is no space. Threads: any. */
+PYDARTS_API pydarts_status pydarts_budget_create(const pydarts_network_options* target, int32_t height, int32_t width,
+                                                 const pydarts_runtime* runtime, pydarts_budget** budget, char* message,
+                                                 size_t message_size);
+/* As those of networks. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_destroy(pydarts_budget* budget);
+PYDARTS_API const char* pydarts_budget_error(const pydarts_budget* budget);
+
+/* The sum's parts: `*fixed` and `table`, `count` entries in the order of the supernet's alphas of operations: for each
+   kind of cell (edges, columns), over all cells of the kind; 0 where there is no operation. INVALID_ARGUMENT if `cost`
+   is the latency and there is no profile; so do the functions below. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_table(const pydarts_budget* budget, pydarts_cost cost, double* fixed,
+                                                double* table, size_t count);
+
+/* What the cheapest and the costliest cells cost, by the table. Either may be null. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_range(const pydarts_budget* budget, pydarts_cost cost, double* least,
+                                                double* most);
+
+/* Costs of the target with the cells of a genotype, JSON text as in pydarts_derived_create. BAD_FILE if it is none,
+   INVALID_ARGUMENT if it is of another space or, where there is a profile, holds an operation that the search does not
+   try. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_predict(const pydarts_budget* budget, const char* genotype,
+                                                  size_t genotype_size, pydarts_costs* costs);
+
+/* The expectation of a cost over the cells that the alphas stand for, and its gradient:
+     E = fixed + sum_e s_e sum_o q_eo t_eo
+   q_eo is the softmax over the operations that a cell may hold of log(w_eo) / temperature, w the softmax of an edge's
+   alphas, times that of its own weight where there is one (partial_channels); s_e the probability that the edge is
+   kept: a node keeps a set of its edges with a probability proportional to the product of sum_o w_eo^(1 / temperature).
+   The cell that the alphas stand for is drawn alone as `temperature`, which must be positive, falls to 0. `alphas` are
+   those of a supernet of the space, `num_alphas` in all, with the edges' own weights or without; `gradient` gets as
+   many, or is null. In float64, in the unit of the cost. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_expected(const pydarts_budget* budget, pydarts_cost cost, const float* alphas,
+                                                   size_t num_alphas, double temperature, double* expected,
+                                                   double* gradient);
+
+/* At most so much for one image, or so many seconds for a call of the profile's batch; 0: no limit. */
+typedef struct pydarts_limits {
+  size_t size;
+  double latency, macs, weights, memory; /* seconds, multiply-adds, weights, bytes: 0 */
+} pydarts_limits;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_limits_defaults(pydarts_limits* limits);
+
+/* The likeliest cell by these alphas that is within the limits, as a genotype's JSON: of those that use at least nine
+   tenths of a limit, if there are such. Found by dynamic programming over the cost in 4000 steps, which passes no
+   limit. For one limit on latency, multiply-adds or weights it is the likeliest one, up to such a step; for several
+   limits, and for memory, others are penalised until they are met, and a likelier cell may be missed. INVALID_ARGUMENT
+   if none meets them: the text says what the cheapest has. `buffer`, `capacity` and `needed` as in
+   pydarts_network_genotype. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_choose(const pydarts_budget* budget, const pydarts_limits* limits,
+                                                 const float* alphas, size_t num_alphas, char* buffer, size_t capacity,
+                                                 size_t* needed);
+
+/* Latencies, and what they are measured with: */
+typedef struct pydarts_profile_options {
+  size_t size;
+  int32_t batch;    /* images of a call: 1 */
+  int32_t repeats;  /* calls that each median is of, at least 30: 30 */
+  int32_t networks; /* random networks that are measured as a whole, and tell by what factors operations differ among
+                       others; where plain sums predict them better, there are none. 0: plain sums. 40 */
+} pydarts_profile_options;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_profile_options_defaults(pydarts_profile_options* options);
+
+/* Measures, by the kernels of inference, warm, in turns, each operation at the channels, sizes and strides at which the
+   target has it: a chain of it against the same chain of `none`; and the network of no operations. From then on the
+   budget has latencies. Takes seconds to minutes, on the runtime's threads: 1 where one call at a time is to run on one
+   core. CANCELLED. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_measure(pydarts_budget* budget, const pydarts_profile_options* options);
+
+/* The profile as JSON, in and out: the files of Python's Profile.save and `pydarts profile --out`. What is read must be
+   of the budget's space and target, else BAD_FILE, as if it is damaged. `write` as pydarts_network_genotype.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_read_profile(pydarts_budget* budget, const char* profile,
+                                                       size_t profile_size);
+PYDARTS_API pydarts_status pydarts_budget_write_profile(const pydarts_budget* budget, char* buffer, size_t capacity,
+                                                        size_t* needed);
+
+/* Measures the whole network of a genotype, with the profile's batch, or 1: `*seconds` is the median of at least
+   `repeats` calls. Weights are random: latency does not depend on them. Errors as of pydarts_budget_predict; CANCELLED.
+   Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_measure_network(const pydarts_budget* budget, const char* genotype,
+                                                          size_t genotype_size, int32_t repeats, double* seconds);
+
+/* Predicted latencies are multiplied by `factor` from now on, 1 at first: what a network was measured to take over what
+   was predicted, so that a limit which was missed is met in the next phase of a search. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_budget_set_correction(pydarts_budget* budget, double factor);
+
+/* ---- A network as a C file --------------------------------------------------------------------------------------- */
+
+typedef struct pydarts_c_options {
+  size_t size;
+  const char* name;      /* names begin with it: a letter, up to 47 letters, digits and _; null: "model" */
+  int32_t height, width; /* of the images; 0: of the model's training images, which other networks do not have */
+  const float *mean, *deviation; /* of raw images by channel, (in_channels,), not kept; null: the model's, else 0, 1 */
+} pydarts_c_options;
+
+/* Threads: any. */
+PYDARTS_API pydarts_status pydarts_c_options_defaults(pydarts_c_options* options);
+
+typedef struct pydarts_c_file {
+  size_t size;
+  uint64_t constants, arena; /* bytes: what it takes of flash beside the code, and its static memory */
+  uint64_t macs;             /* multiply-adds of a call */
+} pydarts_c_file;
+
+/* Writes a derived network as one C99 file, which is C++17 as well, needs math.h and string.h and allocates nothing:
+     void NAME_predict(const float *image, float *logits)
+     void NAME_predict_u8(const uint8_t *image, float *logits)
+   `image` is (in_channels, height, width), raw, `logits` (classes,): numbers of a model of numbers in its units. In
+   float32, normalisations folded in; the text is that of Python's Model.to_c, but for the comment on top. Of a model
+   with a preprocessing it takes what pydarts_normalize_f32 takes. The file at `path` (UTF-8) is replaced as a whole.
+   `written` may be null. INVALID_ARGUMENT if the network is a supernet or over text, or a weight is not finite.
+   BAD_FILE if it cannot be written. Threads: by handle. */
+PYDARTS_API pydarts_status pydarts_network_to_c(const pydarts_network* network, const pydarts_c_options* options,
+                                                const char* path, pydarts_c_file* written);
 
 /* ---- Hessian-vector product -------------------------------------------------------------------------------------- */
 

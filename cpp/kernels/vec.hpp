@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
-// N numbers as one value. Included once per instruction set, inside its namespace.
+// N numbers as one value, in the namespace of the instruction set that the file is compiled for.
 // Made of native vectors of PYDARTS_VECTOR_BYTES (compiler vector types; plain scalars where there are none).
+#pragma once
+#include <utility>
+
+#include "kernels/compiler.hpp"
+#include "kernels/kernels.hpp"
+
+namespace pydarts {
+namespace PYDARTS_ISA {
 
 // Calls f(0), ..., f(N - 1) with compile-time arguments: unrolled before registers are assigned.
 template <int I>
@@ -270,3 +278,6 @@ static PYDARTS_INLINE void for_pixels(int count, F&& f) {
 // Numbers of a line of the cache.
 template <class T>
 constexpr int kLine = 64 / int(sizeof(T));
+
+}  // namespace PYDARTS_ISA
+}  // namespace pydarts

@@ -21,9 +21,10 @@ void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_
     backward_state(pass, v, d_weights);
     check_cancelled();
   }
+  if (communicator_.several()) exchange_weight_gradients(pass, d_weights);
   if (d_alphas) alpha_gradient(pass, d_alphas);
   if (d_images)
-    copy_channels(graph_.states[0].channels, pass.plan.states[0].plane(), pass.plan.samples, gradient(pass, 0, 0),
+    copy_channels(graph_.states[0].channels, pass.plan.states[0].plane(), pass.plan.held, gradient(pass, 0, 0),
                   [&](std::size_t at, T& value) { d_images[at] = value; });
 }
 
@@ -63,7 +64,7 @@ void Network<T>::backward_terms(const Pass& pass, int v, T* d_weights) {
                             graph_.term_channels(first).blocks(), pass.plan.states[node].plane());
     }
   });
-  finish_backward(pass, int(outgoing.size()), [&](int i) { return graph_.terms[outgoing[i]].affine; }, d_weights);
+  finish_backward(pass, v, int(outgoing.size()), [&](int i) { return graph_.terms[outgoing[i]].affine; }, d_weights);
   for (int t : outgoing) {
     const int affine = graph_.terms[t].affine, alpha = graph_.affines[affine].alpha;
     if (alpha >= 0) d_mixing_[alpha] += d_factor_[affine];  // cells share their alphas
@@ -145,7 +146,8 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
     }
   });
   finish_backward(
-      pass, int(units.size()), [&](int i) { return graph_.units[graph_.units[units[i]].previous].affine; }, d_weights);
+      pass, v, int(units.size()), [&](int i) { return graph_.units[graph_.units[units[i]].previous].affine; },
+      d_weights);
   if (d_weights) reduce_weight_gradients(pass, v, level, d_weights);
 }
 
@@ -236,11 +238,11 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
 
 template <class T>
 template <class AffineOf>
-void Network<T>::finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights) {
+void Network<T>::finish_backward(const Pass& pass, int v, int count, AffineOf affine_of, T* d_weights) {
+  meet(pass, v, count, affine_of);
   std::size_t additions = 0;
   for (int i = 0; i < count; ++i) {
-    const Affine& affine = graph_.affines[affine_of(i)];
-    additions += std::size_t(affine.channels.lanes()) * (pass.plan.states[affine.state].tasks + kOwnWork);
+    additions += std::size_t(graph_.affines[affine_of(i)].channels.lanes()) * (parts_.size() + kOwnWork);
   }
   parallel_for(threads_for(additions), count, [&](int i, int) { finish_backward(pass, affine_of(i), d_weights); });
 }
@@ -258,13 +260,10 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
   double d_mixing = 0;
   for_blocks(affine.channels, [&](int block, int first, int channels) {
     double totals[kLanes] = {}, moments[kLanes] = {};
-    for (int task = 0; task < pass.plan.states[affine.state].tasks; ++task) {
-      const double* s = sums(affine.state, task, index) + block * kLanes;
-      for (int i = 0; i < kLanes; ++i) {
-        totals[i] += s[i];
-        moments[i] += s[lanes + i];
-      }
-    }
+    const Parts parts = this->parts(index);
+    const std::size_t at = parts.offset + block * kLanes;
+    add_by_pairs<kLanes>(totals, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at; });
+    add_by_pairs<kLanes>(moments, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at + lanes; });
     for (int i = 0; i < channels; ++i) {
       const int lane = block * kLanes + i, c = first + i;
       const double total = totals[i], moment = moments[i];
@@ -295,9 +294,10 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
   d_factor_[index] = d_mixing;
 }
 
-// The sums of the tasks' gradients, in their order. Of a large phase a unit's rows are cut into slices.
+// The sums of the tasks' gradients. Of a large phase a unit's rows are cut into slices.
 template <class T>
 void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights) {
+  if (communicator_.several()) return keep_weight_gradients(pass, v, level);
   const std::vector<int>& units = pass.taken.states()[v].levels[level];
   const std::size_t distance = graph_.states[v].level_size[level];
   const int tasks = pass.plan.states[v].tasks, slices = distance * tasks < kManyPartials ? 1 : kSlices;
@@ -305,10 +305,7 @@ void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* 
     const Unit& unit = graph_.units[units[i / slices]];
     const int slice = i % slices, blocks = unit.shape.z_blocks();
     auto add_tasks = [&](T* first, std::size_t size) {
-      for (int task = 1; task < tasks; ++task) {
-        const T* other = first + task * distance;
-        for (std::size_t j = 0; j < size; ++j) first[j] += other[j];
-      }
+      add_by_pairs(first, size, tasks, nullptr, [&](int task) { return first + task * distance; });
     };
     T* depthwise = weight_gradients(pass, unit);
     if (slice == 0 && unit.depthwise >= 0) {

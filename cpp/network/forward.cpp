@@ -10,7 +10,7 @@ template <class T>
 void Network<T>::run_forward(const Pass& pass) {
   if (!pass.training)  // the running statistics are known before anything runs
     for (const State& state : pass.taken.states())
-      for (const auto& affines : state.affines) finish_forward(pass, affines, 1);
+      for (const auto& affines : state.affines) finish_forward(pass, affines);
   for (int v = 0; v < int(graph_.states.size()); ++v) {
     if (graph_.states[v].auxiliary && !pass.training) continue;
     forward_state(pass, v, Walk::forward);
@@ -97,7 +97,10 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
       }
     });
   if (!pass.training || walk == Walk::backward) return;
-  if (level < int(state.affines.size())) finish_forward(pass, state.affines[level], place.tasks);
+  if (level >= int(state.affines.size())) return;
+  const std::vector<int>& affines = state.affines[level];
+  meet(pass, v, int(affines.size()), [&](int i) { return graph_.affines[affines[i]].statistics; });
+  finish_forward(pass, affines);
 }
 
 template <class T>
@@ -128,11 +131,12 @@ Summand<T> Network<T>::summand(const Pass& pass, const Term& term, int sample, W
   return {readable(y), k.scale, k.shift, factor(pass, term.affine, sample), k.mean, nullptr};
 }
 
-// From the sums of all tasks.
+// From the sums of all tasks, or from the running statistics.
 template <class T>
-void Network<T>::finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks) {
+void Network<T>::finish_forward(const Pass& pass, const std::vector<int>& affines) {
+  const std::size_t parts = pass.training ? parts_.size() : 0;
   std::size_t additions = 0;
-  for (int affine : affines) additions += std::size_t(graph_.affines[affine].channels.lanes()) * (tasks + kOwnWork);
+  for (int affine : affines) additions += std::size_t(graph_.affines[affine].channels.lanes()) * (parts + kOwnWork);
   parallel_for(threads_for(additions), int(affines.size()), [&](int i, int) { finish_forward(pass, affines[i]); });
 }
 
@@ -155,14 +159,13 @@ void Network<T>::finish_forward(const Pass& pass, int index) {
   const double unbiased = count > 1 ? count / (count - 1) : 1;
   for_blocks(affine.channels, [&](int block, int first, int channels) {
     double totals[kLanes] = {}, totals_of_squares[kLanes] = {};
-    if (pass.training)
-      for (int task = 0; task < pass.plan.states[affine.state].tasks; ++task) {
-        const double* s = sums(affine.state, task, affine.statistics) + block * kLanes;
-        for (int i = 0; i < kLanes; ++i) {
-          totals[i] += s[i];
-          totals_of_squares[i] += s[lanes + i];
-        }
-      }
+    if (pass.training) {
+      const Parts parts = this->parts(affine.statistics);
+      const std::size_t at = parts.offset + block * kLanes;
+      add_by_pairs<kLanes>(totals, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at; });
+      add_by_pairs<kLanes>(totals_of_squares, kLanes, parts.count, parts.levels,
+                           [&](int i) { return parts.at[i] + at + lanes; });
+    }
     for (int i = 0; i < channels; ++i) {
       const int lane = block * kLanes + i, c = first + i;
       double mean, variance;

@@ -106,8 +106,9 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* tr
   hits_.assign(samples, 0);
   auto value_of = [&](T x) { return head.relu && x <= 0 ? T(0) : x; };  // NaN stays NaN
 
-  parallel_for(threads_, samples, [&](int n, int) {
-    const T* x = activation(pass, head.state, n).data;
+  parallel_for(threads_, pass.plan.held, [&](int own, int) {
+    const int n = pass.plan.first + own;
+    const T* x = activation(pass, head.state, own).data;
     double* f = features_.data() + std::size_t(n) * inputs;
     for (int c = 0; c < inputs; ++c) {
       const int lane = channels.lane(c);
@@ -131,7 +132,7 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* tr
     hits_[n] = hit;
     if (!backward) return;
     for (int k = 0; k < classes; ++k) z[k] = head.loss_weight * z[k] * share / mass;
-    const View<T> g = gradient(pass, head.state, n);
+    const View<T> g = gradient(pass, head.state, own);
     std::fill_n(g.data, std::size_t(channels.lanes()) * plane, T(0));
     for (int c = 0; c < inputs; ++c) {
       double d = 0;
@@ -143,6 +144,10 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* tr
     }
   });
   gradient_started_[head.state] = 1;
+  if (communicator_.several()) {
+    exchange_heads(pass, inputs, d_weights != nullptr, d_weights || logits);
+    for (std::size_t i = 0; logits && i < d_logits_.size(); ++i) logits[i] = T(d_logits_[i]);
+  }
 
   if (d_weights)
     parallel_for(threads_, classes, [&](int k, int) {

@@ -39,6 +39,8 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       memory_(environment.memory),
       coefficients_(graph_.lanes * 6, environment.memory),
       sums_(environment.memory),
+      parts_(environment.memory),
+      part_offset_(graph_.affines.size(), environment.memory),
       rstd_(graph_.lanes, environment.memory),
       batch_mean_(graph_.lanes, environment.memory),
       batch_unbiased_(graph_.lanes, environment.memory),
@@ -55,13 +57,22 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       losses_(environment.memory),
       hits_(environment.memory),
       summands_(environment.memory),
-      uses_(environment.memory) {
+      uses_(environment.memory),
+      sent_(environment.memory),
+      received_(environment.memory),
+      message_bytes_(environment.memory),
+      message_at_(environment.memory),
+      meeting_(environment.memory),
+      in_message_(graph_.affines.size(), environment.memory),
+      kept_gradients_(environment.memory) {
   require(threads_.count >= 1, "`threads` (=", threads_.count, ") must be at least 1");
   Random random(seed);
   initial_weights(graph_, random, weights_.data());
   for (T& alpha : alphas_) alpha = T(kAlphaScale * random.normal());
   for (const BatchNorm& norm : graph_.norms)
     std::fill_n(running_.begin() + norm.running + norm.channels, norm.channels, T(1));
+  for (std::size_t a = 0; a < part_offset_.size(); ++a) part_offset_[a] = graph_.affines[a].first_sum * 2;
+  parts_.reserve(kMaxTasks);
   for (const State& state : graph_.states) most_terms_ = std::max(most_terms_, state.terms.size());
   for (const Pool& pool : graph_.pools) most_uses_ = std::max(most_uses_, pool.terms.size());
   summands_.resize(most_terms_ * threads_.count);
@@ -89,14 +100,16 @@ Threads Network<T>::threads_for(std::size_t additions) const {
 }
 
 template <class T>
-void Network<T>::check_cancelled() const {
-  if (stop_ || (cancel_ && cancel_())) throw Cancelled();
+void Network<T>::check_cancelled() {
+  if (!stop_ && cancel_ && cancel_()) stop_ = true;
+  if (stop_ && !communicator_.several()) throw Cancelled();  // else the next message says so to all ranks
 }
 
 template <class T>
 const Plan& Network<T>::plan_for(const Batch<T>& batch, bool backward) {
   if (const Plan* plan = find_plan(plans_, batch.samples, batch.height, batch.width, backward)) return *plan;
-  auto plan = std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_);
+  auto plan = std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_,
+                                     communicator_.rank, communicator_.size);
   if (log_.write)
     log_.write(log_.context,
                text("planned ", backward ? "forward and backward" : "forward", " over ", batch.samples, " images of ",
@@ -217,11 +230,11 @@ void Network<T>::load_images(const Pass& pass, const T* images) {
   const Plan& plan = pass.plan;
   const int plane = plan.states[0].plane(), channels = graph_.in_channels;
   const Channels& layout = graph_.states[0].channels;
-  parallel_for(threads_, plan.samples, [&](int n, int) {
+  parallel_for(threads_, plan.held, [&](int n, int) {
     T* out = activation(pass, 0, n).data;
     std::fill_n(out, std::size_t(layout.blocks()) * plane * kLanes, T(0));
     for (int c = 0; c < channels; ++c) {
-      const T* in = images + (std::size_t(n) * channels + c) * plane;
+      const T* in = images + (std::size_t(plan.first + n) * channels + c) * plane;
       T* to = out + std::size_t(c / kLanes) * plane * kLanes + c % kLanes;
       for (int p = 0; p < plane; ++p) to[p * kLanes] = in[p];
     }
@@ -240,7 +253,9 @@ template <class T>
 void Network<T>::infer(const Batch<T>& batch, T* logits) {
   bool made = false;
   const Program& program = inference_->program(batch.height, batch.width, &made);
-  const std::size_t size = Inference<T>::layout(program, threads_, batch.samples).size;
+  const int ranks = communicator_.size, first = part_of(batch.samples, communicator_.rank, ranks);
+  const int held = part_of(batch.samples, communicator_.rank + 1, ranks) - first;
+  const std::size_t size = Inference<T>::layout(program, threads_, held).size;
   if (made && log_.write)
     log_.write(log_.context, text("planned evaluation of images of ", batch.height, " x ", batch.width, ": ",
                                   size * sizeof(T), " bytes")
@@ -248,12 +263,14 @@ void Network<T>::infer(const Batch<T>& batch, T* logits) {
   T* memory = memory_of(size);
   stop_ = false;
   const auto stopped = [this, caller = std::this_thread::get_id()] {
-    if (cancel_ && std::this_thread::get_id() == caller && cancel_()) stop_ = true;
+    if (cancel_ && std::this_thread::get_id() == caller && !stop_ && cancel_()) stop_ = true;
     return stop_.load(std::memory_order_relaxed);
   };
-  inference_->run(program, threads_, batch.images, batch.samples, weights_.data(), running_.data(), memory, stopped,
-                  logits);
+  const std::size_t image = std::size_t(graph_.in_channels) * batch.height * batch.width;
+  inference_->run(program, threads_, batch.images + first * image, held, weights_.data(), running_.data(), memory,
+                  stopped, logits + std::size_t(first) * graph_.classes);
   check_cancelled();
+  if (communicator_.several()) exchange_logits(batch.samples, logits);
 }
 
 template <class T>
@@ -327,11 +344,13 @@ void Network<T>::update_running() {
 
 template <class T>
 typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
-  const Plan plan(graph_, samples, height, width, backward, recompute_);
+  const int rank = communicator_.rank, ranks = communicator_.size;
+  const Plan plan(graph_, samples, height, width, backward, recompute_, rank, ranks);
   const std::size_t sums = plan.sums_size + graph_.lanes * 5;
   std::size_t size = layout(plan).size, folded = 0;
   if (inference_) {
-    size = std::max(size, Inference<T>::layout(Program(graph_, height, width), threads_, samples).size);
+    const int held = part_of(samples, rank + 1, ranks) - part_of(samples, rank, ranks);
+    size = std::max(size, Inference<T>::layout(Program(graph_, height, width), threads_, held).size);
     folded = inference_->folded_size();
   }
   return {plan.arena_size * sizeof(T),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/buffer.hpp"
+#include "core/communicator.hpp"
 #include "core/environment.hpp"
 #include "core/loss.hpp"
 #include "core/random.hpp"
@@ -57,6 +58,14 @@ class Network {
   Vector<T>& weights() { return weights_; }
   Vector<T>& alphas() { return alphas_; }
   Vector<T>& running() { return running_; }
+
+  // From now on every pass is computed by all ranks of `communicator` together, each a part of its batch, and its
+  // results are on all of them, the same as on one. They must give the same batches to the same calls. Weights, alphas
+  // and running statistics become those of rank 0. A call that is cancelled on one rank is cancelled on all. Not for
+  // graphs without a head. InvalidArgument if the ranks' networks differ, or the instruction sets that they compute
+  // with.
+  void use_communicator(const Communicator& communicator);
+  const Communicator& communicator() const { return communicator_; }
 
   // Asked often, by the calling thread; true stops the call with Cancelled. Must not throw.
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
@@ -130,7 +139,7 @@ class Network {
   void pack(const Pass& pass);
   void mix(const Mixture<T>& mixture);
   void load_images(const Pass& pass, const T* images);
-  void check_cancelled() const;
+  void check_cancelled();
   Layout layout(const Plan& plan) const;
   void infer(const Batch<T>& batch, T* logits);
   T* memory_of(std::size_t size);
@@ -143,7 +152,7 @@ class Network {
   void forward_state(const Pass& pass, int v, Walk walk);
   void forward_units(const Pass& pass, int v, int level, Walk walk);
   void draw_noise(const Pass& pass, int noise, int sample, int samples, Walk walk);
-  void finish_forward(const Pass& pass, const std::vector<int>& affines, int tasks);
+  void finish_forward(const Pass& pass, const std::vector<int>& affines);
   void finish_forward(const Pass& pass, int affine);
   void add_arriving(const Pass& pass, const State& state, int sample, int samples, int thread);
   Summand<T> summand(const Pass& pass, const Term& term, int sample, Walk walk);
@@ -158,10 +167,25 @@ class Network {
   void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
   void finish_backward(const Pass& pass, int affine, T* d_weights);
   void reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights);
+  void keep_weight_gradients(const Pass& pass, int v, int level);
   void alpha_gradient(const Pass& pass, T* d_alphas);
 
   template <class AffineOf>
-  void finish_backward(const Pass& pass, int count, AffineOf affine_of, T* d_weights);
+  void finish_backward(const Pass& pass, int v, int count, AffineOf affine_of, T* d_weights);
+
+  // ranks.cpp
+  void join_ranks();
+  template <class AffineOf>
+  void meet(const Pass& pass, int v, int count, AffineOf affine_of);
+  void exchange_sums(const Pass& pass, int v);
+  void exchange_heads(const Pass& pass, std::size_t inputs, bool features, bool logits);
+  void exchange_weight_gradients(const Pass& pass, T* d_weights);
+  void exchange_logits(int samples, T* logits);
+  template <class Element, class Count>
+  Element* begin_message(Count count);
+  template <class Element>
+  const Element* segment(int rank) const;
+  void gather(unsigned char* mine);
 
   // head.cpp
   Loss run_head(const Pass& pass, const Head& head, const Batch<T>* truth, T* logits, T* d_weights, bool backward);
@@ -171,6 +195,14 @@ class Network {
     return affine.bias < 0 ? 0 : double(pass.weights[graph_.parameters[affine.bias].offset + channel]);
   }
   Threads threads_for(std::size_t additions) const;
+  // Of all parts of the sums of an affine map that the present phase completed: add_by_pairs.
+  struct Parts {
+    const double* const* at;  // of `count` parts the first sum of all affine maps
+    int count;
+    const std::uint8_t* levels;  // null: they are tasks
+    std::size_t offset;          // of this one's
+  };
+  Parts parts(int affine) const { return {parts_.data(), int(parts_.size()), part_levels_, part_offset_[affine]}; }
   // Of a task of the phase that runs. Kept no longer than until the phase's end.
   double* sums(int v, int task) { return sums_.data() + task * graph_.states[v].lanes * 2; }
   double* sums(int v, int task, int affine) { return sums(v, task) + graph_.affines[affine].first_sum * 2; }
@@ -211,12 +243,14 @@ class Network {
   }
   const T* factor(const Pass& pass, int affine, int sample) const {
     const int row = graph_.affines[affine].droppable;
-    return pass.drop && row >= 0 ? pass.drop + std::size_t(row) * pass.plan.samples + sample : nullptr;
+    return pass.drop && row >= 0 ? pass.drop + std::size_t(row) * pass.plan.samples + pass.plan.first + sample
+                                 : nullptr;
   }
 
   Graph graph_;
   Selection taken_;  // by the pass that ran last
   Threads threads_;
+  Communicator communicator_;
   Log log_;
   bool recompute_;
   const Kernels<T>& kernels_;
@@ -233,8 +267,11 @@ class Network {
   T* workspace_ = nullptr;  // the caller's, instead of memory_
   std::size_t workspace_bytes_ = 0;
   Vector<T> coefficients_;
-  Vector<double> sums_;  // of y and y^2, in backward of g and g (y - mean): [task][affine][2][lane]
-  Vector<double> rstd_;  // by lane: 1 / sqrt(variance + eps)
+  Vector<double> sums_;          // of y and y^2, in backward of g and g (y - mean): [task][affine][2][lane]
+  Vector<const double*> parts_;  // of the sums of the phase that ended last: of tasks, or of all ranks
+  const std::uint8_t* part_levels_ = nullptr;
+  Vector<std::size_t> part_offset_;             // by affine map
+  Vector<double> rstd_;                         // by lane: 1 / sqrt(variance + eps)
   Vector<double> batch_mean_, batch_unbiased_;  // by lane: of the last pass that trained
   Vector<double> kept_mean_, kept_unbiased_;    // what update_running() takes, of these:
   Vector<char> kept_;                           // affine maps
@@ -248,6 +285,12 @@ class Network {
   Vector<Summand<T>> summands_;  // a thread's, one after the other
   Vector<PoolUse<T>> uses_;
   std::size_t most_terms_ = 0, most_uses_ = 0;
+  // What ranks tell each other: of each a flag, whether it was cancelled, and behind it what it tells.
+  Buffer<unsigned char> sent_, received_;
+  Vector<std::size_t> message_bytes_, message_at_;  // by rank
+  Vector<int> meeting_;                             // affine maps whose sums are told
+  Vector<char> in_message_;                         // by affine map
+  Buffer<unsigned char> kept_gradients_;            // a flag, then [part of the tree of tasks][weight]
 };
 
 }  // namespace pydarts

@@ -27,7 +27,7 @@ void Network<T>::draw_noise(const Pass& pass, int index, int sample, int samples
   const std::size_t plane = pass.plan.noises[index].plane();
   const std::uint64_t term = mixed(mixed(mixed(seed_) ^ noise_step_) ^ std::uint64_t(index));
   for (int n = 0; n < samples; ++n) {
-    const std::uint64_t key = mixed(term ^ std::uint64_t(sample + n));
+    const std::uint64_t key = mixed(term ^ std::uint64_t(pass.plan.first + sample + n));
     T* y = noise(pass, index, sample + n, walk).data;
     std::fill_n(y, channels.blocks() * plane * kLanes, T(0));
     double sine = 0;

@@ -68,11 +68,25 @@ void Network<T>::for_groups(const Pass& pass, int v, Body body) {
   parallel_for(threads_, pass.plan.states[v].tasks, [&](int task, int thread) {
     const int end = pass.plan.first_sample(v, task + 1);
     for (int n = pass.plan.first_sample(v, task); n < end; n += group) {
-      if (cancel_ && std::this_thread::get_id() == pass.caller && cancel_()) stop_ = true;
+      if (cancel_ && std::this_thread::get_id() == pass.caller && !stop_ && cancel_()) stop_ = true;
       if (stop_) return;
       body(n, std::min(group, end - n), task, thread);
     }
   });
+}
+
+// Completes the sums of what left state v in a phase: parts() gives those of all tasks.
+template <class T>
+template <class AffineOf>
+void Network<T>::meet(const Pass& pass, int v, int count, AffineOf affine_of) {
+  if (communicator_.several()) {
+    meeting_.clear();
+    for (int i = 0; i < count; ++i) meeting_.push_back(affine_of(i));
+    return exchange_sums(pass, v);
+  }
+  const int tasks = pass.plan.states[v].tasks;
+  parts_.resize(tasks);
+  for (int task = 0; task < tasks; ++task) parts_[task] = sums(v, task);
 }
 
 // f(block, its first channel, its channels): the blocks of an activation.

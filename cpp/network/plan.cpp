@@ -12,7 +12,7 @@
 namespace pydarts {
 namespace {
 
-constexpr int kSamplesPerTask = 4, kMinTasks = 8, kMaxTasks = 128;
+constexpr int kSamplesPerTask = 4, kMinTasks = 8;
 
 // Tasks of a phase: many, but with pixels enough for the kernels' chunks, and not more than their sums are worth.
 int count_tasks(int samples, int group) {
@@ -53,9 +53,13 @@ const Plan* find_plan(std::vector<std::unique_ptr<Plan>>& plans, int samples, in
   return plans.back().get();
 }
 
-Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_, bool recompute_)
+Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backward_, bool recompute_, int rank,
+           int ranks)
     : samples(samples_), height(height_), width(width_), backward(backward_), recompute(recompute_) {
   measure(graph);
+  divide(rank, ranks);
+  for (std::size_t v = 0; v < states.size(); ++v)
+    sums_size = std::max(sums_size, states[v].tasks * graph.states[v].lanes * 2);
   place(graph);
   size_scratch(graph);
 }
@@ -110,8 +114,7 @@ void Plan::measure(const Graph& graph) {
       }
     }
     here.group = std::max(1, kChunk / here.plane());
-    here.tasks = count_tasks(samples, here.group);
-    sums_size = std::max(sums_size, here.tasks * state.lanes * 2);
+    here.all_tasks = count_tasks(samples, here.group);
     for (const auto& level : state.levels)
       for (int u : level) {
         const Unit& unit = graph.units[u];
@@ -155,6 +158,41 @@ void Plan::measure(const Graph& graph) {
   }
 }
 
+// Ranks begin where a task of every state does, as near to equal parts as that allows: a rank may be left without any.
+void Plan::divide(int rank, int ranks) {
+  const auto task_at = [&](const StatePlace& place, int sample) {  // the first that begins there or later
+    return int(((long long)sample * place.all_tasks + samples - 1) / samples);
+  };
+  const auto may_begin = [&](int sample) {
+    return std::all_of(states.begin(), states.end(), [&](const StatePlace& place) {
+      return (long long)samples * task_at(place, sample) / place.all_tasks == sample;
+    });
+  };
+  rank_samples.assign(ranks + 1, samples);
+  rank_samples[0] = 0;
+  for (int r = 1; r < ranks; ++r) {
+    const int wanted = part_of(samples, r, ranks);
+    int distance = 0;
+    while (!may_begin(wanted - distance) && !may_begin(wanted + distance)) ++distance;  // at last 0 or all
+    rank_samples[r] = wanted + (may_begin(wanted - distance) ? -distance : distance);
+  }
+  first = rank_samples[rank];
+  held = rank_samples[rank + 1] - first;
+  rank_nodes.assign(ranks, 0);
+  for (StatePlace& place : states) {
+    place.first_task = task_at(place, first);
+    place.tasks = task_at(place, first + held) - place.first_task;
+    for (int r = 0; r < ranks && ranks > 1; ++r) {
+      const auto nodes =
+          pair_nodes(task_at(place, rank_samples[r]), task_at(place, rank_samples[r + 1]), place.all_tasks);
+      for (const PairNode& node : nodes) place.levels.push_back(std::uint8_t(node.level));
+      place.node_counts.push_back(int(nodes.size()));
+      rank_nodes[r] = std::max(rank_nodes[r], int(nodes.size()));
+      if (r == rank) place.nodes = nodes;
+    }
+  }
+}
+
 // Time: forward phases of state v, level l at base[v] + l; the heads at `middle`; backward phases mirrored.
 void Plan::place(const Graph& graph) {
   std::vector<int> base(graph.states.size());
@@ -171,7 +209,7 @@ void Plan::place(const Graph& graph) {
   if (graph.heads.empty()) has_head.back() = 1;
 
   Planner planner;
-  auto sized = [&](std::size_t per_sample) { return per_sample * samples; };
+  auto sized = [&](std::size_t per_sample) { return per_sample * held; };
 
   auto arrival_time = [&](int source, int node) { return forward_time(graph.arrival(source, node), 0); };
   auto last_level = [&](int v) { return std::max(0, int(graph.states[v].levels.size()) - 1); };

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "core/pairs.hpp"
 #include "network/graph.hpp"
 
 namespace pydarts {
 
 // Sizes, places and lifetimes of all activations of a graph for one batch and image size. Offsets and
-// strides are in elements of the arena.
+// strides are in elements of the arena. Of several ranks each has a part of the batch: what follows is of one rank, and
+// its samples and tasks are counted from its own first one, where nothing else is said.
 struct Plan {
-  Plan(const Graph& graph, int samples, int height, int width, bool backward, bool recompute);
+  Plan(const Graph& graph, int samples, int height, int width, bool backward, bool recompute, int rank = 0,
+       int ranks = 1);
 
   struct StatePlace {
     int h, w;
@@ -19,7 +23,11 @@ struct Plan {
     std::size_t gradient, gradient_stride;
     std::vector<std::size_t> partial;  // by level, the tasks' gradients of its weights: [task][unit]
     int group;                         // samples that a task takes through a phase together
-    int tasks;  // of a phase: cut by batch and image alone, so that sums do not depend on the number of threads
+    int all_tasks;  // of a phase: cut by batch and image alone, so that sums depend on neither threads nor ranks
+    int first_task, tasks;
+    std::vector<PairNode> nodes;       // of several ranks: what this one's tasks are of the tree of all tasks' sums,
+    std::vector<int> node_counts;      // how many such parts every rank has,
+    std::vector<std::uint8_t> levels;  // and their levels
     int plane() const { return h * w; }
   };
   struct OutputPlace {  // of what leaves a state, in either pass: the same place unless it is made again
@@ -43,7 +51,11 @@ struct Plan {
     int plane() const { return h * w; }
   };
 
-  int samples, height, width;
+  int samples;  // of the batch
+  int height, width;
+  int first, held;                // samples of this rank
+  std::vector<int> rank_samples;  // where those of each rank begin; then `samples`
+  std::vector<int> rank_nodes;    // the most parts that a rank has in a state
   bool backward;
   bool recompute;  // what leaves a state is not kept, but made again for the state's backward
   std::vector<StatePlace> states;
@@ -56,13 +68,22 @@ struct Plan {
   std::size_t sums_size = 0;     // of the tasks of a phase: [task][affine][2][lane]
 
   // A task of a phase of a state works on the samples from its own first one to that of the next task.
-  int first_sample(int state, int task) const { return int((long long)samples * task / states[state].tasks); }
+  int first_sample(int state, int task) const {
+    const StatePlace& place = states[state];
+    return int((long long)samples * (place.first_task + task) / place.all_tasks) - first;
+  }
 
  private:
   void measure(const Graph& graph);
+  void divide(int rank, int ranks);
   void place(const Graph& graph);
   void size_scratch(const Graph& graph);
 };
+
+constexpr int kMaxTasks = 128;  // of a phase
+
+// The first of `samples` that is of a rank, where each may be of any.
+inline int part_of(int samples, int rank, int ranks) { return int((long long)samples * rank / ranks); }
 
 // What a task keeps in its thread's scratch while it takes a group of samples through one level of a state.
 template <class T>

@@ -16,9 +16,11 @@ namespace capi {
 struct Destroy {
   void operator()(pydarts_network* network) const { pydarts_network_destroy(network); }
   void operator()(pydarts_optimizer* optimizer) const { pydarts_optimizer_destroy(optimizer); }
+  void operator()(pydarts_budget* budget) const { pydarts_budget_destroy(budget); }
 };
 using Net = std::unique_ptr<pydarts_network, Destroy>;
 using Optimizer = std::unique_ptr<pydarts_optimizer, Destroy>;
+using Budget = std::unique_ptr<pydarts_budget, Destroy>;
 
 inline const char kGenotype[] =
     "{\"format\": \"pydarts-genotype\", \"version\": 1, \"kind\": \"convolutional\","

@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.searching import Text
-from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.errors import ArgumentTypeError
+from pydarts.common.jobs import AnyExecutor
 from pydarts.data.corpus import as_corpus
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
@@ -24,7 +25,6 @@ from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
-from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig, TrainConfig
 from pydarts.training.options import TextTrainFields, TrainFields
@@ -40,21 +40,26 @@ RecurrentGenotypes = (
 
 def compare(
     genotypes: Genotypes,
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
     X_test: ArrayLike | None = None,
     y_test: Iterable[Any] | None = None,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     seeds: Iterable[int] = (0, 1, 2),
     random_cells: int = 3,
     published: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str = "auto",
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     task: str = "multiclass",
     sample_weight: ArrayLike | None = None,
@@ -87,8 +92,12 @@ def compare(
     X_test, y_test : array-like, iterable, optional
         Images that neither the search nor a choice among cells saw; by default a fifth of each
         class in ``X`` is held out. If the search saw those, that favours the found cells.
+    X_valid, y_valid : optional
+        What each training is validated on: with ``restore_best_weights`` it chooses the epoch.
     groups : iterable, optional
         One for each image in ``X``: whole groups are held out then, about a fifth of the images.
+    split, stratify
+        As in `search`, of what is held out: with ``split="time"`` the last fifth.
     seeds : iterable of int
         Of weights, batches and augmentation; at most 20.
     random_cells : int
@@ -104,6 +113,10 @@ def compare(
         ``"never"``: begin anew and replace compare.json.
     progress : bool
         Whether to show a bar and a line a training on standard error.
+    executor : executor or int, optional
+        What trains side by side, as in `search_many`: an executor, a client of Dask, or a number of
+        processes. By default all is trained here, one after the other. The result is the same. With
+        it each network has one thread, unless ``threads`` says otherwise.
     **options
         Any field of `TrainConfig` but ``seed``.
 
@@ -119,26 +132,15 @@ def compare(
         of another comparison; says what differs.
     """
     config = TrainConfig.make(preset, _without_seed(options), config=config)
-    if (X_test is None) != (y_test is None):
-        raise ArgumentError("X_test", "and `y_test` must come together")
-    test = None if X_test is None or y_test is None else (X_test, y_test)
-    images = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
+    images = image_task(
+        *(X, y, Splitting(X_valid, y_valid, groups, split, stratify)),
+        Targets(task, sample_weight, class_weight, loss, huber_delta),
+        image_layout=image_layout,
         preprocessing=preprocessing,
-        test=test,
         space=_space_of(genotypes),
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
+        test=(X_test, y_test),
     )
-    if test is None:
-        images = images.hold_out(0.2, np.random.default_rng(0))
     return run_comparison(
         images,
         genotypes,
@@ -149,6 +151,7 @@ def compare(
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
+        executor=executor,
     )
 
 
@@ -164,6 +167,7 @@ def compare_text(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: str = "auto",
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TextTrainConfig | None = None,
     threads: int | None = None,
@@ -177,7 +181,7 @@ def compare_text(
 
     Parameters
     ----------
-    genotypes, seeds, random_cells, published, checkpoint, resume, progress
+    genotypes, seeds, random_cells, published, checkpoint, resume, progress, executor
         As in `compare`, with `RecurrentGenotype.random` and `RECURRENT_DARTS_V2`.
     data, level, max_vocab, preset, config, threads
         As in `train_text`.
@@ -206,21 +210,27 @@ def compare_text(
         checkpoint=checkpoint,
         resume=resume,
         progress=progress,
+        executor=executor,
     )
 
 
 def random_search(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     k: int = 5,
     train_fraction: float = 0.8,
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TrainConfig | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     task: str = "multiclass",
     sample_weight: ArrayLike | None = None,
@@ -245,14 +255,20 @@ def random_search(
         average precision, or R².
     space : str, path or Space, optional
         Of the cells, as in `search`.
+    X_valid, y_valid : optional
+        What chooses. Then all of ``X`` is trained on.
     groups : iterable, optional
         One for each image: none is both trained on and chosen by.
+    split, stratify
+        As in `search`, of the part that chooses: with ``split="time"`` the later one.
     k : int
         How many cells to draw.
     train_fraction : float
-        Share of each class that is trained on.
+        Share of each class that is trained on, without ``X_valid``.
     progress : bool
         Whether to show a bar and a line a training on standard error.
+    executor : executor or int, optional
+        As in `compare`.
     **options
         Any field of `TrainConfig`. ``seed`` also draws the cells, which are others than those of
         `compare`, and splits the images.
@@ -270,21 +286,16 @@ def random_search(
         On Ctrl-C before the first training ended.
     """
     config = TrainConfig.make(preset, options, config=config)
-    images = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    images = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
-    return run_random_search(images, config, k, train_fraction, progress)
+    return run_random_search(images, config, k, train_fraction, progress, executor)
 
 
 def random_search_text(
@@ -294,6 +305,7 @@ def random_search_text(
     level: Level | None = None,
     max_vocab: int | None = None,
     progress: bool = True,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TextTrainConfig | None = None,
     threads: int | None = None,
@@ -306,7 +318,7 @@ def random_search_text(
     ----------
     data, level, max_vocab, preset, config, threads
         As in `train_text`.
-    k, progress
+    k, progress, executor
         As in `random_search`.
     **options
         Any field of `TextTrainConfig`.
@@ -323,7 +335,7 @@ def random_search_text(
     """
     config = TextTrainConfig.make(preset, options, config=config)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
-    return run_random_search(task, config, k, 0.8, progress)
+    return run_random_search(task, config, k, 0.8, progress, executor)
 
 
 def _space_of(genotypes: Any) -> Space:

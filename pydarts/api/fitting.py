@@ -7,19 +7,25 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.image_data import Splitting, Targets, image_task
+from pydarts.api.limits import NO_LIMITS, Limit, Limits, describe_limits
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.data.datasets import as_arrays
+from pydarts.costs.budget import Budget, show_cost
+from pydarts.costs.counts import count_network
+from pydarts.costs.profile import Profile, measure_genotypes
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.weights import ClassWeight
+from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
 from pydarts.methods.named import as_method
 from pydarts.models.image_model import Model
@@ -40,7 +46,9 @@ from pydarts.training.plan import (
     PLAN,
     RECIPE,
     SEARCH_SHARE,
+    SMALLER,
     Plan,
+    Size,
     choose_training,
     training_epoch_seconds,
 )
@@ -53,6 +61,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pydarts")
 
+_DRAWN = 8  # random cells whose mean costs say how large a network is searched for
+_REPEATS = 100  # calls of which a latency is the median
 _SEARCHES = ("auto", "always", "never")
 
 
@@ -61,6 +71,8 @@ def fit(
     y: Iterable[Any] | None = None,
     time_budget: float | str | None = None,
     *,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     genotype: Genotype | None = None,
     search: str = "auto",
@@ -68,6 +80,8 @@ def fit(
     plan: Plan | None = None,
     image_layout: str | None = None,
     groups: Iterable[Any] | None = None,
+    split: str = "random",
+    stratify: bool | Iterable[Any] | None = None,
     preprocessing: Preprocessing | None = None,
     task: str = "multiclass",
     sample_weight: ArrayLike | None = None,
@@ -75,6 +89,12 @@ def fit(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[FitOptions],
 ) -> Model:
     """Make the best model that is known how to make in a given time.
@@ -91,6 +111,9 @@ def fit(
     time_budget : float or str
         Seconds, or a string such as ``"5min"`` or ``"2h"``, for all of it: data, measuring, search
         and training. May only be left out where there is a ``plan``.
+    X_valid, y_valid : optional
+        What the α of a search learn on, and what the training is validated on after each epoch: all
+        of ``X`` is learned from in both. Then ``restore_best_weights`` may choose the epoch.
     space : str, path or Space, optional
         As in `pydarts.search`.
     genotype : Genotype, optional
@@ -104,9 +127,16 @@ def fit(
     plan : Plan, optional
         ``model.plan`` of an earlier call. The plan depends on the speed of the machine: only with
         the same one does the same seed give the same model.
-    image_layout, groups, preprocessing, threads
+    image_layout, groups, split, stratify, preprocessing, threads
     task, sample_weight, class_weight, loss, huber_delta
         As in `pydarts.search`.
+    max_latency, max_macs, max_weights, max_memory, latency_threads
+        Limits as in `pydarts.search`, on the network that is returned: sizes at which the cell does
+        not meet them are left out, and smaller ones tried. A published cell that meets them at no
+        size gives way to a search, which is for the largest network of which random cells meet the
+        limits in the mean. That size is decided before the search.
+    profile : Profile or path, optional
+        As in `pydarts.search`: the network then has the channels and cells of this profile.
     **options
         Any field of `TrainConfig`: what is given is not chosen; ``seed`` is also that of the
         search. And how it runs: ``progress``, ``callbacks`` (of the training), ``checkpoint``,
@@ -139,22 +169,18 @@ def fit(
     cell_space = as_space(space)
     if genotype is not None:
         cell_space = require_kind("genotype", genotype, Genotype).space
-    X, y, groups = as_arrays(X, y, groups)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    data = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=cell_space,
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
-    fitting = Fitting(data, run, fields, genotype=genotype, search=search, method=method, plan=plan)
+    limits = Limits(max_latency, max_macs, max_weights, max_memory, None, profile, latency_threads)
+    how: Any = {"genotype": genotype, "search": search, "method": method, "plan": plan}
+    fitting = Fitting(data, run, fields, limits=limits, **how)
     result = fitting.find_cell()
     if result is not None and result.interrupted:
         raise KeyboardInterrupt
@@ -173,6 +199,8 @@ class Fitting:
         Fields of the training's configuration that are not to be chosen.
     genotype, search, method, plan
         As in `fit`.
+    limits : Limits
+        Without a target, which is planned.
     show : callable
         Takes the sentences that say what was chosen and why; by default the logger ``pydarts``.
     """
@@ -187,6 +215,7 @@ class Fitting:
         search: str = "auto",
         method: str | Method | None = None,
         plan: Plan | None = None,
+        limits: Limits = NO_LIMITS,
         show: Callable[[str], None] = log.info,
     ):
         choice("search", search, _SEARCHES)
@@ -195,6 +224,12 @@ class Fitting:
         if genotype is not None and search == "always":
             raise ArgumentError("search", "(='always') leaves no use for `genotype`")
         self.task, self.run, self.search, self._show = task, run, search, show
+        self._limits = limits
+        if limits.profile is not None and limits.numbers():
+            table = limits.measured(task, TrainConfig.make())
+            assert table is not None
+            self._limits = limits._replace(profile=table)
+            fields = {"channels": table.shape.channels, "cells": table.shape.cells, **fields}
         size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
         recipe = dict(RECIPE)
         if task.objective.task == "regression":
@@ -207,10 +242,15 @@ class Fitting:
             plan = Plan.load(self._path)
         if plan is None and run.time_budget is None:
             raise ArgumentError("time_budget", "(=None) must be a time: there is no `plan`")
+        if plan is not None and dict(plan.limits) != limits.numbers():
+            there, here = (describe_limits(each) for each in (plan.limits, limits.numbers()))
+            raise ArgumentError("plan", f"is one with {there}, and not with {here}")
         self.plan = plan
         self._method = as_method(method, self._search_config("quick"))
         self._method_name = method
         self._found: SearchResult[Any] | None = None
+        self._made: tuple[Size, Budget | None] | None = None
+        self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
         task.check_train(self._config)
 
     def find_cell(self) -> SearchResult[Any] | None:
@@ -230,11 +270,14 @@ class Fitting:
         if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
             slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
             run = replace(run, time_budget=slack, started=time.perf_counter())
-            if plan.channels > 0 and run.resumable_file(SEARCH_CHECKPOINT):
+            if plan.epochs > 0 and run.resumable_file(SEARCH_CHECKPOINT):
                 # It is over, also if it was cut short: the training is planned for its cell.
                 run = replace(run, started=-math.inf)
         run = replace(run, callbacks=())
-        self._found = run_search(self.task, method, config, run)
+        budget = None
+        if plan.limits:
+            budget = self._budget((plan.channels, plan.cells), method, run)
+        self._found = run_search(self.task, method, config, run, None, budget)
         self._genotype = self._found.genotype
         return self._found
 
@@ -242,16 +285,17 @@ class Fitting:
         """Choose sizes and epochs in the time that is left, and train."""
         assert self.plan is not None
         assert self._genotype is not None
-        if self.plan.channels == 0:
+        if self.plan.epochs == 0:
             self._keep(self._plan_training(self.plan))
         plan = self.plan
-        config = replace(self._config, channels=plan.channels, cells=plan.cells, epochs=plan.epochs)
+        config = replace(self._sized((plan.channels, plan.cells)), epochs=plan.epochs)
         model: Model = run_training(self.task, self._genotype, config, self.run)
         model.search, model.plan = self._found, plan
         return model
 
     def _keep(self, plan: Plan) -> None:
         """Note a plan, show what is new in it, and keep it for a run that goes on."""
+        plan = replace(plan, limits=self._limits.numbers())
         new = plan.why[len(self.plan.why) :] if self.plan is not None else plan.why
         for sentence in new:
             self._show(sentence)
@@ -265,9 +309,11 @@ class Fitting:
         config = SearchConfig.make(preset, {"seed": self._config.seed})
         share = min(config.train_fraction, 1 - config.train_fraction)
         count = min(len(self.task.images), config.max_images or len(self.task.images))
-        # Each class, or set of labels, may have one image less than its share in a part.
-        codes = self.task.objective.targets.strata(self.task.codes)
-        most = int(share * count) - len(np.unique(codes))
+        if self.task.valid is not None:
+            most = min(count, len(self.task.valid[0]))
+        else:  # each class, or set of labels, may have one image less than its share in a part
+            codes = self.task.objective.targets.strata(self.task.codes)
+            most = int(share * count) - len(np.unique(codes))
         return replace(config, batch_size=max(2, min(config.batch_size, most)))
 
     def _named(self, cell: str) -> BaseGenotype:
@@ -295,7 +341,11 @@ class Fitting:
         if self._genotype is not None:
             return Plan(cell="given", prepare_seconds=spent, why=("The cell was given.",))
         best = list(published(space))[-1:]
-        if best and (self.search == "never" or (self.search == "auto" and budget < PAYS_FROM)):
+        above = ""
+        if best and self.search == "auto":
+            above = self._above(PUBLISHED[best[0]], self._sizes()[0])
+        unpaid = self.search == "auto" and budget < PAYS_FROM and not above
+        if best and (self.search == "never" or unpaid):
             reason = "as no search was wanted" if self.search == "never" else "without search"
             more = (
                 ""
@@ -309,16 +359,21 @@ class Fitting:
             return Plan(
                 cell="strongest", prepare_seconds=spent, why=(f"{why} strongest operation.",)
             )
-        return self._plan_search(budget)
+        return self._plan_search(budget, f"{best[0]} {above}" if above else "")
 
-    def _plan_search(self, budget: float) -> Plan:
+    def _plan_search(self, budget: float, above: str) -> Plan:
+        size, limited = (0, 0), None
+        why_size: tuple[str, ...] = ()
+        if self._limits.numbers():
+            size, sentence = self._target_size(budget)
+            why_size, limited = (sentence,), self._budget(size, self._method, self.run)
         space, time_for_it, each = self.task.space, SEARCH_SHARE * self._left, 0.0
         for preset in ("quick", "standard"):
             config = self._search_config(preset)
             data = self.task.search_data(config, np.random.default_rng(config.seed))
             method = as_method(self._method_name, config)
             config = self.task.complete(config)
-            found = search_epoch_seconds(self.task, method, config, data, time_for_it)
+            found = search_epoch_seconds(self.task, method, config, data, time_for_it, limited)
             usable = time_for_it * (1 - MARGIN)
             if preset == "quick" or found * config.epochs <= usable:
                 each, chosen, epochs = found, preset, min(config.epochs, int(usable / found))
@@ -346,7 +401,9 @@ class Fitting:
         reason = "A search was wanted"
         if self.search == "auto":
             reason = f"{space.name} has no published cell"
-            if published(space):
+            if above:
+                reason = f"{above}, of the smallest network already"
+            elif published(space):
                 reason = f"In {duration(budget)} a search is worth its time"
         why = (
             f"{reason}: the cell is searched for {epochs} epochs of the preset {chosen}, in about"
@@ -356,37 +413,121 @@ class Fitting:
             cell="search",
             search_preset=chosen,
             search_epochs=epochs,
+            channels=size[0],
+            cells=size[1],
             prepare_seconds=spent,
             search_seconds=epochs * each,
-            why=(why,),
+            why=(*why_size, why),
         )
+
+    def _sizes(self) -> list[Size]:
+        """Channels and cells that come into question, the fastest first."""
+        given, ladder = self._fields, (*(SMALLER if self._limits.numbers() else ()), *LADDER)
+        pairs = ((given.get("channels", a), given.get("cells", b)) for a, b in ladder)
+        return list(dict.fromkeys(pairs))
+
+    def _sized(self, size: Size) -> TrainConfig:
+        return replace(self._config, channels=size[0], cells=size[1])
+
+    def _costs(self, genotypes: Sequence[Any], size: Size) -> dict[str, float]:
+        """The means of what is limited, over the networks of some cells; measured once."""
+        key = (size, *map(str, genotypes))
+        if key not in self._known_costs:
+            self._known_costs[key] = self._new_costs(genotypes, size)
+        return self._known_costs[key]
+
+    def _new_costs(self, genotypes: Sequence[Any], size: Size) -> dict[str, float]:
+        shape, found = self.task.network_shape(self._sized(size)), {}
+        for name in self._limits.numbers():
+            if name == "latency":
+                threads = resolve_threads(self._limits.latency_threads)
+                timings = measure_genotypes(genotypes, shape, 1, threads, _REPEATS)
+                values = [timing.median for timing in timings]
+            else:
+                values = [float(getattr(count_network(each, shape), name)) for each in genotypes]
+            found[name] = float(np.mean(values))
+        return found
+
+    def _above(self, genotype: Any, size: Size) -> str:
+        """Which limits the network of a cell is above, in words; empty: none."""
+        costs, limits = self._costs([genotype], size), self._limits.numbers()
+        parts = [
+            f"{show_cost(name, costs[name])}, above the limit of {show_cost(name, limit)}"
+            for name, limit in limits.items()
+            if costs[name] > limit
+        ]
+        return f"has {' and '.join(parts)}" if parts else ""
+
+    def _target_size(self, budget: float) -> tuple[Size, str]:
+        """The size of the network whose cell is to be searched under limits, and why."""
+        limits, space = self._limits.numbers(), self.task.space
+        drawn: list[Any] = [space.genotype.random(k, space=space) for k in range(_DRAWN)]
+        sizes = [size for size in self._sizes() if self._fits_memory(drawn[0], size)]
+        sizes = sizes or self._sizes()[:1]
+
+        def is_within(size: Size) -> bool:
+            costs = self._costs(drawn, size)
+            return all(costs[name] <= limit for name, limit in limits.items())
+
+        within = list(takewhile(is_within, sizes))
+        reason = "the largest of which random cells are within the limits in the mean"
+        if not within:
+            within, reason = sizes[:1], "the smallest, though random cells of it are above a limit"
+        data = self.task.train_data(self.task.complete(self._config), np.random.default_rng(0))
+
+        def epoch_seconds(size: Size) -> float:
+            config = self._sized(size)
+            return training_epoch_seconds(self.task, drawn[0], config, data, left())
+
+        def left() -> float:
+            return (1 - SEARCH_SHARE) * self._left
+
+        known = self._fields.get("epochs")
+        chosen = choose_training(epoch_seconds, left, len(self.task.images), budget, within, known)
+        size = chosen.channels, chosen.cells
+        if size != within[-1]:
+            reason = "the largest that there is time to train"
+        return size, (
+            f"The cell is for a network of {size[0]} channels and {size[1]} cells, {reason}:"
+            f" {describe_limits(limits)}."
+        )
+
+    def _budget(self, size: Size, method: Method, run: RunOptions) -> Budget | None:
+        """What limits the search of a cell for a network, made once."""
+        if self._made is None or self._made[0] != size:
+            target = self._sized(size)
+            limits = self._limits._replace(target=target)
+            self._made = size, limits.budget(self.task, method, None, target.preset, run)
+        return self._made[1]
+
+    def _fits_memory(self, genotype: Any, size: Size) -> bool:
+        memory = self.run.memory_budget
+        return memory is None or self.task.train_bytes(genotype, self._sized(size)) <= float(memory)
 
     def _plan_training(self, plan: Plan) -> Plan:
         assert self.run.time_budget is not None
-        before, given = time.perf_counter(), self._fields
+        before = time.perf_counter()
+        sizes, largest = self._training_sizes(plan)
         data = self.task.train_data(self.task.complete(self._config), np.random.default_rng(0))
 
-        def epoch_seconds(size: tuple[int, int]) -> float:
-            config = replace(self._config, channels=size[0], cells=size[1])
+        def epoch_seconds(size: Size) -> float:
+            config = self._sized(size)
             return training_epoch_seconds(self.task, self._genotype, config, data, self._left)
 
-        def fits_memory(size: tuple[int, int]) -> bool:
-            config = replace(self._config, channels=size[0], cells=size[1])
-            memory = self.run.memory_budget
-            return memory is None or self.task.train_bytes(self._genotype, config) <= float(memory)
-
-        sizes = list(
-            dict.fromkeys((given.get("channels", a), given.get("cells", b)) for a, b in LADDER)
-        )
-        sizes = [size for size in sizes if fits_memory(size)] or sizes[:1]
         chosen = choose_training(
             epoch_seconds,
             lambda: self._left,
             len(self.task.images),
             float(self.run.time_budget),
             sizes,
-            given.get("epochs"),
+            self._fields.get("epochs"),
+            largest,
         )
+        why = [*plan.why, chosen.why]
+        if plan.limits:
+            costs = self._costs([self._genotype], (chosen.channels, chosen.cells))
+            shown = " and ".join(show_cost(name, value) for name, value in costs.items())
+            why.append(f"It has {shown}, within {describe_limits(plan.limits)}.")
         return replace(
             plan,
             channels=chosen.channels,
@@ -394,5 +535,23 @@ class Fitting:
             epochs=chosen.epochs,
             prepare_seconds=plan.prepare_seconds + time.perf_counter() - before,
             train_seconds=chosen.seconds,
-            why=(*plan.why, chosen.why),
+            why=tuple(why),
         )
+
+    def _training_sizes(self, plan: Plan) -> tuple[list[Size], str]:
+        """The sizes that come into question for the cell, and what the last of them is."""
+        sizes = self._sizes()
+        sizes = [size for size in sizes if self._fits_memory(self._genotype, size)] or sizes[:1]
+        if not plan.limits:
+            return sizes, "the largest that is tried"
+        if plan.searched:  # for a network that is not to become larger
+            planned = plan.channels, plan.cells
+            sizes = sizes[: sizes.index(planned) + 1] if planned in sizes else [planned]
+        first = self._above(self._genotype, sizes[0])
+        if first:
+            name = next(iter(plan.limits))
+            problem = f"(={show_cost(name, plan.limits[name])}) is met by no network of this cell:"
+            smallest = f"that of {sizes[0][0]} channels and {sizes[0][1]} cells {first}"
+            raise ArgumentError(f"max_{name}", f"{problem} {smallest}")
+        within = takewhile(lambda size: not self._above(self._genotype, size), sizes[1:])
+        return [sizes[0], *within], "the largest that is within the limits"

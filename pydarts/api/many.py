@@ -5,41 +5,42 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor, Future, as_completed
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pydarts.api.image_data import Splitting, Targets, image_task
+from pydarts.api.limits import Limit, Limits, as_target, refuse_limits
 from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.jobs import AnyExecutor, Jobs
+from pydarts.costs.profile import Profile
 from pydarts.data.corpus import as_corpus
+from pydarts.data.datasets import as_arrays
 from pydarts.data.labels import as_sized
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight, check_sample_weight
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
-from pydarts.methods.named import Selector
+from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
-from pydarts.training.config import SearchConfig, TextSearchConfig
+from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
 from pydarts.training.loop import Diverged
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.progress import log_line, progress_bar
 from pydarts.training.result import SearchResult
+from pydarts.training.run_options import RunOptions, split_options
 
 if TYPE_CHECKING:
-    from concurrent.futures import ProcessPoolExecutor
-
     from typing_extensions import Unpack
 
 
@@ -61,11 +62,13 @@ class SearchesFailed(RuntimeError):
 
 
 def search_many(
-    X: ArrayLike,
-    y: Iterable[Any],
+    X: Any,
+    y: Iterable[Any] | None = None,
     *,
     seeds: Iterable[int],
-    executor: Executor | None = None,
+    X_valid: Any = None,
+    y_valid: Iterable[Any] | None = None,
+    executor: AnyExecutor | None = None,
     space: str | os.PathLike[str] | Space = DARTS,
     preset: str = "quick",
     config: SearchConfig | None = None,
@@ -82,6 +85,13 @@ def search_many(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int = 1,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    target: str | TrainConfig | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult[Genotype]]:
     """Search with each of several seeds, several at a time.
@@ -94,19 +104,25 @@ def search_many(
 
     Parameters
     ----------
-    X, y, space, preset, config, method, selector, image_layout, groups, preprocessing
-        As in `search`.
-    split, stratify, task, sample_weight, class_weight, loss, huber_delta
+    X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
+    split, stratify, preprocessing, task, sample_weight, class_weight, loss, huber_delta
         As in `search`.
     seeds : iterable of int
         Different ones.
-    executor : concurrent.futures.Executor, optional
-        Any whose workers have pydarts, such as that of ``dask.distributed``:
-        ``Client(...).get_executor()``. It stays open. By default processes of this machine, as many
-        as fill its cores. They are spawned, for a fork copies what other threads have begun; so a
-        script has to call this under ``if __name__ == "__main__":``.
+    executor : executor or int, optional
+        What runs the searches: anything whose ``submit`` returns futures and whose workers have
+        pydarts, such as those of `concurrent.futures` or a client of Dask,
+        ``distributed.Client(...)``. It stays open. Or a number of processes of this machine; by
+        default as many as fill its cores. They are spawned, for a fork copies what other threads
+        have begun; so a script has to call this under ``if __name__ == "__main__":``. Where one of
+        them, or a worker of Dask, is lost, another does its search, from its last checkpoint if it
+        has one.
     threads : int
         Of each search.
+    max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads
+        As in `search`. A profile is measured once, here, before all searches, and kept in the
+        folder ``checkpoint``. Each search measures its cell where it runs: of that, and with it of
+        what others do on that machine, depends whether its last phase is repeated.
     **options
         What else `search` takes. ``checkpoint`` is a folder where each search has a folder,
         ``seed-0`` and so on, for its checkpoint and, at the end, what `SearchResult.save` writes;
@@ -129,24 +145,23 @@ def search_many(
         with ``checkpoint``, little is lost.
     """
     runs = _checked(seeds, options)
-    SearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
-    labels, found = as_sized(y), as_space(space)
-    told: dict[str, Any] = {
-        "class_weight": class_weight,
-        "loss": loss,
-        "huber_delta": huber_delta,
-        "split": split,
-        "stratify": stratify if stratify is None or isinstance(stratify, bool) else list(stratify),
-    }
-    images = ImageClassification(
-        X,
-        labels,
-        image_layout,
-        groups=groups,
+    made, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    limits = Limits(
+        *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
+    )
+    if stratify is not None and not isinstance(stratify, bool):
+        stratify = list(stratify)
+    y_valid = None if y_valid is None else as_sized(y_valid)
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    X, y, groups = as_arrays(X, y, groups)
+    labels, found, valid = as_sized(y), as_space(space), splitting.valid()
+    images = image_task(
+        *(X, labels, splitting._replace(groups=groups)),
+        Targets(task, None, class_weight, loss, huber_delta),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=found,
-        objective=task,
-        **told,
     )
     if sample_weight is not None:  # what weighs nothing is left out by each search
         sample_weight = check_sample_weight(sample_weight, len(images.images))
@@ -157,12 +172,20 @@ def search_many(
         "selector": selector,
         "space": found,
         "image_layout": "NCHW",
-        "groups": images.groups,
+        "groups": None if images.valid is not None else images.groups,
+        "split": split,
+        "stratify": stratify,
         "task": task,
         "sample_weight": sample_weight,
-        **told,
+        "class_weight": class_weight,
+        "loss": loss,
+        "huber_delta": huber_delta,
         **options,
     }
+    if valid is not None and images.valid is not None:
+        given |= {"X_valid": np.asarray(images.valid[0]), "y_valid": valid[1]}
+    if limits.numbers():
+        given |= _limited(limits, images, as_pair(method, selector, made), made.preset, run)
     data = ("images", np.asarray(images.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 
@@ -173,7 +196,7 @@ def search_many_text(
     seeds: Iterable[int],
     level: Level | None = None,
     max_vocab: int | None = None,
-    executor: Executor | None = None,
+    executor: AnyExecutor | None = None,
     preset: str = "quick",
     config: TextSearchConfig | None = None,
     method: str | Method | None = None,
@@ -201,6 +224,7 @@ def search_many_text(
         As from `search_many`.
     """
     runs = _checked(seeds, options)
+    refuse_limits(options)
     TextSearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
     corpus = as_corpus(data, level, max_vocab)
     how = {"method": method, "selector": selector}
@@ -219,6 +243,22 @@ def _checked(seeds: Iterable[int], options: Mapping[str, Any]) -> list[int]:
     return runs
 
 
+def _limited(
+    limits: Limits,
+    task: ImageClassification,
+    pair: tuple[Method, Selector | None],
+    preset: str,
+    run: RunOptions,
+) -> dict[str, Any]:
+    """The limits as each search takes them, checked, with a profile that all of them share."""
+    trained = as_target(limits.target, preset)
+    folder = None if run.checkpoint is None else Path(run.checkpoint)
+    table = limits.measured(task, trained, folder, run.resume == "auto")
+    limits = limits._replace(target=trained, profile=table)
+    limits.budget(task, *pair, preset, run)
+    return limits._asdict()
+
+
 def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that are fields of the configuration."""
     return {k: v for k, v in options.items() if k not in SearchRun.__annotations__}
@@ -228,7 +268,7 @@ def _search_all(
     data: tuple[Any, ...],
     options: dict[str, Any],
     seeds: list[int],
-    executor: Executor | None,
+    executor: AnyExecutor | None,
     threads: int,
 ) -> list[SearchResult[Any]]:
     checkpoint, progress = options.pop("checkpoint", None), options.pop("progress", True)
@@ -236,47 +276,25 @@ def _search_all(
     base = None if checkpoint is None else Path(checkpoint).absolute()
     results: dict[int, SearchResult[Any]] = {}
     errors: dict[int, Exception] = {}
-    with ExitStack() as stack:
-        own = None
-        if executor is None:
-            executor = own = stack.enter_context(_processes(len(seeds), threads))
-        bar = stack.enter_context(progress_bar("searches", len(seeds), progress, "search"))
-        futures: dict[Future[SearchResult[Any]], int] = {}
-        try:
-            for seed in seeds:
-                where = None if base is None else base / f"seed-{seed}"
-                futures[executor.submit(_search, data, seed, where, options)] = seed
-            for future in as_completed(futures):
-                seed = futures[future]
-                try:
-                    found = results[seed] = future.result()
-                    log_line(bar, f"seed {seed}: {found.genotype.describe()[0]}")
-                except Exception as error:
-                    errors[seed] = error
-                    log_line(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
-                bar.update()
-        except BaseException:
-            if own is None:
-                for future in futures:
-                    future.cancel()
-            else:  # they take jobs ahead, past cancelling; Python 3.14 has `terminate_workers`
-                for process in list(own._processes.values()):
-                    process.terminate()
-            raise
+    if executor is None:
+        executor = max(1, min(len(seeds), resolve_threads(None) // threads))
+    bar = progress_bar("searches", len(seeds), progress, "search")
+    with Jobs(executor) as jobs, bar:
+        for seed in seeds:
+            where = None if base is None else base / f"seed-{seed}"
+            jobs.submit(seed, _search, data, seed, where, options)
+        for seed, future in jobs:
+            try:
+                found = results[seed] = future.result()
+                log_line(bar, f"seed {seed}: {found.genotype.describe()[0]}")
+            except Exception as error:
+                errors[seed] = error
+                log_line(bar, f"seed {seed} failed: {error}", level=logging.WARNING)
+            bar.update()
     if errors:
         failed = {seed: errors[seed] for seed in seeds if seed in errors}
         raise SearchesFailed(results, failed) from next(iter(failed.values()))
     return [results[seed] for seed in seeds]
-
-
-def _processes(searches: int, threads: int) -> ProcessPoolExecutor:
-    """As many as fill the cores. Ctrl-C is for the process that waits for them."""
-    import multiprocessing  # what only this wants of all that an import of the package takes
-    from concurrent.futures import ProcessPoolExecutor
-
-    count = max(1, min(searches, resolve_threads(None) // threads))
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
 
 
 def _search(

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pydarts.api.limits import Limit, as_limits, as_target, make_budget
-from pydarts.common.errors import ArgumentError
+from pydarts.api.image_data import Splitting, Targets, image_task
+from pydarts.api.limits import Limit, Limits, refuse_limits
+from pydarts.common.ranks import as_ranks, shared
+from pydarts.costs.budget import Budget
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import Corpus, as_corpus
-from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
@@ -25,11 +28,9 @@ from pydarts.spaces.darts import Genotype
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
-from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.budget import Estimate, check_memory, estimate_search
 from pydarts.training.config import SearchConfig, TextSearchConfig, TrainConfig
-from pydarts.training.limited import check_limitable
 from pydarts.training.options import SearchOptions, SearchRun, TextSearchOptions
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search
@@ -42,18 +43,7 @@ if TYPE_CHECKING:
 Text = str | os.PathLike[str] | Corpus
 
 
-def as_valid(X_valid: Any, y_valid: Any) -> tuple[Any, Any] | None:
-    """Return images and labels to validate on; without labels, what `load_data` takes."""
-    if X_valid is None and y_valid is None:
-        return None
-    if X_valid is None or (y_valid is None and hasattr(X_valid, "__array__")):
-        raise ArgumentError("X_valid", "and `y_valid` must come together")
-    try:
-        return as_arrays(X_valid, y_valid, None)[:2]
-    except ArgumentError as error:
-        raise type(error)(f"{error.argument}_valid", error.problem) from error
-
-
+@shared
 def search(
     X: Any,
     y: Iterable[Any] | None = None,
@@ -83,6 +73,7 @@ def search(
     target: str | TrainConfig | None = None,
     profile: Profile | str | os.PathLike[str] | None = None,
     latency_threads: int | None = 1,
+    comm: Any = None,
     **options: Unpack[SearchOptions],
 ) -> SearchResult[Genotype]:
     """Find a cell for the images ``X`` with labels ``y`` by differentiable architecture search.
@@ -168,6 +159,11 @@ def search(
         Of `pydarts.profile`, for a network of these sizes; by default it is measured first.
     latency_threads : int, optional
         Threads of the network whose latency is limited, 1 by default; a profile has its own.
+    comm : mpi4py.MPI.Comm, optional
+        Processes that compute the search together, each a part of every batch: all of them call
+        this with the same arguments, and get the same result, to the bit that of one process. The
+        first one alone shows progress and writes checkpoints. Then ``threads`` is by default each
+        one's share of its machine's cores, and latency cannot be limited. See docs/cluster.md.
     **options
         Any field of `SearchConfig`, in place of the preset's value, and how the search runs:
         ``progress``, ``callbacks``, ``checkpoint``, ``checkpoint_seconds``, ``resume``,
@@ -195,32 +191,22 @@ def search(
     https://arxiv.org/abs/1806.09055
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    X, y, groups = as_arrays(X, y, groups)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
-        valid=as_valid(X_valid, y_valid),
-        split=split,
-        stratify=stratify,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    data = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=as_space(space),
-        threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
+        threads=as_ranks(comm).threads(threads),
     )
+    data.ranks = ranks = as_ranks(comm)
+    ranks.require_alone("max_latency", max_latency)
     chosen, how = as_pair(method, selector, config)
-    limits = as_limits(
-        {"latency": max_latency, "macs": max_macs, "weights": max_weights, "memory": max_memory}
+    limits = Limits(
+        *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
-    if limits:
-        check_limitable(chosen, how)
-    trained = as_target(target, config.preset)
-    budget = make_budget(data, limits, trained, run, measured=profile, threads=latency_threads)
+    budget = limits.budget(data, chosen, how, config.preset, run)
     return run_search(data, chosen, config, run, how, budget)
 
 
@@ -268,6 +254,7 @@ def search_text(
         When a loss or gradient is not finite; names the step. Its ``result`` holds the state before
         that step.
     """
+    refuse_limits(options)
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     chosen, how = as_pair(method, selector, config)
@@ -296,19 +283,28 @@ def estimate(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    max_latency: Limit = None,
+    max_macs: Limit = None,
+    max_weights: Limit = None,
+    max_memory: Limit = None,
+    target: str | TrainConfig | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    latency_threads: int | None = 1,
     **options: Unpack[SearchOptions],
 ) -> Estimate:
     """Estimate what `search` with the same arguments will cost, by a few steps on a throw-away
     network.
 
-    With a ``memory_budget`` that is too small, no step is taken, and the ValueError of `search`
-    is raised. How the search would run makes no difference otherwise.
+    With a ``memory_budget`` that is too small, or limits that no cell meets, no step is taken, and
+    the ValueError of `search` is raised. A profile that has to be measured is, and counts. How the
+    search would run makes no difference otherwise.
 
     Parameters
     ----------
     X, y, X_valid, y_valid, space, preset, config, method, selector, image_layout, groups
     split, stratify, preprocessing
-    task, sample_weight, class_weight, loss, huber_delta, threads, **options
+    task, sample_weight, class_weight, loss, huber_delta, threads
+    max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads, **options
         As in `search`.
 
     Returns
@@ -316,26 +312,24 @@ def estimate(
     Estimate
     """
     config, run = split_options(SearchConfig, SearchRun, preset, config, options)
-    X, y, groups = as_arrays(X, y, groups)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
-        groups=groups,
-        valid=as_valid(X_valid, y_valid),
-        split=split,
-        stratify=stratify,
+    splitting = Splitting(X_valid, y_valid, groups, split, stratify)
+    splitting.check_used()
+    data = image_task(
+        *(X, y, splitting, Targets(task, sample_weight, class_weight, loss, huber_delta)),
+        image_layout=image_layout,
         preprocessing=preprocessing,
         space=as_space(space),
         threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
     )
     chosen, how = as_pair(method, selector, config)
-    return _estimate(data, chosen, how, config, run)
+    limits = Limits(
+        *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
+    )
+    start = time.perf_counter()
+    budget = limits.budget(data, chosen, how, config.preset, run)
+    measuring = time.perf_counter() - start
+    found = _estimate(data, chosen, how, config, run, budget)
+    return replace(found, seconds=found.seconds + measuring)
 
 
 def estimate_text(
@@ -361,6 +355,7 @@ def estimate_text(
     -------
     Estimate
     """
+    refuse_limits(options)
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     chosen, how = as_pair(method, selector, config)
@@ -368,9 +363,14 @@ def estimate_text(
 
 
 def _estimate(
-    task: Task, method: Method, selector: Selector | None, config: Any, run: RunOptions
+    task: Task,
+    method: Method,
+    selector: Selector | None,
+    config: Any,
+    run: RunOptions,
+    budget: Budget | None = None,
 ) -> Estimate:
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     data = task.search_data(config, np.random.default_rng(config.seed))
     check_memory(run, config, "search", needs, task)
-    return estimate_search(task, method, config, data, selector)
+    return estimate_search(task, method, config, data, selector, budget)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from pydarts.api.searching import Text, as_valid
+from pydarts.api.image_data import Splitting, Targets, image_task
+from pydarts.api.searching import Text
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.corpus import as_corpus
-from pydarts.data.datasets import as_arrays
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
 from pydarts.data.weights import ClassWeight
@@ -19,7 +20,6 @@ from pydarts.models.language_model import LanguageModel
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import require_kind
 from pydarts.spaces.recurrent import RecurrentGenotype
-from pydarts.tasks.images import ImageClassification
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig, TrainConfig
 from pydarts.training.options import TextTrainOptions, TrainOptions, TrainRun
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@shared
 def train(
     genotype: Genotype,
     X: Any,
@@ -47,6 +48,7 @@ def train(
     loss: str | None = None,
     huber_delta: float = 1.0,
     threads: int | None = None,
+    comm: Any = None,
     **options: Unpack[TrainOptions],
 ) -> Model:
     """Train the network derived from ``genotype`` on the images ``X`` with labels ``y``.
@@ -67,7 +69,7 @@ def train(
         All hyper-parameters at once.
     config : TrainConfig, optional
         All hyper-parameters, in place of a preset's.
-    image_layout, threads
+    image_layout, threads, comm
         As in `search`.
     preprocessing : Preprocessing, optional
         What is made of ``X`` and ``X_valid`` first. The model keeps it, and `Model.predict` does
@@ -93,21 +95,15 @@ def train(
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
     config, run = split_options(TrainConfig, TrainRun, preset, config, options)
-    X, y, _ = as_arrays(X, y, None)
-    data = ImageClassification(
-        X,
-        y,
-        image_layout,
+    data = image_task(
+        *(X, y, Splitting(X_valid, y_valid)),
+        Targets(task, sample_weight, class_weight, loss, huber_delta),
+        image_layout=image_layout,
         preprocessing=preprocessing,
-        valid=as_valid(X_valid, y_valid),
         space=require_kind("genotype", genotype, Genotype).space,
-        threads=threads,
-        objective=task,
-        sample_weight=sample_weight,
-        class_weight=class_weight,
-        loss=loss,
-        huber_delta=huber_delta,
+        threads=as_ranks(comm).threads(threads),
     )
+    data.ranks = as_ranks(comm)
     model: Model = run_training(data, genotype, config, run)
     return model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,12 +70,9 @@ def add_options(
     dest: str,
     prefix: str = "",
     defaults: Mapping[str, str] | None = None,
-    without: Collection[str] = (),
 ) -> None:
     """An argument for each option of ``config``; those that are given end up in `given`."""
     for option in config.options():
-        if option.name in without:
-            continue
         kind, none = str(option.type), option.metadata["none"]
         number: Callable[[str], Any] = int if kind.startswith("int") else float
         settings: dict[str, Any] = {"type": number, "metavar": "N" if number is int else "X"}
@@ -207,6 +204,12 @@ def add_splitting(parser: argparse.ArgumentParser) -> None:
         "--stratify",
         action=argparse.BooleanOptionalAction,
         help="give each class its share in parts that are taken at random (default: yes)",
+    )
+    parser.add_argument(
+        "--valid",
+        metavar="DATA",
+        help="what the alphas learn on, and each training is validated on, of the same kind as DATA"
+        " (default: half of DATA, and nothing)",
     )
 
 

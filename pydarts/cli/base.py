@@ -8,7 +8,10 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydarts.api.limits import Limits
 from pydarts.costs.budget import Budget
+from pydarts.methods.method import Method
+from pydarts.methods.named import Selector
 from pydarts.spaces.space import GENOTYPES, READY, Space
 from pydarts.training.run_options import RunOptions
 from pydarts.training.task import Task
@@ -34,8 +37,6 @@ class Kind(ABC):
         What summary.json holds of a model, null where it is not known.
     onnx_inputs : str
         What an exported model takes.
-    unavailable : tuple of str
-        Options of a training that a command has no data for.
     """
 
     task_type: ClassVar[type[Task]]
@@ -44,7 +45,6 @@ class Kind(ABC):
     train_command: ClassVar[str]
     measures: tuple[str, ...]
     onnx_inputs: ClassVar[str]
-    unavailable: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, args: argparse.Namespace, name: str, task: Any):
         self.args, self.name, self.task = args, name, task
@@ -67,7 +67,13 @@ class Kind(ABC):
     def add_limits(cls, parser: argparse.ArgumentParser) -> None:
         """Add the options that limit what the trained network costs."""
 
-    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+    def limits(self, target: Any = None) -> Limits:
+        """The limits that were given."""
+        return Limits(target=target)
+
+    def budget(
+        self, train_config: Any, pair: tuple[Method, Selector | None], run: RunOptions
+    ) -> Budget | None:
         """The limits that were given, with what predicts the costs."""
         return None
 

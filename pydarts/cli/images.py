@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.api.limits import as_limits, make_budget
+from pydarts.api.limits import Limits
 from pydarts.cli.arguments import (
     add_files,
     add_image_layout,
@@ -30,6 +30,8 @@ from pydarts.data.lazy import take
 from pydarts.data.npz import read_npz
 from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.data.wav import read_wav_folder
+from pydarts.methods.method import Method
+from pydarts.methods.named import Selector
 from pydarts.models.image_model import Model
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import READY, Space
@@ -50,7 +52,6 @@ class ImageKind(Kind):
     search_command, train_command = "search", "train"
     measures = ("accuracy",)
     onnx_inputs = "images (N, C, H, W) as float32"
-    unavailable = ("restore_best_weights",)  # images to validate on are for Python alone
 
     task: ImageClassification
 
@@ -108,17 +109,16 @@ class ImageKind(Kind):
             help="of pydarts profile, for these sizes (default: it is measured first)",
         )
 
-    def budget(self, train_config: Any, run: RunOptions) -> Budget | None:
+    def budget(
+        self, train_config: Any, pair: tuple[Method, Selector | None], run: RunOptions
+    ) -> Budget | None:
+        return self.limits(train_config).budget(self.task, *pair, train_config.preset, run)
+
+    def limits(self, target: Any = None) -> Limits:
         args = self.args
-        given = {name: getattr(args, f"max_{name}") for name in COSTS}
-        return make_budget(
-            self.task,
-            as_limits(given),
-            train_config,
-            run,
-            measured=args.profile,
-            threads=args.latency_threads,
-        )
+        maxima = {f"max_{name}": getattr(args, f"max_{name}") for name in COSTS}
+        how = {"profile": args.profile, "latency_threads": args.latency_threads}
+        return Limits(**maxima, target=target, **how)
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> ImageKind:
@@ -134,12 +134,15 @@ class ImageKind(Kind):
             test = None
             if data.X_test is not None and data.y_test is not None:
                 test = data.X_test, data.y_test
+            preprocessing = _preprocessing(args, data, space.dimensions)
+            valid = None if args.valid is None else _valid(args, data, preprocessing, test is None)
             task = ImageClassification(
                 data.X_train,
                 data.y_train,
                 args.image_layout,
                 groups=groups,
-                preprocessing=_preprocessing(args, data, space.dimensions),
+                preprocessing=preprocessing,
+                valid=valid,
                 test=test,
                 space=space,
                 threads=threads,
@@ -159,6 +162,8 @@ class ImageKind(Kind):
             f"{data.name}: {_told(task)} of {_described(task)},"
             f" {len(task.images):,} to learn from and {len(task.test[0]):,} to test on"
         )
+        if task.valid is not None:
+            say(f"{args.valid}: {len(task.valid[0]):,} to validate on")
         if test is None and task.groups is not None and groups is not None:
             names = list(dict.fromkeys(groups.tolist()))  # which the task numbers in this order
             kept = set(task.groups.tolist())
@@ -184,7 +189,7 @@ class ImageKind(Kind):
 
     def data_arguments(self) -> list[str]:
         args, given = self.args, [self.args.data]
-        for flag in ("image_layout", *_TARGETS, "features", "length", "split", *_FILES):
+        for flag in ("image_layout", *_TARGETS, "features", "length", "split", "valid", *_FILES):
             if getattr(args, flag) is not None:
                 given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
         for flag in ("groups", "stratify"):
@@ -194,7 +199,7 @@ class ImageKind(Kind):
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", *_FILES)
+        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", "valid", *_FILES)
         signals = {name: getattr(self.args, name) for name in flags}
         given = {name: value for name, value in signals.items() if value is not None}
         return {"data": self.name, **given, **sizes}
@@ -288,7 +293,7 @@ class ImageKind(Kind):
         args.data = str(summary["data"])
         known: dict[str, type] = {"features": str, "length": int, "groups": bool}
         known |= {"task": str, "class_weight": str, "loss": str, "huber_delta": float}
-        known |= {"split": str, "stratify": bool, "image_size": str, "on_bad": str}
+        known |= {"split": str, "stratify": bool, "valid": str, "image_size": str, "on_bad": str}
         for name, kind in known.items():
             if getattr(args, name) is None and name in summary:
                 if type(summary[name]) is not kind:
@@ -319,7 +324,10 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         name, arrays = str(path), read_npz(path, ("X",), ("y", "X_test", "y_test", "rate"))
         rate = datasets.npz_rate(path, arrays)
     elif sounds is not None:  # and so may these
-        name, read = str(sounds), read_wav_folder(sounds, model.preprocessing.length)
+        length, on_bad = model.preprocessing.length, args.on_bad or "raise"
+        name, read = str(sounds), read_wav_folder(sounds, length, on_bad)
+        for note in read.notes:
+            say(note)
         rate, files, arrays = read.rate, read.names, {"X": read.X}
         if read.y is not None:
             arrays["y"] = read.y
@@ -394,6 +402,28 @@ def _preprocessing(args: argparse.Namespace, data: Dataset, dimensions: int) -> 
         return Preprocessing("none", data.rate, length)
     # Of the loudness and the recording of a sound little is left.
     return Preprocessing("log_mel", data.rate, length, top_db=35.0, standardize=True)
+
+
+def _valid(
+    args: argparse.Namespace, data: Dataset, preprocessing: Preprocessing, held_out: bool
+) -> tuple[Any, Any]:
+    """What --valid names, of which DATA tells how it is read."""
+    if not held_out:
+        for name in ("split", "stratify"):
+            if getattr(args, name) is not None:
+                problem = "has no use with --valid where DATA has a test set: nothing is split"
+                raise ArgumentError(name, problem)
+    size = _image_size(args)
+    if size is None and datasets.picture_source(args.data) is not None:
+        height, width = data.X_train.shape[-2:]
+        size = height, width
+    found = datasets.read(args.valid, args.length, size, args.on_bad or "raise")
+    for left_out in found.notes:
+        say(left_out)
+    if found.rate != preprocessing.rate:
+        rates = [f"{rate or 'no'} samples a second" for rate in (found.rate, preprocessing.rate)]
+        raise ArgumentError("valid", f"(={args.valid!r}) has {rates[0]}, and DATA {rates[1]}")
+    return found.X_train, found.y_train
 
 
 def _told(task: ImageClassification) -> str:

@@ -8,10 +8,12 @@ output, progress and errors to standard error.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from typing import NoReturn
 
@@ -32,16 +34,37 @@ from pydarts.cli.console import (
 from pydarts.cli.images import ImageKind
 from pydarts.cli.text import TextKind
 from pydarts.common.environment import hardware
+from pydarts.common.ranks import ALONE, launched, launched_rank, launched_ranks
 from pydarts.training.checkpoint import CheckpointError
+
+_OF_RANKS = ("search", "train", "evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv``, by default the process's own, and return the exit code."""
+    """Run the command line ``argv``, by default the process's own, and return the exit code.
+
+    Of several ranks that an MPI launcher started the first one alone writes.
+    """
+    if launched_rank() == 0:
+        return _main(argv)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     debug = False
     try:
         args = _parse(argv)
         debug = args.debug
-        with plain_lines(args.progress is None and not sys.stderr.isatty()):
+        shown = args.progress is None and not sys.stderr.isatty()
+        args.ranks = launched() if args.command in _OF_RANKS else ALONE
+        if args.ranks is ALONE and launched_ranks() > 1:
+            several = ", ".join(_OF_RANKS)
+            raise ValueError(
+                f"`pydarts {args.command}` is for one process; an MPI launcher started"
+                f" {launched_ranks()}, as it may of: {several}"
+            )
+        with args.ranks.together(), plain_lines(shown):
             return int(args.run(args))
     except SystemExit as stop:  # of argparse, which has said why
         return int(stop.code or DONE)
@@ -138,7 +161,7 @@ def _parser() -> _Parser:
             formatter_class=_formatter,
             allow_abbrev=False,
         )
-        sub.set_defaults(run=run, parser=sub)
+        sub.set_defaults(run=run, parser=sub, command=name)
         add_arguments(sub)
 
     again = "Given again, it goes on with what it left in --out."

@@ -78,8 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     add_preset(group, TrainConfig, "--train-preset", None, "as --preset")
     shown = {"seed": "as --seed"}
-    unavailable = ImageKind.unavailable
-    add_options(group, TrainConfig, "train", "train-", shown, without=unavailable)
+    add_options(group, TrainConfig, "train", "train-", shown)
 
 
 def pareto(args: argparse.Namespace) -> int:

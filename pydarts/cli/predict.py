@@ -20,6 +20,7 @@ from pydarts.cli.arguments import (
 from pydarts.cli.console import DONE, claim_file, say
 from pydarts.cli.kinds import load_model
 from pydarts.common.files import replace_file, write_json
+from pydarts.common.ranks import Ranks
 from pydarts.engine.network import resolve_threads
 
 
@@ -78,14 +79,18 @@ def predict(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Show how well a saved model does."""
-    path = None if args.json is None else claim_file(args.json, args.force)
+    ranks: Ranks = args.ranks
+    path = None
+    if args.json is not None:
+        path = ranks.on_first(lambda: claim_file(args.json, args.force))
     with named(args):
-        threads = resolve_threads(args.threads)
+        threads = resolve_threads(ranks.threads(args.threads))
     kind, model = load_model(args.model, threads)
-    scores, about = kind.evaluate(args, model)
+    with model.network.shared_by(ranks):
+        scores, about = kind.evaluate(args, model)
     for line in repr(scores).split("\n"):
         say(textwrap.fill(line, 79) if len(line) > 79 else line)
-    if path is not None:
+    if path is not None and ranks.first:
         described = {"format": "pydarts-scores", "version": 1, **about, **scores.to_dict()}
         write_json(path, described)
         say(f"\nSaved in {path}")

@@ -50,6 +50,7 @@ from pydarts.cli.kinds import (
 )
 from pydarts.common.environment import environment
 from pydarts.common.files import replace_file, write_json
+from pydarts.common.ranks import Ranks
 from pydarts.costs.budget import describe_costs
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
@@ -60,7 +61,6 @@ from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
 from pydarts.training.checkpoint import read_checkpoint
 from pydarts.training.history import write_history
-from pydarts.training.limited import check_limitable
 from pydarts.training.loop import Diverged
 from pydarts.training.plan import PLAN, RECIPE
 from pydarts.training.run import run_search, run_training
@@ -123,7 +123,7 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     )
     add_preset(group, task.train_config, "--train-preset", None, "as --preset")
     shown = {"seed": "as --seed"}
-    add_options(group, task.train_config, "train", "train-", shown, without=kind.unavailable)
+    add_options(group, task.train_config, "train", "train-", shown)
     group.add_argument(
         "--train-time-budget", metavar="TIME", help="stop the training after that long"
     )
@@ -136,7 +136,7 @@ def add_train_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> No
     _add_common(kind, parser)
     group = parser.add_argument_group("training")
     add_preset(group, task.train_config)
-    add_options(group, task.train_config, "train", without=kind.unavailable)
+    add_options(group, task.train_config, "train")
     _add_long_runs(parser, "the training")
 
 
@@ -161,11 +161,12 @@ def add_fit_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None
         default="darts",
         help="how the alphas are learned in a search (default: darts)",
     )
+    kind.add_limits(parser)
     _add_long_runs(parser, "the work", required=True)
     group = parser.add_argument_group("training")
     shown = {**dict.fromkeys(("channels", "cells", "epochs"), "default: chosen for the time")}
     shown |= {name: f"default: {value}" for name, value in RECIPE.items()}
-    add_options(group, task.train_config, "train", defaults=shown, without=kind.unavailable)
+    add_options(group, task.train_config, "train", defaults=shown)
 
 
 def _add_long_runs(
@@ -273,16 +274,22 @@ class Run:
         space: Space,
     ):
         # All that can be checked is, before the work, which may take hours, begins.
+        self.ranks: Ranks = args.ranks
         with named(args):
-            self.threads = resolve_threads(args.threads)
+            self.threads = resolve_threads(self.ranks.threads(args.threads))
+            self.ranks.require_alone("max_latency", getattr(args, "max_latency", None))
         self.args = args
         self.out: Path | None = None
         for prefix in ("", "train-"):
             with named(args, prefix=prefix):
                 self._options(prefix)
-        self.out = claim_folder(args.out, args.force, checkpoint, what)
+        out = self.ranks.on_first(lambda: claim_folder(args.out, args.force, checkpoint, what))
+        self.out = out if self.ranks.first else None  # which alone writes
         self.kind = kind.load(args, self.threads, space)
         self.task: Task = self.kind.task
+        self.task.ranks = self.ranks
+        if self.ranks.several:
+            say(f"Computed by {self.ranks.size} ranks, threads each: {self.threads}.")
         self.record: dict[str, Any] = {}
         self.saved: list[str] = []
 
@@ -300,19 +307,18 @@ class Run:
         args = self.args
         with named(args):
             method, selector = as_pair(args.method, args.selector, config)
-            budget = self.kind.budget(train_config, self._options())
-            if budget is not None:
-                check_limitable(method, selector)
+            budget = self.kind.budget(train_config, (method, selector), self._options())
         with named(args, self.task.search_config):
             run = self._options()
-            if run.resumable_file(SEARCH_CHECKPOINT):
+            if self._goes_on(run, SEARCH_CHECKPOINT):
                 say(f"Going on with the search in {self.out}.")
             else:
                 self.kind.announce(config)
                 needs = partial(self.task.search_bytes, **supernet_options(method, self.task.kind))
                 check_memory(run, config, "search", needs, self.task)
                 data = self.search_data(config)
-                say(f"Search: {estimate_search(self.task, method, config, data, selector)}.")
+                found = estimate_search(self.task, method, config, data, selector, budget)
+                say(f"Search: {found}.")
                 del data
                 self._remove(*_SEARCH_FILES, *_TRAINING_FILES, PLAN)
             log.info("searching")
@@ -322,6 +328,9 @@ class Run:
             )
         self._keep_search(result)
         return result.genotype, code
+
+    def _goes_on(self, run: RunOptions, checkpoint: str) -> bool:
+        return self.ranks.on_first(lambda: run.resumable_file(checkpoint) is not None)
 
     def _keep_search(self, result: Any) -> None:
         self._note("search", "Searched", result)
@@ -347,7 +356,7 @@ class Run:
         """Train the network, save it, and try it on what it has not seen."""
         with named(self.args, self.task.train_config, prefix):
             run = self._options(prefix)
-            if run.resumable_file(TRAIN_CHECKPOINT):
+            if self._goes_on(run, TRAIN_CHECKPOINT):
                 say(f"Going on with the training in {self.out}.")
             elif not prefix:
                 self.kind.announce(config)
@@ -376,6 +385,7 @@ class Run:
                 genotype=genotype,
                 search=args.search,
                 method=args.method,
+                limits=self.kind.limits(),
                 show=lambda sentence: say(textwrap.fill(sentence, 79)),
             )
             result, code = _outcome("search", fitting.find_cell)
@@ -402,7 +412,8 @@ class Run:
         self._note("train", f"Trained {model.num_weights:,} weights", model)
         self.record |= self.kind.report_training(model)
         if code == DONE:
-            self.record |= self.kind.test(model)
+            with model.network.shared_by(self.ranks):
+                self.record |= self.kind.test(model)
         return code
 
     def finish(self, work: Callable[[], int]) -> int:
@@ -410,6 +421,8 @@ class Run:
         try:
             code = work()
         except KeyboardInterrupt:
+            if self.ranks.several:  # the others know nothing of it
+                raise
             code = INTERRUPTED
         if code == INTERRUPTED:
             say("Interrupted.")
@@ -466,6 +479,7 @@ class Run:
             **self.record,
             **self.kind.describe(),
             "threads": self.threads,
+            **({"ranks": self.ranks.size} if self.ranks.several else {}),
             **environment(),
         }
         for name, value in summary.items():

@@ -9,9 +9,11 @@ import textwrap
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pydarts.api.limits import NOT_OVER_TEXT
 from pydarts.cli.arguments import named
 from pydarts.cli.base import Kind
 from pydarts.cli.console import printable, say
+from pydarts.costs.budget import COSTS
 from pydarts.data.corpus import (
     PYTHON_DOCS,
     is_python_docs,
@@ -64,6 +66,15 @@ class TextKind(Kind):
             help="keep the N most frequent ones (default: all, but of words only those that appear"
             " twice, unless the text itself has <unk>)",
         )
+
+    @classmethod
+    def add_limits(cls, parser: argparse.ArgumentParser) -> None:
+        def refuse(text: str) -> NoReturn:
+            reason = NOT_OVER_TEXT.replace("`hidden_size`", "--hidden-size")
+            raise argparse.ArgumentTypeError(f"(={text!r}) {reason}")
+
+        for name in COSTS:
+            parser.add_argument(f"--max-{name}", type=refuse, help=argparse.SUPPRESS)
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None, space: Space) -> TextKind:

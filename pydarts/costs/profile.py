@@ -30,6 +30,7 @@ from pydarts.spaces.space import Space
 FORMAT: Final = "pydarts-profile"
 VERSION: Final = 1
 MIN_REPEATS: Final = 30
+PROFILE: Final = "profile.json"
 _WHOLE_REPEATS = 15  # of networks that serve as context
 
 #: Cell, operation and stride, of which all sizes have the same factor; None: the fixed parts.
@@ -336,6 +337,28 @@ def profile(
         *({}, networks, None, environment()),
     )
     return plain if networks == 0 else _corrected(plain, whole[1:], others)
+
+
+def kept_profile(
+    space: Space, shape: NetworkShape, threads: int, folder: Path | None, resume: bool
+) -> Profile:
+    """Return the profile that is in a folder, or a new one, which is then kept there."""
+    path = None if folder is None else folder / PROFILE
+    if path is not None and resume and path.is_file():
+        known = Profile.load(path)
+        if (known.space, known.shape, known.threads) == (space, shape, threads):
+            return known
+    found = profile(
+        *(space, shape.image_size, shape.channels, shape.cells),
+        classes=shape.classes,
+        in_channels=shape.in_channels,
+        stem=shape.stem,
+        threads=threads,
+    )
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found.save(path, overwrite=True)
+    return found
 
 
 def measure_genotypes(

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,8 @@ class Augmentation:
         Zero a stretch of up to so many columns, or rows or channels, at a random place; the length
         is drawn evenly from 0 on.
     noise : float
-        Standard deviation of normal noise, in those of the data.
+        Standard deviation of normal noise, in those of the data. It takes 65,536 values of equal
+        probability, up to 4.3 standard deviations.
 
     Raises
     ------
@@ -109,6 +112,7 @@ class Augmentation:
         if images.ndim != 4:
             raise ArgumentError("images", f"has shape {images.shape}, but must have 4 axes")
         count, _, height, width = images.shape
+        source = images
         if self.crop_padding:
             pad = self.crop_padding
             above = 0 if height == 1 else pad
@@ -117,11 +121,11 @@ class Augmentation:
             if height == 1:
                 top = np.zeros_like(top)
             windows = sliding_window_view(padded, (height, width), axis=(2, 3))
-            images = windows[np.arange(count), :, top, left]  # a copy, as is the other branch
-        else:
-            images = images.copy()
+            images = windows[np.arange(count), :, top, left]  # a copy
         if self.shift:
             images = self._shifted(images, rng)
+        elif images is source:
+            images = images.copy()
         if self.flip:
             chosen = np.flatnonzero(rng.random(count) < 0.5)
             images[chosen] = images[chosen, :, :, ::-1]
@@ -135,15 +139,18 @@ class Augmentation:
             rows = self._covered(rng, count, height)[:, np.newaxis, :, np.newaxis]
             columns = self._covered(rng, count, width)[:, np.newaxis, np.newaxis, :]
             np.copyto(images, 0, where=rows & columns)
+        masked = []
         if self.time_mask:
-            _mask(images, 3, self.time_mask, rng)
+            masked.append(_stretches(images, 3, self.time_mask, rng))
         if self.frequency_mask:
-            _mask(images, 1 if height == 1 else 2, self.frequency_mask, rng)
+            masked.append(_stretches(images, 1 if height == 1 else 2, self.frequency_mask, rng))
+        if masked:  # in one pass over the images
+            np.copyto(images, 0, where=masked[0] if len(masked) == 1 else masked[0] | masked[1])
         if self.noise:
             kind = images.dtype if images.dtype == np.float64 else np.dtype(np.float32)
-            noise = rng.standard_normal(images.shape, dtype=kind.type)
-            noise *= kind.type(self.noise)
-            images += noise
+            drawn = np.frombuffer(rng.bytes(2 * images.size), "<u2")
+            table = (_normal_quantiles() * self.noise).astype(kind)
+            images += table[drawn].reshape(images.shape)
         return images
 
     def _shifted(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -166,15 +173,30 @@ class Augmentation:
         return covered
 
 
-def _mask(images: NDArray[Any], axis: int, largest: int, rng: np.random.Generator) -> None:
-    """Zero a stretch along an axis of each image, as long as the axis at most."""
-    size = images.shape[axis]
+def _stretches(
+    images: NDArray[Any], axis: int, largest: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Where a stretch along an axis of each image lies, as long as the axis at most; the other axes
+    are of length 1.
+    """
+    size, shape = images.shape[axis], [len(images), 1, 1, 1]
     lengths = rng.integers(0, min(largest, size) + 1, len(images))
     starts = rng.integers(0, size - lengths + 1)
-    for image, start, length in zip(images, starts.tolist(), lengths.tolist(), strict=True):
-        stretch = [slice(None)] * 3
-        stretch[axis - 1] = slice(start, start + length)
-        image[tuple(stretch)] = 0
+    offset = np.arange(size) - starts[:, np.newaxis]
+    shape[axis] = size
+    covered: NDArray[np.bool_] = (offset >= 0) & (offset < lengths[:, np.newaxis])
+    return covered.reshape(shape)
+
+
+@cache
+def _normal_quantiles() -> NDArray[np.float64]:
+    """Normal numbers of equal probability, one for each number of 16 bits: looking them up is
+    several times as fast as drawing them, which counts beside the step of a small network.
+    """
+    inverse, half = NormalDist().inv_cdf, 1 << 15
+    upper = np.array([inverse(0.5 + (i + 0.5) / (2 * half)) for i in range(half)])
+    upper /= np.sqrt(np.mean(upper**2))  # of standard deviation 1, as what lies beyond is missing
+    return np.concatenate([-upper[::-1], upper])
 
 
 def mixup(

@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pydarts.data.cifar import cifar_batches, read_cifar_folder
 from pydarts.data.idx import read_idx_folder
 from pydarts.data.images import check_consistent
 from pydarts.data.lazy import LazyArray, take
-from pydarts.data.map_style import is_map_style, read_samples
+from pydarts.data.map_style import is_map_style, is_splits, is_stream, read_samples
 from pydarts.data.npz import read_npz
 from pydarts.data.pictures import (
     Pictures,
@@ -114,7 +114,8 @@ def load(
         * A folder of CIFAR-10's binary batches: any of ``data_batch_1.bin`` … ``data_batch_5.bin``
           and, for a test set, ``test_batch.bin``. Labels are names where ``batches.meta.txt`` is.
         * A folder of ``.wav`` files, as `pydarts.data.wav.read_wav_folder` describes it: labels
-          from the names of folders or the first part of those of files.
+          from the names of folders or the first part of those of files. What takes more than 256
+          MiB is read again when it is needed.
         * An ``.npz`` with arrays ``X`` and ``y`` and, for a test set, ``X_test`` and ``y_test``;
           also ``groups``, one for each of ``X``, and ``rate``, samples a second.
         * A folder of ``X.npy`` and ``y.npy``, with or without the others. ``X.npy`` stays on
@@ -126,16 +127,20 @@ def load(
         * ``"aeon:GunPoint"`` and other time series that aeon ships; or a folder that holds
           ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``.
         * An object with ``__len__`` and ``__getitem__`` that gives pairs (x, y), or mappings with
-          ``image`` and ``label``, as data sets of PyTorch and Hugging Face do.
+          ``image`` and ``label``, as data sets of PyTorch and Hugging Face do; or a mapping of
+          such by their parts, ``train`` and, to test on, ``test``. Columns of Hugging Face's that
+          are called otherwise will do if their kind tells, and the names of classes are the labels.
 
         A name wins over a folder of the same name: write ``./digits`` for the folder.
     length : int, optional
-        Of ``.wav`` files: the samples that each is cut or filled up to, by default the longest's.
+        Of ``.wav`` files and sounds in data sets: the samples that each is cut or filled up to, by
+        default the longest's.
     image_size : int or tuple of (int, int), optional
-        Of files of images: height and width to which they are scaled; needed where they differ.
+        Of files of images and Pillow's images: height and width to which they are scaled; needed
+        where they differ.
     on_bad : {"raise", "skip"}
-        Of files of images and of samples: whether those that cannot be read are an error that
-        names them all, or are left out, which ``notes`` and the log say.
+        Of files of images, of sounds and of samples: whether those that cannot be read are an error
+        that names them all, or are left out, which ``notes`` and the log say.
 
     Returns
     -------
@@ -172,7 +177,7 @@ def as_arrays(X: Any, y: Any, groups: Any) -> tuple[Any, Any, Any]:
             raise ArgumentError("y", f"must not be given where `X` (={show(X)}) has labels")
     elif y is not None:
         return X, y, groups
-    elif not is_map_style(X):
+    elif not (is_map_style(X) or is_splits(X) or is_stream(X)):
         problem = "is missing: only files and data sets that give samples bring their own labels"
         raise ArgumentTypeError("y", problem)
     data = X if isinstance(X, Dataset) else load(X)
@@ -187,8 +192,17 @@ def read(
 ) -> Dataset:
     """Load a dataset as `load` does, but leave it to the caller to tell the notes."""
     if is_map_style(source):
-        X, y, notes = read_samples(source, on_bad)
-        return Dataset(type(source).__name__, X, y, notes=tuple(notes))
+        found = read_samples(source, on_bad, image_size, length)
+        name, notes = type(source).__name__, tuple(found.notes)
+        return Dataset(name, found.X, found.y, rate=found.rate, notes=notes)
+    if is_splits(source):
+        return _of_splits(source, length, image_size, on_bad)
+    if is_stream(source):
+        raise ArgumentTypeError(
+            "source",
+            f"(={show(source)}) gives its items in turn alone, but samples are asked for by their"
+            " index: of a loader give its `dataset`, of a stream `list(stream)`",
+        )
     if not isinstance(source, (str, os.PathLike)):
         problem = f"(={show(source)}) must be a name, a path or a data set"
         raise ArgumentTypeError("source", problem)
@@ -288,6 +302,28 @@ def _of_pictures(found: Pictures, name: str, about: str) -> Dataset:
     return Dataset(name, take(X, kept), y[kept], *held, about, groups=of_kept, notes=notes)
 
 
+def _of_splits(
+    splits: Mapping[str, Any],
+    length: int | None,
+    image_size: int | tuple[int, int] | None,
+    on_bad: str,
+) -> Dataset:
+    """A data set of Hugging Face in parts: ``train`` and, to test on, ``test``."""
+    train = read(splits["train"], length, image_size, on_bad)
+    if train.rate is not None:
+        length = train.X_train.shape[1]
+    test = read(splits["test"], length, image_size, on_bad) if "test" in splits else None
+    notes = train.notes + (test.notes if test is not None else ())
+    others = [str(name) for name in splits if name not in ("train", "test")]
+    if others:
+        notes += (f"{train.name}: of its parts {', '.join(others)} is not used",)
+    if test is None:
+        return replace(train, notes=notes)
+    if test.rate != train.rate:
+        raise ValueError(f"{train.name}: `train` has the rate {train.rate}, `test` {test.rate}")
+    return replace(train, X_test=test.X_train, y_test=test.y_train, notes=notes)
+
+
 def _load_arrays(folder: Path, name: str) -> Dataset:
     """The .npy files of a folder, which stay there."""
     found: dict[str, Any] = {}
@@ -319,15 +355,14 @@ def _load_folder(
         about = f"CIFAR-10, {batches} of 5 training batches in {folder}"
         return Dataset(name, *read_cifar_folder(folder), about)
     if holds_sounds(folder):
-        sounds = read_wav_folder(folder, length)
+        sounds = read_wav_folder(folder, length, on_bad)
         if sounds.y is None:
             raise ValueError(
                 f"{folder}: the names of its .wav files have no _ that a label stands before"
             )
         about = f".wav files in {folder}"
-        return Dataset(
-            name, sounds.X, sounds.y, None, None, about, groups=sounds.groups, rate=sounds.rate
-        )
+        of_whom, notes = sounds.groups, tuple(sounds.notes)
+        return Dataset(name, sounds.X, sounds.y, None, None, about, of_whom, sounds.rate, notes)
     if (folder / "X.npy").is_file():
         return _load_arrays(folder, name)
     series = series_name(folder)

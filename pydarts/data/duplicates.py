@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.data.lazy import LazyArray
+from pydarts.data.lazy import LazyArray, chunks
 
 Images = NDArray[Any] | LazyArray
 
@@ -34,7 +34,6 @@ def shared_note(learned: Images, held: Images, where: str, other: str) -> str | 
 
 
 def _hashes(images: Images) -> Iterator[bytes]:
-    parts = images.chunks() if isinstance(images, LazyArray) else [(0, images)]
-    for _, part in parts:
+    for _, part in chunks(images):
         for image in part:
             yield hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()

@@ -74,10 +74,7 @@ class LazyArray:
 
     def chunks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield all items, some at a time, and the index of the first."""
-        each = max(1, self.size // max(1, len(self)))
-        step = max(1, min(_CHUNK_ITEMS, _CHUNK_VALUES // each))
-        for start in range(0, len(self), step):
-            yield start, self[start : start + step]
+        return chunks(self)
 
     def _indices(self, item: Any) -> Indices:
         if isinstance(item, slice):
@@ -104,6 +101,16 @@ def mapped(array: np.memmap[Any, Any]) -> LazyArray:
         return plain[indices]
 
     return LazyArray(read, array.shape, array.dtype)
+
+
+def chunks(array: NDArray[Any] | LazyArray) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Yield all items, some at a time, and the index of the first: the same ones of an array in
+    memory and of one that is read lazily.
+    """
+    each = max(1, array.size // max(1, len(array)))
+    step = max(1, min(_CHUNK_ITEMS, _CHUNK_VALUES // each))
+    for start in range(0, len(array), step):
+        yield start, array[start : start + step]
 
 
 def take(array: NDArray[Any] | LazyArray, item: Any) -> Any:

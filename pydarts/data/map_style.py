@@ -3,27 +3,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pydarts.common.checks import show
+from pydarts.common.checks import integer, show
 from pydarts.common.errors import ArgumentTypeError
 from pydarts.data.bad_items import check_on_bad, report_bad
 from pydarts.data.lazy import CACHE_BYTES, CachedItems, LazyArray
+from pydarts.data.pictures import check_image_size, common_size, is_picture, picture_pixels
 
 _INPUTS: Final = ("image", "img", "pixel_values", "x", "signal", "audio")
 _TARGETS: Final = ("label", "labels", "y", "target")
 
 
 class Samples(NamedTuple):
-    """What a data set holds: inputs, what is told of them, and notes on what was left out."""
+    """What a data set holds: inputs, what is told of them, notes on what was left out, and the
+    samples a second of sounds.
+    """
 
     X: NDArray[Any] | LazyArray
     y: NDArray[Any]
     notes: list[str]
+    rate: int | None = None
+
+
+class _Input(NamedTuple):
+    kind: str  # "array", "image" or "sound"
+    values: NDArray[Any]
+    rate: int | None = None
 
 
 def is_map_style(value: object) -> bool:
@@ -33,7 +45,24 @@ def is_map_style(value: object) -> bool:
     return hasattr(value, "__len__") and hasattr(value, "__getitem__")
 
 
-def read_samples(source: Any, on_bad: str = "raise") -> Samples:
+def is_splits(value: object) -> bool:
+    """Whether something holds data sets by the names of their parts, ``train`` among them."""
+    return (
+        isinstance(value, Mapping) and "train" in value and all(map(is_map_style, value.values()))
+    )
+
+
+def is_stream(value: object) -> bool:
+    """Whether something gives items in turn, but not by their index."""
+    known = (str, bytes, Mapping, os.PathLike)
+    if isinstance(value, known) or hasattr(value, "__array__") or is_map_style(value):
+        return False
+    return hasattr(value, "__iter__")
+
+
+def read_samples(
+    source: Any, on_bad: str = "raise", image_size: Any = None, length: int | None = None
+) -> Samples:
     """Read a data set once.
 
     Parameters
@@ -41,72 +70,213 @@ def read_samples(source: Any, on_bad: str = "raise") -> Samples:
     source : object
         With ``__len__`` and ``__getitem__``. An item is a pair (x, y), or a mapping with one of
         ``image``, ``img``, ``pixel_values``, ``x``, ``signal``, ``audio`` and one of ``label``,
-        ``labels``, ``y``, ``target``. Inputs may be arrays, tensors or Pillow's images, all of one
-        shape. Items must be the same whenever they are asked for: augmentation is the search's.
+        ``labels``, ``y``, ``target``. Inputs may be arrays or tensors of one shape, Pillow's
+        images, or mappings with ``array`` and ``sampling_rate``, which are sounds. Items must be
+        the same whenever they are asked for: augmentation is the search's. Where `source` has
+        ``features``, as Hugging Face's have, the only column of images or sounds and the only one
+        of classes will do, whatever they are called, and the names of classes are the labels.
     on_bad : {"raise", "skip"}
         What is done where an item raises, or is none of these.
+    image_size : int or tuple of (int, int), optional
+        Height and width to which Pillow's images are scaled. Needed only if they differ.
+    length : int, optional
+        Samples that sounds are cut or filled up to, by default the longest's.
 
     Returns
     -------
     Samples
         Inputs are in memory if they take up to 256 MiB; else they are asked for again when needed,
-        and as many are kept as 256 MiB hold.
+        and as many are kept as 256 MiB hold. Pillow's images are (N, H, W) if all are grey, else
+        (N, H, W, 3).
 
     Raises
     ------
     ValueError
-        If items cannot be read; names them all.
+        If items cannot be read; names them all. If images differ in size or sounds in rate.
     """
     check_on_bad(on_bad)
+    size = check_image_size(image_size)
+    if length is not None:
+        integer("length", length, 1)
+    columns, where = _Columns(source), f"the data set {type(source).__name__}"
     total, kept, targets = len(source), [], []
     if total == 0:
         raise ValueError(f"the data set {show(source)} is empty")
-    shape, dtype, bad = None, None, {}
-    held: list[NDArray[Any]] | None = []
+    first: _Input | None = None
+    shapes: list[tuple[int, ...]] = []
+    dtype, bad = None, {}
+    held: list[NDArray[Any]] = []
+    left = CACHE_BYTES
     for index in range(total):
         try:
-            x, y = _pair(source[index])
-            if shape not in (None, x.shape):
-                raise ValueError(f"has the shape {x.shape}, but the first has {shape}")
+            x, y = columns.pair(source[index], size)
+            if first is not None:
+                _check_alike(first, x)
         except Exception as error:  # whatever a foreign data set raises
             bad[f"item {index}"] = f"{type(error).__name__}: {error}"
             continue
-        shape = x.shape
-        dtype = x.dtype if dtype is None else np.promote_types(dtype, x.dtype)
+        first = first or x
+        dtype = x.values.dtype if dtype is None else np.promote_types(dtype, x.values.dtype)
+        shapes.append(x.values.shape)
         kept.append(index)
         targets.append(y)
-        if held is not None:
-            held.append(x)
-            if len(held) * x.nbytes > CACHE_BYTES:
-                held = None
-    notes = report_bad(bad, total, on_bad, "items", f"the data set {type(source).__name__}")
-    assert shape is not None and dtype is not None
-    if held is not None:
-        return Samples(np.stack(held).astype(dtype, copy=False), _column(targets), notes)
+        left -= x.values.nbytes
+        if left >= 0:
+            held.append(x.values)
+    notes = report_bad(bad, total, on_bad, "items", where)
+    assert first is not None and dtype is not None
+    shape = shapes[0]
+    if first.kind == "image":
+        named = zip(kept, shapes, strict=True)
+        shape = common_size(where, [(f"item {i}", (each[0], each[1])) for i, each in named])
+        if any(len(each) == 3 for each in shapes):
+            shape = (*shape, 3)
+    elif first.kind == "sound":
+        shape = (max(each[0] for each in shapes) if length is None else length,)
+    rate, made = first.rate, np.dtype(dtype)
 
     def read(index: int) -> NDArray[Any]:
-        return _pair(source[kept[index]])[0].astype(dtype)
+        return _shaped(columns.pair(source[kept[index]], size)[0].values, shape, made)
 
-    return Samples(
-        LazyArray(CachedItems(read), (len(kept), *shape), dtype), _column(targets), notes
-    )
-
-
-def _pair(item: Any) -> tuple[NDArray[Any], Any]:
-    if isinstance(item, Mapping):
-        x, y = (_entry(item, names) for names in (_INPUTS, _TARGETS))
-    elif isinstance(item, (tuple, list)) and len(item) == 2:
-        x, y = item
+    X: NDArray[Any] | LazyArray
+    if left >= 0 and len(kept) * math.prod(shape) * made.itemsize <= CACHE_BYTES:
+        X = np.stack([_shaped(each, shape, made) for each in held])
     else:
-        problem = f"is {show(item)}, but must be a pair (x, y) or a mapping with image and label"
-        raise ArgumentTypeError("item", problem)
+        X = LazyArray(CachedItems(read), (len(kept), *shape), made)
+    return Samples(X, _column(targets), notes, rate)
+
+
+def _check_alike(first: _Input, x: _Input) -> None:
+    """Raise ValueError where an input is not of the kind of the first."""
+    if x.kind != first.kind:
+        raise ValueError(f"is of the kind {x.kind}, but the first is of the kind {first.kind}")
+    if x.rate != first.rate:
+        raise ValueError(f"has {x.rate:,} samples a second, but the first has {first.rate:,}")
+    if x.kind == "array" and x.values.shape != first.values.shape:
+        problem = f"has the shape {x.values.shape}, but the first has {first.values.shape}"
+        raise ValueError(problem)
+
+
+def _shaped(values: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An input as all are: grey images among coloured ones, and sounds of other lengths."""
+    if values.ndim < len(shape):
+        values = np.repeat(values[..., np.newaxis], shape[-1], axis=-1)
+    if values.shape != shape:
+        values = values[: shape[0]]
+        values = np.pad(values, (0, shape[0] - len(values)))
+    return values.astype(dtype, copy=False)
+
+
+class _Columns:
+    """Which entries of an item are its input and its target."""
+
+    def __init__(self, source: Any):
+        self._inputs: tuple[str, ...] = _INPUTS
+        self._targets: tuple[str, ...] = _TARGETS
+        self._names: tuple[str, ...] | None = None
+        self._several = False
+        features = getattr(source, "features", None)
+        if not isinstance(features, Mapping):
+            return
+        self._inputs = (self._only(features, _INPUTS, _is_medium, "images or sounds", "image"),)
+        self._targets = (self._only(features, _TARGETS, _is_class, "classes", "label"),)
+        told = features[self._targets[0]]
+        inner = getattr(told, "feature", None)
+        self._several = inner is not None and _is_class(inner)
+        if self._several or _is_class(told):
+            named: Any = inner if self._several else told
+            self._names = tuple(named.names)
+
+    def pair(self, item: Any, size: tuple[int, int] | None) -> tuple[_Input, Any]:
+        """The input and the target of an item."""
+        if isinstance(item, Mapping):
+            x, y = (_entry(item, names) for names in (self._inputs, self._targets))
+        elif isinstance(item, (tuple, list)) and len(item) == 2:
+            x, y = item
+        else:
+            problem = (
+                f"is {show(item)}, but must be a pair (x, y) or a mapping with image and label"
+            )
+            raise ArgumentTypeError("item", problem)
+        return _input(x, size), self._target(y)
+
+    def _target(self, y: Any) -> Any:
+        plain = np.asarray(y) if hasattr(y, "__array__") else y
+        if isinstance(plain, np.ndarray) and plain.ndim == 0:
+            plain = plain.item()
+        if plain is None:
+            raise ValueError("has no label: it is None")
+        if self._names is None:
+            return np.array(plain) if _is_vector(plain) else plain
+        codes = np.atleast_1d(np.asarray(plain, np.int64))
+        wrong = codes[(codes < 0) | (codes >= len(self._names))]
+        if wrong.size:
+            raise ValueError(
+                f"has the label {wrong[0]}, which is none of {len(self._names)} classes"
+            )
+        if not self._several:
+            return self._names[codes.item()]
+        present = np.zeros(len(self._names), np.int64)
+        present[codes] = 1
+        return present
+
+    @staticmethod
+    def _only(
+        features: Mapping[str, Any],
+        names: tuple[str, ...],
+        fits: Callable[[Any], bool],
+        what: str,
+        name: str,
+    ) -> str:
+        """The column of one of these names, or else the only one of a kind."""
+        found = [each for each in names if each in features]
+        found = found or [each for each, feature in features.items() if fits(feature)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            problem = f"{' and '.join(found)} are columns of {what}, and one is needed: leave out"
+            raise ValueError(f"{problem} others by `dataset.remove_columns({found[1:]})`")
+        problem = f"none of the columns {list(features)} is called {', '.join(names)}"
+        others = [each for each in features if each not in (*_INPUTS, *_TARGETS)]
+        hint = f": rename one by `dataset.rename_column({others[0]!r}, {name!r})`" if others else ""
+        raise ValueError(f"{problem}, or is alone in holding {what}{hint}")
+
+
+def _is_class(feature: Any) -> bool:
+    return hasattr(feature, "names") and hasattr(feature, "int2str")
+
+
+def _is_medium(feature: Any) -> bool:
+    return type(feature).__name__ in ("Image", "Audio")
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether something is a list of numbers, as one is for several labels."""
+    plain = (bool, int, float)
+    return isinstance(value, list) and bool(value) and all(isinstance(v, plain) for v in value)
+
+
+def _input(x: Any, size: tuple[int, int] | None) -> _Input:
+    if is_picture(x):
+        return _Input("image", picture_pixels(x, size))
+    if hasattr(x, "get_all_samples"):  # a decoder, which opens the file when it is asked
+        samples = x.get_all_samples()
+        x = {"array": samples.data, "sampling_rate": samples.sample_rate}
+    if isinstance(x, Mapping) and {"array", "sampling_rate"} <= x.keys():
+        sound = np.asarray(x["array"])
+        if sound.dtype == np.float64:  # lists of numbers that were float32
+            sound = sound.astype(np.float32)
+        while sound.ndim > 1:  # channels come first
+            sound = sound.mean(axis=0, dtype=np.float32)
+        if (sound.dtype != np.int16 and sound.dtype.kind != "f") or not sound.size:
+            raise ValueError(
+                f"holds {sound.size} samples of {sound.dtype}: sounds are float or int16"
+            )
+        return _Input("sound", sound, integer("sampling_rate", x["sampling_rate"], 1))
     array = np.asarray(x)
     if array.dtype.kind not in "buif":
         raise ArgumentTypeError("item", f"holds {show(x)}, which is no array of numbers")
-    plain = np.asarray(y) if hasattr(y, "__array__") else y
-    if isinstance(plain, np.ndarray) and plain.ndim == 0:
-        plain = plain.item()
-    return array, plain
+    return _Input("array", array)
 
 
 def _entry(item: Mapping[str, Any], names: tuple[str, ...]) -> Any:

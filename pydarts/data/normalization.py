@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError
-from pydarts.data.lazy import LazyArray
+from pydarts.data.lazy import LazyArray, chunks
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,17 @@ class Normalization:
         Parameters
         ----------
         images : ndarray or LazyArray, shape (N, C, H, W)
-            What is read lazily is read twice. Of uint8 the result is the same to the bit; of
-            floats the order of the sums may show in the last one.
+            What is read lazily is read twice. The result is the same to the bit.
 
         Returns
         -------
         Normalization
         """
-        if isinstance(images, LazyArray):
-            sums = [part.sum(axis=(0, 2, 3), dtype=np.float64) for _, part in images.chunks()]
-            mean = np.add.reduce(sums) / (images.size / images.shape[1])
-            parts: Iterable[NDArray[Any]] = (part for _, part in images.chunks())
-        else:
-            mean = images.mean(axis=(0, 2, 3), dtype=np.float64)
-            parts = (images[start : start + 256] for start in range(0, len(images), 256))
+        # Parts bound the float64 copy, and make it the same to the bit wherever the images are.
+        sums = [part.sum(axis=(0, 2, 3), dtype=np.float64) for _, part in chunks(images)]
+        mean = np.add.reduce(sums) / (images.size / images.shape[1])
         square = np.zeros_like(mean)
-        for part in parts:  # which bound the float64 copy
+        for _, part in chunks(images):
             centred = part - mean[:, np.newaxis, np.newaxis]
             square += np.einsum("nchw,nchw->c", centred, centred)
         std = np.sqrt(square / (images.size / images.shape[1]))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import importlib
 import math
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -228,7 +229,7 @@ def _read_all(files: list[_File], where: str, image_size: Any, on_bad: str) -> P
             bad[file.name] = str(error)
     channels = 1 if all(grey for grey, _ in heads.values()) else 3
     if heads and size is None:
-        size = _common_size(where, [(files[i].name, each) for i, (_, each) in heads.items()])
+        size = common_size(where, [(files[i].name, each) for i, (_, each) in heads.items()])
     kept, item = [], (channels, *(size or (0, 0)))
     held = len(heads) * math.prod(item) <= CACHE_BYTES
     images: list[NDArray[np.uint8]] = []
@@ -258,7 +259,8 @@ def _read_all(files: list[_File], where: str, image_size: Any, on_bad: str) -> P
     )
 
 
-def _common_size(where: str, sizes: list[tuple[str, tuple[int, int]]]) -> tuple[int, int]:
+def common_size(where: str, sizes: list[tuple[str, tuple[int, int]]]) -> tuple[int, int]:
+    """Height and width of all images; the error of `image_size` if they differ."""
     counts = Counter(size for _, size in sizes)
     (common, _), *others = counts.most_common()
     if others:
@@ -284,8 +286,7 @@ def _head(path: Path) -> tuple[bool, tuple[int, int]]:
     """Whether an image is grey, and its height and width; ValueError if it cannot be read."""
     pillow = _pillow()
     with _Opened(pillow, path) as image:
-        if image.mode not in (*_GREY, *_COLOUR):
-            raise ValueError(f"has pixels of the mode {image.mode}, not of 8 bits a channel")
+        _check_mode(image)
         turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         width, height = reversed(image.size) if turned else image.size
         return image.mode in _GREY, (height, width)
@@ -302,6 +303,28 @@ def _decode(path: Path, item: tuple[int, int, int]) -> NDArray[np.uint8]:
         array = np.asarray(pixels, np.uint8)
     planes = array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1)
     return np.ascontiguousarray(planes)
+
+
+def is_picture(value: object) -> bool:
+    """Whether something is one of Pillow's images, which may only be there if Pillow is."""
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(value, pillow.Image)
+
+
+def picture_pixels(image: Any, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """One of Pillow's images as (H, W) if it is grey, else (H, W, 3), as files are decoded."""
+    pillow = _pillow()
+    _check_mode(image)
+    upright = importlib.import_module("PIL.ImageOps").exif_transpose(image)
+    pixels = upright.convert("L" if image.mode in _GREY else "RGB")
+    if size is not None and pixels.size != size[::-1]:
+        pixels = pixels.resize(size[::-1], pillow.Resampling.BILINEAR)
+    return np.array(pixels, np.uint8)
+
+
+def _check_mode(image: Any) -> None:
+    if image.mode not in (*_GREY, *_COLOUR):
+        raise ValueError(f"has pixels of the mode {image.mode}, not of 8 bits a channel")
 
 
 class _Opened:

@@ -35,13 +35,13 @@ def log_mel(
     """Return the logarithmic mel spectrograms of sounds.
 
     Frame t is the W samples from tH on, W = round(window · rate), H = round(hop · rate). With the
-    Hann window h_n = (1 - cos(2πn/W)) / 2, and F the first power of two that is not below W,
+    Hann window h_n = (1 - cos(2πn/W)) / 2, and F the first power of two that is not below W::
 
         P_t(k) = |Σ_n h_n x_(tH+n) exp(-2πi kn/F)|²,  k = 0 … F/2
         S(j, t) = log(max(Σ_k w_j(k) P_t(k), floor))
 
     The weights w_j are triangles on HTK's mel scale, m(f) = 2595 log10(1 + f/700): with n_mels + 2
-    points m_0 … equally far from each other from m(f_min) to m(f_max), and m = m(k · rate / F),
+    points m_0 … equally far from each other from m(f_min) to m(f_max), and m = m(k · rate / F)::
 
         w_j(k) = max(0, min((m - m_j) / (m_(j+1) - m_j), (m_(j+2) - m) / (m_(j+2) - m_(j+1))))
 

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import os
+import struct
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.common.checks import integer
+from pydarts.data.bad_items import check_on_bad, report_bad
+from pydarts.data.lazy import CACHE_BYTES, CachedItems, LazyArray
 from pydarts.data.untrusted import naming
 
+_BLOCK = 1 << 20  # samples that are looked at at a time, however long a file is
 _FILLED = 1 << 26  # samples up to which zeros are filled in whatever the share of sound
 _FILLING = 32  # zeros and samples together, per sample, beyond that
 
@@ -23,8 +29,9 @@ class Sounds(NamedTuple):
 
     Attributes
     ----------
-    X : ndarray, shape (N, L)
-        int16 if all files are of one channel and 8 or 16 bits, else float32 of full scale ±1.
+    X : ndarray or LazyArray, shape (N, L)
+        int16 if all files are of one channel and 8 or 16 bits, else float32 of full scale ±1. What
+        takes more than 256 MiB is read again when it is asked for.
     y : ndarray of str, shape (N,), or None
         None if no name tells.
     groups : ndarray of str, shape (N,), or None
@@ -33,13 +40,28 @@ class Sounds(NamedTuple):
         Samples a second.
     names : tuple of str
         Of the files, relative to the folder.
+    notes : list of str
+        What was left out.
     """
 
-    X: NDArray[Any]
+    X: NDArray[Any] | LazyArray
     y: NDArray[np.str_] | None
     groups: NDArray[np.str_] | None
     rate: int
     names: tuple[str, ...]
+    notes: list[str]
+
+
+class _Head(NamedTuple):
+    channels: int
+    width: int
+    rate: int
+    samples: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether the samples are kept as int16."""
+        return self.channels == 1 and self.width < 3
 
 
 def holds_sounds(folder: Path) -> bool:
@@ -47,7 +69,7 @@ def holds_sounds(folder: Path) -> bool:
     return any(_is_sound(path) for path in folder.iterdir()) or bool(_in_subfolders(folder))
 
 
-def read_wav_folder(folder: Path, length: int | None = None) -> Sounds:
+def read_wav_folder(folder: Path, length: int | None = None, on_bad: str = "raise") -> Sounds:
     """Read a folder of WAV files: PCM of 8, 16, 24 or 32 bits and of one sample rate.
 
     Of several channels the mean is taken. Sounds that are shorter than the longest are filled up
@@ -61,6 +83,8 @@ def read_wav_folder(folder: Path, length: int | None = None) -> Sounds:
         parts, the second is the group, as in ``7_jackson_32.wav``.
     length : int, optional
         Samples of every sound: what is longer is cut, what is shorter filled up.
+    on_bad : {"raise", "skip"}
+        What is done where files are damaged or hold more than PCM.
 
     Returns
     -------
@@ -69,11 +93,13 @@ def read_wav_folder(folder: Path, length: int | None = None) -> Sounds:
     Raises
     ------
     ValueError
-        If a file is damaged or holds more than PCM, if sample rates differ, if some names have a
-        label and others none, or if nearly all would be zeros that are filled in; names the file.
+        If files are damaged or hold more than PCM; names them all. If sample rates differ, if some
+        names have a label and others none, or if nearly all would be zeros that are filled in;
+        names the file.
     """
     if length is not None:
         integer("length", length, 1)
+    check_on_bad(on_bad)
     paths = sorted(path for path in folder.iterdir() if _is_sound(path))
     nested = _in_subfolders(folder)
     if paths and nested:
@@ -81,30 +107,45 @@ def read_wav_folder(folder: Path, length: int | None = None) -> Sounds:
             f"{folder} holds both {paths[0].name} and {nested[0].relative_to(folder)}: sounds are"
             " either all in it or all in folders that are named by their labels"
         )
-    y, groups = (_folder_names(nested), None) if nested else _parts_of_names(paths)
-    paths = paths or nested
-    sounds, rates = zip(*map(_read, paths), strict=True)
-    for path, rate in zip(paths, rates, strict=True):
-        if rate != rates[0]:
+    by_folder, paths = bool(nested), paths or nested
+    heads: dict[Path, _Head] = {}
+    bad: dict[str, str] = {}
+    for path in paths:  # all are read once, so that bad ones are known from the start
+        try:
+            heads[path] = _check(path)
+        except ValueError as error:
+            bad[path.relative_to(folder).as_posix()] = str(error)
+    notes = report_bad(bad, len(paths), on_bad, "files", str(folder))
+    kept, rate = list(heads), next(iter(heads.values())).rate
+    y, groups = (_folder_names(kept), None) if by_folder else _parts_of_names(kept)
+    for path, head in heads.items():
+        if head.rate != rate:
             raise ValueError(
-                f"{path} has {rate:,} samples a second, but {paths[0].name} has {rates[0]:,}"
+                f"{path} has {head.rate:,} samples a second, but {kept[0].name} has {rate:,}"
             )
-    longest = max(map(len, sounds)) if length is None else length
-    total, held = len(sounds) * longest, sum(map(len, sounds))
+    counts = [head.samples for head in heads.values()]
+    longest = max(counts) if length is None else length
+    total, held = len(kept) * longest, sum(counts)
     if length is None and total > max(_FILLED, _FILLING * held):
-        path = paths[int(np.argmax([len(sound) for sound in sounds]))]
+        path = kept[int(np.argmax(counts))]
         raise ValueError(
-            f"{path} has {longest:,} samples, to which {len(sounds):,} files with {held:,} in all"
+            f"{path} has {longest:,} samples, to which {len(kept):,} files with {held:,} in all"
             " would be filled up: give a `length` to cut it to"
         )
-    whole = all(sound.dtype == np.int16 for sound in sounds)
-    X = np.zeros((len(sounds), longest), np.int16 if whole else np.float32)
-    for row, sound in zip(X, sounds, strict=True):
-        used = sound[:longest]
-        scale = 32768 if sound.dtype == np.int16 and not whole else 1
-        row[: len(used)] = used if scale == 1 else used / np.float32(scale)
-    names = tuple(path.relative_to(folder).as_posix() for path in paths)
-    return Sounds(X, y, groups, rates[0], names)
+    kind = np.dtype(np.int16 if all(head.whole for head in heads.values()) else np.float32)
+
+    def read(index: int) -> NDArray[Any]:
+        return _filled(kept[index], heads[kept[index]], longest, kind)
+
+    X: NDArray[Any] | LazyArray
+    if total * kind.itemsize <= CACHE_BYTES:
+        X = np.empty((len(kept), longest), kind)
+        for index, row in enumerate(X):
+            row[:] = read(index)
+    else:
+        X = LazyArray(CachedItems(read), (len(kept), longest), kind)
+    names = tuple(path.relative_to(folder).as_posix() for path in kept)
+    return Sounds(X, y, groups, rate, names, notes)
 
 
 def _is_sound(path: Path) -> bool:
@@ -134,30 +175,54 @@ def _parts_of_names(paths: list[Path]) -> tuple[NDArray[np.str_] | None, NDArray
     return y, groups if told else None
 
 
-def _read(path: Path) -> tuple[NDArray[Any], int]:
-    """The samples of a file, int16 or float32, and its rate."""
-    with path.open("rb") as raw, naming(path):
-        try:
-            with wave.open(raw) as file:
-                channels, width, rate, count = file.getparams()[:4]
-                size, held = count * channels * width, os.fstat(raw.fileno()).st_size
-                if size > held:  # before memory is spent on it
-                    raise ValueError(f"claims {size:,} bytes of sound, but has {held:,} in all")
-                data = file.readframes(count)
-        except wave.Error as error:
-            raise ValueError(f"is no sound in PCM that could be read: {error}") from error
-        if len(data) != size:
-            raise ValueError(f"claims {size:,} bytes of sound, but holds {len(data):,}")
-        if not count or not rate:
-            raise ValueError(f"holds {count} samples, {rate} a second")
-        if width not in (1, 2, 3, 4):
-            raise ValueError(f"has {8 * width} bits a sample, but must have 8, 16, 24 or 32")
-    samples = _decode(data, width)
-    if channels == 1:
-        return samples, rate
-    if samples.dtype == np.int16:
+def _check(path: Path) -> _Head:
+    """What a file says of itself, held against all that it holds; ValueError without its name."""
+    with _opened(path) as (file, head, held):
+        size = head.samples * head.channels * head.width
+        if size > held:  # before anything of that size is waited for
+            raise ValueError(f"claims {size:,} bytes of sound, but has {held:,} in all")
+        found = 0
+        while found < size:
+            block = len(file.readframes(max(1, _BLOCK // head.channels)))
+            if not block:
+                break
+            found += block
+        if found != size:
+            raise ValueError(f"claims {size:,} bytes of sound, but holds {found:,}")
+        if not head.samples or not head.rate:
+            raise ValueError(f"holds {head.samples} samples, {head.rate} a second")
+        if head.width not in (1, 2, 3, 4):
+            raise ValueError(f"has {8 * head.width} bits a sample, but must have 8, 16, 24 or 32")
+    return head
+
+
+def _filled(path: Path, checked: _Head, length: int, kind: np.dtype[Any]) -> NDArray[Any]:
+    """The first samples of a file that was checked, filled up with zeros."""
+    row = np.zeros(length, kind)
+    with naming(path), _opened(path) as (file, head, _):
+        used = min(length, head.samples)
+        data = file.readframes(used)
+        if head != checked or len(data) != used * head.channels * head.width:
+            raise ValueError("has changed since it was first read")
+    samples = _decode(data, head.width)
+    if samples.dtype == np.int16 and kind != np.int16:
         samples = samples / np.float32(32768)
-    return samples.reshape(-1, channels).mean(axis=1, dtype=np.float32), rate
+    if head.channels > 1:
+        samples = samples.reshape(-1, head.channels).mean(axis=1, dtype=np.float32)
+    row[:used] = samples
+    return row
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[wave.Wave_read, _Head, int]]:
+    """A file that is open, what it says of itself, and the bytes that it has."""
+    try:
+        with path.open("rb") as raw, wave.open(raw) as file:
+            yield file, _Head(*file.getparams()[:4]), os.fstat(raw.fileno()).st_size
+    except wave.Error as error:
+        raise ValueError(f"is no sound in PCM that could be read: {error}") from error
+    except (EOFError, OSError, RuntimeError, struct.error) as error:
+        raise ValueError(f"cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _decode(data: bytes, width: int) -> NDArray[Any]:

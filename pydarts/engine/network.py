@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pydarts import _core
 from pydarts.common.checks import integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.ranks import ALONE, Ranks
 from pydarts.engine.losses import Truth
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
@@ -197,6 +199,34 @@ class EngineNetwork:
     def set_deadline(self, seconds: float | None) -> None:
         """Interrupt passes that run later than so many seconds from now, or none of them."""
         self._engine.set_deadline(seconds)
+
+    def use_ranks(self, ranks: Ranks) -> None:
+        """Compute every pass with several ranks together from now on, or alone again.
+
+        All ranks then make the same calls with the same arguments, and get the same results to the
+        bit, which are those of one. Weights, α and running statistics become those of the first.
+        """
+        if not hasattr(self._engine, "use_communicator"):
+            if ranks.several:
+                problem = "is for images: networks over text are computed by one process"
+                raise ArgumentError("comm", problem)
+        elif ranks.several:
+            arguments = ranks.rank, ranks.size, ranks.gather, ranks.broadcast
+            self._engine.use_communicator(*arguments)
+        else:
+            self._engine.leave_communicator()
+
+    @contextmanager
+    def shared_by(self, ranks: Ranks) -> Iterator[None]:
+        """Compute every pass with several ranks together within ``with``: `use_ranks`."""
+        if not ranks.several:
+            yield
+            return
+        self.use_ranks(ranks)
+        try:
+            yield
+        finally:
+            self.use_ranks(ALONE)
 
     def weight_step_arguments(
         self,

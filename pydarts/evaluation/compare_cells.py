@@ -7,15 +7,17 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydarts.common.checks import choice, integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import remove_leftovers
+from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.evaluation.comparison import COMPARISON, Comparison, Contender, read_comparison
 from pydarts.evaluation.statistics import MAX_ARRANGEMENTS
-from pydarts.evaluation.trials import train_once
+from pydarts.evaluation.trials import for_workers, try_cell
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import published as published_cells
 from pydarts.spaces.space import GENOTYPES
@@ -46,8 +48,11 @@ def run_comparison(
     checkpoint: str | os.PathLike[str] | None,
     resume: str,
     progress: bool,
+    executor: AnyExecutor | None = None,
 ) -> Comparison:
-    """Train seed by seed, so that what is cut short leaves whole seeds."""
+    """Train seed by seed, so that what is cut short leaves whole seeds; with an executor side by
+    side.
+    """
     choice("resume", resume, ("auto", "never"))
     cells = _contenders(task, genotypes, random_cells, published)
     task.check_train(config)
@@ -63,21 +68,33 @@ def run_comparison(
         # Rather than to find out after a training that it cannot be written.
         comparison.save(path, overwrite=True)
     bar = progress_bar("compare", len(own_seeds) * len(cells), progress, "training")
+
+    def show_start(key: tuple[int, int]) -> None:
+        bar.set_description(f"seed {key[0]}, {cells[key[1]].name}")
+
+    work = for_workers(task, executor)
     try:
-        for seed in own_seeds:
-            for cell in cells:
-                if seed not in cell.scores:
-                    bar.set_description(f"seed {seed}, {cell.name}")
-                    trial = dataclasses.replace(config, seed=seed)
-                    model, diverged = train_once(task, cell.genotype, trial)
-                    cell.num_weights, cell.scores[seed] = model.num_weights, task.score(model)
-                    shown = comparison.show(cell.scores[seed])
-                    if diverged:
-                        cell.diverged.append(seed)
-                        shown += " (diverged)"
-                    if path is not None:
-                        comparison.save(path, overwrite=True)
-                    log_line(bar, f"seed {seed}  {cell.name}: {comparison.metric} {shown}")
+        with Jobs(executor, show_start) as jobs:
+            for seed, (place, cell) in product(own_seeds, enumerate(cells)):
+                if seed in cell.scores:
+                    bar.update()
+                    continue
+                trial = dataclasses.replace(config, seed=seed)
+                jobs.submit((seed, place), try_cell, work, cell.genotype, trial)
+            for (seed, place), future in jobs:
+                cell, found = cells[place], future.result()
+                cell.num_weights = found.num_weights
+                # In the order of the seeds, whichever ended first.
+                scores = {**cell.scores, seed: found.score}
+                cell.scores = {known: scores[known] for known in own_seeds if known in scores}
+                shown = comparison.show(found.score)
+                if found.diverged:
+                    late = {*cell.diverged, seed}
+                    cell.diverged = [known for known in own_seeds if known in late]
+                    shown += " (diverged)"
+                if path is not None:
+                    comparison.save(path, overwrite=True)
+                log_line(bar, f"seed {seed}  {cell.name}: {comparison.metric} {shown}")
                 bar.update()
     except KeyboardInterrupt:
         pass  # the result tells how far it came

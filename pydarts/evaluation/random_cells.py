@@ -10,7 +10,8 @@ import numpy as np
 
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
-from pydarts.evaluation.trials import train_once
+from pydarts.common.jobs import AnyExecutor, Jobs
+from pydarts.evaluation.trials import for_workers, try_cell
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.metrics import METRICS, Metric
 from pydarts.training.progress import log_line, progress_bar
@@ -72,7 +73,12 @@ class RandomSearchResult:
 
 
 def run_random_search(
-    task: Task, config: Any, k: int, train_fraction: float, progress: bool
+    task: Task,
+    config: Any,
+    k: int,
+    train_fraction: float,
+    progress: bool,
+    executor: AnyExecutor | None = None,
 ) -> RandomSearchResult:
     """Train random cells alike on a part of the data; the rest of it chooses the best."""
     if not 0 < train_fraction < 1:
@@ -87,15 +93,19 @@ def run_random_search(
     config = task.complete(config)
     result = RandomSearchResult(config, task.metric.name)
     bar = progress_bar("random search", count, progress, "training")
+    work, done = for_workers(task, executor), dict[int, Candidate]()
     try:
-        for i, cell in enumerate(cells):
-            model, diverged = train_once(task, cell, config)
-            score = task.score(model)
-            result.candidates.append(Candidate(cell, score, model.num_weights))
-            note = " (diverged)" if diverged else ""
-            shown = f"{task.metric.name} {task.metric.show(score)}"
-            log_line(bar, f"cell {i}: {shown} on the data held out{note}")
-            bar.update()
+        with Jobs(executor) as jobs:
+            for i, cell in enumerate(cells):
+                jobs.submit(i, try_cell, work, cell, config)
+            for i, future in jobs:
+                found = future.result()
+                done[i] = Candidate(cells[i], found.score, found.num_weights)
+                result.candidates = [done[known] for known in sorted(done)]
+                note = " (diverged)" if found.diverged else ""
+                shown = f"{task.metric.name} {task.metric.show(found.score)}"
+                log_line(bar, f"cell {i}: {shown} on the data held out{note}")
+                bar.update()
     except KeyboardInterrupt:
         if not result.candidates:
             raise

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +19,12 @@ import numpy as np
 from pydarts.common.checks import choice, integer
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described, write_json
+from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.costs.budget import COSTS, Budget, show_cost
 from pydarts.costs.counts import count_network
-from pydarts.costs.profile import Profile, measure_genotypes, profile
+from pydarts.costs.profile import kept_profile, measure_genotypes
 from pydarts.costs.shape import NetworkShape
+from pydarts.evaluation.trials import for_workers
 from pydarts.methods.method import Method
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.published import parse_genotype
@@ -37,11 +41,11 @@ from pydarts.training.run_options import RunOptions
 FORMAT: Final = "pydarts-pareto"
 VERSION: Final = 1
 PARETO: Final = "pareto.json"
-_PROFILE = "profile.json"
 _REPEATS = 100
 
 #: The kinds of cells, in the order of the rows.
-KINDS: Final = ("searched", "random", "resnet-8")
+RESIDUAL: Final = "resnet-8"
+KINDS: Final = ("searched", "random", RESIDUAL)
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class TradeOff:
         found: list[tuple[str, ...]] = [
             ("cell", "limit", "accuracy", "latency, ms", "multiply-adds", "weights", "memory, B")
         ]
-        for row in sorted(self.rows, key=lambda row: (row.limit or np.inf, KINDS.index(row.kind))):
+        for row in sorted(self.rows, key=_place):
             limit = "" if row.limit is None else show_cost(self.cost, row.limit)
             found.append(
                 (
@@ -231,9 +235,10 @@ def run_trade_off(
     random_cells: int,
     threads: int,
     run: RunOptions,
+    executor: AnyExecutor | None = None,
 ) -> TradeOff:
     """Search for each limit, train, and measure; what is in the folder of the run is not done
-    again.
+    again. With an executor what is independent is done side by side, and measured here.
     """
     check_limitable(method, None)
     if cost not in COSTS:
@@ -259,78 +264,176 @@ def run_trade_off(
                 problem = f"(={str(folder)!r}) holds other work ({differs}): `resume`='never'"
                 raise ArgumentError("checkpoint", f"{problem} replaces it")
             found.rows = before.rows
-    table = _profile(space, shape, threads, folder, run) if cost == "latency" else None
+    table = None
+    if cost == "latency":
+        table = kept_profile(space, shape, threads, folder, run.resume == "auto")
     budgets = [Budget(space, shape, {cost: limit}, table, threads=threads) for limit in limits]
     for budget in budgets:
         budget.check()
-    work = _Work(task, target, found, folder, run)
-    for number, (limit, budget) in enumerate(zip(limits, budgets, strict=True)):
-        if not work.has("searched", limit, 0):
-            result = run_search(task, method, config, work.options(f"limit-{number}"), None, budget)
-            if result.interrupted:
-                return found
-            if folder is not None:
-                result.save(folder / f"limit-{number}", overwrite=True)
-            if not work.add("searched", limit, 0, result.genotype, f"limit-{number}"):
-                return found
-        for k in range(random_cells):
-            name = f"limit-{number}-random-{k}"
-            drawn = _random_cell(budget, space, config.seed + k)
-            done = work.has("random", limit, k) or work.add("random", limit, k, drawn, name)
-            if not done:
-                return found
-    if space.dimensions == 2 and not work.has("resnet-8", None, 0):
-        found.complete = work.add("resnet-8", None, 0, residual_network(), "resnet-8")
-    else:
-        found.complete = True
+    seeds = [config.seed + k for k in range(random_cells)]
+    found.complete = _Work(task, target, found, run, executor).do(
+        [partial(run_search, method=method, config=config, budget=each) for each in budgets],
+        [[_random_cell(budget, space, seed) for seed in seeds] for budget in budgets],
+        space.dimensions == 2,
+    )
     return found
 
 
 class _Work:
-    """What is trained, and kept after each training."""
+    """What is searched and trained, here or by workers, and kept after each training."""
 
     def __init__(
         self,
         task: ImageClassification,
         target: Any,
         found: TradeOff,
-        folder: Path | None,
         run: RunOptions,
+        executor: AnyExecutor | None,
     ):
         self._task, self._target, self._found = task, target, found
-        self._folder, self._run = folder, run
+        self._run, self._executor = run, executor
+        self._folder = None if run.checkpoint is None else Path(run.checkpoint).absolute()
 
-    def options(self, name: str) -> RunOptions:
+    def do(
+        self, searches: Sequence[Any], drawn: Sequence[Sequence[Genotype]], residual: bool
+    ) -> bool:
+        """Do what is left, and return whether that is all: not, if it was interrupted."""
+        try:
+            with Jobs(self._executor) as jobs:
+                for number, limit in enumerate(self._found.limits):
+                    name = f"limit-{number}"
+                    if not self._has("searched", limit, 0):
+                        key = "search", limit, 0, None, name
+                        given = self._sent(), searches[number], self._options(name)
+                        jobs.submit(key, _search, *given, self._elsewhere)
+                    for k, cell in enumerate(drawn[number]):
+                        self._submit(jobs, "random", limit, k, cell, f"{name}-random-{k}")
+                if residual:
+                    self._submit(jobs, RESIDUAL, None, 0, residual_network(), RESIDUAL)
+                for (kind, limit, k, genotype, name), future in jobs:
+                    outcome = future.result()
+                    if outcome is None:
+                        return False
+                    if kind == "search":
+                        self._submit(jobs, "searched", limit, 0, outcome, name, first=True)
+                    else:
+                        self._keep(kind, limit, k, genotype, outcome)
+        except KeyboardInterrupt:
+            if self._executor is None:
+                raise
+            return False
+        if self._executor is not None:  # the workers disturb no more
+            self._measure_again()
+        return True
+
+    def _submit(
+        self,
+        jobs: Jobs,
+        kind: str,
+        limit: float | None,
+        index: int,
+        genotype: Genotype,
+        name: str,
+        first: bool = False,
+    ) -> None:
+        """Let a cell be trained, if it was not."""
+        if self._has(kind, limit, index):
+            return
+        key = kind, limit, index, genotype, name
+        bound = "no limit" if limit is None else f"limit {show_cost(self._found.cost, limit)}"
+        about = f"{kind}, {bound}: training"
+        given = self._sent(), genotype, self._config(kind), self._options(name)
+        jobs.submit(key, _train, *given, self._elsewhere, about, first=first)
+
+    @property
+    def _elsewhere(self) -> bool:
+        return self._executor is not None
+
+    def _sent(self) -> Any:
+        return for_workers(self._task, self._executor)
+
+    def _config(self, kind: str) -> Any:
+        return replace(self._target, cells=1, auxiliary=False) if kind == RESIDUAL else self._target
+
+    def _options(self, name: str) -> RunOptions:
         checkpoint = None if self._folder is None else self._folder / name
-        return replace(self._run, checkpoint=checkpoint)
+        found = replace(self._run, checkpoint=checkpoint)
+        if self._executor is None:
+            return found
+        left = self._run.seconds_left
+        return replace(found, progress=False, time_budget=None if left is None else max(1e-3, left))
 
-    def has(self, kind: str, limit: float | None, index: int) -> bool:
+    def _has(self, kind: str, limit: float | None, index: int) -> bool:
         wanted = kind, limit, index
         return any((row.kind, row.limit, row.index) == wanted for row in self._found.rows)
 
-    def add(
-        self, kind: str, limit: float | None, index: int, genotype: Genotype, name: str
-    ) -> bool:
-        """Train a cell and measure its network; return whether that was not interrupted."""
-        residual = kind == "resnet-8"
-        target = replace(self._target, cells=1, auxiliary=False) if residual else self._target
-        bound = "no limit" if limit is None else f"limit {show_cost(self._found.cost, limit)}"
-        log.info("%s, %s: training", kind, bound)
-        model = run_training(self._task, genotype, target, self.options(name))
-        if model.interrupted:
-            return False
-        shape = self._task.network_shape(target)
-        counts = count_network(genotype, shape)
-        (timing,) = measure_genotypes([genotype], shape, 1, self._found.threads, _REPEATS)
-        accuracy = self._task.score(model)
+    def _keep(
+        self, kind: str, limit: float | None, index: int, genotype: Genotype, accuracy: float
+    ) -> None:
+        """Measure the network of a cell that was trained, and keep its row in its place."""
+        counts = count_network(genotype, self._shape(kind))
         row = TradeOffRow(
-            *(kind, limit, index, genotype, accuracy, timing.median),
+            *(kind, limit, index, genotype, accuracy, self._latency(kind, genotype)),
             *(counts.macs, counts.weights, counts.memory),
         )
-        self._found.rows = [*self._found.rows, row]
+        rows = [*self._found.rows, row]
+        self._found.rows = sorted(rows, key=_place)
+        self._save()
+
+    def _measure_again(self) -> None:
+        self._found.rows = [
+            replace(row, latency=self._latency(row.kind, row.genotype)) for row in self._found.rows
+        ]
+        self._save()
+
+    def _save(self) -> None:
         if self._folder is not None:
             self._found.save(self._folder / PARETO)
-        return True
+
+    def _shape(self, kind: str) -> NetworkShape:
+        return self._task.network_shape(self._config(kind))
+
+    def _latency(self, kind: str, genotype: Genotype) -> float:
+        threads = self._found.threads
+        (timing,) = measure_genotypes([genotype], self._shape(kind), 1, threads, _REPEATS)
+        return timing.median
+
+
+def _place(row: TradeOffRow) -> tuple[float, int, int]:
+    """Of a row among the others."""
+    return np.inf if row.limit is None else row.limit, KINDS.index(row.kind), row.index
+
+
+def _search(
+    task: ImageClassification, search: Any, run: RunOptions, elsewhere: bool
+) -> Genotype | None:
+    """A job: the cell of a search, which is saved beside its checkpoint; None: interrupted."""
+    result = search(task=task, run=_begun(run, elsewhere))
+    if result.interrupted:
+        return None
+    if run.checkpoint is not None:
+        result.save(run.checkpoint, overwrite=True)
+    genotype: Genotype = result.genotype
+    return genotype
+
+
+def _train(
+    task: ImageClassification,
+    genotype: Genotype,
+    config: Any,
+    run: RunOptions,
+    elsewhere: bool,
+    about: str,
+) -> float | None:
+    """A job: the score of a model; None: interrupted."""
+    log.info(about)
+    model = run_training(task, genotype, config, _begun(run, elsewhere))
+    return None if model.interrupted else task.score(model)
+
+
+def _begun(run: RunOptions, elsewhere: bool) -> RunOptions:
+    """Where workers are, there may be another clock."""
+    return replace(run, started=time.perf_counter()) if elsewhere else run
 
 
 def _random_cell(budget: Budget, space: Space, seed: int) -> Genotype:
@@ -339,26 +442,4 @@ def _random_cell(budget: Budget, space: Space, seed: int) -> Genotype:
     shapes = {cell.name: (len(cell.candidates), cell.columns) for cell in space.cells}
     found = budget.choose({name: rng.normal(size=shape) for name, shape in shapes.items()})
     assert found is not None  # `Budget.check` found one
-    return found
-
-
-def _profile(
-    space: Space, shape: NetworkShape, threads: int, folder: Path | None, run: RunOptions
-) -> Profile:
-    """The profile in the folder of the run, or a new one, which is then kept there."""
-    path = None if folder is None else folder / _PROFILE
-    if path is not None and run.resume == "auto" and path.is_file():
-        known = Profile.load(path)
-        if (known.space, known.shape, known.threads) == (space, shape, threads):
-            return known
-    sizes = shape.image_size, shape.channels, shape.cells
-    found = profile(
-        *(space, *sizes),
-        classes=shape.classes,
-        in_channels=shape.in_channels,
-        stem=shape.stem,
-        threads=threads,
-    )
-    if path is not None:
-        found.save(path, overwrite=True)
     return found

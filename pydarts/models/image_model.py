@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydarts import _core
 from pydarts.common import extensions
 from pydarts.common.files import read_described
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels
 from pydarts.data.normalization import Normalization
@@ -151,8 +152,9 @@ class Model(TrainedModel):
         metric = "accuracy" if self.task == "multiclass" else self.objective.metric.key
         return float(getattr(scores, metric))
 
+    @shared
     def evaluate(
-        self, X: ArrayLike, y: Iterable[Any]
+        self, X: ArrayLike, y: Iterable[Any], *, comm: Any = None
     ) -> ClassificationScores | LabelScores | RegressionScores:
         """Compare predictions with labels.
 
@@ -162,6 +164,8 @@ class Model(TrainedModel):
             Images, as `pydarts.train` takes them.
         y : iterable
             Their labels, or numbers.
+        comm : mpi4py.MPI.Comm, optional
+            Processes that compute it together: all of them call this with the same arguments.
 
         Returns
         -------
@@ -175,7 +179,8 @@ class Model(TrainedModel):
             If images or labels are unusable, or a label is unknown to the model.
         """
         labels = y if isinstance(y, Sized) else list(y)
-        logits = self.logits(X)
+        with self.network.shared_by(as_ranks(comm)):
+            logits = self.logits(X)
         check_consistent(logits, labels)
         scores: ClassificationScores | LabelScores | RegressionScores
         scores = self.objective.scores(logits, self.objective.targets.encode(labels))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pydarts.common.checks import choice
+from pydarts.common.checks import choice, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.costs.shape import NetworkShape
 from pydarts.data.augmentation import Augmentation, mixup
@@ -70,8 +70,8 @@ class ImageClassification(Task):
     preprocessing : Preprocessing, optional
         What is made of `X`, and of what is validated or tested on; models keep it.
     valid, test : tuple of (array-like, iterable), optional
-        Images and labels that α learns on in a search, and that a training is validated on; and to
-        score a model on.
+        Images and labels that α learns on in a search, that a training is validated on, and that
+        choose among random cells; and to score a model on.
     split : {"random", "time"}
         How the halves of a search, and a test set that is held out, are taken: at random, or the
         later part of the images, which are in the order of time.
@@ -150,7 +150,7 @@ class ImageClassification(Task):
         self._strata = None
         if stratify is not None and not isinstance(stratify, (bool, np.bool_)):
             self._strata = strata_codes(stratify, len(self.images))
-        self._check_split(groups, stratify, valid)
+        self._check_split(groups, stratify)
         self.weights: NDArray[np.float32] | None = None
         self._class_weights: NDArray[np.float64] | None = None
         self._weigh(sample_weight, class_weight)
@@ -161,7 +161,8 @@ class ImageClassification(Task):
 
     @property
     def arrays(self) -> tuple[Any, ...]:
-        return (self.images, self.codes, *self.conditions, *(self.test or ()))
+        others = (*(self.test or ()), *(self.valid or ()))
+        return (self.images, self.codes, *self.conditions, *others)
 
     @property
     def conditions(self) -> tuple[NDArray[Any], ...]:
@@ -225,7 +226,7 @@ class ImageClassification(Task):
 
     def check_train(self, config: TrainConfig) -> None:
         if config.restore_best_weights and self.valid is None:
-            problem = "(=True) needs `X_valid` and `y_valid`, which `pydarts.train` takes"
+            problem = "(=True) needs data to validate on: `X_valid` and `y_valid`, or --valid"
             raise ArgumentError("restore_best_weights", problem)
         if config.label_smoothing > 0 and self.objective.task == "regression":
             problem = f"(={config.label_smoothing}) must be 0 in a regression"
@@ -300,6 +301,8 @@ class ImageClassification(Task):
         return self.objective.score(np.concatenate(found), codes)
 
     def split(self, train_fraction: float, rng: np.random.Generator) -> ImageClassification:
+        if self.valid is not None:
+            return self.contest(np.arange(len(self.images)), self.valid)
         kept, test = self.halves(np.arange(len(self.images)), rng, train_fraction)
         return self._part(kept, test)
 
@@ -369,7 +372,10 @@ class ImageClassification(Task):
         weights = np.ones(len(self.images)) if sample_weight is None else sample_weight
         if class_weight is not None:
             if not isinstance(self.objective, Classification):
-                problem = f"is for task='multiclass', not for {self.objective.task!r}"
+                problem = (
+                    f"(={show(class_weight)}) is for `task`='multiclass', where a sample has one"
+                )
+                problem += f" class, not for {self.objective.task!r}: `sample_weight` is for both"
                 raise ArgumentError("class_weight", problem)
             self._class_weights = class_weights(class_weight, self.labels, self.codes)
             weights = weights * self._class_weights[self.codes]
@@ -385,11 +391,13 @@ class ImageClassification(Task):
         self.weights = scaled
 
     def _bytes(self, net: Any, batch_size: int, max_images: int | None) -> int:
-        plan: dict[str, int] = net.memory_plan(batch_size, self.images.shape[2:])
+        net.use_ranks(self.ranks)
+        plan = net.memory_plan(batch_size, self.images.shape[2:])
+        total: int = self.ranks.of_first(plan["total"])
         count = min(max_images or len(self.images), len(self.images))
         pixels = 4 * count * math.prod(self.images.shape[1:])
         lazy = isinstance(self.images, LazyArray)
-        return plan["total"] + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
+        return total + (min(pixels, 2 * HELD_BYTES) if lazy else pixels)
 
     def contest(self, learned: Indices, test: Pair) -> ImageClassification:
         """The task of learning from some of the images, and being scored on others."""
@@ -407,19 +415,14 @@ class ImageClassification(Task):
         part._learned = "the part of `X` that is trained on"
         return part
 
-    def _check_split(self, groups: Any, stratify: Any, valid: Any) -> None:
+    def _check_split(self, groups: Any, stratify: Any) -> None:
         """Raise ArgumentError where options of the split exclude each other."""
-        if self._split == "time":
-            if groups is not None:
-                raise ArgumentError("groups", "have no use with `split`='time'")
-            if stratify is not None:
-                raise ArgumentError("stratify", "has no use with `split`='time'")
-        if valid is not None:
-            given = {"groups": groups, "stratify": stratify}
-            given["split"] = None if self._split == "random" else self._split
-            for name, value in given.items():
-                if value is not None:
-                    raise ArgumentError(name, "has no use with `X_valid`: nothing is split")
+        if self._split != "time":
+            return
+        if groups is not None:
+            raise ArgumentError("groups", "have no use with `split`='time'")
+        if stratify is not None:
+            raise ArgumentError("stratify", "has no use with `split`='time'")
 
     def _require_classes(self, codes: Codes) -> None:
         """Raise ArgumentError if what is learned from lacks a class."""
@@ -643,6 +646,13 @@ class ImageTrainData(TrainData):
             "lr": self._lr(epoch, epoch * self.units),
             **_training(loop, self._objective),
         }
+
+    def validate_part(self, network: Network) -> float:
+        if self._valid is None:
+            return 0.0
+        x, size = self._valid[0], self._config.batch_size
+        network.logits(x[:size], training=False)
+        return len(x) / min(len(x), size)
 
     def validate(self, network: Network) -> Metrics | None:
         if self._valid is None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
+from pydarts.costs.budget import Budget
 from pydarts.methods.finalists import Finalists
 from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.mixture import Mixture
@@ -22,6 +23,7 @@ from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation, num_evaluations
 from pydarts.methods.tuning import search_step
 from pydarts.training.finals import finals_seconds
+from pydarts.training.limited import MAX_REPEATS, LimitedMethod, phase_epochs
 from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
@@ -38,42 +40,60 @@ class Estimate:
         Of the whole search, epochs of tuning included.
     seconds : float
         That it will take, as some steps and a part of a validation did just now. What callbacks,
-        the eigenvalue and checkpoints take is not in it.
+        the eigenvalue, checkpoints and repeated epochs take is not in it.
     bytes : int
         Of its network (activations, weights, optimisers) and data; beside them a Python process
         takes some 100 MB.
+    repeatable_epochs : int
+        Further ones that there may be, where the cell is measured above a limit on the latency.
     """
 
     epochs: int
     steps: int
     seconds: float
     bytes: int
+    repeatable_epochs: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.steps:,} steps in {self.epochs} epochs: about {duration(self.seconds)} and"
-            f" {size(self.bytes)}"
-        )
+        text = f"{self.steps:,} steps in {self.epochs} epochs: about {duration(self.seconds)} and"
+        text += f" {size(self.bytes)}"
+        if self.repeatable_epochs:
+            text += f"; up to {self.repeatable_epochs} epochs more, if the cell is above its limit"
+        return text
 
 
 def estimate_search(
-    task: Task, method: Method, config: Any, data: SearchData, selector: Selector | None = None
+    task: Task,
+    method: Method,
+    config: Any,
+    data: SearchData,
+    selector: Selector | None = None,
+    limits: Budget | None = None,
 ) -> Estimate:
     """Measure some steps and a part of a validation on a throw-away network."""
-    trial = _Trial(task, method, config, data, selector)
+    trial = _Trial(task, method, config, data, selector, limits)
     epochs = config.epochs + trial.tuning_epochs
     seconds = config.epochs * trial.epoch_seconds() + trial.selection_seconds()
     options = supernet_options(method, task.kind)
-    return Estimate(epochs, epochs * data.steps, seconds, task.search_bytes(config, **options))
+    more = 0
+    if limits is not None and "latency" in limits.limits:
+        more = MAX_REPEATS * phase_epochs(config.epochs)
+    needs = task.search_bytes(config, **options)
+    return Estimate(epochs, epochs * data.steps, seconds, needs, more)
 
 
 def search_epoch_seconds(
-    task: Task, method: Method, config: Any, data: SearchData, seconds: float
+    task: Task,
+    method: Method,
+    config: Any,
+    data: SearchData,
+    seconds: float,
+    limits: Budget | None = None,
 ) -> float:
     """Measure what an epoch of a search takes, on a throw-away network; infinity, if that alone
     takes longer than ``seconds``.
     """
-    trial = _Trial(task, method, config, data, None)
+    trial = _Trial(task, method, config, data, None, limits)
     trial.network.set_deadline(max(seconds, 0.0))
     try:
         return trial.epoch_seconds()
@@ -88,12 +108,16 @@ def check_budgets(
     data: SearchData,
     run: RunOptions,
     selector: Selector | None = None,
+    limits: Budget | None = None,
 ) -> None:
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     check_memory(run, config, "search", needs, task)
-    if run.time_budget is not None and not run.resumable_file(SEARCH_CHECKPOINT):
-        _check_time(float(run.time_budget), run, _Trial(task, method, config, data, selector))
+    if run.time_budget is None:
+        return
+    if not task.ranks.on_first(lambda: run.resumable_file(SEARCH_CHECKPOINT)):
+        trial = _Trial(task, method, config, data, selector, limits)
+        _check_time(float(run.time_budget), run, trial)
 
 
 class _Trial:
@@ -106,12 +130,17 @@ class _Trial:
         config: Any,
         data: SearchData,
         selector: Selector | None,
+        limits: Budget | None = None,
     ):
         self.config, self.data, self.selector = config, data, selector
-        self._task, self._method = task, method
+        self._task, self._limits = task, limits
+        self._method = method if limits is None else LimitedMethod(method, limits, data.steps)
         self.network = task.supernet(config, **supernet_options(method, task.kind))
+        self.ranks = task.ranks
+        self.network.use_ranks(self.ranks)
         self._rounds = selector if isinstance(selector, Perturbation) else None
-        self._step = search_step(method, self._rounds, self.network, task.step_options(config))
+        options = task.step_options(config)
+        self._step = search_step(self._method, self._rounds, self.network, options)
 
     @property
     def tuning_epochs(self) -> int:
@@ -121,18 +150,23 @@ class _Trial:
         """Measure some steps and a validation, each after one that does not count."""
         inputs = self.data.trial_inputs()
         self._step(**inputs)
-        steps = [_timed(lambda: self._step(**inputs))]
+        steps = [self._timed(lambda: self._step(**inputs))]
         while len(steps) < _TIMED_STEPS and sum(steps) < _TIMED_SECONDS:
-            steps.append(_timed(lambda: self._step(**inputs)))
+            steps.append(self._timed(lambda: self._step(**inputs)))
         self.data.validate_part(self.network)
-        validation = _timed(lambda: self.data.validate_part(self.network))
-        return float(np.median(steps)) * self.data.steps + validation * self.data.validations
+        validation = self._timed(lambda: self.data.validate_part(self.network))
+        seconds = float(np.median(steps)) * self.data.steps + validation * self.data.validations
+        if self._limits is not None:  # within them the cell is sought for the entry and its lines
+            alphas, space = self.network.alphas, self.network.space
+            seconds += 2 * self._timed(lambda: self._method.select(alphas, space))
+        return seconds
 
     def selection_seconds(self) -> float:
         """Measure what a selector does after the last epoch."""
         if isinstance(self.selector, Finalists):
             cell = self._method.select(self.network.alphas, self.network.space)
-            return finals_seconds(self._task, self.data, self.config, self.selector, cell)
+            given = self._task, self.data, self.config, self.selector, cell
+            return self.ranks.of_first(finals_seconds(*given))
         return 0.0 if self._rounds is None else self._rounds_seconds(self._rounds)
 
     def _rounds_seconds(self, selector: Perturbation) -> float:
@@ -145,10 +179,13 @@ class _Trial:
         steps, inputs = self.tuning_epochs * self.data.steps, self.data.trial_inputs()
         seconds = 0.0
         for mixture in (first, last):
-            seconds += parts * _timed(partial(self._evaluate_batch, mixture))
-            seconds += steps * _timed(partial(self._step.try_tuning, mixture, inputs))
-        validation = _timed(lambda: self.data.validate_part(self.network))
+            seconds += parts * self._timed(partial(self._evaluate_batch, mixture))
+            seconds += steps * self._timed(partial(self._step.try_tuning, mixture, inputs))
+        validation = self._timed(lambda: self.data.validate_part(self.network))
         return seconds / 2 + self.tuning_epochs * validation * self.data.validations
+
+    def _timed(self, call: Callable[[], Any]) -> float:
+        return self.ranks.of_first(_timed(call))
 
     def _evaluate_batch(self, mixture: Mixture) -> None:
         active = mixture.active if self.network.skips_inactive else None
@@ -179,7 +216,7 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
         epoch = trial.epoch_seconds()
     except _core.OutOfTime:
         raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
-    left = run.seconds_left or 0.0
+    left = trial.ranks.of_first(run.seconds_left) or 0.0
     if left >= epoch:
         _check_selection(short, run, trial, epoch)
         return
@@ -200,7 +237,7 @@ def _check_selection(short: str, run: RunOptions, trial: _Trial, epoch: float) -
     if trial.selector is None:
         return
     selection, epochs = trial.selection_seconds(), trial.config.epochs
-    left = run.seconds_left or 0.0
+    left = trial.ranks.of_first(run.seconds_left) or 0.0
     if left >= epochs * epoch + selection:
         return
     fits = int((0.9 * left - selection) / epoch)

@@ -44,7 +44,7 @@ class SearchConfig(Config):
     alpha_lr: float = option(3e-4, "learning rate of α", positive=True)
     alpha_betas: tuple[float, float] = option((0.5, 0.999), "Adam's decay rates", 0, 1)
     alpha_weight_decay: float = option(1e-3, "weight decay of α")
-    epsilon: float = option(0.01, "step of the finite difference, over |v|", positive=True)
+    epsilon: float = option(0.01, "step of the finite difference, over v's norm", positive=True)
     hvp: str = option(
         "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
     )
@@ -225,7 +225,7 @@ class TextSearchConfig(Config):
     alpha_lr: float = option(3e-3, "learning rate of α", positive=True)
     alpha_betas: tuple[float, float] = option((0.9, 0.999), "Adam's decay rates", 0, 1)
     alpha_weight_decay: float = option(1e-3, "weight decay of α")
-    epsilon: float = option(0.01, "step of the finite difference, over |v|", positive=True)
+    epsilon: float = option(0.01, "step of the finite difference, over v's norm", positive=True)
     hvp: str = option(
         "central", "finite difference: central, or forward (faster)", choices=("central", "forward")
     )

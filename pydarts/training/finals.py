@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from pydarts.common.files import read_described, write_json
+from pydarts.common.ranks import Ranks
 from pydarts.engine.sgd import SGD
 from pydarts.methods.finalists import Finalist, Finalists, best_of, draw_finalists
 from pydarts.methods.method import Method
@@ -47,12 +48,12 @@ def choose_finalist(
     contest = data.contest()
     config = contest.contest_config(result.config, selector.epochs, selector.seed)
     cells = draw_finalists(selector, method, result.alphas, task.space)
-    kept = _Scores(run, config, cells, data)
+    kept = _Scores(run, config, cells, data, task.ranks)
     bar = progress_bar("finalists", len(cells), run.progress, "training", len(kept.scores))
     start = time.perf_counter()
     try:
         for number in range(len(kept.scores), len(cells)):
-            left = run.seconds_left
+            left = task.ranks.of_first(run.seconds_left)
             if left is not None and left <= 0:
                 break
             quiet = RunOptions(progress=False, log_epochs=False, time_budget=left)
@@ -63,13 +64,15 @@ def choose_finalist(
             if model.interrupted or model.stopped is not None:
                 result.interrupted = bool(model.interrupted)
                 break
-            kept.add(contest.score(model))
+            with model.network.shared_by(task.ranks):
+                score = contest.score(model)
+            kept.add(score, time.perf_counter() - start)
             shown = f"{task.metric.name} {task.metric.show(kept.scores[-1])}"
             log_line(bar, f"finalist {number + 1}/{len(cells)}: {shown} on the validation data")
             bar.update()
     finally:
         bar.close()
-    result.seconds += time.perf_counter() - start
+    result.seconds += kept.earlier_seconds + time.perf_counter() - start
     result.finalists = [Finalist(*pair) for pair in zip(cells, kept.scores, strict=False)]
     if result.finalists:
         result.genotype = best_of(result.finalists, task.metric.sign)
@@ -88,6 +91,7 @@ def finals_seconds(
     contest = data.contest()
     config = contest.contest_config(config, selector.epochs, selector.seed)
     network = contest.model(genotype, config).network
+    network.use_ranks(contest.ranks)
     step = SGD(network, **contest.sgd_options(config))
     training = contest.train_data(config, np.random.default_rng(0))
     item = next(training.batches.epoch())
@@ -105,27 +109,38 @@ class _Scores:
     """The scores of the first finalists, in memory and in the folder of the checkpoint."""
 
     def __init__(
-        self, run: RunOptions, config: Any, cells: Sequence[BaseGenotype], data: SearchData
+        self,
+        run: RunOptions,
+        config: Any,
+        cells: Sequence[BaseGenotype],
+        data: SearchData,
+        ranks: Ranks,
     ):
-        self.scores: list[float] = []
+        self.earlier_seconds = 0.0  # of the runs before, until their last score
         self._path: Path | None = None
-        if run.checkpoint is None:
-            return
-        self._path = Path(run.checkpoint) / FINALISTS_CHECKPOINT
-        self._what = {
-            "config": config.to_dict(),
-            "cells": [str(cell) for cell in cells],
-            "data": fingerprint(*data.arrays),
-        }
+        if run.checkpoint is not None:
+            self._path = Path(run.checkpoint) / FINALISTS_CHECKPOINT
+            self._what = {
+                "config": config.to_dict(),
+                "cells": [str(cell) for cell in cells],
+                "data": fingerprint(*data.arrays),
+            }
+        self.scores = ranks.on_first(lambda: self._found(run, len(cells)))
+
+    def _found(self, run: RunOptions, count: int) -> list[float]:
+        """Those that an earlier run kept."""
         found = run.resumable_file(FINALISTS_CHECKPOINT)
         if found is None:
-            return
+            return []
         with read_described(found, FORMAT, (VERSION,)) as kept:
             if all(kept[name] == value for name, value in self._what.items()):
-                self.scores = [float(score) for score in kept["scores"][: len(cells)]]
+                self.earlier_seconds = float(kept.get("seconds", 0.0))  # earlier versions kept none
+                return [float(score) for score in kept["scores"][:count]]
+        return []
 
-    def add(self, score: float) -> None:
+    def add(self, score: float, seconds: float) -> None:
+        """Keep a score, and the seconds of this run until now."""
         self.scores.append(score)
         if self._path is not None:
             content = {"format": FORMAT, "version": VERSION, **self._what, "scores": self.scores}
-            write_json(self._path, content)
+            write_json(self._path, {**content, "seconds": self.earlier_seconds + seconds})

@@ -21,6 +21,7 @@ from pydarts import _core
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import remove_leftovers
 from pydarts.training.checkpoint import (
+    Checkpoint,
     CheckpointError,
     State,
     difference,
@@ -127,6 +128,7 @@ class TrainingLoop:
             "data": data,
             **parts,
         }
+        self._ranks = task.ranks
         self._path = None if run.checkpoint is None else Path(run.checkpoint) / self.checkpoint_name
         self._identity: dict[str, Any] = {"config": result.config.to_dict(), **identity}
         if run.checkpoint is not None:
@@ -183,12 +185,10 @@ class TrainingLoop:
     def __enter__(self: Self) -> Self:
         self._entered = self._written = time.perf_counter()
         self._saved: State | None = None
-        if self._path is not None:
-            remove_leftovers(self._path)
-            if self._run.resumable_file(self._path.name):
-                self._resume(self._path)
+        self._resume(self._ranks.on_first(self._find_checkpoint))
         for callback in self._run.callbacks:
             callback.on_start(self)
+        self._agree_on_end()
         self._take_snapshot()
         self._bar = progress_bar(
             self.name,
@@ -221,7 +221,7 @@ class TrainingLoop:
     def check_time(self) -> None:
         """Leave the loops if Ctrl-C was pressed or the time budget is spent."""
         left = self._run.seconds_left
-        if self._interrupted or (left is not None and left <= 0):
+        if self._ranks.any(self._interrupted or (left is not None and left <= 0)):
             raise _core.OutOfTime
 
     def on_step_end(self, batch: Any, info: Any) -> None:
@@ -234,6 +234,7 @@ class TrainingLoop:
         self.note_step(info)
         for callback in self._run.callbacks:
             callback.on_step_end(self, info)
+        self._agree_on_end()
         self._take_snapshot()
         if self.stopped is not None:
             raise Stopped
@@ -259,6 +260,7 @@ class TrainingLoop:
         self.note_epoch()
         for callback in self._run.callbacks:
             callback.on_epoch_end(self, entry)
+        self._agree_on_end()
         self._take_snapshot()
         self._save_checkpoint()
         if self._run.log_epochs:
@@ -276,6 +278,10 @@ class TrainingLoop:
             self.network.set_deadline(None)
             if error is not None and not isinstance(error, ends):
                 return False
+            if self._ranks.several:
+                if isinstance(error, KeyboardInterrupt):  # the other ranks know nothing of it
+                    return False
+                self._interrupted = self._ranks.any(self._interrupted)
             # One that comes through may have come anywhere: a hook raised it, or the second Ctrl-C.
             anywhere = isinstance(error, KeyboardInterrupt)
             result.seconds = self.seconds
@@ -359,23 +365,39 @@ class TrainingLoop:
             )
         self._written = time.perf_counter()
 
-    def _resume(self, path: Path) -> None:
-        saved = read_checkpoint(path)
+    def _agree_on_end(self) -> None:
+        """Of several ranks all end where the first one does: a callback may go by the time."""
+        if self._run.callbacks:
+            self.stopped = self._ranks.of_first(self.stopped)
+
+    def _find_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint to go on from, if there is one, having seen that it is of this run."""
+        if self._path is None:
+            return None
+        remove_leftovers(self._path)
+        if not self._run.resumable_file(self._path.name):
+            return None
+        saved = read_checkpoint(self._path)
         config = saved.identity["config"]
         with suppress(TypeError, ValueError):  # of another task: the difference says so
             config = type(self.config).from_dict(config).to_dict()
         found = difference({**saved.identity, "config": config}, self._identity)
         if found:
-            raise CheckpointError(f"{path} is of another run ({found})")
-        self.restore(saved.state["loop"])
-        for name, part in self._parts.items():
-            part.restore(saved.state.get(name, {}))
+            raise CheckpointError(f"{self._path} is of another run ({found})")
         if saved.instruction_set != _core.instruction_set():
             log.warning(
                 "what began with %s goes on with %s: its last bits may differ",
                 saved.instruction_set,
                 _core.instruction_set(),
             )
+        return saved
+
+    def _resume(self, saved: Checkpoint | None) -> None:
+        if saved is None:
+            return
+        self.restore(saved.state["loop"])
+        for name, part in self._parts.items():
+            part.restore(saved.state.get(name, {}))
 
     def _handle_sigint(self, number: int, frame: FrameType | None) -> None:
         """End the step that runs, or wait for its snapshot; a second Ctrl-C does not."""

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ Size = tuple[int, int]
 
 #: Channels and cells of the networks that come into question, the fastest first.
 LADDER: Final[tuple[Size, ...]] = ((8, 3), (8, 5), (12, 5), (16, 5), (16, 8), (24, 8), (36, 8))
+#: Further ones below these, where there are limits on what the network costs.
+SMALLER: Final[tuple[Size, ...]] = ((2, 3), (4, 3))
 #: A larger network is taken if it can be trained on so many images, in so many epochs.
 IMAGES_SEEN, LEAST_EPOCHS, ENOUGH_EPOCHS = 400_000, 6, 40
 #: Beyond these, more epochs of the largest network are not tried.
@@ -66,7 +68,9 @@ class Plan:
         Its epochs; 0: no search.
     channels, cells, epochs : int
         Of the training; 0 until the search, if there is one, is done: they are chosen in the time
-        that it leaves.
+        that it leaves. Under limits channels and cells are chosen before the search.
+    limits : dict
+        On the costs of the network, by name: of latency in seconds, of memory in bytes.
     prepare_seconds : float
         That the data took, and all measuring.
     search_seconds, train_seconds : float
@@ -85,6 +89,7 @@ class Plan:
     search_seconds: float = 0.0
     train_seconds: float = 0.0
     why: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def searched(self) -> bool:
@@ -114,6 +119,8 @@ class Plan:
                 search_seconds=float(d["search_seconds"]),
                 train_seconds=float(d["train_seconds"]),
                 why=tuple(map(str, d["why"])),
+                # Plans of earlier versions have none.
+                limits={str(k): float(v) for k, v in d.get("limits", {}).items()},
             )
 
 
@@ -135,6 +142,7 @@ def choose_training(
     budget: float,
     sizes: Iterable[Size] = LADDER,
     epochs: int | None = None,
+    largest: str = "the largest that is tried",
 ) -> TrainingChoice:
     """Choose the largest network that can be trained for enough epochs, and fill the time.
 
@@ -151,9 +159,11 @@ def choose_training(
         Channels and cells, the fastest first.
     epochs : int, optional
         If they are given, they must fit.
+    largest : str
+        What the last of the sizes is, as the reason says it.
     """
     enough = epochs or min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, math.ceil(IMAGES_SEEN / images)))
-    chosen, each, why = (0, 0), math.inf, "the largest that is tried"
+    chosen, each, why = (0, 0), math.inf, largest
     for size in sizes:
         found = epoch_seconds(size)
         fits = int(_usable(seconds_left()) / found)
@@ -197,7 +207,9 @@ def _why_epochs(given: int | None, count: int) -> str:
 def training_epoch_seconds(
     task: Task, genotype: Any, config: Any, data: TrainData, seconds_left: float
 ) -> float:
-    """Measure some steps of a training on a throw-away network, the batches included."""
+    """Measure some steps of a training on a throw-away network, the batches included, and a part of
+    its validation.
+    """
     config = task.complete(config)
     network = task.model(genotype, config).network
     network.set_deadline(max(seconds_left, 0.0))
@@ -220,6 +232,10 @@ def training_epoch_seconds(
             steps.append(once())
             if sum(steps) > 4 * _TIMED_SECONDS:
                 break
+        data.validate_part(network)
+        start = time.perf_counter()
+        validation = data.validate_part(network)
+        validation *= time.perf_counter() - start
     except _core.OutOfTime:
         raise ArgumentError("time_budget", "is too short: not even a few steps fit") from None
-    return float(np.median(steps)) * data.units
+    return float(np.median(steps)) * data.units + validation

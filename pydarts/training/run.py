@@ -46,11 +46,12 @@ def run_search(
     """
     if budget is not None:
         check_limitable(method, selector)
+    run = run.on_rank(task.ranks)
     needed = supernet_options(method, task.kind)
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
-    check_budgets(task, method, config, data, run, selector)
+    check_budgets(task, method, config, data, run, selector, budget)
     supernet = task.supernet(config, **needed)
     rounds = selector if isinstance(selector, Perturbation) else None
     chosen_by = method if budget is None else LimitedMethod(method, budget, data.steps)
@@ -70,7 +71,7 @@ def run_search(
     parts = {"valid": data.valid}
     own = chosen_by, rounds, budget is not None
     loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
-    with loop:  # Ctrl-C, budgets and callbacks leave it early
+    with supernet.shared_by(task.ranks), loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
         for epoch in loop.epochs():  # and the rounds of the selector between the last ones
             at = loop.scheduled(epoch)
@@ -91,6 +92,7 @@ def run_training(task: Task, genotype: BaseGenotype, config: Any, run: RunOption
     for callback in run.callbacks:
         if callback.search_only:
             raise ArgumentError("callbacks", f"holds {callback!r}, which is for searches")
+    run = run.on_rank(task.ranks)
     config = task.complete(config)
     task.check_train(config)
     needs = partial(task.train_bytes, genotype)
@@ -110,7 +112,7 @@ def fit(task: Task, model: Any, run: RunOptions, genotype: BaseGenotype | None =
     if genotype is not None:
         identity = {"genotype": str(genotype), "space": _space(genotype.space)}
     loop = TrainingLoop(task, data, model, network, step, parts, rng, run, identity, tracker.finish)
-    with loop:
+    with network.shared_by(task.ranks), loop:
         for epoch in loop.epochs():
             for batch in loop.steps(data.batches):
                 info = step(**data.inputs(batch, network, epoch, step.steps))

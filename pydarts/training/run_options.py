@@ -8,12 +8,13 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydarts.common.checks import choice, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.ranks import Ranks
 from pydarts.training.callbacks import Callback
 from pydarts.training.config_base import Config
 
@@ -95,6 +96,10 @@ class RunOptions:
             return None
         path = Path(self.checkpoint) / name
         return path if path.exists() else None
+
+    def on_rank(self, ranks: Ranks) -> RunOptions:
+        """The options of one of several ranks: the first one alone shows and writes."""
+        return self if ranks.first else replace(self, progress=False, checkpoint=None)
 
     @property
     def seconds_left(self) -> float | None:

@@ -120,6 +120,11 @@ class SearchLoop(TrainingLoop):
             raise ArgumentError("epoch", f"(={epoch}) must lie in 0..{len(self.history)}")
         self.stopped, self._chosen = reason, epoch
 
+    def _agree_on_end(self) -> None:
+        super()._agree_on_end()
+        if self._run.callbacks:
+            self._chosen = self._ranks.of_first(self._chosen)
+
     def note_step(self, info: Any) -> None:
         self._norms = [*self._norms, info.alpha_gradient_norm]
         self._weight_norms = [*self._weight_norms, info.gradient_norm]

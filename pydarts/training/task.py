@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common.ranks import ALONE, Ranks
 from pydarts.spaces.space import Space
 from pydarts.training.checkpoint import State
 from pydarts.training.config_base import Config
@@ -153,6 +154,10 @@ class TrainData(RunData):
     def validate(self, network: Any) -> Metrics | None:
         """``valid_loss`` and other metrics of the validation data; None where there is none."""
 
+    def validate_part(self, network: Any) -> float:
+        """Do a part of an epoch's validation, and return how many of them it takes."""
+        return 0.0
+
 
 class Task(ABC):
     """What is learned from which data, with which networks, loss and metrics.
@@ -171,8 +176,11 @@ class Task(ABC):
         Of the progress bar.
     threads : int or None
         Of all networks.
+    ranks : Ranks
+        The processes that compute the passes of a search or a training together.
     """
 
+    ranks: Ranks = ALONE
     kind: ClassVar[str]
     space: Space
     search_config: ClassVar[type[Config]]

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""``python -m benchmarks.ranks``: one search step on several MPI ranks.
+
+Measured on this machine, in turn: one rank of two threads, one of one thread, two of one thread;
+and what a step tells all ranks, in messages and bytes. From these a model is fitted,
+
+    t(ranks) = serial + (t(1) - serial) / ranks + messages * latency + bytes / bandwidth,
+
+where ``serial`` is what every rank does for itself, such as the optimisers. What it says of more
+ranks, over networks that nobody here has, is a *prediction*.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import pydarts
+from benchmarks.build_images import LR, seeded_images
+from benchmarks.cases import ImageCase, select
+from pydarts.bilevel import BilevelStep
+from pydarts.common.ranks import launched
+
+CASES = ("second_order_small", "second_order_paper", "second_order_tiny")
+RANKS = (1, 2, 4, 8, 16, 32, 64)
+#: Latency of a message in seconds, and bytes a second.
+NETWORKS = {"10 µs, 12.5 GB/s": (10e-6, 12.5e9), "50 µs, 1.25 GB/s": (50e-6, 1.25e9)}
+
+
+class Measured(NamedTuple):
+    """A step on so many ranks: its seconds, and what it tells all of them."""
+
+    seconds: float
+    messages: float
+    bytes: float
+    activations: int
+
+
+class Model(NamedTuple):
+    """What a step takes: seconds that fall with the ranks, and seconds that do not."""
+
+    parallel: float
+    serial: float
+
+    def seconds(
+        self, ranks: int, messages: float, sent: float, latency: float, bandwidth: float
+    ) -> float:
+        """Return the seconds of a step; a gather takes as many latencies as halvings."""
+        if ranks == 1:
+            return self.parallel + self.serial
+        told = messages * latency * np.ceil(np.log2(ranks)) + sent * (ranks - 1) / ranks / bandwidth
+        return float(self.parallel / ranks + self.serial + told)
+
+
+def fit(
+    one: float, two: float, messages: float, sent: float, latency: float, speed: float
+) -> Model:
+    """Return the model that gives both measurements with what messages take on this machine."""
+    told = messages * latency + sent / 2 / speed
+    parallel = min(one, 2 * (one - max(two - told, one / 2)))
+    return Model(parallel, one - parallel)
+
+
+def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
+    """Time search steps of this process's ranks, after one that does not count."""
+    ranks = launched()
+    supernet = pydarts.Supernet(**case.network, threads=threads, space=case.space)
+    supernet.use_ranks(ranks)
+    step = BilevelStep(supernet, order=2 if case.kind == "second_order" else 1)
+    shape = (case.batch, case.in_channels, *case.shape)
+    once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)
+    once()
+    messages, sent, times = ranks.messages, ranks.sent_bytes, []
+    while ranks.of_first(sum(times) < seconds):
+        start = time.perf_counter()
+        once()
+        times.append(time.perf_counter() - start)
+    count = len(times)
+    activations = supernet.memory_plan(case.batch, case.shape)["activations"]
+    said = (ranks.messages - messages) / count, (ranks.sent_bytes - sent) / count
+    return {"seconds": float(np.median(times)), "said": said, "activations": activations}
+
+
+def link(seconds: float = 1.0) -> tuple[float, float]:
+    """Measure what a gather between two ranks takes of latency, and bytes a second."""
+    ranks = launched()
+    found = []
+    for size in (64, 1 << 22):
+        mine, all_of = memoryview(bytearray(size)), memoryview(bytearray(2 * size))
+        times: list[float] = []
+        while ranks.of_first(sum(times) < seconds / 2):
+            start = time.perf_counter()
+            ranks.gather(mine, all_of, (size, size))
+            times.append(time.perf_counter() - start)
+        found.append(float(np.median(times)))
+    return found[0], (1 << 22) / max(found[1] - found[0], 1e-9)
+
+
+def _launch(ranks: int, *arguments: str) -> Any:
+    command = [sys.executable, "-m", "benchmarks.ranks", *arguments]
+    if ranks > 1:
+        command = ["mpiexec", "-n", str(ranks), *command]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare(case: ImageCase, turns: int, seconds: float) -> dict[tuple[int, int], Measured]:
+    """Measure (ranks, threads) in turn."""
+    found: dict[tuple[int, int], list[Any]] = {(1, 2): [], (1, 1): [], (2, 1): []}
+    for _ in range(turns):
+        for (ranks, threads), times in found.items():
+            times.append(
+                _launch(ranks, "--case", case.name, "--worker", str(threads), str(seconds))
+            )
+    return {
+        setting: Measured(
+            float(np.median([one["seconds"] for one in ones])),
+            *ones[0]["said"],
+            ones[0]["activations"],
+        )
+        for setting, ones in found.items()
+    }
+
+
+def main() -> None:
+    """Print Markdown tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ranks", description=__doc__)
+    parser.add_argument("--case", nargs="+", default=list(CASES))
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        threads, seconds = int(args.worker[0]), float(args.worker[1])
+        if args.case == ["link"]:
+            told: Any = link(seconds)
+        else:
+            (case,) = (case for case in select(args.case) if isinstance(case, ImageCase))
+            told = measure(case, seconds, threads)
+        if launched().first:
+            print(json.dumps(told))
+        return
+    cases = [case for case in select(args.case) if isinstance(case, ImageCase)]
+    latency, speed = _launch(2, "--case", "link", "--worker", "1", "2")
+    print(f"A gather between two ranks here: {1e6 * latency:.1f} µs, {speed / 1e9:.2f} GB/s.\n")
+    measured = {case: compare(case, args.turns, args.seconds) for case in cases}
+    _print_measured(measured)
+    _print_predicted(measured, latency, speed)
+
+
+def _print_measured(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) -> None:
+    columns = "1 rank of 2 threads, ms | 1 of 1 | 2 of 1 | 2 of 1 against 1 of 2"
+    print(f"| measured | {columns} | messages | MB | activations of a rank |")
+    print("|---|" + "--:|" * 7)
+    for case, found in measured.items():
+        threads, alone, two = found[1, 2], found[1, 1], found[2, 1]
+        times = " | ".join(f"{1e3 * one.seconds:.1f}" for one in (threads, alone, two))
+        share = threads.seconds / two.seconds
+        told = f"{two.messages:.0f} | {two.bytes / 1e6:.1f}"
+        memory = f"{two.activations / alone.activations:.0%}"
+        print(f"| {case.name} | {times} | {share:.0%} | {told} | {memory} |")
+
+
+def _print_predicted(
+    measured: dict[ImageCase, dict[tuple[int, int], Measured]], latency: float, speed: float
+) -> None:
+    for name, (network_latency, bandwidth) in NETWORKS.items():
+        print(f"\n| predicted, {name} | " + " | ".join(f"{n} ranks" for n in RANKS) + " |")
+        print("|---|" + "--:|" * len(RANKS))
+        for case, found in measured.items():
+            one, two = found[1, 1], found[2, 1]
+            model = fit(one.seconds, two.seconds, two.messages, two.bytes, latency, speed)
+            usable: Sequence[int] = [n for n in RANKS if n <= case.batch // 4]
+            times = [
+                model.seconds(n, two.messages, two.bytes * n / 2, network_latency, bandwidth)
+                for n in usable
+            ]
+            cells = [f"{1e3 * t:.0f} ms ({one.seconds / t:.1f}×)" for t in times]
+            cells += ["–"] * (len(RANKS) - len(usable))
+            print(f"| {case.name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// The cells of the largest sum of values whose cost lies between two bounds; pydarts/costs/choice.py in C++.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "costs/table.hpp"
+
+namespace pydarts {
+
+// Costs of the cheapest and of the costliest cells.
+double least_cost(const Space& space, const CostTable& table);
+double largest_cost(const Space& space, const CostTable& table);
+
+// By dynamic programming over the costs, node by node. Costs are rounded up to a four thousandth of what `most` leaves
+// for operations, so that neither bound is ever passed; of cells that are as close as that to a bound some may be
+// missed. Without bounds, and with the logarithms of mixing weights as values, they are those that alphas stand for.
+std::optional<Genotype> choose_cell(const Space& space, const std::vector<double>& values, const CostTable& table,
+                                    double least, double most);
+
+}  // namespace pydarts

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""What `test_ranks.py` runs on several ranks: ``python ranks_program.py WHAT FOLDER``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+import pydarts
+
+NET = {"channels": 2, "cells": 3, "batch_size": 16, "epochs": 2, "progress": False}
+
+
+def images(count: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with a bright left half in class 0, a bright right half in class 1."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 100, (count, 8, 8))
+    X[::2, :, :4] += 150
+    X[1::2, :, 4:] += 150
+    return X.astype(np.uint8), np.resize([0, 1], count)
+
+
+class _FailsOnRank1(pydarts.Callback):
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        if MPI.COMM_WORLD.Get_rank() == 1 and loop.steps_done == 3:
+            raise OSError("the disk of this rank is gone")
+
+
+class _ByItsOwnClock(pydarts.Callback):
+    """Stops on each rank at another step: what counts is the first one."""
+
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        if loop.steps_done == 2 + MPI.COMM_WORLD.Get_rank():
+            loop.stop("enough")
+
+
+def _keep(folder: Path, comm: Any, **arrays: Any) -> None:
+    np.savez(folder / f"rank{comm.Get_rank()}.npz", **arrays)
+
+
+def search(folder: Path, comm: Any, **options: Any) -> None:
+    """A search; what each rank got goes into a file of its own."""
+    X, y = images()
+    result = pydarts.search(X, y, comm=comm, **{**NET, **options})
+    steps = len(result.history)
+    assert not result.supernet._engine.__class__ or result.stopped is None or steps < 2
+    weights = result.supernet.flat_weights
+    _keep(
+        folder,
+        comm,
+        weights=weights,
+        alphas=result.supernet.flat_alphas,
+        stopped=result.stopped or "",
+    )
+
+
+def train(folder: Path, comm: Any, **options: Any) -> None:
+    """A training with an auxiliary head, drop path and validation, and an evaluation."""
+    X, y = images()
+    cell = pydarts.DARTS_V2
+    given = {**NET, "auxiliary": True, "drop_path": 0.2, **options}
+    model = pydarts.train(cell, X, y, X_valid=X[:30], y_valid=y[:30], comm=comm, **given)
+    scores = model.evaluate(X, y, comm=comm)
+    alone = (
+        model.logits(X[:10]) if comm.Get_rank() == 0 else np.zeros(1)
+    )  # no rank waits for others
+    loss = [entry["valid_loss"] for entry in model.history]
+    state = np.concatenate([value.ravel() for value in model.network.state_dict().values()])
+    _keep(folder, comm, state=state, accuracy=scores.accuracy, loss=loss, alone=alone.sum() * 0)
+
+
+def main() -> None:
+    """Do what the command line names."""
+    what, folder, comm = sys.argv[1], Path(sys.argv[2]), MPI.COMM_WORLD
+    if what == "search":
+        search(folder, comm)
+    elif what == "sampled":
+        search(folder, comm, method="gdas")
+    elif what == "finalists":
+        how = pydarts.Finalists(candidates=2, epochs=1)
+        search(folder, comm, selector=how, time_budget="10min", memory_budget="1GB")
+    elif what == "perturbation":
+        search(folder, comm, method="fixed", selector=pydarts.Perturbation(batches=1))
+    elif what == "train":
+        train(folder, comm)
+    elif what == "stop":
+        search(folder, comm, callbacks=[_ByItsOwnClock()])
+    elif what == "fail":
+        search(folder, comm, callbacks=[_FailsOnRank1()])
+    elif what == "latency":
+        search(folder, comm, max_latency="1s")
+
+
+if __name__ == "__main__":
+    main()
