@@ -56,6 +56,7 @@ def _changed(name: str, seed: str, **members: object) -> bytes:
     ("name", "data"),
     [
         ("read_result", _changed("read_result", "result", limits=[1])),
+        ("read_genotype", _changed("read_genotype", "space", base=[None])),
         ("read_result", b"hepoch,train_loss\n1," + b"9" * 200_000),
         ("read_report", b"hepoch,train_loss\n1," + b"9" * 200_000),
         ("read_npy", b"X\x93NUMPY\1\0\x0a\0{'descr':  "),
@@ -97,6 +98,19 @@ def test_a_history_without_seconds(tmp_path: Path) -> None:
     names = rows[0].replace("seconds", "other")
     assert DRIVER.accepts(reader, tmp_path, ("h" + "\n".join([names, *rows[1:]])).encode())
     assert pydarts.SearchResult.load(tmp_path).seconds == 0
+
+
+@pytest.mark.parametrize(("column", "value"), [("valid_loss", "none"), ("valid_accuracy", "x")])
+def test_a_history_without_numbers(tmp_path: Path, column: str, value: str) -> None:
+    reader = DRIVER.load("read_result")
+    rows = (reader.WHOLE / "history.csv").read_text().splitlines()
+    place = rows[0].split(",").index(column)
+    last = rows[-1].split(",")
+    last[place] = value
+    data = ("h" + "\n".join([*rows[:-1], ",".join(last)])).encode()
+    assert not DRIVER.accepts(reader, tmp_path, data)
+    with pytest.raises(ValueError, match=column):
+        reader.read(tmp_path, data)
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ class Space:
             raise ArgumentError("space", f"has format and version {show(found)}, not {FORMAT!r}, 1")
         base = members.pop("base", None)
         if base is not None:
-            if base not in READY:
+            if not isinstance(base, str) or base not in READY:
                 problem = f"has the base {show(base)}; ready spaces are {', '.join(READY)}"
                 raise ArgumentError("space", problem)
             old = READY[base]

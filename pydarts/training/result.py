@@ -294,8 +294,9 @@ class SearchResult(Generic[AnyGenotype]):
         config, outcome = read_configuration(to, genotype.space)
         with _reading(to / "history.csv") as path:
             history = read_history(path)
+            _check_history(history)
             if history:
-                outcome.setdefault("seconds", float(history[-1].get("seconds") or 0))
+                outcome.setdefault("seconds", float(history[-1].get("seconds", 0)))
         with _reading(to / "alphas.npz") as path:
             alphas = read_npz(path, groups, of_edges)
             genotype.space.derive(alphas)  # raises where they are none
@@ -374,6 +375,17 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
     ):
         raise ValueError(f"data_notes holds {show(found['data_notes'])}")
     return found
+
+
+def _check_history(history: History) -> None:
+    """Raise a ValueError where what results show of the last epoch is no number."""
+    metrics = [f"valid_{metric.name}" for metric in METRICS.values()]
+    for entry in history[-1:]:
+        for name in ("valid_loss", "seconds", *metrics):
+            if name in entry or name == "valid_loss":
+                value = entry.get(name)
+                if not isinstance(value, (int, float)):
+                    raise ValueError(f"`{name}` of the last epoch is {show(value)}")
 
 
 @contextmanager

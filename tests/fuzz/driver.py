@@ -74,6 +74,9 @@ def mutated_json(text: bytes, rng: random.Random) -> bytes | None:
             parent.insert(key, copy.deepcopy(parent[key]))
         elif action == 2 and isinstance(parent[key], (int, float)):
             parent[key] += rng.choice((-1, 1, 1000, 0.5))
+        elif action == 3 and isinstance(parent[key], str):  # which may be JSON itself
+            inner = mutated_json(parent[key].encode(errors="surrogatepass"), rng)
+            parent[key] = rng.choice(ODD) if inner is None else inner.decode()
         elif action in (3, 4):
             other, there = rng.choice(places)
             parent[key] = copy.deepcopy(other[there]) if there in _keys(other) else None
