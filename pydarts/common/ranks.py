@@ -139,15 +139,7 @@ class Ranks:
             yield
         except BaseException as error:
             if self.several and not self._all_fail():
-                text = " ".join(str(error).split())
-                name = type(error).__name__
-                what = (
-                    "was interrupted" if name == "KeyboardInterrupt" else f"failed ({name}: {text})"
-                )
-                message = f"pydarts: error: rank {self.rank} of {self.size} {what}: all ranks end\n"
-                sys.stderr.write(message)
-                sys.stderr.flush()
-                self._comm.Abort(130 if name == "KeyboardInterrupt" else 1)
+                self._end_all(error)
             raise
         finally:
             log.removeFilter(_nothing)
