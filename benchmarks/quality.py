@@ -9,7 +9,7 @@ where it was ended. After a change in the library's methods, begin another file.
     python -m benchmarks.quality screening --jobs 2
     python -m benchmarks.quality screening --table
     python -m benchmarks.quality confirmation --methods darts,beta-darts --jobs 2
-    python -m benchmarks.quality confirmation --methods gaea --first-seed 3000 --searches 12 --random 20
+    python -m benchmarks.quality confirmation --methods gaea --first-seed 3000 --searches 12
     python -m benchmarks.quality --quick
 """
 
