@@ -9,6 +9,7 @@ where it was ended. After a change in the library's methods, begin another file.
     python -m benchmarks.quality screening --jobs 2
     python -m benchmarks.quality screening --table
     python -m benchmarks.quality confirmation --methods darts,beta-darts --jobs 2
+    python -m benchmarks.quality confirmation --methods gaea --first-seed 3000 --searches 12
     python -m benchmarks.quality --quick
     python -m benchmarks.quality --dask tcp://127.0.0.1:8786 --jobs 16
 """
@@ -58,6 +59,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--spaces", help="such as darts,s2 (the stage's)")
     parser.add_argument("--searches", type=int, help="of each method, data and space")
     parser.add_argument("--random", type=int, help="random cells of each data and space")
+    parser.add_argument("--first-seed", type=int, help="of a repetition (the stage's)")
     parser.add_argument("--train-seeds", type=int, help="trainings of each cell")
     parser.add_argument("--jobs", type=int, default=1, help="units side by side (1)")
     parser.add_argument("--dask", metavar="ADDRESS", help="of a scheduler, whose workers run them")
@@ -86,12 +88,13 @@ def plan_of(args: argparse.Namespace) -> Plan:
     if args.spaces:
         spaces = tuple(space_of(name).name for name in args.spaces.split(","))
         stage = dataclasses.replace(stage, spaces=spaces)
-    counts = {
+    numbers = {
         "searches": args.searches,
         "random_cells": args.random,
+        "first_seed": args.first_seed,
         "train_seeds": args.train_seeds,
     }
-    stage = dataclasses.replace(stage, **{k: v for k, v in counts.items() if v is not None})
+    stage = dataclasses.replace(stage, **{k: v for k, v in numbers.items() if v is not None})
     found, missing = available(stage.parts)
     for text in missing:
         print(f"left out: {text}", file=sys.stderr)

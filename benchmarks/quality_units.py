@@ -111,11 +111,16 @@ class CellUnit:
             raise KeyboardInterrupt
         last = result.history[self.config.epochs - 1 :][:1] or [{}]  # what follows chooses the cell
         nats, share = _entropy(result, last[0])
-        kept = [op for cell in space.cells for op, _, _ in result.genotype.kept(cell.name)]
+        moments = range(len(result.history) + 1)
+        cells = [
+            method.select({k: a[epoch] for k, a in result.alpha_history.items()}, space)
+            for epoch in moments
+        ]
         return {
             "genotype": result.genotype.to_json(),
             "described": result.genotype.describe(),
-            "operations": dict(sorted(Counter(kept).items())),
+            "operations": _operations(result.genotype),
+            "operations_by_epoch": [_operations(cell) for cell in cells],
             "entropy": nats,
             "share_of_uniform": share,
             "valid_accuracy": last[0].get("valid_accuracy"),
@@ -187,6 +192,12 @@ def _pair(text: str, config: Config) -> tuple[Any, Selector | None]:
             raise ArgumentError("--methods", f"(={text!r}): the method alone chooses the cell")
         selector = dataclasses.replace(selector, **chosen)
     return dataclasses.replace(method, **own) if own else method, selector
+
+
+def _operations(genotype: BaseGenotype) -> dict[str, int]:
+    """Return how often a cell keeps each operation."""
+    cells = genotype.space.cells
+    return dict(sorted(Counter(op for c in cells for op, _, _ in genotype.kept(c.name)).items()))
 
 
 def _described(options: Any) -> dict[str, Any] | None:
