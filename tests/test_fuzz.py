@@ -84,6 +84,15 @@ def test_a_comparison_shows_what_it_read(tmp_path: Path) -> None:
         assert DRIVER.accepts(reader, tmp_path, data) == good
 
 
+def test_a_comparison_with_too_many_seeds_takes_no_memory(tmp_path: Path) -> None:
+    whole = json.loads((FUZZ / "seeds" / "read_json" / "comparison").read_bytes()[1:])
+    cells = [cell | {"scores": [0.5] * 40} for cell in whole["cells"]]
+    reader = DRIVER.load("read_json")
+    for changes in ({"seeds": list(range(40)), "cells": cells}, {"cells": whole["cells"][:1]}):
+        data = _changed("read_json", "comparison", **changes)
+        assert not DRIVER.accepts(reader, tmp_path, data)
+
+
 @pytest.mark.parametrize("member", [{"accuracy": "x"}, {"macs": None}, {"kind": "other"}])
 def test_a_curve_shows_what_it_read(tmp_path: Path, member: dict[str, object]) -> None:
     whole = json.loads((FUZZ / "seeds" / "read_json" / "trade_off").read_bytes()[1:])

@@ -10,6 +10,7 @@ stand out as much among the others? Its unit is a cell, with its mean over the s
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from pydarts import _core
 from pydarts.common.checks import choice, integer
 from pydarts.common.files import check_free, read_described, write_json
-from pydarts.evaluation.statistics import relabelling, sign_flip
+from pydarts.evaluation.statistics import MAX_ARRANGEMENTS, relabelling, sign_flip
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.training.metrics import METRICS, Metric
@@ -284,9 +285,21 @@ def read_comparison(path: Path) -> tuple[Comparison, dict[str, Any]]:
                     [int(seed) for seed in entry["diverged"]],
                 )
             )
+        _check_tests(len(seeds), [cell.kind for cell in cells])
         config, data = dict(identity["config"]), str(identity["data"])
         comparison = Comparison(d["measure"], seeds, cells, config, data)
     return comparison, identity
+
+
+def _check_tests(seeds: int, kinds: Sequence[str]) -> None:
+    """Raise a ValueError where exact tests would go through more arrangements than `compare` has,
+    or there is nothing to be tested.
+    """
+    found, others = kinds.count("found"), kinds.count("random")
+    if not found or not others:
+        raise ValueError(f"it has {found} found cells and {others} random ones")
+    if seeds > math.log2(MAX_ARRANGEMENTS) or math.comb(found + others, found) > MAX_ARRANGEMENTS:
+        raise ValueError(f"it has {seeds} seeds, {found} found and {others} random cells: too many")
 
 
 def _optional_count(value: object) -> int | None:
