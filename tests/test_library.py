@@ -382,6 +382,8 @@ def test_c_files_of_operations_that_end_in_a_relu_are_those_of_python(
     late = {"name": "late", "stages": ["pointwise", "batch_norm", "relu"]}
     first = {"name": "first", "stages": ["relu", {"max_pool": 3}]}
     space = {
+        "format": "pydarts-space",
+        "version": 1,
         "name": "late",
         "operations": [late, first],
         "cells": [{"name": "only", "nodes": 2, "output": "last"}],
