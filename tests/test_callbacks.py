@@ -191,7 +191,7 @@ def sizes(result: Any) -> tuple[int, ...]:
             '{"format": "pydarts-result", "version": 2, "space": "darts", "interrupted": false,'
             ' "stopped": null, "seconds": 1, "config": {"preset": "quick", "channels": -1}}',
         ),
-        ("history.csv", "epoch\n1\n2\n3\n"),
+        ("history.csv", "epoch,valid_loss\n1,1\n2,1\n3,1\n"),
         ("alphas.npz", "no archive"),
         ("alpha_history.npz", None),
     ],

@@ -22,7 +22,7 @@ from safetensors import safe_open
 
 import pydarts
 from pydarts import Genotype, RecurrentGenotype, SearchConfig, TextSearchConfig
-from pydarts.evaluation import compare_cells
+from pydarts.evaluation import trials
 from pydarts.report.page import page_html
 from pydarts.report.report_data import ReportData
 from pydarts.training.checkpoint import read_checkpoint
@@ -272,7 +272,7 @@ def test_a_comparison_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def train_once(*arguments: Any) -> Any:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(compare_cells, "train_once", train_once)
+    monkeypatch.setattr(trials, "train_once", train_once)
     options = {**IMAGE_OPTIONS, "epochs": 1, **QUIET}
     c = pydarts.compare(CELL, *images(), seeds=[0], random_cells=1, checkpoint=tmp_path, **options)
     assert not c.interrupted
