@@ -7,17 +7,18 @@ and what a step tells all ranks, in messages and bytes. From these a model is fi
     t(ranks) = serial + (t(1) - serial) / ranks + messages * latency + bytes / bandwidth,
 
 where ``serial`` is what every rank does for itself, such as the optimisers. What it says of more
-ranks, over networks that nobody here has, is a *prediction*.
+ranks, over networks that nobody here has, is a *prediction*: "80 % from N" is the batch from which
+on ranks have four fifths of their speed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,28 +46,39 @@ class Measured(NamedTuple):
 
 
 class Model(NamedTuple):
-    """What a step takes: seconds that fall with the ranks, and seconds that do not."""
+    """What a step takes: seconds that fall with the ranks, and seconds that do not; and what two
+    ranks tell each other.
+    """
 
     parallel: float
     serial: float
+    messages: float
+    bytes: float
 
-    def seconds(
-        self, ranks: int, messages: float, sent: float, latency: float, bandwidth: float
-    ) -> float:
-        """Return the seconds of a step; a gather takes as many latencies as halvings."""
-        if ranks == 1:
-            return self.parallel + self.serial
-        told = messages * latency * np.ceil(np.log2(ranks)) + sent * (ranks - 1) / ranks / bandwidth
-        return float(self.parallel / ranks + self.serial + told)
+    def told(self, ranks: int, latency: float, bandwidth: float) -> float:
+        """Return the seconds of messages: a gather takes as many latencies as there are halvings,
+        and each rank gets what all others tell, which grows with the ranks.
+        """
+        halvings = math.ceil(math.log2(ranks))
+        return self.messages * latency * halvings + self.bytes / 2 * (ranks - 1) / bandwidth
+
+    def seconds(self, ranks: int, latency: float, bandwidth: float, size: float = 1) -> float:
+        """Return the seconds of a step, of a batch of ``size`` times that measured."""
+        told = self.told(ranks, latency, bandwidth)
+        return self.parallel * size / ranks + self.serial + told
+
+    def size_for(self, efficiency: float, ranks: int, latency: float, bandwidth: float) -> float:
+        """Return the size of a batch at which ranks have that share of their speed."""
+        own = self.serial + self.told(ranks, latency, bandwidth)
+        missing = efficiency * ranks * own - self.serial
+        return max(0.0, missing / (self.parallel * (1 - efficiency)))
 
 
-def fit(
-    one: float, two: float, messages: float, sent: float, latency: float, speed: float
-) -> Model:
+def fit(one: Measured, two: Measured, latency: float, speed: float) -> Model:
     """Return the model that gives both measurements with what messages take on this machine."""
-    told = messages * latency + sent / 2 / speed
-    parallel = min(one, 2 * (one - max(two - told, one / 2)))
-    return Model(parallel, one - parallel)
+    told = Model(0.0, 0.0, two.messages, two.bytes).told(2, latency, speed)
+    parallel = min(one.seconds, 2 * (one.seconds - max(two.seconds - told, one.seconds / 2)))
+    return Model(parallel, one.seconds - parallel, two.messages, two.bytes)
 
 
 def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
@@ -78,15 +90,20 @@ def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
     shape = (case.batch, case.in_channels, *case.shape)
     once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)
     once()
-    messages, sent, times = ranks.messages, ranks.sent_bytes, []
+    messages, sent = ranks.messages, ranks.sent_bytes
+    times: list[float] = []
     while ranks.of_first(sum(times) < seconds):
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
     count = len(times)
     activations = supernet.memory_plan(case.batch, case.shape)["activations"]
-    said = (ranks.messages - messages) / count, (ranks.sent_bytes - sent) / count
-    return {"seconds": float(np.median(times)), "said": said, "activations": activations}
+    return {
+        "seconds": float(np.median(times)),
+        "messages": (ranks.messages - messages) / count,
+        "bytes": (ranks.sent_bytes - sent) / count,
+        "activations": activations,
+    }
 
 
 def link(seconds: float = 1.0) -> tuple[float, float]:
@@ -123,7 +140,8 @@ def compare(case: ImageCase, turns: int, seconds: float) -> dict[tuple[int, int]
     return {
         setting: Measured(
             float(np.median([one["seconds"] for one in ones])),
-            *ones[0]["said"],
+            ones[0]["messages"],
+            ones[0]["bytes"],
             ones[0]["activations"],
         )
         for setting, ones in found.items()
@@ -176,16 +194,18 @@ def _print_predicted(
         print(f"\n| predicted, {name} | " + " | ".join(f"{n} ranks" for n in RANKS) + " |")
         print("|---|" + "--:|" * len(RANKS))
         for case, found in measured.items():
-            one, two = found[1, 1], found[2, 1]
-            model = fit(one.seconds, two.seconds, two.messages, two.bytes, latency, speed)
-            usable: Sequence[int] = [n for n in RANKS if n <= case.batch // 4]
-            times = [
-                model.seconds(n, two.messages, two.bytes * n / 2, network_latency, bandwidth)
-                for n in usable
-            ]
-            cells = [f"{1e3 * t:.0f} ms ({one.seconds / t:.1f}×)" for t in times]
-            cells += ["–"] * (len(RANKS) - len(usable))
-            print(f"| {case.name} | " + " | ".join(cells) + " |")
+            model = fit(found[1, 1], found[2, 1], latency, speed)
+            alone, link_here = found[1, 1].seconds, (network_latency, bandwidth)
+            cells = []
+            for ranks in RANKS:
+                seconds = model.seconds(ranks, *link_here)
+                batch = case.batch * model.size_for(0.8, ranks, *link_here)
+                enough = "" if ranks == 1 else f", 80 % from {math.ceil(batch)}"
+                usable = ranks <= max(1, case.batch // 4)  # else a rank has no image
+                cells.append(
+                    f"{1e3 * seconds:.0f} ms, {alone / seconds:.1f}×{enough}" if usable else "–"
+                )
+            print(f"| {case.name}, batch {case.batch} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

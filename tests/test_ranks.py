@@ -19,6 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import pydarts
+from benchmarks.ranks import Measured, fit
 from pydarts.common.errors import ArgumentTypeError
 from pydarts.common.ranks import ALONE, Ranks, as_ranks, launched_rank, launched_ranks
 from pydarts.training.checkpoint import read_checkpoint
@@ -88,6 +89,17 @@ def test_one_process_needs_no_mpi() -> None:
         Ranks(4)
     code = "import sys, pydarts.cli.main; assert 'mpi4py' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_model_gives_what_was_measured() -> None:
+    one, two = Measured(1.0, 0, 0, 0), Measured(0.62, 100, 1e6, 0)
+    model = fit(one, two, 1e-4, 1e9)
+    assert model.seconds(1, 1e-4, 1e9) == pytest.approx(1.0 + model.told(1, 1e-4, 1e9))
+    assert model.told(1, 1e-4, 1e9) == 0
+    assert model.seconds(2, 1e-4, 1e9) == pytest.approx(0.62)
+    size = model.size_for(0.8, 16, 1e-4, 1e9)
+    alone, many = model.seconds(1, 0, 1, size), model.seconds(16, 1e-4, 1e9, size)
+    assert alone / (16 * many) == pytest.approx(0.8)
 
 
 @pytest.mark.slow
