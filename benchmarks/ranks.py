@@ -4,11 +4,12 @@
 Measured on this machine, in turn: one rank of two threads, one of one thread, two of one thread;
 and what a step tells all ranks, in messages and bytes. From these a model is fitted,
 
-    t(ranks) = serial + (t(1) - serial) / ranks + messages * latency + bytes / bandwidth,
+    t(ranks) = serial + parallel / ranks + messages * latency + bytes / bandwidth,
 
-where ``serial`` is what every rank does for itself, such as the optimisers. What it says of more
-ranks, over networks that nobody here has, is a *prediction*: "80 % from N" is the batch from which
-on ranks have four fifths of their speed.
+where ``serial`` is what every rank does for itself, such as the optimisers: processor time of one
+thread outside of messages, on one rank and on two, which other processes disturb little. What it
+says of more ranks, over networks that nobody here has, is a *prediction*: "80 % from N" is the
+batch from which on ranks have four fifths of their speed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +30,7 @@ import pydarts
 from benchmarks.build_images import LR, seeded_images
 from benchmarks.cases import ImageCase, select
 from pydarts.bilevel import BilevelStep
-from pydarts.common.ranks import launched
+from pydarts.common.ranks import Ranks, launched_rank, launched_ranks
 
 CASES = ("second_order_small", "second_order_paper", "second_order_tiny")
 RANKS = (1, 2, 4, 8, 16, 32, 64)
@@ -37,9 +39,12 @@ NETWORKS = {"10 µs, 12.5 GB/s": (10e-6, 12.5e9), "50 µs, 1.25 GB/s": (50e-6, 1
 
 
 class Measured(NamedTuple):
-    """A step on so many ranks: its seconds, and what it tells all of them."""
+    """A step on so many ranks: its seconds, processor time outside of messages, and what it tells
+    all ranks.
+    """
 
     seconds: float
+    computing: float
     messages: float
     bytes: float
     activations: int
@@ -74,32 +79,52 @@ class Model(NamedTuple):
         return max(0.0, missing / (self.parallel * (1 - efficiency)))
 
 
-def fit(one: Measured, two: Measured, latency: float, speed: float) -> Model:
-    """Return the model that gives both measurements with what messages take on this machine."""
-    told = Model(0.0, 0.0, two.messages, two.bytes).told(2, latency, speed)
-    parallel = min(one.seconds, 2 * (one.seconds - max(two.seconds - told, one.seconds / 2)))
-    return Model(parallel, one.seconds - parallel, two.messages, two.bytes)
+def fit(one: Measured, two: Measured) -> Model:
+    """Return the model that gives what one rank computes, and each of two."""
+    parallel = min(one.computing, max(0.0, 2 * (one.computing - two.computing)))
+    return Model(parallel, one.computing - parallel, two.messages, two.bytes)
+
+
+class _Watched(Ranks):
+    """Ranks that know the processor time of their messages."""
+
+    telling = 0.0
+
+    def gather(self, mine: memoryview, everything: memoryview, counts: Sequence[int]) -> None:
+        start = time.process_time()
+        super().gather(mine, everything, counts)
+        self.telling += time.process_time() - start
+
+
+def _ranks() -> _Watched:
+    if launched_ranks() == 1:
+        return _Watched()
+    from mpi4py import MPI
+
+    return _Watched(MPI.COMM_WORLD)
 
 
 def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
     """Time search steps of this process's ranks, after one that does not count."""
-    ranks = launched()
+    ranks = _ranks()
     supernet = pydarts.Supernet(**case.network, threads=threads, space=case.space)
     supernet.use_ranks(ranks)
     step = BilevelStep(supernet, order=2 if case.kind == "second_order" else 1)
     shape = (case.batch, case.in_channels, *case.shape)
     once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)
     once()
-    messages, sent = ranks.messages, ranks.sent_bytes
+    messages, sent, telling = ranks.messages, ranks.sent_bytes, ranks.telling
+    began = time.process_time()
     times: list[float] = []
     while ranks.of_first(sum(times) < seconds):
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
-    count = len(times)
+    count, busy = len(times), time.process_time() - began
     activations = supernet.memory_plan(case.batch, case.shape)["activations"]
     return {
         "seconds": float(np.median(times)),
+        "computing": (busy - (ranks.telling - telling)) / count,
         "messages": (ranks.messages - messages) / count,
         "bytes": (ranks.sent_bytes - sent) / count,
         "activations": activations,
@@ -108,7 +133,7 @@ def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
 
 def link(seconds: float = 1.0) -> tuple[float, float]:
     """Measure what a gather between two ranks takes of latency, and bytes a second."""
-    ranks = launched()
+    ranks = _ranks()
     found = []
     for size in (64, 1 << 22):
         mine, all_of = memoryview(bytearray(size)), memoryview(bytearray(2 * size))
@@ -140,6 +165,7 @@ def compare(case: ImageCase, turns: int, seconds: float) -> dict[tuple[int, int]
     return {
         setting: Measured(
             float(np.median([one["seconds"] for one in ones])),
+            float(np.median([one["computing"] for one in ones])),
             ones[0]["messages"],
             ones[0]["bytes"],
             ones[0]["activations"],
@@ -163,7 +189,7 @@ def main() -> None:
         else:
             (case,) = (case for case in select(args.case) if isinstance(case, ImageCase))
             told = measure(case, seconds, threads)
-        if launched().first:
+        if launched_rank() == 0:
             print(json.dumps(told))
         return
     cases = [case for case in select(args.case) if isinstance(case, ImageCase)]
@@ -171,7 +197,7 @@ def main() -> None:
     print(f"A gather between two ranks here: {1e6 * latency:.1f} µs, {speed / 1e9:.2f} GB/s.\n")
     measured = {case: compare(case, args.turns, args.seconds) for case in cases}
     _print_measured(measured)
-    _print_predicted(measured, latency, speed)
+    _print_predicted(measured)
 
 
 def _print_measured(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) -> None:
@@ -187,15 +213,13 @@ def _print_measured(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) 
         print(f"| {case.name} | {times} | {share:.0%} | {told} | {memory} |")
 
 
-def _print_predicted(
-    measured: dict[ImageCase, dict[tuple[int, int], Measured]], latency: float, speed: float
-) -> None:
+def _print_predicted(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) -> None:
     for name, (network_latency, bandwidth) in NETWORKS.items():
         print(f"\n| predicted, {name} | " + " | ".join(f"{n} ranks" for n in RANKS) + " |")
         print("|---|" + "--:|" * len(RANKS))
         for case, found in measured.items():
-            model = fit(found[1, 1], found[2, 1], latency, speed)
-            alone, link_here = found[1, 1].seconds, (network_latency, bandwidth)
+            model, link_here = fit(found[1, 1], found[2, 1]), (network_latency, bandwidth)
+            alone = model.seconds(1, *link_here)
             cells = []
             for ranks in RANKS:
                 seconds = model.seconds(ranks, *link_here)

@@ -92,13 +92,12 @@ def test_one_process_needs_no_mpi() -> None:
 
 
 def test_the_model_gives_what_was_measured() -> None:
-    one, two = Measured(1.0, 0, 0, 0), Measured(0.62, 100, 1e6, 0)
-    model = fit(one, two, 1e-4, 1e9)
-    assert model.seconds(1, 1e-4, 1e9) == pytest.approx(1.0 + model.told(1, 1e-4, 1e9))
-    assert model.told(1, 1e-4, 1e9) == 0
-    assert model.seconds(2, 1e-4, 1e9) == pytest.approx(0.62)
-    size = model.size_for(0.8, 16, 1e-4, 1e9)
-    alone, many = model.seconds(1, 0, 1, size), model.seconds(16, 1e-4, 1e9, size)
+    one, two = Measured(1.2, 1.0, 0, 0, 0), Measured(0.7, 0.6, 100, 1e6, 0)
+    model, link = fit(one, two), (1e-4, 1e9)
+    assert model.seconds(1, *link) == pytest.approx(1.0)
+    assert model.seconds(2, *link) == pytest.approx(0.6 + 100 * 1e-4 + 0.5e-3)
+    alone = model.seconds(1, *link, size=model.size_for(0.8, 16, *link))
+    many = model.seconds(16, *link, size=model.size_for(0.8, 16, *link))
     assert alone / (16 * many) == pytest.approx(0.8)
 
 
