@@ -4,16 +4,19 @@
 Measured on this machine, in turn: one rank of two threads, one of one thread, two of one thread;
 and what a step tells all ranks, in messages and bytes. From these a model is fitted,
 
-    t(ranks) = serial + (t(1) - serial) / ranks + messages * latency + bytes / bandwidth,
+    t(ranks) = serial + parallel / ranks + messages * latency + bytes / bandwidth,
 
-where ``serial`` is what every rank does for itself, such as the optimisers. What it says of more
-ranks, over networks that nobody here has, is a *prediction*.
+where ``serial`` is what every rank does for itself, such as the optimisers: processor time of one
+thread outside of messages, on one rank and on two, which other processes disturb little. What it
+says of more ranks, over networks that nobody here has, is a *prediction*: "80 % from N" is the
+batch from which on ranks have four fifths of their speed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -27,7 +30,7 @@ import pydarts
 from benchmarks.build_images import LR, seeded_images
 from benchmarks.cases import ImageCase, select
 from pydarts.bilevel import BilevelStep
-from pydarts.common.ranks import launched
+from pydarts.common.ranks import Ranks, launched_rank, launched_ranks
 
 CASES = ("second_order_small", "second_order_paper", "second_order_tiny")
 RANKS = (1, 2, 4, 8, 16, 32, 64)
@@ -36,62 +39,101 @@ NETWORKS = {"10 µs, 12.5 GB/s": (10e-6, 12.5e9), "50 µs, 1.25 GB/s": (50e-6, 1
 
 
 class Measured(NamedTuple):
-    """A step on so many ranks: its seconds, and what it tells all of them."""
+    """A step on so many ranks: its seconds, processor time outside of messages, and what it tells
+    all ranks.
+    """
 
     seconds: float
+    computing: float
     messages: float
     bytes: float
     activations: int
 
 
 class Model(NamedTuple):
-    """What a step takes: seconds that fall with the ranks, and seconds that do not."""
+    """What a step takes: seconds that fall with the ranks, and seconds that do not; and what two
+    ranks tell each other.
+    """
 
     parallel: float
     serial: float
+    messages: float
+    bytes: float
 
-    def seconds(
-        self, ranks: int, messages: float, sent: float, latency: float, bandwidth: float
-    ) -> float:
-        """Return the seconds of a step; a gather takes as many latencies as halvings."""
-        if ranks == 1:
-            return self.parallel + self.serial
-        told = messages * latency * np.ceil(np.log2(ranks)) + sent * (ranks - 1) / ranks / bandwidth
-        return float(self.parallel / ranks + self.serial + told)
+    def told(self, ranks: int, latency: float, bandwidth: float) -> float:
+        """Return the seconds of messages: a gather takes as many latencies as there are halvings,
+        and each rank gets what all others tell, which grows with the ranks.
+        """
+        halvings = math.ceil(math.log2(ranks))
+        return self.messages * latency * halvings + self.bytes / 2 * (ranks - 1) / bandwidth
+
+    def seconds(self, ranks: int, latency: float, bandwidth: float, size: float = 1) -> float:
+        """Return the seconds of a step, of a batch of ``size`` times that measured."""
+        told = self.told(ranks, latency, bandwidth)
+        return self.parallel * size / ranks + self.serial + told
+
+    def size_for(self, efficiency: float, ranks: int, latency: float, bandwidth: float) -> float:
+        """Return the size of a batch at which ranks have that share of their speed."""
+        own = self.serial + self.told(ranks, latency, bandwidth)
+        missing = efficiency * ranks * own - self.serial
+        return max(0.0, missing / (self.parallel * (1 - efficiency)))
 
 
-def fit(
-    one: float, two: float, messages: float, sent: float, latency: float, speed: float
-) -> Model:
-    """Return the model that gives both measurements with what messages take on this machine."""
-    told = messages * latency + sent / 2 / speed
-    parallel = min(one, 2 * (one - max(two - told, one / 2)))
-    return Model(parallel, one - parallel)
+def fit(one: Measured, two: Measured) -> Model:
+    """Return the model that gives what one rank computes, and each of two."""
+    parallel = min(one.computing, max(0.0, 2 * (one.computing - two.computing)))
+    return Model(parallel, one.computing - parallel, two.messages, two.bytes)
+
+
+class _Watched(Ranks):
+    """Ranks that know the processor time of their messages."""
+
+    telling = 0.0
+
+    def gather(self, mine: memoryview, everything: memoryview, counts: Sequence[int]) -> None:
+        start = time.process_time()
+        super().gather(mine, everything, counts)
+        self.telling += time.process_time() - start
+
+
+def _ranks() -> _Watched:
+    if launched_ranks() == 1:
+        return _Watched()
+    from mpi4py import MPI
+
+    return _Watched(MPI.COMM_WORLD)
 
 
 def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
     """Time search steps of this process's ranks, after one that does not count."""
-    ranks = launched()
+    ranks = _ranks()
     supernet = pydarts.Supernet(**case.network, threads=threads, space=case.space)
     supernet.use_ranks(ranks)
     step = BilevelStep(supernet, order=2 if case.kind == "second_order" else 1)
     shape = (case.batch, case.in_channels, *case.shape)
     once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)
     once()
-    messages, sent, times = ranks.messages, ranks.sent_bytes, []
+    messages, sent, telling = ranks.messages, ranks.sent_bytes, ranks.telling
+    began = time.process_time()
+    times: list[float] = []
     while ranks.of_first(sum(times) < seconds):
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
-    count = len(times)
+    count, busy = len(times), time.process_time() - began
     activations = supernet.memory_plan(case.batch, case.shape)["activations"]
-    said = (ranks.messages - messages) / count, (ranks.sent_bytes - sent) / count
-    return {"seconds": float(np.median(times)), "said": said, "activations": activations}
+    return {
+        "seconds": float(np.median(times)),
+        "computing": (busy - (ranks.telling - telling)) / count,
+        "messages": (ranks.messages - messages) / count,
+        "bytes": (ranks.sent_bytes - sent) / count,
+        "activations": activations,
+    }
 
 
 def link(seconds: float = 1.0) -> tuple[float, float]:
     """Measure what a gather between two ranks takes of latency, and bytes a second."""
-    ranks = launched()
+    ranks = _ranks()
     found = []
     for size in (64, 1 << 22):
         mine, all_of = memoryview(bytearray(size)), memoryview(bytearray(2 * size))
@@ -123,7 +165,9 @@ def compare(case: ImageCase, turns: int, seconds: float) -> dict[tuple[int, int]
     return {
         setting: Measured(
             float(np.median([one["seconds"] for one in ones])),
-            *ones[0]["said"],
+            float(np.median([one["computing"] for one in ones])),
+            ones[0]["messages"],
+            ones[0]["bytes"],
             ones[0]["activations"],
         )
         for setting, ones in found.items()
@@ -145,7 +189,7 @@ def main() -> None:
         else:
             (case,) = (case for case in select(args.case) if isinstance(case, ImageCase))
             told = measure(case, seconds, threads)
-        if launched().first:
+        if launched_rank() == 0:
             print(json.dumps(told))
         return
     cases = [case for case in select(args.case) if isinstance(case, ImageCase)]
@@ -153,7 +197,7 @@ def main() -> None:
     print(f"A gather between two ranks here: {1e6 * latency:.1f} µs, {speed / 1e9:.2f} GB/s.\n")
     measured = {case: compare(case, args.turns, args.seconds) for case in cases}
     _print_measured(measured)
-    _print_predicted(measured, latency, speed)
+    _print_predicted(measured)
 
 
 def _print_measured(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) -> None:
@@ -169,23 +213,23 @@ def _print_measured(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) 
         print(f"| {case.name} | {times} | {share:.0%} | {told} | {memory} |")
 
 
-def _print_predicted(
-    measured: dict[ImageCase, dict[tuple[int, int], Measured]], latency: float, speed: float
-) -> None:
+def _print_predicted(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) -> None:
     for name, (network_latency, bandwidth) in NETWORKS.items():
         print(f"\n| predicted, {name} | " + " | ".join(f"{n} ranks" for n in RANKS) + " |")
         print("|---|" + "--:|" * len(RANKS))
         for case, found in measured.items():
-            one, two = found[1, 1], found[2, 1]
-            model = fit(one.seconds, two.seconds, two.messages, two.bytes, latency, speed)
-            usable: Sequence[int] = [n for n in RANKS if n <= case.batch // 4]
-            times = [
-                model.seconds(n, two.messages, two.bytes * n / 2, network_latency, bandwidth)
-                for n in usable
-            ]
-            cells = [f"{1e3 * t:.0f} ms ({one.seconds / t:.1f}×)" for t in times]
-            cells += ["–"] * (len(RANKS) - len(usable))
-            print(f"| {case.name} | " + " | ".join(cells) + " |")
+            model, link_here = fit(found[1, 1], found[2, 1]), (network_latency, bandwidth)
+            alone = model.seconds(1, *link_here)
+            cells = []
+            for ranks in RANKS:
+                seconds = model.seconds(ranks, *link_here)
+                batch = case.batch * model.size_for(0.8, ranks, *link_here)
+                enough = "" if ranks == 1 else f", 80 % from {math.ceil(batch)}"
+                usable = ranks <= max(1, case.batch // 4)  # else a rank has no image
+                cells.append(
+                    f"{1e3 * seconds:.0f} ms, {alone / seconds:.1f}×{enough}" if usable else "–"
+                )
+            print(f"| {case.name}, batch {case.batch} | " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

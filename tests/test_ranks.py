@@ -19,6 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import pydarts
+from benchmarks.ranks import Measured, fit
 from pydarts.common.errors import ArgumentTypeError
 from pydarts.common.ranks import ALONE, Ranks, as_ranks, launched_rank, launched_ranks
 from pydarts.training.checkpoint import read_checkpoint
@@ -88,6 +89,16 @@ def test_one_process_needs_no_mpi() -> None:
         Ranks(4)
     code = "import sys, pydarts.cli.main; assert 'mpi4py' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_model_gives_what_was_measured() -> None:
+    one, two = Measured(1.2, 1.0, 0, 0, 0), Measured(0.7, 0.6, 100, 1e6, 0)
+    model, link = fit(one, two), (1e-4, 1e9)
+    assert model.seconds(1, *link) == pytest.approx(1.0)
+    assert model.seconds(2, *link) == pytest.approx(0.6 + 100 * 1e-4 + 0.5e-3)
+    alone = model.seconds(1, *link, size=model.size_for(0.8, 16, *link))
+    many = model.seconds(16, *link, size=model.size_for(0.8, 16, *link))
+    assert alone / (16 * many) == pytest.approx(0.8)
 
 
 @pytest.mark.slow

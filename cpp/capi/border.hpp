@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "core/bad_file.hpp"
+#include "core/communicator.hpp"
 #include "core/error.hpp"
 #include "pydarts.h"
 
@@ -46,6 +47,8 @@ pydarts_status guarded(char* message, std::size_t size, const Body& body) noexce
     return failed(PYDARTS_TOO_SMALL, error.what());
   } catch (const Busy& error) {
     return failed(PYDARTS_BUSY, error.what());
+  } catch (const CommunicationFailed& error) {
+    return failed(PYDARTS_UNCONNECTED, error.what());
   } catch (const std::bad_alloc&) {
     return failed(PYDARTS_OUT_OF_MEMORY, "out of memory");
   } catch (const std::length_error&) {  // a vector longer than there are addresses

@@ -33,6 +33,8 @@ const char* pydarts_status_text(pydarts_status status) {
       return "the handle is in use";
     case PYDARTS_INTERNAL:
       return "a defect of pydarts";
+    case PYDARTS_UNCONNECTED:
+      return "other ranks cannot be reached";
   }
   return "an unknown status";
 }

@@ -82,6 +82,8 @@ void save(const pydarts_network& network, const fs::path& path) {
 pydarts_network::pydarts_network(Graph graph, std::uint64_t seed, const pydarts_runtime& runtime_, bool recompute)
     : runtime(runtime_), environment(environment_of(runtime)) {
   network.emplace(std::move(graph), seed, environment, recompute);
+  const Communicator ranks = communicator_of(runtime);
+  if (ranks.several()) network->use_communicator(ranks);
   if (runtime.cancel) network->set_cancel([this] { return runtime.cancel(runtime.user) != 0; });
   const Graph& g = network->graph();
   for (const Parameter& p : g.parameters) tensors.push_back({p.name, p.shape, PYDARTS_WEIGHTS, p.offset, p.size});

@@ -24,6 +24,17 @@ Environment environment_of(const pydarts_runtime& runtime) {
           {runtime.user, runtime.log}};
 }
 
+Communicator communicator_of(const pydarts_runtime& runtime) {
+  require(runtime.ranks >= 0 && runtime.ranks <= kMaxRanks, "`runtime->ranks` (=", runtime.ranks, ") must lie in 0..",
+          kMaxRanks);
+  if (runtime.ranks <= 1) return {};
+  require(runtime.rank >= 0 && runtime.rank < runtime.ranks, "`runtime->rank` (=", runtime.rank, ") must lie in 0..",
+          runtime.ranks - 1);
+  require(runtime.gather && runtime.broadcast, "`runtime` needs `gather` and `broadcast` for ", runtime.ranks,
+          " ranks");
+  return {runtime.rank, runtime.ranks, runtime.gather, runtime.broadcast, runtime.user};
+}
+
 }  // namespace pydarts
 
 pydarts_status pydarts_runtime_defaults(pydarts_runtime* runtime) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "core/communicator.hpp"
 #include "core/environment.hpp"
 #include "pydarts.h"
 
@@ -10,5 +11,6 @@ pydarts_runtime runtime_of(const pydarts_runtime* runtime);
 
 // The same as the engine wants them; InvalidArgument if they make no sense.
 Environment environment_of(const pydarts_runtime& runtime);
+Communicator communicator_of(const pydarts_runtime& runtime);
 
 }  // namespace pydarts

@@ -65,7 +65,8 @@ typedef enum pydarts_status {
   PYDARTS_BAD_FILE = 5,   /* missing, damaged, or not of this network; the text names it */
   PYDARTS_TOO_SMALL = 6,  /* the buffer for a text */
   PYDARTS_BUSY = 7,       /* a call with this handle is under way; the handle's text is that call's */
-  PYDARTS_INTERNAL = 8    /* a defect of pydarts */
+  PYDARTS_INTERNAL = 8,   /* a defect of pydarts */
+  PYDARTS_UNCONNECTED = 9 /* a function of the runtime that reaches other ranks failed */
 } pydarts_status;
 
 /* PYDARTS_ABI of the library, to be held against the header's: the same, or programs of the header cannot run.
@@ -108,6 +109,18 @@ typedef struct pydarts_runtime {
 
   /* Asked often, by the thread that makes the call: nonzero ends it with PYDARTS_CANCELLED. */
   int (*cancel)(void* user);
+
+  /* Ranks: processes, or threads with networks of their own, that compute together. With `ranks` of more than 1 every
+     pass over images is computed by all of them, each a part of the batch, and gives each of them the result of one to
+     the bit. All ranks make the same calls in the same order, with the same arguments; making a network is one, and
+     takes the weights of rank 0. What is cancelled on one rank is cancelled on all. Not for networks over text. Both
+     functions give 0, or anything else if they failed, which ends the call with PYDARTS_UNCONNECTED; they are called by
+     the thread that makes the call.
+     gather: what all ranks have, `bytes[r]` bytes of rank r, one behind the other into `all`; `mine` is this rank's.
+     broadcast: makes `data` that of rank `root`. */
+  int32_t rank, ranks; /* 0..ranks-1; default 0 of 0: this process alone */
+  int (*gather)(void* user, const void* mine, void* all, const size_t* bytes);
+  int (*broadcast)(void* user, void* data, size_t bytes, int32_t root);
 } pydarts_runtime;
 
 /* Threads: any. */

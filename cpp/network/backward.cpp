@@ -239,7 +239,7 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
 template <class T>
 template <class AffineOf>
 void Network<T>::finish_backward(const Pass& pass, int v, int count, AffineOf affine_of, T* d_weights) {
-  meet(pass, v, count, affine_of);
+  meet(pass, v, count, [&](int i) { return graph_.affines[affine_of(i)].has_moments() ? affine_of(i) : -1; });
   std::size_t additions = 0;
   for (int i = 0; i < count; ++i) {
     additions += std::size_t(graph_.affines[affine_of(i)].channels.lanes()) * (parts_.size() + kOwnWork);
@@ -262,8 +262,10 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
     double totals[kLanes] = {}, moments[kLanes] = {};
     const Parts parts = this->parts(index);
     const std::size_t at = parts.offset + block * kLanes;
-    add_by_pairs<kLanes>(totals, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at; });
-    add_by_pairs<kLanes>(moments, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at + lanes; });
+    if (affine.has_moments()) {
+      add_by_pairs<kLanes>(totals, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at; });
+      add_by_pairs<kLanes>(moments, kLanes, parts.count, parts.levels, [&](int i) { return parts.at[i] + at + lanes; });
+    }
     for (int i = 0; i < channels; ++i) {
       const int lane = block * kLanes + i, c = first + i;
       const double total = totals[i], moment = moments[i];

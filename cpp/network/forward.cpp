@@ -99,7 +99,10 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
   if (!pass.training || walk == Walk::backward) return;
   if (level >= int(state.affines.size())) return;
   const std::vector<int>& affines = state.affines[level];
-  meet(pass, v, int(affines.size()), [&](int i) { return graph_.affines[affines[i]].statistics; });
+  meet(pass, v, int(affines.size()), [&](int i) {
+    const Affine& affine = graph_.affines[affines[i]];
+    return affine.norm < 0 ? -1 : affine.statistics;
+  });
   finish_forward(pass, affines);
 }
 

@@ -58,6 +58,8 @@ struct Affine {
   std::size_t first_lane;  // of its coefficients, among those of all maps
   std::size_t first_sum;   // of its sums, among the lanes of all that leaves the same state
   int statistics;          // the affine whose sums hold this output's statistics (pools share theirs)
+
+  bool has_moments() const { return norm >= 0 || alpha >= 0; }  // whether backward needs the moments of its gradient
 };
 
 // Output channels [first, first + count) of a product come from one parameter over some of the taps.

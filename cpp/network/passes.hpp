@@ -75,13 +75,15 @@ void Network<T>::for_groups(const Pass& pass, int v, Body body) {
   });
 }
 
-// Completes the sums of what left state v in a phase: parts() gives those of all tasks.
+// Completes the sums of what left state v in a phase: parts() gives those of all tasks. Those of the affine maps -1 are
+// not needed.
 template <class T>
 template <class AffineOf>
 void Network<T>::meet(const Pass& pass, int v, int count, AffineOf affine_of) {
   if (communicator_.several()) {
     meeting_.clear();
-    for (int i = 0; i < count; ++i) meeting_.push_back(affine_of(i));
+    for (int i = 0; i < count; ++i)
+      if (affine_of(i) >= 0) meeting_.push_back(affine_of(i));
     return exchange_sums(pass, v);
   }
   const int tasks = pass.plan.states[v].tasks;

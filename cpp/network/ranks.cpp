@@ -114,16 +114,14 @@ template <class T>
 void Network<T>::exchange_sums(const Pass& pass, int v) {
   const Plan::StatePlace& place = pass.plan.states[v];
   std::size_t width = 0;
-  const auto unneeded = [&](int a) {
-    const Affine& affine = graph_.affines[a];
-    const bool told = in_message_[a] || (affine.norm < 0 && affine.alpha < 0);
-    if (told) return true;
+  const auto told = [&](int a) {
+    if (in_message_[a]) return true;
     in_message_[a] = 1;
     part_offset_[a] = width;
-    width += 2 * std::size_t(affine.channels.lanes());
+    width += 2 * std::size_t(graph_.affines[a].channels.lanes());
     return false;
   };
-  meeting_.erase(std::remove_if(meeting_.begin(), meeting_.end(), unneeded), meeting_.end());
+  meeting_.erase(std::remove_if(meeting_.begin(), meeting_.end(), told), meeting_.end());
   for (int a : meeting_) in_message_[a] = 0;
   if (meeting_.empty()) return;
   double* own = begin_message<double>([&](int r) { return place.node_counts[r] * width; });

@@ -18,6 +18,7 @@
 #include "capi.hpp"
 #include "check.hpp"
 #include "network/network.hpp"
+#include "ranks.hpp"
 
 using namespace pydarts;
 namespace fs = std::filesystem;
@@ -769,13 +770,56 @@ void a_hessian_vector_product_is_exact_for_a_quadratic() {
   CHECK(std::strcmp(message, "`epsilon` (=0) must be a positive number") == 0);
 }
 
+// Two steps of a search and an evaluation; then what is wrong with ranks.
+void several_ranks_give_the_bits_of_one() {
+  const capi::Images train(1), valid(2);
+  const auto results = [&](const pydarts_runtime& r) {
+    capi::Net net;
+    capi::Optimizer optimizer;
+    CHECK(capi::supernet(net, r) == PYDARTS_OK);
+    CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
+    for (int i = 0; i < 2; ++i)
+      CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
+    std::vector<float> numbers(train.labels.size() * 3);
+    CHECK(pydarts_logits(net.get(), &train.batch, 0, numbers.data(), numbers.size()) == PYDARTS_OK);
+    return numbers;
+  };
+  const std::vector<float> one = results(capi::runtime());
+  Ranks ranks(3);
+  const auto runtime_of = [](const pydarts::Communicator& communicator) {
+    pydarts_runtime r = capi::runtime();
+    r.user = communicator.context;
+    r.rank = communicator.rank;
+    r.ranks = communicator.size;
+    r.gather = communicator.gather;
+    r.broadcast = communicator.broadcast;
+    return r;
+  };
+  ranks.run([&](const pydarts::Communicator& communicator) { CHECK(results(runtime_of(communicator)) == one); });
+  pydarts_runtime old = capi::runtime();  // of a header without ranks: they are not looked at
+  old.size = offsetof(pydarts_runtime, rank);
+  old.ranks = old.rank = 77;
+  CHECK(results(old) == one);
+  CHECK(ranks.gathers > 50);
+  ranks.broken = true;
+  ranks.run([&](const pydarts::Communicator& communicator) {
+    capi::Net net;
+    CHECK(capi::supernet(net, runtime_of(communicator)) == PYDARTS_UNCONNECTED);
+    pydarts_runtime r = runtime_of(communicator);
+    r.gather = nullptr;
+    CHECK(capi::supernet(net, r) == PYDARTS_INVALID_ARGUMENT);
+    r.rank = 3;
+    CHECK(capi::supernet(net, r) == PYDARTS_INVALID_ARGUMENT);
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;  // an empty folder
   CHECK(pydarts_abi() == PYDARTS_ABI);
   CHECK(std::strcmp(pydarts_version(), "0.1.0") == 0);
-  for (int status = PYDARTS_OK; status <= PYDARTS_INTERNAL; ++status)
+  for (int status = PYDARTS_OK; status <= PYDARTS_UNCONNECTED; ++status)
     CHECK(std::strcmp(pydarts_status_text(pydarts_status(status)), "an unknown status") != 0);
   a_search_is_that_of_the_engine();
   a_mixture_is_that_of_the_engine();
@@ -795,6 +839,7 @@ int main(int argc, char** argv) {
   a_call_can_be_cancelled();
   two_handles_work_in_two_threads();
   a_workspace_is_lent();
+  several_ranks_give_the_bits_of_one();
   a_hessian_vector_product_is_exact_for_a_quadratic();
   return checked();
 }
