@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 EXECUTED = ("example-",)  # pages that the site's build executes
 #: Optional libraries that pages use, beyond those of the extra `test`.
-NEEDS = {"export": ["torch"], "cluster": ["distributed"]}
+NEEDS = {"export": ["torch"], "cluster": ["distributed", "mpi4py"]}
 
 #: No configuration is larger than this here, whatever a page says.
 CAPS = {"epochs": 1, "channels": 4, "cells": 2, "batch_size": 16, "hidden_size": 8, "bptt": 8}

@@ -283,7 +283,8 @@ assert after == environment, {*after.items()} ^ {*environment.items()}
 assert logging.root.manager.disable == 0
 for name, settings in more.items():
     assert settings == loggers.get(name, (logging.NOTSET, False, [])), name
-optional = {"distributed", "matplotlib", "onnx", "pandas", "sklearn", "tensorboardX", "torch"}
+optional = {"distributed", "matplotlib", "mpi4py", "onnx", "pandas", "sklearn", "tensorboardX"}
+optional.add("torch")
 print(sorted(optional & sys.modules.keys()))
 """)
     assert output.strip() == "[]"
