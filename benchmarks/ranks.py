@@ -223,12 +223,11 @@ def _print_predicted(measured: dict[ImageCase, dict[tuple[int, int], Measured]])
             cells = []
             for ranks in RANKS:
                 seconds = model.seconds(ranks, *link_here)
-                batch = case.batch * model.size_for(0.8, ranks, *link_here)
-                enough = "" if ranks == 1 else f", 80 % from {math.ceil(batch)}"
-                usable = ranks <= max(1, case.batch // 4)  # else a rank has no image
-                cells.append(
-                    f"{1e3 * seconds:.0f} ms, {alone / seconds:.1f}×{enough}" if usable else "–"
-                )
+                batch = max(4 * ranks, case.batch * model.size_for(0.8, ranks, *link_here))
+                parts = [f"80 % from {math.ceil(batch)}"] if ranks > 1 else []
+                if ranks <= max(1, case.batch // 4):  # else a rank has no image of this batch
+                    parts = [f"{1e3 * seconds:.0f} ms", f"{alone / seconds:.1f}×", *parts]
+                cells.append(", ".join(parts))
             print(f"| {case.name}, batch {case.batch} | " + " | ".join(cells) + " |")
 
 
