@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,11 +150,16 @@ class Deadly(NamedTuple):
     ("times", "gives"),
     [(1, {"lost": 1}), (9, {"error": "LostWorker: 3 processes were lost with it"})],
 )
-def test_a_lost_process_is_replaced(times: int, gives: dict[str, Any], tmp_path: Path) -> None:
+def test_a_lost_process_is_replaced(
+    times: int, gives: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where processes find this module, behind the pydarts that is installed.
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[1])])
     unit = Deadly(tmp_path, times)
     units: Iterator[Any] = iter([unit])
     ((done, found),) = run_side_by_side(lambda running: next(units, None), 2, math.inf)
     assert (done, found) == (unit, gives)
+    assert len(list(tmp_path.iterdir())) == min(times, 3)
 
 
 def test_an_executor_runs_units(tmp_path: Path) -> None:

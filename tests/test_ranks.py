@@ -81,14 +81,14 @@ def test_rank_of_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     assert launched_rank() == 2
 
 
-def test_one_process_needs_no_mpi() -> None:
+def test_one_process_needs_no_mpi(tmp_path: Path) -> None:
     assert as_ranks(None) is ALONE
     assert ALONE.threads(None) is None
     assert ALONE.on_first(lambda: 3) == 3
     with pytest.raises(ArgumentTypeError, match=r"must be a communicator of mpi4py"):
         Ranks(4)
     code = "import sys, pydarts.cli.main; assert 'mpi4py' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)  # no sources there
 
 
 def test_the_model_gives_what_was_measured() -> None:

@@ -218,7 +218,7 @@ def test_without_it_the_weights_are_the_last(train: Train, monkeypatch: pytest.M
 
 
 def test_best_of_nothing_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="needs `X_valid` and `y_valid`") as error:
+    with pytest.raises(ArgumentError, match="needs data to validate on") as error:
         train_images(X_valid=None, y_valid=None, restore_best_weights=True)
     assert error.value.argument == "restore_best_weights"
 
