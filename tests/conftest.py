@@ -39,10 +39,13 @@ import_benchmarks()
 
 
 @pytest.fixture
-def benchmarks_in_processes(
+def checkout_in_processes(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Let processes that are started import `benchmarks`, but not the `pydarts` beside it."""
+    """Let processes that are started import `benchmarks` and `tests`, but not the `pydarts` beside
+    them.
+    """
     folder = tmp_path_factory.mktemp("path")
-    (folder / "benchmarks").symlink_to(TESTS.parent / "benchmarks")
+    for name in ("benchmarks", "tests"):
+        (folder / name).symlink_to(TESTS.parent / name)
     monkeypatch.syspath_prepend(folder)

@@ -45,7 +45,7 @@ from pydarts.evaluation.statistics import holm
 from pydarts.methods.perturbation import Perturbation
 from pydarts.spaces import NAS_BENCH_201, S2
 
-pytestmark = pytest.mark.usefixtures("benchmarks_in_processes")
+pytestmark = pytest.mark.usefixtures("checkout_in_processes")
 
 TINY = Part(
     "digits",
@@ -150,11 +150,8 @@ class Deadly(NamedTuple):
     ("times", "gives"),
     [(1, {"lost": 1}), (9, {"error": "LostWorker: 3 processes were lost with it"})],
 )
-def test_a_lost_process_is_replaced(
-    times: int, gives: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Where processes find this module, behind the pydarts that is installed.
-    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[1])])
+@pytest.mark.usefixtures("checkout_in_processes")
+def test_a_lost_process_is_replaced(times: int, gives: dict[str, Any], tmp_path: Path) -> None:
     unit = Deadly(tmp_path, times)
     units: Iterator[Any] = iter([unit])
     ((done, found),) = run_side_by_side(lambda running: next(units, None), 2, math.inf)

@@ -4,6 +4,6 @@
 
 pydarts_status c99_uses_the_header(void);
 pydarts_status c99_uses_the_header(void) {
-  pydarts_runtime runtime = {sizeof(pydarts_runtime), 0, 0, 0, 0, 0, 0, 0};
+  pydarts_runtime runtime = {sizeof(pydarts_runtime), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   return pydarts_runtime_defaults(&runtime);
 }
