@@ -301,7 +301,7 @@ def test_the_script_of_the_guide(tmp_path: Path) -> None:
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(DOCS.parent), *sys.path])},
+        env={**os.environ, "PYTHONPATH": str(Path(pydarts.__file__).parents[1])},
     )
     assert done.returncode == 0, done.stderr
     assert "random 1" in done.stdout

@@ -30,6 +30,7 @@ needs_mpi = pytest.mark.skipif(
     LAUNCHER is None or importlib.util.find_spec("mpi4py") is None,
     reason="mpiexec or mpi4py is not installed",
 )
+NO_SOURCES = Path(__file__).parent  # where `python -m pydarts` finds what is installed
 ENVIRON = {**os.environ, "PYTHONPATH": str(Path(pydarts.__file__).parents[1])}
 OPTIONS = ["--channels", "2", "--cells", "3", "--batch-size", "16", "--epochs", "3"]
 OPTIONS += [option.replace("--", "--train-") for option in OPTIONS]
@@ -43,7 +44,12 @@ def command(ranks: int, *arguments: str) -> list[str]:
 
 def run(ranks: int, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(ranks, *arguments), capture_output=True, text=True, timeout=seconds, env=ENVIRON
+        command(ranks, *arguments),
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env=ENVIRON,
+        cwd=NO_SOURCES,
     )
 
 
@@ -225,6 +231,7 @@ def disturbed(
         stdout=subprocess.PIPE,
         text=True,
         env=ENVIRON,
+        cwd=NO_SOURCES,
     )
     try:
         end = time.monotonic() + 60
@@ -258,6 +265,7 @@ def test_any_number_of_ranks_goes_on(data: str, tmp_path: Path) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             env=ENVIRON,
+            cwd=NO_SOURCES,
         )
         while not (torn / file).exists() and process.poll() is None:
             time.sleep(0.01)
