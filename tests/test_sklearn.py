@@ -71,6 +71,7 @@ EXPECTED_TO_FAIL = {
 CHECKED = DartsClassifier(threads=1, search_channels=2, search_cells=2, channels=4, cells=2)
 
 
+@pytest.mark.slow
 @parametrize_with_checks([CHECKED], expected_failed_checks=lambda _: EXPECTED_TO_FAIL)
 def test_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
