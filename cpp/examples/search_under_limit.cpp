@@ -29,7 +29,7 @@ using Network = std::unique_ptr<pydarts_network, Destroy>;
 using Optimizer = std::unique_ptr<pydarts_optimizer, Destroy>;
 using Budget = std::unique_ptr<pydarts_budget, Destroy>;
 
-constexpr int kBatch = 32, kEpochs = 4;
+constexpr int kBatch = 32, kSearchEpochs = 4, kTrainEpochs = 20;
 constexpr double kAlphaLr = 1e-2;
 constexpr double kTarget = 0.95;  // of the limit: the middle of what cells may use
 constexpr double kColdest = 0.1;  // temperature of the expectation at the end of the search; it falls from 1
@@ -63,7 +63,7 @@ Optimizer make_optimizer(const Network& network) {
   return Optimizer(optimizer);
 }
 
-double cosine(int epoch) { return 0.05 * (1 + std::cos(3.14159265 * epoch / kEpochs)); }
+double cosine(int epoch, int epochs) { return 0.05 * (1 + std::cos(3.14159265 * epoch / epochs)); }
 
 // What the network that is to be trained costs, with latencies that are measured here on one thread.
 Budget make_budget(const char* profile) {
@@ -127,15 +127,15 @@ std::string search(const Budget& budget, double limit, const Stripes& train, con
   const Network supernet(made);
   const Optimizer optimizer = make_optimizer(supernet);
   double multiplier = 0, ratio = 0;
-  for (int epoch = 0; epoch < kEpochs; ++epoch) {
+  for (int epoch = 0; epoch < kSearchEpochs; ++epoch) {
     double loss = 0;
     for (int first = 0; first < train.count(); first += kBatch) {
       const pydarts_batch a = train.batch(first, kBatch), b = valid.batch(first, kBatch);
       pydarts_step_info info = {sizeof info};
-      check(pydarts_search_step(optimizer.get(), supernet.get(), &a, &b, cosine(epoch), &info),
+      check(pydarts_search_step(optimizer.get(), supernet.get(), &a, &b, cosine(epoch, kSearchEpochs), &info),
             pydarts_optimizer_error(optimizer.get()));
-      const double temperature = std::pow(kColdest, double(epoch) / (kEpochs - 1));
-      ratio = press(budget, supernet, limit, temperature, multiplier, kEpochs * train.count() / kBatch);
+      const double temperature = std::pow(kColdest, double(epoch) / (kSearchEpochs - 1));
+      ratio = press(budget, supernet, limit, temperature, multiplier, kSearchEpochs * train.count() / kBatch);
       loss += info.valid_loss * kBatch / train.count();
     }
     std::printf("search, epoch %d: validation loss %.4f, expected latency %.2f of the limit\n", epoch + 1, loss, ratio);
@@ -196,10 +196,10 @@ int main(int argc, char** argv) {
         message);
   const Network network(made);
   const Optimizer optimizer = make_optimizer(network);
-  for (int epoch = 0; epoch < kEpochs; ++epoch)
+  for (int epoch = 0; epoch < kTrainEpochs; ++epoch)
     for (int first = 0; first < train.count(); first += kBatch) {
       const pydarts_batch batch = train.batch(first, kBatch);
-      check(pydarts_weight_step(optimizer.get(), network.get(), &batch, cosine(epoch), nullptr),
+      check(pydarts_weight_step(optimizer.get(), network.get(), &batch, cosine(epoch, kTrainEpochs), nullptr),
             pydarts_optimizer_error(optimizer.get()));
     }
   const double found = accuracy(network, test);
