@@ -127,9 +127,31 @@ class Reader {
       if (take('\\'))
         escape(text);
       else
-        text += *at_++;
+        character(text);
     }
     return text;
+  }
+
+  // In UTF-8: the shortest form of what is no half of a pair.
+  void character(std::string& text) {
+    const unsigned first = static_cast<unsigned char>(*at_);
+    const int following = first < 0x80   ? 0
+                          : first < 0xC0 ? -1
+                          : first < 0xE0 ? 1
+                          : first < 0xF0 ? 2
+                          : first < 0xF8 ? 3
+                                         : -1;
+    check(following >= 0 && end_ - at_ > following, "no UTF-8");
+    unsigned code = following == 0 ? first : first & (0x3Fu >> following);
+    for (int i = 1; i <= following; ++i) {
+      const unsigned next = static_cast<unsigned char>(at_[i]);
+      check((next & 0xC0) == 0x80, "no UTF-8");
+      code = code << 6 | (next & 0x3F);
+    }
+    static const unsigned least[] = {0, 0x80, 0x800, 0x10000};
+    check(code >= least[following] && code <= 0x10FFFF && (code < 0xD800 || code >= 0xE000), "no UTF-8");
+    text.append(at_, std::size_t(following) + 1);
+    at_ += following + 1;
   }
 
   void escape(std::string& text) {

@@ -105,6 +105,9 @@ void json_is_strict() {
   CHECK(read_genotype(with("[2, 3]", "[2, 1e99999]")) == PYDARTS_BAD_FILE);
   CHECK(read_genotype(with("max_pool_3x3", "none")) == PYDARTS_INVALID_ARGUMENT);
   CHECK(read_genotype(with("max_pool_3x3", "max\\ud800pool")) == PYDARTS_BAD_FILE);
+  CHECK(read_genotype(with("max_pool_3x3", "max\xc3\xa9")) == PYDARTS_INVALID_ARGUMENT);  // no such operation
+  for (const char* none : {"\xff", "\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"})
+    CHECK(read_genotype(with("max_pool_3x3", none)) == PYDARTS_BAD_FILE);  // not UTF-8
   CHECK(read_genotype(with("[2, 3]", std::string(40, '[') + std::string(40, ']'))) == PYDARTS_BAD_FILE);
   CHECK(read_genotype(std::string(1 << 20, '[')) == PYDARTS_BAD_FILE);
 }
