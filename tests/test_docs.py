@@ -251,7 +251,6 @@ def test_every_block_that_does_not_run_says_why() -> None:
 def test_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 120
-    # .ci/run runs the README's own test command.
     # .ci/run runs the README's own test command, with a wheel in the place of the checkout.
     assert "\n$ pip install '.[test]' && pytest\n" in text
     script = ROOT / ".ci" / "run"
