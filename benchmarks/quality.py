@@ -38,7 +38,9 @@ from benchmarks.quality_table import tables
 from benchmarks.quality_units import Plan
 from benchmarks.units import Results, run_units
 from pydarts.common.checks import choice
+from pydarts.common.errors import ArgumentError
 from pydarts.common.jobs import AnyExecutor
+from pydarts.evaluation.statistics import MAX_ARRANGEMENTS
 from pydarts.methods.named import as_method
 
 
@@ -95,6 +97,11 @@ def plan_of(args: argparse.Namespace) -> Plan:
         "train_seeds": args.train_seeds,
     }
     stage = dataclasses.replace(stage, **{k: v for k, v in numbers.items() if v is not None})
+    cells = stage.searches + stage.random_cells
+    if math.comb(cells, stage.searches) > MAX_ARRANGEMENTS:
+        raise ArgumentError(
+            "--random", f"(={stage.random_cells}): {cells} cells are too many to test"
+        )
     found, missing = available(stage.parts)
     for text in missing:
         print(f"left out: {text}", file=sys.stderr)
