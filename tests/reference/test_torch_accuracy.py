@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,17 +26,22 @@ def test_sizes() -> None:
         assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
-def test_it_learns_until_the_time_is_over() -> None:
+def test_it_learns_until_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()  # of a hundredth of a second, whatever there is to do
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 100)
+    monkeypatch.setattr(resnet, "time", clock)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(256, 1, 8, 8)).astype(np.float32), np.arange(256) % 2
     x[y == 1, :, :4] += 1
-    start = time.perf_counter()
-    net, planned, steps = resnet.train(
-        (4, 8, 8), x, y, lambda images, _: images, start + 2, resnet.Recipe(), 0
-    )
-    assert time.perf_counter() - start < 2.5
-    assert 0 < steps <= planned
+    given = (4, 8, 8), x, y, lambda images, _: images
+    net, planned, steps = resnet.train(*given, 2.0, resnet.Recipe(), 0)
+    assert 100 < steps == planned
+    assert clock.perf_counter() < 2.0
     assert resnet.accuracy(net, x, y) > 0.9
+    ticks = itertools.count()
+    recipe = dataclasses.replace(resnet.Recipe(), margin=-1.0)  # plans twice as many as fit
+    _, planned, steps = resnet.train(*given, 0.5, recipe, 0)
+    assert 0 < steps < planned
 
 
 def test_rows_are_kept_and_shown(tmp_path: Path) -> None:
