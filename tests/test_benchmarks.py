@@ -361,6 +361,7 @@ def test_the_environment_pins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert child["PYDARTS_ISA"] == "baseline"
 
 
+@pytest.mark.slow
 def test_the_peaks_are_measured_in_a_process_of_their_own() -> None:
     peaks = fma_peaks(1)
     assert peaks.keys() == _core.fma_peak(1).keys()
@@ -377,6 +378,7 @@ def test_ours_runs_in_its_own_process(case: Case) -> None:
     assert versions["pydarts"] == pydarts.__version__
 
 
+@pytest.mark.slow
 def test_a_contender_that_dies_is_named() -> None:
     impossible = replace(TINY.quick(), in_channels=0)
     with pytest.raises(Failed, match="pydarts ended with status 1"):

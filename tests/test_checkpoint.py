@@ -242,8 +242,9 @@ def test_training_goes_on(train: Search, epochs: int, tmp_path: Path) -> None:
         assert {path.name for path in tmp_path.iterdir()} == {"train_checkpoint.safetensors"}
     assert runs == press.steps // 3
     assert runs > 1
+    theirs = result.network.state_dict()
     for name, value in whole.network.state_dict().items():
-        np.testing.assert_array_equal(value, result.network.state_dict()[name], err_msg=name)
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
     assert untimed(result.history) == untimed(whole.history)
     again = press.steps
     train(**options)
@@ -265,7 +266,7 @@ def test_left_while_the_average_is_validated(
         calls += 1
         if calls == 3:
             signal.raise_signal(signal.SIGINT)
-            long = np.zeros((2000, 100), np.int32)  # Ctrl-C is seen fifty milliseconds later
+            long = np.zeros((10000, 100), np.int32)  # Ctrl-C is seen fifty milliseconds later
             for _ in range(100):
                 net.evaluate(long, long)
         return real(net, tokens)
@@ -276,8 +277,9 @@ def test_left_while_the_average_is_validated(
     result = train_text(checkpoint=tmp_path)
     assert calls == 5
     assert untimed(result.history) == untimed(whole.history)
+    theirs = result.network.state_dict()
     for name, value in whole.network.state_dict().items():
-        np.testing.assert_array_equal(value, result.network.state_dict()[name], err_msg=name)
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
 def test_the_cell_and_the_validation_images_count(tmp_path: Path) -> None:
@@ -495,7 +497,14 @@ def test_a_full_disk_leaves_what_is_there(
     same(search(checkpoint=tmp_path), whole)
 
 
-@pytest.mark.parametrize("isa", [name for name, runs in _core.instruction_sets() if runs])
+@pytest.mark.parametrize(
+    "isa",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name != "baseline" else [])
+        for name, runs in _core.instruction_sets()
+        if runs
+    ],
+)
 def test_another_instruction_set_is_told(isa: str, tmp_path: Path, caplog: Any) -> None:
     own = environment()["instruction_set"]
     script = f"""

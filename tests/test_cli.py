@@ -190,8 +190,9 @@ class TestSearch:
         saved = Model.load(out / "model")
         tiny = {"channels": 1, "cells": 3, "batch_size": 8, "epochs": 2, "threads": 1}
         model = pydarts.train(DARTS_V1, X, y, progress=False, **tiny)  # type: ignore[arg-type]
+        theirs = saved.network.state_dict()
         for name, value in model.network.state_dict().items():
-            np.testing.assert_array_equal(saved.network.state_dict()[name], value)
+            np.testing.assert_array_equal(theirs[name], value)
         accuracy = json.loads((out / "summary.json").read_text())["accuracy"]
         assert accuracy == model.score(X_test, y_test)
 
@@ -543,8 +544,9 @@ class TestGoingOn:
         for name in ("genotype.json", "alphas.npz", "alpha_history.npz"):
             assert (out / name).read_bytes() == (whole / name).read_bytes()
         found, expected = (Model.load(folder / "model") for folder in (out, whole))
+        theirs = found.network.state_dict()
         for name, value in expected.network.state_dict().items():
-            np.testing.assert_array_equal(value, found.network.state_dict()[name])
+            np.testing.assert_array_equal(value, theirs[name])
         ours, theirs = (SearchResult.load(folder) for folder in (out, whole))
         for entry, other in zip(ours.history, theirs.history, strict=True):
             assert entry.pop("seconds") != other.pop("seconds")
@@ -579,8 +581,9 @@ class TestGoingOn:
         assert cli.main([*command, str(out)]) == 0
         found, expected = (Model.load(folder / "model") for folder in (out, whole))
         assert len(found.history) == 3
+        theirs = found.network.state_dict()
         for name, value in expected.network.state_dict().items():
-            np.testing.assert_array_equal(value, found.network.state_dict()[name])
+            np.testing.assert_array_equal(value, theirs[name])
 
     def test_only_with_the_same_work(
         self, data: str, untested: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -695,7 +698,7 @@ sys.exit(main())
 
 
 @posix
-@pytest.mark.parametrize("command", ["search", "train"])
+@pytest.mark.parametrize("command", ["search", pytest.param("train", marks=pytest.mark.slow)])
 def test_ctrl_c(command: str, data: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     what = ["search", data, *TRAIN_NET] if command == "search" else ["train", "DARTS_V1", data]

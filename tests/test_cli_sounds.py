@@ -88,6 +88,7 @@ def test_options_are_kept(model: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "does not tell what the cell came from" in error(capsys)
 
 
+@pytest.mark.slow
 def test_the_next_command_has_the_options(
     sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -568,7 +568,9 @@ class TestCutShort:
 
 
 @posix
-@pytest.mark.parametrize("command", ["search-text", "train-text"])
+@pytest.mark.parametrize(
+    "command", ["search-text", pytest.param("train-text", marks=pytest.mark.slow)]
+)
 def test_ctrl_c(command: str, data: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     what = [command, data, *TRAIN_NET]

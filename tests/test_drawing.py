@@ -199,7 +199,7 @@ STAR = ([(USABLE[k], 1) for k in range(8)], [5, 4, 3, 2])
 @example(CHAIN, STAR)
 @example((list(DARTS_V1.normal), [2, 3, 4, 5]), (list(DARTS_V1.reduce), [2, 3, 4, 5]))
 @example((list(DARTS_V2.normal), [2, 3, 4, 5]), (list(DARTS_V2.reduce), [2, 3, 4, 5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_nothing_missing_and_nothing_overlaps(
     normal: tuple[list[tuple[str, int]], list[int]], reduce: tuple[list[tuple[str, int]], list[int]]
 ) -> None:
@@ -338,6 +338,7 @@ def test_notebook() -> None:
     assert notebook_svg(Genotype(DARTS_V1.normal, [2], long, [2])) is None
 
 
+@pytest.mark.slow
 def test_largest_cell() -> None:
     entries = [("skip_connect", (k // 2 + 1) * (k % 2)) for k in range(64)]
     concat = list(range(2, 34))
@@ -381,7 +382,7 @@ def recurrent_cells(draw: st.DrawFn) -> RecurrentGenotype:
 @example(RECURRENT_DARTS_V2)
 @example(RecurrentGenotype([("identity", k) for k in range(8)], range(1, 9)))
 @example(RecurrentGenotype([("sigmoid", 0)] * 8, range(1, 9)))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_recurrent_cell(genotype: RecurrentGenotype) -> None:
     check_recurrent(genotype)
 

@@ -128,7 +128,9 @@ def everything(net: Net, samples: int, order: int) -> Iterator[tuple[str, bytes]
         yield from ((f"buffer {n}", a.tobytes()) for n, a in step.momentum_buffer.items())
 
 
-@pytest.mark.parametrize("samples", [1, 5, pytest.param(32, marks=pytest.mark.slow), 33])
+@pytest.mark.parametrize(
+    "samples", [1, 5, *(pytest.param(n, marks=pytest.mark.slow) for n in (32, 33))]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("kind", ["order 1", "order 2", "derived"])
 def test_threads_do_not_matter(kind: str, dtype: str, samples: int) -> None:

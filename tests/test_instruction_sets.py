@@ -51,6 +51,7 @@ def by_isa(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Arra
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", every_isa[1:])
 @pytest.mark.parametrize(("dtype", "tol"), [("float32", 1e-4), ("float64", 1e-10)])
 def test_instruction_sets_agree(

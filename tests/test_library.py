@@ -158,8 +158,9 @@ def test_recurrent_numbers_are_those_of_python(programs: Path, tmp_path: Path) -
 
     model = pydarts.LanguageModel.load(tmp_path / "model")
     assert model.genotype == genotype and model.vocabulary.tokens[5] == "é"
+    theirs = model.network.state_dict()
     for name, value in derived.state_dict().items():
-        assert np.array_equal(model.network.state_dict()[name], value), name
+        assert np.array_equal(theirs[name], value), name
     model.save(tmp_path / "again")
     other = run(programs / "test_capi_recurrent", tmp_path / "again", "load")
     values = np.array([float.fromhex(number) for number in other.split()], np.float32)

@@ -97,8 +97,9 @@ def test_the_search_is_for_the_network_that_is_trained(timed: Any, tmp_path: Pat
     again = fit(**options, checkpoint=tmp_path)  # all is done
     assert again.genotype == model.genotype
     twice = fit(None, **options, plan=plan)
+    theirs = twice.network.state_dict()
     for name, value in model.network.state_dict().items():
-        np.testing.assert_array_equal(twice.network.state_dict()[name], value)
+        np.testing.assert_array_equal(theirs[name], value)
     with pytest.raises(ValueError, match=r"`plan` is one with the limit of .* and not with no"):
         fit(None, space="s4", plan=plan)
 

@@ -216,6 +216,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch, ratio: float) -> list[float]:
     return calls
 
 
+@pytest.mark.slow
 def test_three_limits_and_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = invented_profile()
     measured_as(monkeypatch, 1.0)

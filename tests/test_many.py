@@ -346,6 +346,7 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
     assert results[0].history[0] == first[0]  # with the same seconds
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.usefixtures("checkout_in_processes")
 def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:

@@ -42,10 +42,10 @@ print(first - start, peak() - first)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("memory", ["store", "recompute"])
+@pytest.mark.parametrize("memory", ["store", pytest.param("recompute", marks=pytest.mark.slow)])
 def test_the_plan_is_true(memory: str) -> None:
     plan = pydarts.Supernet(8, 3, threads=2, memory=memory).memory_plan(24, 32)
-    first, more = used(memory, 2)
+    first, more = used(memory, 1)
     assert plan["total"] == sum(plan[name] for name in ("activations", "scratch", "weights"))
     assert 0.9 * plan["total"] <= first <= 1.1 * plan["total"]
     assert more < 0.01 * first  # all is allocated in the first step

@@ -303,8 +303,9 @@ def test_a_step_leaves_the_weights_of_inactive_operations_alone() -> None:
     np.testing.assert_allclose(net.flat_weights, twin.flat_weights, atol=1e-12)
     untouched = [n for n in state if n not in touched]
     whole = chains().state_dict()
+    theirs = net.state_dict()
     for name in untouched:
-        np.testing.assert_array_equal(net.state_dict()[name], whole[name], err_msg=name)
+        np.testing.assert_array_equal(theirs[name], whole[name], err_msg=name)
 
 
 def is_used(name: str, active: Groups) -> bool:
@@ -397,8 +398,9 @@ def test_steps_take_distributions() -> None:
     for net, data in zip(nets, (plain, one_hot), strict=True):
         pydarts.bilevel.BilevelStep(net, order=1)(**data, lr=0.1)
         SGD(net, **OPTIONS)(*data["train"], 0.1)
+    theirs = nets[1].state_dict()
     for name, w in nets[0].state_dict().items():
-        np.testing.assert_allclose(nets[1].state_dict()[name], w, atol=1e-10, err_msg=name)
+        np.testing.assert_allclose(theirs[name], w, atol=1e-10, err_msg=name)
 
 
 def test_what_does_not_fit_is_named() -> None:

@@ -111,6 +111,7 @@ def test_a_run_goes_on_where_it_was_ended(tmp_path: Path) -> None:
     assert path.stat().st_size == size
 
 
+@pytest.mark.slow
 def test_a_unit_that_fails_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,7 +148,12 @@ class Deadly(NamedTuple):
 
 @pytest.mark.parametrize(
     ("times", "gives"),
-    [(1, {"lost": 1}), (9, {"error": "LostWorker: 3 processes were lost with it"})],
+    [
+        (1, {"lost": 1}),
+        pytest.param(
+            *(9, {"error": "LostWorker: 3 processes were lost with it"}), marks=pytest.mark.slow
+        ),
+    ],
 )
 @pytest.mark.usefixtures("checkout_in_processes")
 def test_a_lost_process_is_replaced(times: int, gives: dict[str, Any], tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_one_sequence_normalises_to_zero() -> None:
     assert not net.last_hidden.any()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["supernet", "derived"])
 def test_results_do_not_depend_on_threads(dtype: str, kind: str) -> None:
     def run(threads: int) -> list[Array]:

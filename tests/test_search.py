@@ -517,6 +517,7 @@ def test_divergence_keeps_what_there_is(order: int) -> None:
     assert isinstance(result.genotype, pydarts.Genotype)
 
 
+@pytest.mark.slow
 def test_digits() -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     X, y = datasets.load_digits(return_X_y=True)

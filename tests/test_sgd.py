@@ -60,11 +60,10 @@ def test_a_step_over_images_is_its_parts() -> None:
         assert info.train_loss == pytest.approx(loss, rel=1e-12)
         assert info.hidden is None
         momentum = net.split_weights(step.state()["buffer"])
+        theirs = net.state_dict()
         for name, a in buffer.items():
             np.testing.assert_allclose(momentum[name], a, rtol=0, atol=1e-12, err_msg=name)
-            np.testing.assert_allclose(
-                net.state_dict()[name], state[name], rtol=0, atol=1e-12, err_msg=name
-            )
+            np.testing.assert_allclose(theirs[name], state[name], rtol=0, atol=1e-12, err_msg=name)
     assert step.steps == 3
     assert max(norms) > OPTIONS["max_grad_norm"]
 
@@ -91,8 +90,9 @@ def test_a_step_over_text_is_its_parts() -> None:
         hidden = info.hidden
         assert hidden is not None
         np.testing.assert_allclose(hidden, twin.last_hidden, rtol=0, atol=1e-12)
+        theirs = net.state_dict()
         for name, a in twin.state_dict().items():
-            np.testing.assert_allclose(net.state_dict()[name], a, rtol=0, atol=1e-10, err_msg=name)
+            np.testing.assert_allclose(theirs[name], a, rtol=0, atol=1e-10, err_msg=name)
     plainly = SGD(recurrent(), **TEXT_OPTIONS)
     plainly(*segment(0), 2.0, hidden=np.zeros((3, 9)))
     regularised = SGD(recurrent(), **TEXT_OPTIONS, tar=0.2)

@@ -217,7 +217,7 @@ def test_unusable_targets(task: str, y: Any, message: str) -> None:
         kind.fit(y)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     y=hnp.arrays(
         st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.uint64, bool, object]),

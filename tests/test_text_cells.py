@@ -60,6 +60,7 @@ def test_table_by_hand(plan: TextPlan, tmp_path: Path) -> None:
     assert "| 1,000 | 5, 5, 5 | 4 |" in cells["random cells"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("checkout_in_processes")
 def test_command(plan: TextPlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "results.jsonl")

@@ -202,6 +202,7 @@ def test_too_many_characters() -> None:
     assert len(Vocabulary.fit(text, level="char", max_vocab=65536)) == 65536
 
 
+@pytest.mark.slow
 def test_too_many_words() -> None:
     text = " ".join(f"{k:x}" for k in range(2**20 - 1))
     with pytest.raises(ValueError, match=r"1,048,575 different words, but .* 1,048,576, <unk> and"):
