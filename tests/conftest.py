@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -45,8 +46,11 @@ try:
 except ImportError:  # `test_minimal.py` does without
     pass
 else:
-    # The same examples each time, and as much time as another process may take from this one.
-    settings.register_profile("pydarts", deadline=None, derandomize=True, database=None)
+    # The same examples each time, more of them in .ci/run; others may work here, so no deadline.
+    count = int(os.environ.get("PYDARTS_EXAMPLES", "25"))
+    settings.register_profile(
+        "pydarts", max_examples=count, deadline=None, derandomize=True, database=None
+    )
     settings.load_profile("pydarts")
 
 

@@ -19,7 +19,7 @@ from pydarts import SearchConfig, TrainConfig
 from pydarts.spaces.ready import as_space
 from pydarts.tasks.images import ImageClassification
 
-COUNT = int(os.environ.get("PYDARTS_INPUTS", "300"))
+COUNT = int(os.environ.get("PYDARTS_INPUTS", "100"))
 DTYPES = [
     "u1",
     "i1",

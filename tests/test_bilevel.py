@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -23,7 +23,6 @@ ETA, MOMENTUM, DECAY, EPSILON = 0.3, 0.9, 0.02, 0.01
 
 
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.floats(1e-4, 10))
-@settings(deadline=None, max_examples=50)
 def test_exact_on_a_quadratic(size: int, seed: int, scale: float, epsilon: float) -> None:
     rng = np.random.default_rng(seed)
     hessian = rng.normal(size=(size, size))

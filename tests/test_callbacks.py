@@ -256,6 +256,7 @@ def test_dominant_eigenvalue_of_a_matrix(dominant: float) -> None:
     assert diagnostics.dominant_eigenvalue(lambda a: 0 * a, at) == 0
 
 
+@pytest.mark.slow
 def test_dominant_eigenvalue_of_a_supernet() -> None:
     # Against the eigenvalues of the whole Hessian, column by column, in double precision.
     rng = np.random.default_rng(0)

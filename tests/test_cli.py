@@ -723,6 +723,7 @@ def test_ctrl_c(command: str, data: str, tmp_path: Path) -> None:
         assert len(Model.load(out / "model").history) >= 2
 
 
+@pytest.mark.slow
 @posix
 def test_a_reader_that_leaves_does_not_stop_the_work(data: str, tmp_path: Path) -> None:
     out = tmp_path / "out"

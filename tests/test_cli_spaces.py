@@ -74,8 +74,8 @@ def test_the_stem_of_large_images_is_said(
     stem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng = np.random.default_rng(0)
-    X = rng.integers(0, 256, (60, 64, 64), np.uint8)
-    np.savez(tmp_path / "large.npz", X=X, y=np.arange(60) % 2)
+    X = rng.integers(0, 256, (24, 64, 64), np.uint8)
+    np.savez(tmp_path / "large.npz", X=X, y=np.arange(24) % 2)
     options = ["--no-train", "--stem", stem, "--cells", "1", *TINY]
     assert cli.main(["search", str(tmp_path / "large.npz"), *options]) == 0
     assert ("begins with the stem for ImageNet" in capsys.readouterr().out) == (stem == "auto")

@@ -200,7 +200,12 @@ assert loss() == expected
 
 
 @pytest.mark.parametrize(
-    ("variable", "threads"), [("3", "3"), ("5,2", "5"), ("0", None), ("", None)]
+    ("variable", "threads"),
+    [
+        ("5,2", "5"),
+        ("0", None),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("3", "3"), ("", None))),
+    ],
 )
 def test_the_environment_limits_the_threads(variable: str, threads: str | None) -> None:
     code = "import pydarts; print(pydarts.Supernet(2, 3).threads)"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pydarts.common.errors import ArgumentError
@@ -146,7 +146,6 @@ def test_long_lines_are_cut_at_spaces(tmp_path: Path) -> None:
     assert (len(corpus.train), len(corpus.valid), len(corpus.test)) == (1600, 200, 200)
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from("ab \n"), min_size=1, max_size=300))
 def test_splits_are_complete_and_in_order(text: str) -> None:
     try:

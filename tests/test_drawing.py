@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pydarts.drawing.cells import cell_svg, genotype_svg, notebook_svg
@@ -199,7 +199,6 @@ STAR = ([(USABLE[k], 1) for k in range(8)], [5, 4, 3, 2])
 @example(CHAIN, STAR)
 @example((list(DARTS_V1.normal), [2, 3, 4, 5]), (list(DARTS_V1.reduce), [2, 3, 4, 5]))
 @example((list(DARTS_V2.normal), [2, 3, 4, 5]), (list(DARTS_V2.reduce), [2, 3, 4, 5]))
-@settings(max_examples=20, deadline=None)
 def test_nothing_missing_and_nothing_overlaps(
     normal: tuple[list[tuple[str, int]], list[int]], reduce: tuple[list[tuple[str, int]], list[int]]
 ) -> None:
@@ -382,7 +381,6 @@ def recurrent_cells(draw: st.DrawFn) -> RecurrentGenotype:
 @example(RECURRENT_DARTS_V2)
 @example(RecurrentGenotype([("identity", k) for k in range(8)], range(1, 9)))
 @example(RecurrentGenotype([("sigmoid", 0)] * 8, range(1, 9)))
-@settings(max_examples=30, deadline=None)
 def test_recurrent_cell(genotype: RecurrentGenotype) -> None:
     check_recurrent(genotype)
 

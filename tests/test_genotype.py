@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pydarts.spaces.cell import edges
@@ -302,7 +302,6 @@ def test_parsing_executes_nothing(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200)
 @pytest.mark.filterwarnings("error")
 def test_damaged_text_is_read_or_refused(data: st.DataObject) -> None:
     json_form = data.draw(st.booleans())
@@ -414,7 +413,6 @@ def matrices(draw: st.DrawFn) -> list[list[Fraction]]:
 
 
 @given(matrices(), matrices())
-@settings(max_examples=60, deadline=None)
 def test_derive_against_slow_reference(a: list[list[Fraction]], b: list[list[Fraction]]) -> None:
     genotype = Genotype.derive({"normal": np.array(a, float), "reduce": np.array(b, float)})
     assert list(genotype.normal) == slow_derive(a)
@@ -469,7 +467,6 @@ def test_weights_that_round_to_one_or_zero_keep_their_order() -> None:
 
 
 @given(st.permutations(range(1, 8)), st.permutations(range(1, 8)))
-@settings(max_examples=50)
 def test_permuted_rows_tie_exactly(p: list[int], q: list[int]) -> None:
     row = np.array([0.1, 0.7, -0.3, 1.1, 0.9, 1e-3, 0.33, -2.7])
     genotype = Genotype.derive(both([row[[0, *p]], row[[0, *q]]]))
@@ -527,6 +524,7 @@ def test_not_finite_names_edge_and_operation() -> None:
 # Random cells
 
 
+@pytest.mark.slow
 def test_random_cells_are_uniform() -> None:
     found = [Genotype.random(seed) for seed in range(1500)]
     assert found[:50] == [Genotype.random(seed) for seed in range(50)]

@@ -153,6 +153,7 @@ def test_a_regression_has_limits() -> None:
     assert found.limits["weights"]["measured"] == model.num_weights
 
 
+@pytest.mark.slow
 def test_the_least_is_told_where_no_cell_meets_a_limit() -> None:
     least = limit_at(0.0)
     with pytest.raises(ValueError, match=rf"`max_macs` .*{least:,.0f} multiply-adds"):

@@ -135,6 +135,7 @@ def test_no_file_is_lost(tmp_path: Path) -> None:
     onnx.checker.check_model(path)
 
 
+@pytest.mark.slow
 def test_same_predictions_on_digits(tmp_path: Path) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     X, y = datasets.load_digits(return_X_y=True)

@@ -59,6 +59,7 @@ def chains() -> Space:
     return DARTS.replace(name="chains", operations=CHAINS)
 
 
+IN_SLOW = ("thirds on odd sides", "chains")
 CASES: dict[str, tuple[Space, int, int, tuple[int, int]]] = {
     "darts": (DARTS, 8, 4, (8, 6)),
     "one channel, down to one pixel": (DARTS, 4, 4, (2, 8)),
@@ -93,7 +94,10 @@ def pair(case: str, memory: str = "store") -> tuple[pydarts.Supernet, PartialNet
     return net, plain, rng.normal(size=(4, 2, *shape)), np.array([0, 2, 1, 0])
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] if case in IN_SLOW else []) for case in CASES],
+)
 def test_logits_and_gradients_are_those_in_plain_numpy(case: str) -> None:
     net, plain, x, y = pair(case)
     given = x[:, :, 0] if net.dimensions == 1 else x

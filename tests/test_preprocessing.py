@@ -186,6 +186,7 @@ class TestFronts:
         assert found.history[0]["valid_loss"] == same.history[0]["valid_loss"]
         assert found.history[0]["valid_loss"] != other.history[0]["valid_loss"]
 
+    @pytest.mark.slow
     def test_search_many(self) -> None:
         options: dict[str, Any] = {**TINY, "progress": False, "preprocessing": LOG_MEL}
         options["groups"] = self.groups

@@ -146,13 +146,12 @@ class Deadly(NamedTuple):
         return {"lost": lost}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("times", "gives"),
     [
         (1, {"lost": 1}),
-        pytest.param(
-            *(9, {"error": "LostWorker: 3 processes were lost with it"}), marks=pytest.mark.slow
-        ),
+        (9, {"error": "LostWorker: 3 processes were lost with it"}),
     ],
 )
 @pytest.mark.usefixtures("checkout_in_processes")

@@ -24,7 +24,7 @@ from seeded import seeded_state
 import pydarts
 from pydarts.spaces import S4, Space
 
-DRAWN = int(os.environ.get("PYDARTS_DRAWN_SPACES", "100"))
+DRAWN = int(os.environ.get("PYDARTS_DRAWN_SPACES", "50"))
 Net = pydarts.Supernet | pydarts.Network
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pydarts
@@ -92,7 +92,6 @@ def test_fields_are_tuples_and_hashable() -> None:
 
 
 @given(genotypes())
-@settings(deadline=None)
 def test_round_trips(genotype: RecurrentGenotype) -> None:
     assert RecurrentGenotype.parse(str(genotype)) == genotype
     assert RecurrentGenotype.from_json(genotype.to_json()) == genotype
@@ -231,7 +230,6 @@ def test_parsing_executes_nothing(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
 @pytest.mark.filterwarnings("error")
 def test_damaged_text_is_read_or_refused(data: st.DataObject) -> None:
     json_form = data.draw(st.booleans())
@@ -328,7 +326,6 @@ def matrices(draw: st.DrawFn) -> list[list[Fraction]]:
 
 
 @given(matrices())
-@settings(max_examples=100, deadline=None)
 def test_derive_against_plain_loops(alpha: list[list[Fraction]]) -> None:
     genotype = RecurrentGenotype.derive({"recurrent": np.array(alpha, float)})
     assert list(genotype.recurrent) == plain_derive(alpha)
@@ -395,6 +392,7 @@ def test_not_finite_names_edge_and_operation() -> None:
 # Notebooks
 
 
+@pytest.mark.slow
 def test_random_cells_are_uniform() -> None:
     found = [RecurrentGenotype.random(seed) for seed in range(2000)]
     assert found[:50] == [RecurrentGenotype.random(seed) for seed in range(50)]

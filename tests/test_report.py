@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pydarts.common.environment import environment
@@ -331,7 +331,6 @@ class TestCharts:
         st.booleans(),
     )
     @example([0.0, 5e-324], 0, False)
-    @settings(max_examples=200, deadline=None)
     def test_everything_is_inside(
         self, values: list[float | None], first: int, percent: bool
     ) -> None:

@@ -115,7 +115,7 @@ def test_repr(result: SearchResult) -> None:
     assert max(map(len, text.splitlines())) < 120
 
 
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_it_learns(order: int) -> None:
     result = small_search(*pictures(96), order=order, channels=4, epochs=8, lr=0.1, alpha_lr=0.01)
     first, last = result.history[0], result.history[-1]

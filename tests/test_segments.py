@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pydarts.data.segments import Segments, batchify, segments
 
 
-@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 60))
 def test_batchify(batch: int, count: int) -> None:
     tokens = np.arange(count)
@@ -57,7 +56,6 @@ def test_batchify_refuses(arguments: Any, error: type[Exception], message: str) 
         batchify(*arguments)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 80), st.integers(1, 3), st.integers(1, 40))
 def test_segments_of_evaluation(rows: int, batch: int, bptt: int) -> None:
     columns = np.arange(rows * batch, dtype=np.int32).reshape(rows, batch)
@@ -72,7 +70,6 @@ def test_segments_of_evaluation(rows: int, batch: int, bptt: int) -> None:
         assert x.flags.c_contiguous and y.flags.c_contiguous
 
 
-@settings(deadline=None)
 @given(st.integers(3, 200), st.integers(1, 40), st.integers(0, 99), st.floats(0, 1))
 def test_segments_of_training(rows: int, bptt: int, seed: int, probability: float) -> None:
     columns = np.arange(2 * rows, dtype=np.int32).reshape(rows, 2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pydarts
@@ -59,7 +59,6 @@ def plain(
     return out
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.integers(20, 40), st.integers(3, 30), st.integers(1, 4), st.integers(0, 60),
     st.sampled_from([0.0, 300.0]), st.sampled_from([4000.0, 3100.0]), st.integers(0, 2**32),

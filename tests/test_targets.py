@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -217,7 +217,6 @@ def test_unusable_targets(task: str, y: Any, message: str) -> None:
         kind.fit(y)
 
 
-@settings(max_examples=25)
 @given(
     y=hnp.arrays(
         st.sampled_from([np.float16, np.float32, np.float64, np.int8, np.uint64, bool, object]),
@@ -395,6 +394,7 @@ def test_finalists_of_other_tasks() -> None:
         assert len(result.finalists) == 2
 
 
+@pytest.mark.slow
 def test_many_searches_find_what_one_does() -> None:
     X = images()
     weights = np.random.default_rng(0).integers(0, 3, 40)

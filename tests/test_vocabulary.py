@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pydarts.data.vocabulary import EOS, UNK, Vocabulary
@@ -62,7 +62,6 @@ def test_min_count() -> None:
     assert Vocabulary.fit("abb", level="char", min_count=2).tokens[1:] == ("b",)
 
 
-@settings(deadline=None)
 @given(texts)
 @example("a\n")
 @example("\n\n a")
@@ -82,7 +81,6 @@ def test_words_survive_a_round_trip(text: str) -> None:
             assert np.count_nonzero(tokens == number) == counts[word]
 
 
-@settings(deadline=None)
 @given(texts, texts)
 def test_characters_survive_a_round_trip(text: str, other: str) -> None:
     if not text:
