@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The planner against its plain version, which looks at every buffer that is placed; sizes of arenas that it has given;
-// the largest supernet in little time.
+// the time of the largest supernet.
 #include <algorithm>
 #include <ctime>
 #include <numeric>
@@ -11,24 +11,9 @@
 #include "core/random.hpp"
 #include "network/plan.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define PYDARTS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define PYDARTS_SANITIZED 1
-#endif
-#endif
-
 using namespace pydarts;
 
 namespace {
-
-// Of processor time for the largest supernet: several times what it takes.
-#if defined(PYDARTS_UNOPTIMISED) || defined(PYDARTS_SANITIZED)
-constexpr double kSeconds = 6;
-#else
-constexpr double kSeconds = 1.5;
-#endif
 
 struct Block {
   std::size_t size, offset;
@@ -96,14 +81,25 @@ void arenas_have_their_sizes() {
       }
 }
 
-void the_largest_supernet_is_planned_in_time() {
-  const Graph graph = supernet_graph(darts_space(), {4, 1024, 10, 3});
-  for (bool recompute : {false, true}) {
+// The processor time of the quickest of some plans.
+double seconds_to_plan(int cells, bool recompute) {
+  const Graph graph = supernet_graph(darts_space(), {4, cells, 10, 3});
+  double least = 0;
+  for (int i = 0; i < 3; ++i) {
     const std::clock_t start = std::clock();
     const Plan plan(graph, 2, 8, 8, true, recompute);
     const double seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
-    std::printf("1024 cells%s: %.2f s, %zu elements\n", recompute ? ", recomputed" : "", seconds, plan.arena_size);
-    CHECK(seconds < kSeconds);
+    least = i ? std::min(least, seconds) : seconds;
+  }
+  return least;
+}
+
+// Eight times the cells take some eight times as long; where each buffer is compared with each, 64 times.
+void the_largest_supernet_is_planned_in_time() {
+  for (bool recompute : {false, true}) {
+    const double some = seconds_to_plan(128, recompute), most = seconds_to_plan(1024, recompute);
+    std::printf("1024 cells%s: %.2f s, 128: %.3f s\n", recompute ? ", recomputed" : "", most, some);
+    CHECK(most < 24 * some);
   }
 }
 
