@@ -42,8 +42,7 @@ from pydarts.spaces.recurrent import RecurrentGenotype
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="a C compiler is missing")
 SPACES = (*OTHER_SPACES, "darts")
 MOST_IN_SLOW = [
-    space if space in ("s4", "darts-1d") else pytest.param(space, marks=pytest.mark.slow)
-    for space in SPACES
+    space if space == "s4" else pytest.param(space, marks=pytest.mark.slow) for space in SPACES
 ]
 CELL = RecurrentGenotype([("sigmoid", 0), ("identity", 1), ("tanh", 0), ("relu", 2)], [4, 1, 2])
 PARTS_OF_SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")

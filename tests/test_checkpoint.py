@@ -104,7 +104,7 @@ def whole(search: Search) -> Any:
 # Going on
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e6])
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(1e6, marks=pytest.mark.slow)])
 def test_interrupted_at_every_step(
     search: Search, whole: Any, seconds: float, tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def test_the_strongest_cell(name: str) -> None:
 # Real runs
 
 
+@pytest.mark.slow
 def test_in_a_few_seconds(timed: Callable[..., None]) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     X, y = datasets.load_digits(return_X_y=True)

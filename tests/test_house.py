@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import pydarts
 
 HOUSE = Path(__file__).parents[1] / "pydarts"
@@ -276,6 +278,8 @@ def state():
     found = {n: logging.getLogger(n) for n in names}
     return dict(os.environ), {n: (a.level, a.disabled, [*a.handlers]) for n, a in found.items()}
 environment, loggers = state()
+import pytest
+
 import pydarts
 after, more = state()
 assert after == environment, {*after.items()} ^ {*environment.items()}
@@ -289,6 +293,7 @@ print(sorted(optional & sys.modules.keys()))
     assert output.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_an_import_is_quick() -> None:
     # Seconds of the processor, for others may be using it, too. On a slow or busy one numpy's own
     # import, of about 100 ms elsewhere, says how slow.
@@ -297,6 +302,8 @@ import time
 start = time.process_time()
 import numpy
 middle = time.process_time()
+import pytest
+
 import pydarts
 print(middle - start, time.process_time() - middle)
 """

@@ -82,7 +82,9 @@ def plane_of(norm: str, size: tuple[int, ...]) -> int:
     return size[0] * size[1]
 
 
-@pytest.mark.parametrize("channels", [3, pytest.param(8, marks=pytest.mark.slow), 9])
+@pytest.mark.parametrize(
+    "channels", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 9))]
+)
 def test_folded_is_normalised(channels: int) -> None:
     net, x = network("float64", channels=channels), images(3, (9, 11))
     settle(net, x)

@@ -231,6 +231,7 @@ def test_three_limits_and_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
             assert predicted == pytest.approx(profile.predict(found.genotype))
 
 
+@pytest.mark.slow
 def test_a_measurement_above_the_limit_corrects_the_prediction(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

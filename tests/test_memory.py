@@ -42,7 +42,8 @@ print(first - start, peak() - first)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("memory", ["store", pytest.param("recompute", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["store", "recompute"])
 def test_the_plan_is_true(memory: str) -> None:
     plan = pydarts.Supernet(8, 3, threads=2, memory=memory).memory_plan(24, 32)
     first, more = used(memory, 1)

@@ -59,7 +59,7 @@ def chains() -> Space:
     return DARTS.replace(name="chains", operations=CHAINS)
 
 
-IN_SLOW = ("thirds on odd sides", "chains")
+IN_SLOW = ("whole blocks", "thirds on odd sides", "chains")
 CASES: dict[str, tuple[Space, int, int, tuple[int, int]]] = {
     "darts": (DARTS, 8, 4, (8, 6)),
     "one channel, down to one pixel": (DARTS, 4, 4, (2, 8)),

@@ -29,6 +29,7 @@ def test_elsewhere_the_model_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hardware()["cpu_model"] == ""
 
 
+@pytest.mark.slow
 def test_fma_peaks_are_plausible() -> None:
     measured = [_core.fma_peak(1) for _ in range(3)]  # other work slows single ones
     peaks = {bits: max(each[bits] for each in measured) for bits in measured[0]}

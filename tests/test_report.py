@@ -541,14 +541,8 @@ def shown(found: Page) -> tuple[str, list[str], list[int], int]:
     "kind", [Genotype, pytest.param(RecurrentGenotype, marks=pytest.mark.slow)]
 )
 class TestChromium:
-    @pytest.mark.parametrize(
-        ("address", "epoch"),
-        [
-            pytest.param("", 3, marks=pytest.mark.slow),
-            ("#epoch=1", 1),
-            pytest.param("#epoch=99", 3, marks=pytest.mark.slow),
-        ],
-    )
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("address", "epoch"), [("", 3), ("#epoch=1", 1), ("#epoch=99", 3)])
     def test_the_epoch_of_the_address(
         self, kind: type[Any], tmp_path: Path, address: str, epoch: int
     ) -> None:

@@ -220,6 +220,7 @@ def test_seed(result: SearchResult) -> None:
     assert not same(other, result)
 
 
+@pytest.mark.slow
 def test_threads_do_not_matter(result: SearchResult) -> None:
     for threads in (2, 3, None):
         other = small_search(threads=threads)
