@@ -56,7 +56,7 @@ def _run(*order: str) -> dict[str, list[object]]:
         command,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         cwd=Path(__file__).parent,  # where Python finds what is installed, not the sources
     )

@@ -73,7 +73,7 @@ def test_built_in_corpus_is_the_same_everywhere() -> None:
             [sys.executable, "-P", "-c", code],
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=300,
             env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")

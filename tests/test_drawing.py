@@ -316,7 +316,7 @@ def test_deterministic() -> None:
         "sys.stdout.buffer.write(genotype_svg(DARTS_V2).encode())"
     )
     other = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, check=True, timeout=60
+        [sys.executable, "-P", "-c", code], capture_output=True, check=True, timeout=300
     )
     assert other.stdout.decode() == svg
 

@@ -299,7 +299,7 @@ def test_the_script_of_the_guide(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env={**os.environ, "PYTHONPATH": str(Path(pydarts.__file__).parents[1])},
     )

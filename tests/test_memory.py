@@ -35,7 +35,7 @@ for _ in range({steps}):
 print(first - start, peak() - first)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
     )
     first, more = map(int, done.stdout.split())
     return first, more
