@@ -36,7 +36,7 @@ from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.budget import duration, search_epoch_seconds
-from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.training.config import SearchConfig, TrainConfig, batch_of_few, epochs_of_few
 from pydarts.training.options import FitOptions, TrainRun
 from pydarts.training.plan import (
     LADDER,
@@ -231,12 +231,14 @@ class Fitting:
             self._limits = limits._replace(profile=table, latency_threads=table.threads)
             self._batch = table.batch
             fields = {"channels": table.shape.channels, "cells": table.shape.cells, **fields}
-        size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
         recipe = dict(RECIPE)
         if task.objective.task == "regression":
             del recipe["label_smoothing"]
-        values = {"batch_size": size, **recipe, **fields}
-        self._config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
+        values = {**recipe, **fields}
+        config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
+        count = len(task.images)
+        self._config = replace(config, batch_size=batch_of_few(config, count))
+        self._few = epochs_of_few(count, self._config.batch_size)
         self._fields, self._genotype = fields, genotype
         self._path = None if run.checkpoint is None else Path(run.checkpoint) / PLAN
         if plan is None and run.resumable_file(PLAN) and self._path is not None:
@@ -486,7 +488,9 @@ class Fitting:
 
         known, images = self._fields.get("epochs"), len(self.task.images)
         try:
-            chosen = choose_training(epoch_seconds, left, images, budget, within, known)
+            chosen = choose_training(
+                epoch_seconds, left, images, budget, within, known, few=self._few
+            )
             size = chosen.channels, chosen.cells
         except ArgumentError:  # beside a search; without one there may be
             size = within[0]
@@ -527,6 +531,7 @@ class Fitting:
             sizes,
             self._fields.get("epochs"),
             largest,
+            self._few,
         )
         why = [*plan.why, chosen.why]
         if plan.limits:

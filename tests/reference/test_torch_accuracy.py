@@ -42,7 +42,7 @@ def test_rows_are_kept_and_shown(tmp_path: Path) -> None:
     path.write_text('{"contender": "fi')  # killed while it wrote
     for seed, found in enumerate((0.9, 0.92)):
         came = {"accuracy": found, "seconds": 300.2, "weights": 77754, "epochs": "9 of 9"}
-        accuracy._append(path, {"contender": "resnet8", "seed": seed, **ROW, **came})
+        accuracy.append(path, {"contender": "resnet8", "seed": seed, **ROW, **came})
     rows = accuracy.read(path)
     assert len(rows) == 2
     assert accuracy.same_settings(rows[0], json.loads(json.dumps(rows[0])))
