@@ -85,14 +85,14 @@ def residual_network(part: Part, seed: int, seconds: float) -> Predictions:
     return decode(logits), taken
 
 
-def random_forest(part: Part, seed: int, seconds: float) -> Predictions:
-    """scikit-learn's random forest of 500 trees on the numbers as they are, or those of spectra."""
+def random_forest(part: Part, seed: int, seconds: float, trees: int = 500) -> Predictions:
+    """scikit-learn's random forest on the numbers as they are, or those of spectra."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     start = time.perf_counter()
     kind = RandomForestRegressor if part.task == "regression" else RandomForestClassifier
     X, X_test = (x.reshape(len(x), -1) for x in (_planes(part, part.X), _planes(part, part.X_test)))
-    model = kind(500, random_state=seed, n_jobs=-1).fit(X, part.y)
+    model = kind(trees, random_state=seed, n_jobs=-1).fit(X, part.y)
     taken = time.perf_counter() - start
     if part.task == "multilabel":
         return np.stack([odds[:, 1] for odds in model.predict_proba(X_test)], axis=1), taken
