@@ -309,15 +309,7 @@ class Fitting:
 
     def _search_config(self, preset: str) -> SearchConfig:
         """Of a preset, with a batch that either half has."""
-        config = SearchConfig.make(preset, {"seed": self._config.seed})
-        share = min(config.train_fraction, 1 - config.train_fraction)
-        count = min(len(self.task.images), config.max_images or len(self.task.images))
-        if self.task.valid is not None:
-            most = min(count, len(self.task.valid[0]))
-        else:  # each class, or set of labels, may have one image less than its share in a part
-            codes = self.task.objective.targets.strata(self.task.codes)
-            most = int(share * count) - len(np.unique(codes))
-        return replace(config, batch_size=max(2, min(config.batch_size, most)))
+        return self.task.complete(SearchConfig.make(preset, {"seed": self._config.seed}))
 
     def _named(self, cell: str) -> BaseGenotype:
         if cell == "given":
@@ -376,7 +368,6 @@ class Fitting:
             config = self._search_config(preset)
             data = self.task.search_data(config, np.random.default_rng(config.seed))
             method = as_method(self._method_name, config)
-            config = self.task.complete(config)
             found = search_epoch_seconds(self.task, method, config, data, time_for_it, limited)
             usable = time_for_it * (1 - MARGIN)
             if preset == "quick" or found * config.epochs <= usable:
