@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -36,6 +39,24 @@ def import_benchmarks() -> None:
 
 
 import_benchmarks()
+
+try:
+    from hypothesis import settings
+except ImportError:  # `test_minimal.py` does without
+    pass
+else:
+    # The same examples each time, and as much time as another process may take from this one.
+    settings.register_profile("pydarts", deadline=None, derandomize=True, database=None)
+    settings.load_profile("pydarts")
+
+
+@pytest.fixture
+def spend(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return what lets seconds of time budgets go by at once."""
+    spent: list[float] = []
+    clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + sum(spent))
+    monkeypatch.setattr("pydarts.training.run_options.time", clock)
+    return spent.append
 
 
 @pytest.fixture

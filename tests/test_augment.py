@@ -135,16 +135,20 @@ def test_only_floating_batches(images, error):
 
 
 def test_speed():
-    """Half a millisecond on a laptop: a loop over the images takes ten times that."""
+    """A loop over the images takes ten times as long."""
     images, augment = batch(96, 3, 32, 32), Augmentation(4, True, 16)
     rng = np.random.default_rng(0)
 
-    def once():
-        start = time.perf_counter()
-        augment(images, rng)
-        return time.perf_counter() - start
+    def quickest(batches):
+        seconds = []
+        for _ in range(20):
+            start = time.perf_counter()
+            for part in batches:
+                augment(part, rng)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
 
-    assert min(once() for _ in range(50)) < 3e-3
+    assert quickest([images]) < quickest(np.split(images, len(images))) / 3
 
 
 @given(st.integers(1, 9), st.sampled_from([1, 5]), st.integers(0, 2**32))

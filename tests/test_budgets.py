@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,11 +52,24 @@ def test_estimate() -> None:
     assert (found.epochs, found.steps) == (3, 12)
     net = pydarts.Supernet(1, 2, 2, 1, threads=1)
     assert found.bytes == net.memory_plan(4, 8)["total"] + 32 * 64 * 4
-    started = time.perf_counter()
-    search()
-    took = time.perf_counter() - started
-    assert 0 < found.seconds < 30 * took  # others may work here, too
+    assert found.seconds > 0
     assert re.fullmatch(r"12 steps in 3 epochs: about .* s and .* [kM]B", str(found))
+
+
+def test_an_estimate_sums_steps_and_validations(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = itertools.count(1)
+    seconds = {1: 3.0, 2: 1.0, 3: 2.0, 4: 0.25}  # of steps, and of a part of the validation
+
+    def timed(call: Any) -> float:
+        call()
+        return seconds[next(calls)]
+
+    monkeypatch.setattr("pydarts.training.budget._timed", timed)
+    monkeypatch.setattr("pydarts.training.budget._TIMED_SECONDS", 10.0)
+    stopped = SimpleNamespace(perf_counter=lambda: 0.0)  # for what is measured before
+    monkeypatch.setattr("pydarts.api.searching.time", stopped)
+    # The median of the steps, 4 of them in an epoch; a part of four images, of 16.
+    assert pydarts.estimate(*images(), **SMALL).seconds == 3 * (4 * 2.0 + 4 * 0.25)
 
 
 def test_estimate_of_text() -> None:
@@ -150,48 +164,57 @@ def test_what_fits_is_told_and_does() -> None:
 
 
 def test_the_search_stops_in_time_and_goes_on(tmp_path: Any) -> None:
-    started = time.perf_counter()
+    # Others may work here, too: what it takes is of its own thread's processor time.
+    started, worked = time.perf_counter(), time.process_time()
     first = search(epochs=100_000, time_budget=0.8, checkpoint=tmp_path)
-    assert 0.7 < time.perf_counter() - started < 1.8
+    assert time.perf_counter() - started > 0.7
+    assert time.process_time() - worked < 1.8
     assert first.stopped == "the time budget of 0.8 s is spent"
     assert not first.interrupted
     done = len(first.history)
-    assert done > 3
+    assert done > 0
     assert isinstance(first.genotype, pydarts.Genotype)
-    assert first.seconds < 1.8
+    assert first.seconds > 0
+    worked = time.process_time()
     again = search(epochs=100_000, time_budget=0.5, checkpoint=tmp_path)
+    assert time.process_time() - worked < 1.5
     assert len(again.history) > done
     assert again.history[:done] == first.history
-    assert first.seconds < again.seconds < first.seconds + 1.5
+    assert first.seconds < again.seconds
 
 
-def test_the_same_for_text() -> None:
-    started = time.perf_counter()
+def test_the_same_for_text(spend: Callable[[float], None]) -> None:
+    class Spends(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            if loop.epoch == 3:
+                spend(3600)
+
     options = {**TINY_TEXT, "epochs": 100_000, "lr": 0.1, "progress": False}
-    result = pydarts.search_text(TEXT, time_budget="1s", **options)
-    assert 0.9 < time.perf_counter() - started < 2
-    assert result.stopped == "the time budget of 1 s is spent"
+    result = pydarts.search_text(TEXT, time_budget="1h", callbacks=[Spends()], **options)
+    assert len(result.history) == 3
+    assert result.stopped == "the time budget of 3600 s is spent"
 
 
 def test_a_step_longer_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A step of the paper's network takes longer than a second; the budget was not seen to be short.
+    # A thread takes ten seconds for a step of the paper's network; the budget was not seen to be
+    # short.
     monkeypatch.setattr("pydarts.training.run.check_budgets", lambda *_: None)
-    started = time.perf_counter()
-    result = pydarts.search(
-        *images(256, 32, 3), preset="paper", time_budget=1.5, progress=False, batch_size=128
-    )
-    assert time.perf_counter() - started < 2.5
-    assert result.stopped == "the time budget of 1.5 s is spent"
+    options: dict[str, Any] = {"preset": "paper", "batch_size": 128, "threads": 1}
+    worked = time.process_time()
+    result = pydarts.search(*images(256, 32, 3), time_budget=0.5, progress=False, **options)
+    assert time.process_time() - worked < 1.5
+    assert result.stopped == "the time budget of 0.5 s is spent"
     fresh = pydarts.Supernet(16, 8, 2, 3)
     for name, value in fresh.state().items():  # the step left no trace
         np.testing.assert_array_equal(value, result.supernet.state()[name])
 
 
 def test_impossible_times_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = time.perf_counter()
+    options: dict[str, Any] = {"preset": "paper", "threads": 1, "progress": False}
+    worked = time.process_time()
     with pytest.raises(ValueError, match=r"`time_budget` \(=0\.3 s\) is too short: not even a few"):
-        pydarts.search(*images(256, 32, 3), preset="paper", time_budget=0.3, progress=False)
-    assert time.perf_counter() - started < 1.3
+        pydarts.search(*images(256, 32, 3), time_budget=0.3, **options)
+    assert time.process_time() - worked < 1.3
     clock = itertools.count()  # of a slow machine, where everything takes a second
     monkeypatch.setattr(
         "pydarts.training.budget.time", SimpleNamespace(perf_counter=lambda: float(next(clock)))

@@ -17,6 +17,8 @@ import pydarts
 from pydarts import _core
 from pydarts.bilevel import BilevelStep, arch_gradient
 
+# Seconds are those of the processor, of all threads: other processes may take as many as they want.
+
 
 def delay_of_interrupt(seconds: float, call: Callable[[], object]) -> float:
     """Raise KeyboardInterrupt by a timer's signal while calling, and return how late it comes."""
@@ -24,17 +26,24 @@ def delay_of_interrupt(seconds: float, call: Callable[[], object]) -> float:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGALRM, interrupt)
-    due = time.perf_counter() + seconds
+    previous = signal.signal(signal.SIGPROF, interrupt)
+    due = time.process_time() + seconds
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         while True:
             call()
     except KeyboardInterrupt:
-        return time.perf_counter() - due
+        return time.process_time() - due
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    call()  # it makes its plan and takes its memory
+    started = time.process_time()
+    call()
+    return time.process_time() - started
 
 
 needs_timer = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
@@ -72,16 +81,13 @@ def test_an_interrupt_is_honoured(channels: int, cells: int, samples: int, call:
         "arch_gradient": lambda: arch_gradient(net, train=(x, y), valid=(x, y)),
         "step": lambda: step(train=(x, y), valid=(x, y), lr=0.1),
     }
-    calls[call]()  # it makes its plan and takes its memory
-    started = time.perf_counter()
-    calls[call]()
-    duration = time.perf_counter() - started
+    duration = seconds_of(calls[call])
     before = snapshot(net)
     expected = net.loss_and_grads(*batch())[0]
     for part in (0.3, 0.6, 0.85):  # both in the forward and in the backward passes
-        # A second chance, for the machine may do something else meanwhile.
+        # A second chance, for memory and caches are not this process's alone.
         delays = (delay_of_interrupt(part * duration, calls[call]) for _ in range(3))
-        assert any(delay < 0.2 for delay in delays), (part, duration)
+        assert any(delay < 2 * 0.2 for delay in delays), (part, duration)  # of two threads
     if call != "step":
         assert snapshot(net) == before
     assert net.loss_and_grads(*batch())[0] == expected or call == "step"
@@ -100,15 +106,13 @@ def test_an_evaluation_is_stopped(samples: int, side: int) -> None:
     net = pydarts.Network(pydarts.DARTS_V2, 16, 8, classes=3, in_channels=2, threads=2)
     x = np.random.default_rng(0).normal(size=(samples, 2, side, side)).astype(np.float32)
     expected = net.logits(x, training=False)
-    started = time.perf_counter()
-    net.logits(x, training=False)
-    duration = time.perf_counter() - started
+    duration = seconds_of(lambda: net.logits(x, training=False))
     for part in (0.1, 0.3):
         delays = (
             delay_of_interrupt(part * duration, lambda: net.logits(x, training=False))
             for _ in range(3)
         )
-        assert any(delay < 0.2 for delay in delays), (part, duration)
+        assert any(delay < 2 * 0.2 for delay in delays), (part, duration)
     net.set_deadline(0.0)
     with pytest.raises(_core.OutOfTime):
         net.logits(x, training=False)
@@ -127,9 +131,7 @@ def test_an_interrupted_step_changes_nothing(order: int) -> None:
     step(**small, lr=0.1)
     before = {**snapshot(net), **{n: a.tobytes() for n, a in step.momentum_buffer.items()}}
     timed = BilevelStep(pydarts.Supernet(8, 3, classes=3, in_channels=2, threads=1), order=order)
-    started = time.perf_counter()
-    timed(train=(x, y), valid=(x, y), lr=0.0)
-    whole = time.perf_counter() - started
+    whole = seconds_of(lambda: timed(train=(x, y), valid=(x, y), lr=0.0))
     for share in (0.05, 0.25, 0.5):
         delay_of_interrupt(share * whole, lambda: step(train=(x, y), valid=(x, y), lr=0.0))
         after = {**snapshot(net), **{n: a.tobytes() for n, a in step.momentum_buffer.items()}}

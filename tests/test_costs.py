@@ -233,7 +233,8 @@ def test_unusable_arguments_of_profile(options: dict[str, Any], problem: str) ->
 
 
 def test_a_profile_is_measured() -> None:
-    found = pydarts.profile("nas-bench-201", 8, 4, 1, in_channels=1, networks=2)
+    # A second thread would be waited for, where others work.
+    found = pydarts.profile("nas-bench-201", 16, 4, 1, in_channels=1, networks=2, threads=1)
     convolution, skip = (
         max(t.median for place, t in found.timings.items() if place.operation == name)
         for name in ("nor_conv_3x3", "skip_connect")

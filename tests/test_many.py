@@ -272,19 +272,31 @@ def test_ctrl_c_ends_its_own_processes(tmp_path: Path) -> None:
     where = Path(pydarts.__file__).parents[1]  # not the checkout, whose package has no engine
     command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
     with subprocess.Popen(command, cwd=where, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not list(tmp_path.glob("*/checkpoint.safetensors")) and time.monotonic() < end:
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         try:
             # Its processes share the pipe, which ends with the last of them.
-            _, errors = process.communicate(timeout=30)
+            _, errors = process.communicate(timeout=120)
         finally:
             process.kill()
     assert "\nKeyboardInterrupt\n" in errors
     assert "Exception in thread" not in errors
     assert list(tmp_path.glob("*/genotype.json")) == []
     read_checkpoint(next(tmp_path.glob("*/checkpoint.safetensors")))
+
+
+class WaitForTheKill(pydarts.Callback):
+    """Hold a search after its third epoch, until a process is killed."""
+
+    def __init__(self, folder: Path):
+        self.killed = folder / "killed"
+
+    def on_epoch_end(self, loop: Any, entry: Any) -> None:
+        end = time.monotonic() + 300
+        while loop.epoch == 3 and not self.killed.exists() and time.monotonic() < end:
+            time.sleep(0.01)
 
 
 @contextmanager
@@ -298,11 +310,12 @@ def killed_amid(process: int, *searches: Path) -> Iterator[list[dict[str, Any]]]
         return list(read_checkpoint(file).state["loop"]["history"]) if file.exists() else []
 
     def wait() -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (done and all(done)) and time.monotonic() < end:
             time.sleep(0.01)
             done[:] = map(history, searches)
         os.kill(process, signal.SIGKILL)
+        (searches[0].parent / "killed").touch()
 
     thread = threading.Thread(target=wait)
     thread.start()
@@ -312,11 +325,12 @@ def killed_amid(process: int, *searches: Path) -> Iterator[list[dict[str, Any]]]
     first += [entries[0] for entries in done]
 
 
-LONG: dict[str, Any] = {**SMALL, "epochs": 20}
+LONG: dict[str, Any] = {**SMALL, "epochs": 6}
 KEPT: dict[str, Any] = {**LONG, "checkpoint_seconds": 0.0}
 
 
 @posix
+@pytest.mark.usefixtures("checkout_in_processes")
 def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         process = executor.submit(os.getpid).result()
@@ -324,14 +338,16 @@ def test_a_pool_that_breaks_names_the_seeds_and_is_taken_up(tmp_path: Path) -> N
             killed_amid(process, tmp_path / "seed-0") as first,
             pytest.raises(SearchesFailed, match=r"^seed 0: BrokenProcessPool.*; seed 1: "),
         ):
-            search_many(*images(), seeds=[0, 1], executor=executor, checkpoint=tmp_path, **KEPT)
+            options = {**KEPT, "callbacks": [WaitForTheKill(tmp_path)]}
+            search_many(*images(), seeds=[0, 1], executor=executor, checkpoint=tmp_path, **options)
     results = search_many(*images(), seeds=[0, 1], executor=AtOnce(), checkpoint=tmp_path, **LONG)
     for seed, result in enumerate(results):
-        same(result, alone(seed, epochs=20))
+        same(result, alone(seed, epochs=6))
     assert results[0].history[0] == first[0]  # with the same seconds
 
 
 @posix
+@pytest.mark.usefixtures("checkout_in_processes")
 def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
@@ -344,11 +360,12 @@ def test_dask_runs_again_what_a_lost_worker_left(tmp_path: Path) -> None:
             client.get_executor() as executor,
             killed_amid(min(before), tmp_path / "seed-0", tmp_path / "seed-1") as first,
         ):
+            kept = {**KEPT, "callbacks": [WaitForTheKill(tmp_path)]}
             results = search_many(
-                *images(), seeds=range(3), executor=executor, checkpoint=tmp_path, **KEPT
+                *images(), seeds=range(3), executor=executor, checkpoint=tmp_path, **kept
             )
         client.wait_for_workers(2)
         assert before - set(client.run(os.getpid).values()) == {min(before)}
     for seed, result in enumerate(results):
-        same(result, alone(seed, epochs=20))
+        same(result, alone(seed, epochs=6))
     assert [result.history[0] for result in results[:2]] == first  # with the same seconds

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -348,19 +347,15 @@ def test_what_is_undecided_is_by_magnitude() -> None:
     assert earlier.genotype == SMALL.derive(earlier.alphas)
 
 
-class Sleeps(pydarts.Callback):
-    """Spends the time budget in the step of a number."""
-
-    def on_step_end(self, loop: Any, info: Any) -> None:
-        if loop.steps_done == 5:
-            time.sleep(1.0)
-
-
 def test_a_time_budget_ends_within_the_rounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, spend: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr("pydarts.training.run.check_budgets", lambda *_: None)
-    first = search(checkpoint=tmp_path, callbacks=[Sleeps()], time_budget=1.0)
+    class Spends(pydarts.Callback):
+        def on_step_end(self, loop: Any, info: Any) -> None:
+            if loop.steps_done == 5:
+                spend(3600)
+
+    first = search(checkpoint=tmp_path, callbacks=[Spends()], time_budget=3600)
     assert "time budget" in first.stopped
     assert first.undecided > 0
     assert "were not made" in first.notes()[0]

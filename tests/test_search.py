@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from nets import PressCtrlC
 from numpy.typing import NDArray
 
 import pydarts
@@ -493,22 +491,12 @@ def test_a_sample_too_small_for_its_classes() -> None:
 # Interruption and divergence
 
 
-def interrupt_after(seconds: float) -> threading.Timer:
-    """Send this process SIGINT in a moment, as Ctrl-C does."""
-    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    return timer
-
-
 @pytest.mark.parametrize("order", [1, 2])
 def test_ctrl_c_returns_what_there_is(order: int) -> None:
-    timer = interrupt_after(0.7)
     try:
-        result = small_search(epochs=1_000_000, order=order)
+        result = small_search(epochs=1_000_000, order=order, callbacks=[PressCtrlC()])
     except KeyboardInterrupt:
         pytest.fail("the interrupt came through")
-    finally:
-        timer.cancel()
     assert result.interrupted
     assert 0 < len(result.history) < 1_000_000
     assert "interrupted" in repr(result)

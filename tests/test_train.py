@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nets import PressCtrlC
 from numpy.typing import NDArray
 
 import pydarts
@@ -360,14 +358,10 @@ def test_silence_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_returns_what_there_is() -> None:
-    timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     try:
-        model = small_train(epochs=1_000_000)
+        model = small_train(epochs=1_000_000, callbacks=[PressCtrlC()])
     except KeyboardInterrupt:
         pytest.fail("the interrupt came through")
-    finally:
-        timer.cancel()
     assert model.interrupted
     assert 0 < len(model.history) < 1_000_000
     assert all(np.isfinite(a).all() for a in model.network.state_dict().values())

@@ -227,9 +227,9 @@ def test_best_of_nothing_is_refused() -> None:
 
 
 def test_a_time_budget_stops_a_training(train: Train, tmp_path: Path) -> None:
-    started = time.perf_counter()
+    worked = time.process_time()  # of its one thread, for others may work here, too
     first = train(epochs=10**6, lr=0.01, time_budget=0.4, checkpoint=tmp_path)
-    assert time.perf_counter() - started < 1.4
+    assert time.process_time() - worked < 1.4
     assert first.stopped == "the time budget of 0.4 s is spent"
     assert not first.interrupted
     done = len(first.history)

@@ -213,8 +213,9 @@ def _parser() -> _Parser:
         predict.add_predict_arguments,
         " MODEL DATA --out FILE [option ...]",
         "label images with a trained model",
-        "The CSV file has the columns index, label (where there are labels), predicted and"
-        " probability.",
+        "The CSV file has the columns index, file (of a folder of images), label (where there are"
+        " labels), predicted and, of one class, probability. With several labels or outputs,"
+        " label NAME and predicted NAME of each.",
     )
     command(
         "evaluate",

@@ -37,7 +37,9 @@ def add_predict_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="FILE", required=True, help="CSV file to write: a row an image"
     )
     parser.add_argument(
-        "--probabilities", action="store_true", help="add a column a class, with its probability"
+        "--probabilities",
+        action="store_true",
+        help="add a column for each class or label, probability of NAME",
     )
     add_force(parser)
     _add_reading(parser)
