@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +368,8 @@ def test_search(task: str, targets: Any, names: set[str], order: int, tmp_path: 
     result = pydarts.search(X, targets(X), task=task, order=order, **SMALL)
     assert names <= result.history[-1].keys()
     assert "valid_accuracy" not in result.history[-1]
+    shown = {"multilabel": "average precision", "regression": "R2"}[task]
+    assert re.search(rf"validation: loss \d\S+, {shown} -?\d", repr(result))
     page = result._repr_html_()
     assert "R²" in page if task == "regression" else "average precision" in page
     # Interrupted, it goes on to the same bits.
