@@ -390,12 +390,18 @@ def test_methods_take_other_tasks_and_weights(method: str) -> None:
         assert np.isfinite(result.history[-1]["valid_loss"])
 
 
-def test_finalists_of_other_tasks() -> None:
+def test_finalists_of_other_tasks(tmp_path: Path) -> None:
     X = images()
     selector = pydarts.Finalists(candidates=2, epochs=1)
-    for task, y in (("regression", brightness(X)), ("multilabel", label_sets(X))):
+    for task, y, metric in (
+        ("regression", brightness(X), "R2"),
+        ("multilabel", label_sets(X), "average precision"),
+    ):
         result = pydarts.search(X, y, task=task, selector=selector, **{**SMALL, "epochs": 1})
         assert len(result.finalists) == 2
+        result.report(tmp_path / f"{task}.html")
+        page = (tmp_path / f"{task}.html").read_text(encoding="utf-8")
+        assert f"the cell of the best {metric} on" in page
 
 
 def test_many_searches_find_what_one_does() -> None:
