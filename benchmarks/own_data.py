@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.accuracy import append, read
 from benchmarks.own_data_contenders import CONTENDERS, MEASURES, score
 from benchmarks.own_data_sets import SETS, Part, parts_of
+from pydarts import ArgumentError
 
 Row = dict[str, Any]
 
@@ -106,11 +107,14 @@ def main() -> None:
             if args.parts and part.name not in args.parts:
                 continue
             for seed in args.seeds:
-                for row in run(name, part, seed, args.seconds, list(rows)):
-                    rows.append(row)
-                    print(json.dumps(row), file=sys.stderr, flush=True)
-                    if args.out:
-                        append(args.out, row)
+                try:
+                    for row in run(name, part, seed, args.seconds, list(rows)):
+                        rows.append(row)
+                        print(json.dumps(row), file=sys.stderr, flush=True)
+                        if args.out:
+                            append(args.out, row)
+                except ArgumentError as error:  # such as a time that is too short
+                    raise SystemExit(f"{name}: {error}") from None
     print(table(row for row in rows if row["set"] in args.sets))
 
 
