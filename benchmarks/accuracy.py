@@ -197,7 +197,7 @@ def main() -> None:
                     continue
                 row = _in_own_process(settings)
                 if "refused" not in row:
-                    _append(args.out, row)
+                    append(args.out, row)
     print(table(read(args.out)))
 
 
@@ -214,7 +214,8 @@ def _in_own_process(settings: Row) -> Row:
     return row
 
 
-def _append(path: Path, row: Row) -> None:
+def append(path: Path, row: Row) -> None:
+    """Add a row to a file."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     with path.open("a", encoding="utf-8") as file:  # after a line that was cut short, a new one
         file.write(("" if text.endswith("\n") or not text else "\n") + json.dumps(row) + "\n")

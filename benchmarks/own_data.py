@@ -1,121 +1,121 @@
 # SPDX-License-Identifier: MIT
-"""Time series of the UCR and UEA archives: ``python -m benchmarks.own_data``.
+"""Data of the kinds that users bring, and simple rivals: ``python -m benchmarks.own_data SET …``.
 
-On sets that aeon ships, with the archives' own split: accuracy on the test part of a found network
-of one-dimensional operations, of a ResNet-8 in PyTorch that is trained for as many seconds as that
-one's search and training took, and of scikit-learn's random forest on the samples as they are. One
-row a set; seeds are 0, 1 and 2.
+`pydarts.fit` gets so many seconds, a ResNet-8 in PyTorch as many as that took, and scikit-learn's
+random forest what it needs. Printed is a row for each set and measure on its test part, as mean
+(lowest to highest) over seeds and, of spoken digits, over the speakers, each of whom is held out in
+turn. The best mean is bold.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import time
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from statistics import mean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from benchmarks.accuracy import append, read
+from benchmarks.own_data_contenders import CONTENDERS, MEASURES, score
+from benchmarks.own_data_sets import SETS, Part, parts_of
+from pydarts import ArgumentError
 
-import pydarts
-from pydarts.data import load_data
-from pydarts.data.augmentation import Augmentation
-from pydarts.data.normalization import Normalization
+Row = dict[str, Any]
 
-SETS = ("GunPoint", "ArrowHead", "BasicMotions")
-SEEDS = (0, 1, 2)
-# What both networks see of the series is changed alike.
-CHANGED: dict[str, Any] = {"crop_padding": 4, "noise": 0.05}
-BATCH = 8
+_SMALLER = "root mean squared error"  # is better
 
 
-def found_network(name: str, seed: int) -> float:
-    """Search a cell on the training part, train its network, and return the test accuracy."""
-    data = load_data(f"aeon:{name}")
-    result = pydarts.search(
-        data, space="darts-1d", batch_size=BATCH, epochs=10, seed=seed, stem="cifar", progress=False
+def run(name: str, part: Part, seed: int, seconds: float, done: list[Row]) -> Iterator[Row]:
+    """Yield the row of each contender that is not done yet."""
+    left = seconds
+    for contender, learn in CONTENDERS.items():
+        settings = {"set": name, "part": part.name, "seed": seed, "contender": contender}
+        settings["budget"] = seconds
+        found = [row for row in done if settings.items() <= row.items()]
+        if not found:
+            predictions, taken = learn(part, seed, left)
+            scores = dict(zip(MEASURES[part.task], score(part, predictions), strict=True))
+            sizes = {"learned from": len(part.X), "tested on": len(part.X_test)}
+            found = [{**settings, **sizes, "seconds": taken, "scores": scores}]
+            yield found[0]
+        if contender == "pydarts":
+            left = found[0]["seconds"]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return a Markdown table, a line for each set and measure."""
+    head = ["set", "learned from", "tested on", "seconds", "measure", *CONTENDERS]
+    lines = [f"| {' | '.join(head)} |", "|---|--:|--:|--:|---|" + "--:|" * len(CONTENDERS)]
+    groups: dict[tuple[str, float, str], dict[str, list[Row]]] = {}
+    for row in rows:
+        for measure in row["scores"]:
+            key = row["set"], row["budget"], measure
+            groups.setdefault(key, {}).setdefault(row["contender"], []).append(row)
+    for (name, _, measure), found in groups.items():
+        ours = found["pydarts"]
+        means = {
+            each: mean(row["scores"][measure] for row in theirs) for each, theirs in found.items()
+        }
+        best = (min if measure == _SMALLER else max)(means.values())
+        cells = [
+            name,
+            *(_span(row[size] for row in ours) for size in ("learned from", "tested on")),
+            _span(round(row["seconds"]) for row in ours),
+            measure,
+        ]
+        for each in CONTENDERS:
+            values = [row["scores"][measure] for row in found.get(each, [])]
+            cells.append(_shown(values, bold=means.get(each) == best))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _shown(values: list[float], bold: bool) -> str:
+    if not values:
+        return "–"
+    digits = 3 if max(map(abs, values)) < 1 else 2 if max(map(abs, values)) < 10 else 1
+    middle, low, high = (
+        f"{value:.{digits}f}" for value in (mean(values), min(values), max(values))
     )
-    model = pydarts.train(
-        result.genotype,
-        data,
-        channels=8,
-        cells=3,
-        batch_size=BATCH,
-        stem="cifar",
-        seed=seed,
-        progress=False,
-        **CHANGED,
-    )
-    assert data.X_test is not None
-    assert data.y_test is not None
-    return float(model.score(np.asarray(data.X_test), data.y_test))
+    return (f"**{middle}**" if bold else middle) + (f" ({low} to {high})" if low != high else "")
 
 
-def residual_network(name: str, seed: int, seconds: float) -> float:
-    """The same of a ResNet-8 of 16, 32 and 64 filters, trained for so many seconds."""
-    from benchmarks.reference import resnet  # which needs torch
-
-    data = load_data(f"aeon:{name}")
-    assert data.X_test is not None
-    assert data.y_test is not None
-    X, X_test = (_rows(x) for x in (data.X_train, data.X_test))
-    classes = np.unique(data.y_train)
-    y, y_test = (np.searchsorted(classes, labels) for labels in (data.y_train, data.y_test))
-    normalization = Normalization.fit(X)
-    deadline = time.perf_counter() + seconds
-    net, _, _ = resnet.train(
-        (16, 32, 64),
-        normalization.apply(X),
-        y,
-        Augmentation(**CHANGED),
-        deadline,
-        resnet.Recipe(batch_size=BATCH),
-        seed,
-    )
-    return resnet.accuracy(net, normalization.apply(X_test), y_test)
-
-
-def _rows(X: Any) -> NDArray[np.float32]:
-    """Series as images (N, C, 1, L) of one row."""
-    found = np.asarray(X, np.float32)
-    return found.reshape(len(found), -1, 1, found.shape[-1])
-
-
-def random_forest(name: str, seed: int) -> float:
-    """The same of a random forest of 500 trees."""
-    data = load_data(f"aeon:{name}")
-    forest = importlib.import_module("sklearn.ensemble").RandomForestClassifier(500)
-    forest.set_params(random_state=seed)
-    assert data.X_test is not None
-    assert data.y_test is not None
-    rows = [np.asarray(x).reshape(len(x), -1) for x in (data.X_train, data.X_test)]
-    return float(forest.fit(rows[0], data.y_train).score(rows[1], data.y_test))
+def _span(values: Iterable[float]) -> str:
+    found = sorted(set(values))
+    return f"{found[0]:,}" + (f"–{found[-1]:,}" if len(found) > 1 else "")
 
 
 def main() -> None:
-    """Print a row for each set."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.own_data")
-    parser.add_argument("--sets", nargs="+", default=SETS, metavar="NAME")
-    names = parser.parse_args().sets
-    print(
-        "| set | trained on | test | found network, % | s a seed | ResNet-8, % | random forest, % |"
+    """Run what is missing in the file, if there is one, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.own_data", description=(__doc__ or "").split("\n\n")[1]
     )
-    print("|---|--:|--:|--:|--:|--:|--:|")
-    for name in names:
-        data = load_data(f"aeon:{name}")
-        assert data.X_test is not None
-        start = time.perf_counter()
-        found = [found_network(name, seed) for seed in SEEDS]
-        seconds = (time.perf_counter() - start) / len(SEEDS)
-        residual = [residual_network(name, seed, seconds) for seed in SEEDS]
-        forest = [random_forest(name, seed) for seed in SEEDS]
-        shown = " | ".join((_shown(found), f"{seconds:.1f}", _shown(residual), _shown(forest)))
-        print(f"| {name} | {len(data.X_train)} | {len(data.X_test)} | {shown} |", flush=True)
-
-
-def _shown(scores: list[float]) -> str:
-    percent = 100 * np.array(scores)
-    return f"{percent.mean():.1f} ({percent.min():.1f} to {percent.max():.1f})"
+    parser.add_argument("sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
+    parser.add_argument("--seconds", type=float, default=30.0, metavar="S", help="of a fit")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
+    parser.add_argument("--digits", type=Path, metavar="FILE.npz", help="the spoken digits")
+    parser.add_argument("--parts", nargs="+", metavar="NAME", help="of speakers, these alone")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="keeps results; what it has is not run again"
+    )
+    args = parser.parse_args()
+    rows = read(args.out) if args.out else []
+    for name in args.sets:
+        for part in parts_of(name, args.digits):
+            if args.parts and part.name not in args.parts:
+                continue
+            for seed in args.seeds:
+                try:
+                    for row in run(name, part, seed, args.seconds, list(rows)):
+                        rows.append(row)
+                        print(json.dumps(row), file=sys.stderr, flush=True)
+                        if args.out:
+                            append(args.out, row)
+                except ArgumentError as error:  # such as a time that is too short
+                    raise SystemExit(f"{name}: {error}") from None
+    print(table(row for row in rows if row["set"] in args.sets))
 
 
 if __name__ == "__main__":

@@ -99,6 +99,22 @@ def test_much_time_and_little() -> None:
     assert Clock(29.5).choose(40_000).epochs == 1
 
 
+def test_few_images_get_enough_steps() -> None:
+    found = Clock(1e9).choose(50, few=334)
+    assert (found.channels, found.cells, found.epochs) == (*LADDER[-1], 334)
+    assert "334 epochs, which are the most" in found.why
+    assert Clock(9000.0).choose(50, few=334).cells == 3  # of 8x5 there is time for 209
+    assert Clock(1e9).choose(50, few=7).epochs == MOST_EPOCHS
+
+
+@pytest.mark.parametrize(("count", "batch_size", "few"), [(36, 8, 500), (64, 64, 1000)])
+def test_few_images_get_small_batches(count: int, batch_size: int, few: int) -> None:
+    task = fitting.ImageClassification(*images(count), threads=1)
+    work = fitting.Fitting(task, pydarts.RunOptions(time_budget=9), {})
+    assert work._config.batch_size == batch_size
+    assert work._few == few
+
+
 def test_epochs_that_are_given() -> None:
     found = Clock(500.0).choose(40_000, epochs=3)
     assert (found.channels, found.cells, found.epochs) == (16, 8, 3)

@@ -66,6 +66,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_picture(folder / "new" / "1.png", IMAGES[0])
     (folder / "photos.csv").write_text("\n".join(lines))
     np.savez(folder / "mine.npz", X=IMAGES, y=LABELS)
+    np.savez(folder / "numbers.npz", X=IMAGES, y=IMAGES.mean(axis=(1, 2)))
     np.savez(folder / "later.npz", X=IMAGES[::-1], y=LABELS[::-1])
     (folder / "arrays").mkdir()
     np.save(folder / "arrays" / "X.npy", IMAGES)
@@ -100,8 +101,8 @@ def needs(line: str) -> None:
 
 
 def test_the_page_has_lines() -> None:
-    assert len(CALLS) >= 18
-    assert len(COMMANDS) >= 9
+    assert len(CALLS) >= 23
+    assert len(COMMANDS) >= 10
     assert len(set(LINES)) == len(LINES)
 
 
@@ -123,6 +124,8 @@ def test_a_call(line: str, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         **{"images": IMAGES, "labels": LABELS, "signals": signals, "dataset": Pairs()},
         **{"more_images": 255 - IMAGES[:9], "more_labels": LABELS[:9]},
         **{"sounds": RNG.normal(size=(48, 800)) / 5, "devices": ["a", "b"] * 24},
+        **{"numbers": signals.mean(axis=1), "weights": np.arange(48) % 3 + 0.5},
+        "tags": np.stack([LABELS == "cat", LABELS != "dog"], axis=1).astype(int),
         "people": np.arange(48) // 3 % 8,
         "dataset_dict": {"train": Pairs(), "test": Pairs()},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +367,8 @@ def test_search(task: str, targets: Any, names: set[str], order: int, tmp_path: 
     result = pydarts.search(X, targets(X), task=task, order=order, **SMALL)
     assert names <= result.history[-1].keys()
     assert "valid_accuracy" not in result.history[-1]
+    shown = {"multilabel": "average precision", "regression": "R2"}[task]
+    assert re.search(rf"validation: loss \d\S+, {shown} -?\d", repr(result))
     page = result._repr_html_()
     assert "R²" in page if task == "regression" else "average precision" in page
     # Interrupted, it goes on to the same bits.
@@ -386,12 +389,18 @@ def test_methods_take_other_tasks_and_weights(method: str) -> None:
         assert np.isfinite(result.history[-1]["valid_loss"])
 
 
-def test_finalists_of_other_tasks() -> None:
+def test_finalists_of_other_tasks(tmp_path: Path) -> None:
     X = images()
     selector = pydarts.Finalists(candidates=2, epochs=1)
-    for task, y in (("regression", brightness(X)), ("multilabel", label_sets(X))):
+    for task, y, metric in (
+        ("regression", brightness(X), "R2"),
+        ("multilabel", label_sets(X), "average precision"),
+    ):
         result = pydarts.search(X, y, task=task, selector=selector, **{**SMALL, "epochs": 1})
         assert len(result.finalists) == 2
+        result.report(tmp_path / f"{task}.html")
+        page = (tmp_path / f"{task}.html").read_text(encoding="utf-8")
+        assert f"the cell of the best {metric} on" in page
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ from nets import PressCtrlC
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts import Diverged, Model, TrainConfig, train
-from pydarts.tasks.images import cosine
+from pydarts import Diverged, Model, SearchConfig, TrainConfig, train
+from pydarts.cli import main as cli
+from pydarts.tasks.images import ImageClassification, cosine
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {
@@ -215,6 +216,25 @@ def test_batches_of_presets_fit_few_images(kind: Any) -> None:
         assert sizes == [3, 8, made.batch_size]
         assert kind.make(preset, {"batch_size": 60}).completed(50, (8, 8)).batch_size == 60
     assert kind.make("paper").completed(50, (8, 8)).batch_size == kind.make("paper").batch_size
+
+
+def test_batches_of_a_search_fit_the_halves_that_groups_leave() -> None:
+    X = np.zeros((129, 8, 8), np.uint8)  # half of them are 64, but of whole groups 60
+    task = ImageClassification(X, np.arange(129) % 3, groups=np.minimum(np.arange(129) // 30, 3))
+    config = SearchConfig.make("quick")
+    assert task.complete(config).batch_size == 8
+    task.search_data(config, np.random.default_rng(0))  # completes what was not
+    assert ImageClassification(X, np.arange(129) % 3).complete(config).batch_size == 64
+
+
+def test_few_images_on_the_command_line(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", X=X, y=np.arange(30) % 2)
+    command = ["search", str(tmp_path / "few.npz"), "--out", str(tmp_path / "out")]
+    small = ["--channels=1", "--cells=1", "--epochs=1", "--order=1", "--no-train"]
+    assert cli.main([*command, *small, "--no-progress"]) == 0
+    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert found["config"]["batch_size"] == 8
 
 
 def test_few_signals_are_searched_and_trained_with_a_preset() -> None:

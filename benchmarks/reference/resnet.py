@@ -44,20 +44,28 @@ class Block(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """Convolution, three blocks at full, half and quarter resolution, mean, classifier."""
+    """Convolution, three blocks at full, half and quarter resolution, mean, classifier.
 
-    def __init__(self, filters: tuple[int, int, int], channels: int, classes: int):
+    With ``halvings`` there are so many convolutions in place of the first, each of stride 2.
+    """
+
+    def __init__(
+        self, filters: tuple[int, int, int], channels: int, outputs: int, halvings: int = 0
+    ):
         super().__init__()
         first, second, third = filters
+        stem: list[nn.Module] = []
+        for stride in (2,) * halvings or (1,):
+            stem.append(nn.Conv2d(channels, first, 3, stride, 1, bias=False))
+            stem += [nn.BatchNorm2d(first), nn.ReLU()]
+            channels = first
         self.body = nn.Sequential(
-            nn.Conv2d(channels, first, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(first),
-            nn.ReLU(),
+            *stem,
             Block(first, first, 1),
             Block(first, second, 2),
             Block(second, third, 2),
         )
-        self.classifier = nn.Linear(third, classes)
+        self.classifier = nn.Linear(third, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.classifier(self.body(x).mean(dim=(2, 3)))
@@ -74,7 +82,28 @@ class Recipe:
     weight_decay: float = 3e-4
     label_smoothing: float = 0.1
     warmup: float = 0.1
+    max_grad_norm: float | None = None
     margin: float = 0.07  # of the time, for what is slower than it was measured
+
+
+def loss_of(kind: str, logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean loss of a batch.
+
+    Parameters
+    ----------
+    kind : {"cross-entropy", "sigmoid", "mse"}
+    logits : Tensor, shape (N, outputs)
+    targets : Tensor
+        Classes (N,), or labels of 0 and 1 or numbers (N, outputs).
+    smoothing : float
+        The share of a class that is spread evenly over all, and of a label over yes and no.
+    """
+    if kind == "cross-entropy":
+        return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    if kind == "sigmoid":
+        smoothed = (1 - smoothing) * targets + smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, smoothed)
+    return F.mse_loss(logits, targets)
 
 
 def train(
@@ -85,6 +114,8 @@ def train(
     deadline: float,
     recipe: Recipe,
     seed: int,
+    loss: str = "cross-entropy",
+    halvings: int = 0,
 ) -> tuple[ResNet8, int, int]:
     """Train as many steps as fit before ``deadline``, a `time.perf_counter`.
 
@@ -92,11 +123,15 @@ def train(
     ----------
     filters : tuple of int
     x, y : ndarray
-        Normalised images (N, C, H, W), and labels from 0.
+        Normalised images (N, C, H, W), and targets as `loss_of` takes them; classes from 0.
     augment : callable
     deadline : float
     recipe : Recipe
     seed : int
+    loss : str
+        As of `loss_of`.
+    halvings : int
+        Of the network.
 
     Returns
     -------
@@ -105,12 +140,14 @@ def train(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    labels = torch.from_numpy(y.astype(np.int64))
+    classes = loss == "cross-entropy"
+    targets = torch.from_numpy(y.astype(np.int64 if classes else np.float32))
+    outputs = int(y.max()) + 1 if classes else y.shape[1]
     size = min(recipe.batch_size, len(x))
     per_epoch = len(x) // size
 
     def build() -> tuple[ResNet8, torch.optim.SGD]:
-        net = ResNet8(filters, x.shape[1], int(y.max()) + 1)
+        net = ResNet8(filters, x.shape[1], outputs, halvings)
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         options: dict[str, Any] = {"momentum": recipe.momentum, "nesterov": True}
         weight_decay = recipe.weight_decay
@@ -122,9 +159,10 @@ def train(
         for group in sgd.param_groups:
             group["lr"] = lr
         sgd.zero_grad()
-        smoothing = recipe.label_smoothing
-        loss = F.cross_entropy(net(images), labels[batch], label_smoothing=smoothing)
-        torch.autograd.backward(loss)
+        found = loss_of(loss, net(images), targets[batch], recipe.label_smoothing)
+        torch.autograd.backward(found)
+        if recipe.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), recipe.max_grad_norm)
         sgd.step()
 
     trial, seconds, begun = build(), list[float](), time.perf_counter()
@@ -147,11 +185,14 @@ def train(
     return net, total, done
 
 
-def accuracy(net: ResNet8, x: NDArray[Any], y: NDArray[Any]) -> float:
-    """Return the share of correct predictions."""
+def logits(net: ResNet8, x: NDArray[Any]) -> NDArray[Any]:
+    """Return the outputs of a network, with its running statistics."""
     net.eval()
     with torch.no_grad():
-        found = [
-            net(torch.from_numpy(x[at : at + 500])).argmax(dim=1) for at in range(0, len(x), 500)
-        ]
-    return float((torch.cat(found).numpy() == y).mean())
+        found = [net(torch.from_numpy(x[at : at + 500])) for at in range(0, len(x), 500)]
+    return torch.cat(found).numpy()
+
+
+def accuracy(net: ResNet8, x: NDArray[Any], y: NDArray[Any]) -> float:
+    """Return the share of correct predictions."""
+    return float((logits(net, x).argmax(axis=1) == y).mean())

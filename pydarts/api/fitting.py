@@ -36,7 +36,7 @@ from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.budget import duration, search_epoch_seconds
-from pydarts.training.config import SearchConfig, TrainConfig
+from pydarts.training.config import SearchConfig, TrainConfig, batch_of_few, epochs_of_few
 from pydarts.training.options import FitOptions, TrainRun
 from pydarts.training.plan import (
     LADDER,
@@ -231,12 +231,14 @@ class Fitting:
             self._limits = limits._replace(profile=table, latency_threads=table.threads)
             self._batch = table.batch
             fields = {"channels": table.shape.channels, "cells": table.shape.cells, **fields}
-        size = max(2, min(TrainConfig.make().batch_size, len(task.images)))
         recipe = dict(RECIPE)
         if task.objective.task == "regression":
             del recipe["label_smoothing"]
-        values = {"batch_size": size, **recipe, **fields}
-        self._config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
+        values = {**recipe, **fields}
+        config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
+        count = len(task.images)
+        self._config = replace(config, batch_size=batch_of_few(config, count))
+        self._few = epochs_of_few(count, self._config.batch_size)
         self._fields, self._genotype = fields, genotype
         self._path = None if run.checkpoint is None else Path(run.checkpoint) / PLAN
         if plan is None and run.resumable_file(PLAN) and self._path is not None:
@@ -307,15 +309,7 @@ class Fitting:
 
     def _search_config(self, preset: str) -> SearchConfig:
         """Of a preset, with a batch that either half has."""
-        config = SearchConfig.make(preset, {"seed": self._config.seed})
-        share = min(config.train_fraction, 1 - config.train_fraction)
-        count = min(len(self.task.images), config.max_images or len(self.task.images))
-        if self.task.valid is not None:
-            most = min(count, len(self.task.valid[0]))
-        else:  # each class, or set of labels, may have one image less than its share in a part
-            codes = self.task.objective.targets.strata(self.task.codes)
-            most = int(share * count) - len(np.unique(codes))
-        return replace(config, batch_size=max(2, min(config.batch_size, most)))
+        return self.task.complete(SearchConfig.make(preset, {"seed": self._config.seed}))
 
     def _named(self, cell: str) -> BaseGenotype:
         if cell == "given":
@@ -374,7 +368,6 @@ class Fitting:
             config = self._search_config(preset)
             data = self.task.search_data(config, np.random.default_rng(config.seed))
             method = as_method(self._method_name, config)
-            config = self.task.complete(config)
             found = search_epoch_seconds(self.task, method, config, data, time_for_it, limited)
             usable = time_for_it * (1 - MARGIN)
             if preset == "quick" or found * config.epochs <= usable:
@@ -486,7 +479,9 @@ class Fitting:
 
         known, images = self._fields.get("epochs"), len(self.task.images)
         try:
-            chosen = choose_training(epoch_seconds, left, images, budget, within, known)
+            chosen = choose_training(
+                epoch_seconds, left, images, budget, within, known, few=self._few
+            )
             size = chosen.channels, chosen.cells
         except ArgumentError:  # beside a search; without one there may be
             size = within[0]
@@ -527,6 +522,7 @@ class Fitting:
             sizes,
             self._fields.get("epochs"),
             largest,
+            self._few,
         )
         why = [*plan.why, chosen.why]
         if plan.limits:

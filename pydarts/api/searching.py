@@ -372,6 +372,7 @@ def _estimate(
     budget: Budget | None = None,
 ) -> Estimate:
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
+    config = task.complete(config)
     data = task.search_data(config, np.random.default_rng(config.seed))
     check_memory(run, config, "search", needs, task)
     return estimate_search(task, method, config, data, selector, budget)

@@ -285,7 +285,7 @@ class ImageKind(Kind):
         if args.probabilities and probabilities is not None:
             for label, column in zip(model.classes, probabilities.T, strict=True):
                 columns[f"probability of {label}"] = _shown(column)
-        say(f"Predicted {count:,} images: {data.what} of {data.name}")
+        say(f"Predicted {count:,} image{'s' if count != 1 else ''}: {data.what} of {data.name}")
         return [list(columns), *map(list, zip(*columns.values(), strict=True))]
 
     @classmethod

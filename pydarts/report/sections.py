@@ -155,7 +155,10 @@ def finalists_section(data: ReportData) -> Iterator[str]:
     """What the short trainings said of each finalist."""
     if not data.finalists:
         return
-    metric = METRICS["accuracy" if data.space.kind == "convolutional" else "perplexity"]
+    by_kind = METRICS["accuracy" if data.space.kind == "convolutional" else "perplexity"]
+    last = data.history[-1] if data.history else {}
+    # Of balanced classes histories have both accuracies, and the later one decides.
+    metric = [by_kind, *(each for each in METRICS.values() if f"valid_{each.key}" in last)][-1]
     yield (
         "<p>After the epochs of the search these cells were trained from scratch for a short time, "
         f"all alike; the cell of the best {metric.name} on the validation data was chosen. The "

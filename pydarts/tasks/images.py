@@ -187,7 +187,7 @@ class ImageClassification(Task):
         return self.objective.targets
 
     def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
-        return ImageSearchData(self, config, rng)
+        return ImageSearchData(self, self.complete(config), rng)
 
     def supernet(self, config: SearchConfig, **options: Any) -> Supernet:
         return Supernet(
@@ -236,12 +236,23 @@ class ImageClassification(Task):
     def complete(self, config: AnyConfig) -> AnyConfig:
         count = len(self.images)
         if isinstance(config, SearchConfig):
-            count = min(count, config.max_images or count)
-            if self.valid is None:
-                count = int(count * min(config.train_fraction, 1 - config.train_fraction))
-            else:
-                count = min(count, len(self.valid[0]))
+            count = self._smaller_half(config)
         return config.completed(count, self.images.shape[2:])
+
+    def _smaller_half(self, config: SearchConfig) -> int:
+        """How many images the smaller half of a search has, where that may decide its batches."""
+        count = min(len(self.images), config.max_images or len(self.images))
+        if self.valid is not None:
+            return min(count, len(self.valid[0]))
+        half = int(count * min(config.train_fraction, 1 - config.train_fraction))
+        if half >= 4 * config.batch_size:
+            return half
+        rng = np.random.default_rng(config.seed)  # the split of the search itself
+        chosen, _ = sample(np.arange(len(self.codes)), self.strata(), config.max_images, rng)
+        try:
+            return min(half, *map(len, self.halves(chosen, rng, config.train_fraction)))
+        except ValueError:  # which the search tells
+            return half
 
     def model(self, genotype: Any, config: TrainConfig) -> Model:
         config = self.complete(config)

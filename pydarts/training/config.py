@@ -94,7 +94,7 @@ class SearchConfig(Config):
 
     def completed(self, images: int, size: Sequence[int]) -> SearchConfig:
         """With `stem` filled in, and a batch that so many images of a size in either half fill."""
-        batch_size, stem = _batch_of_few(self, images), _completed_stem(self.stem, size)
+        batch_size, stem = batch_of_few(self, images), _completed_stem(self.stem, size)
         return dataclasses.replace(self, batch_size=batch_size, stem=stem)
 
     def describe_size(self) -> str:
@@ -178,16 +178,20 @@ class TrainConfig(Config):
         """With `stem` filled in, a batch that so many images fill, and `epochs`: about 400,000
         images seen, in 4 to 60 passes; of few images 2,000 steps, if these show at most 64,000.
         """
-        batch_size = _batch_of_few(self, images)
+        batch_size = batch_of_few(self, images)
         shown = min(60, max(4, round(_AUTO_IMAGES / images)))
-        steps = max(1, images // batch_size)  # in a pass
-        few = min(math.ceil(_FEW_STEPS / steps), _FEW_IMAGES // images)
-        epochs = self.epochs or max(shown, few)
+        epochs = self.epochs or max(shown, epochs_of_few(images, batch_size))
         stem = _completed_stem(self.stem, size)
         return dataclasses.replace(self, batch_size=batch_size, epochs=epochs, stem=stem)
 
 
-def _batch_of_few(config: SearchConfig | TrainConfig, images: int) -> int:
+def epochs_of_few(images: int, batch_size: int) -> int:
+    """The epochs in which few images give 2,000 steps, if these show at most 64,000."""
+    steps = max(1, images // batch_size)  # in a pass
+    return min(math.ceil(_FEW_STEPS / steps), _FEW_IMAGES // images)
+
+
+def batch_of_few(config: SearchConfig | TrainConfig, images: int) -> int:
     """The size of a batch: where there are fewer images than one of a preset takes, an eighth of
     them, or 8. The paper's is the paper's, and one that was asked for too large an error.
     """

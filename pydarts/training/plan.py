@@ -30,7 +30,7 @@ LADDER: Final[tuple[Size, ...]] = ((8, 3), (8, 5), (12, 5), (16, 5), (16, 8), (2
 SMALLER: Final[tuple[Size, ...]] = ((2, 3), (4, 3))
 #: A larger network is taken if it can be trained on so many images, in so many epochs.
 IMAGES_SEEN, LEAST_EPOCHS, ENOUGH_EPOCHS = 400_000, 6, 40
-#: Beyond these, more epochs of the largest network are not tried.
+#: Beyond these, more epochs of the largest network are not tried, unless few images want them.
 MOST_EPOCHS: Final = 200
 #: The share of the time that is left for what is slower than it was measured.
 MARGIN: Final = 0.07
@@ -143,6 +143,7 @@ def choose_training(
     sizes: Iterable[Size] = LADDER,
     epochs: int | None = None,
     largest: str = "the largest that is tried",
+    few: int = 0,
 ) -> TrainingChoice:
     """Choose the largest network that can be trained for enough epochs, and fill the time.
 
@@ -161,8 +162,11 @@ def choose_training(
         If they are given, they must fit.
     largest : str
         What the last of the sizes is, as the reason says it.
+    few : int
+        Epochs that few images want, for enough steps.
     """
-    enough = epochs or min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, math.ceil(IMAGES_SEEN / images)))
+    shown = min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, math.ceil(IMAGES_SEEN / images)))
+    enough, most = epochs or max(few, shown), max(few, MOST_EPOCHS)
     chosen, each, why = (0, 0), math.inf, largest
     for size in sizes:
         found = epoch_seconds(size)
@@ -174,7 +178,7 @@ def choose_training(
         if fits < enough:
             why = f"the fastest, though not even {enough} epochs of it fit"
             break
-    fits = min(int(_usable(seconds_left()) / each), MOST_EPOCHS)
+    fits = min(int(_usable(seconds_left()) / each), most)
     least = 1 if epochs is None else epochs
     if int(_usable(seconds_left()) / each) < least:
         spent = budget - seconds_left()
@@ -188,7 +192,7 @@ def choose_training(
     count = epochs or fits
     why = (
         f"The network has {chosen[0]} channels and {chosen[1]} cells, {why}: an epoch takes about"
-        f" {duration(each)}. It is trained for {_why_epochs(epochs, count)}."
+        f" {duration(each)}. It is trained for {_why_epochs(epochs, count, most)}."
     )
     return TrainingChoice(*chosen, count, count * each, why)
 
@@ -197,11 +201,11 @@ def _usable(seconds: float) -> float:
     return max(0.0, seconds) * (1 - MARGIN)
 
 
-def _why_epochs(given: int | None, count: int) -> str:
+def _why_epochs(given: int | None, count: int, most: int) -> str:
     text = f"{count} epoch{'s' if count > 1 else ''}"
     if given is not None:
         return f"{text}, as was asked for"
-    return f"{text}, which {'are the most' if count == MOST_EPOCHS else 'fills the time'}"
+    return f"{text}, which {'are the most' if count == most else 'fills the time'}"
 
 
 def training_epoch_seconds(

@@ -325,8 +325,8 @@ class SearchResult(Generic[AnyGenotype]):
             last = self.history[-1]
             text += f"\n  validation: loss {last['valid_loss']:.4f}"
             for metric in METRICS.values():
-                if f"valid_{metric.name}" in last:
-                    text += f", {metric.name} {metric.show(last[f'valid_{metric.name}'])}"
+                if last.get(f"valid_{metric.key}") is not None:
+                    text += f", {metric.name} {metric.show(last[f'valid_{metric.key}'])}"
         costs = describe_costs(self.limits)
         text += "".join(f"\n  {name}: {words}" for name, words in costs.items())
         notes = [line for note in self.notes() for line in textwrap.wrap(note, 98)]
@@ -379,12 +379,13 @@ def _read_method(d: Mapping[str, Any], space: Space) -> dict[str, Any]:
 
 def _check_history(history: History) -> None:
     """Raise a ValueError where what results show of the last epoch is no number."""
-    metrics = [f"valid_{metric.name}" for metric in METRICS.values()]
+    metrics = [f"valid_{metric.key}" for metric in METRICS.values()]
     for entry in history[-1:]:
         for name in ("valid_loss", "seconds", *metrics):
             if name in entry or name == "valid_loss":
                 value = entry.get(name)
-                if not isinstance(value, (int, float)):
+                undefined = value is None and name in metrics  # NaN, as JSON has it
+                if not undefined and not isinstance(value, (int, float)):
                     raise ValueError(f"`{name}` of the last epoch is {show(value)}")
 
 
