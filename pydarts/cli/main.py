@@ -38,7 +38,7 @@ from pydarts.common.ranks import ALONE, launched, launched_rank, launched_ranks
 from pydarts.common.termination import TERMINATED, Termination
 from pydarts.training.checkpoint import CheckpointError
 
-_OF_RANKS = ("search", "train", "evaluate")
+_OF_RANKS = ("search", "train", "search-text", "train-text", "evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
