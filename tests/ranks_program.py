@@ -30,11 +30,11 @@ def text() -> str:
     """Sentences of seven words."""
     rng = np.random.default_rng(0)
     words = ["the", "a", "cat", "dog", "house", "sees", "likes", "old", "new", "and", "by", "tree"]
-    return "".join(" ".join(rng.choice(words, 7)) + "\n" for _ in range(60))
+    return "".join(" ".join(rng.choice(words, 7)) + "\n" for _ in range(16))
 
 
 # Hidden units that neither two, three nor four ranks have an equal share of.
-TEXT_NET = {"hidden_size": 100, "batch_size": 4, "bptt": 10, "epochs": 2, "progress": False}
+TEXT_NET = {"hidden_size": 100, "batch_size": 4, "bptt": 5, "epochs": 1, "progress": False}
 
 
 class _FailsOnRank1(pydarts.Callback):
@@ -87,7 +87,7 @@ def train(folder: Path, comm: Any, **options: Any) -> None:
 def search_text(folder: Path, comm: Any) -> None:
     """A search over text, and short trainings of finalists."""
     how = pydarts.Finalists(candidates=2, epochs=1)
-    options = {"selector": how, "time_budget": "10min", "memory_budget": "1GB"}
+    options = {"selector": how, "memory_budget": "1GB", "max_tokens": 120}
     result = pydarts.search_text(text(), comm=comm, **TEXT_NET, **options)
     state = np.concatenate([v.ravel() for v in result.supernet.state_dict().values()])
     scores = [finalist.score for finalist in result.finalists]

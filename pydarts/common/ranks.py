@@ -26,6 +26,10 @@ T = TypeVar("T")
 # What a rank that failed waits for the others to fail alike: longer than what they may lag behind.
 _PATIENCE = 5.0
 
+# Where there are more ranks than cores: how often one asks for a message before it sleeps, and how
+# long.
+_ASKED, _NAP = 50, 5e-5
+
 # What an error of the first rank may be on the others: an error of another type is the first of
 # these that it is derived from.
 _ERRORS: dict[str, type[Exception]] = {
@@ -74,6 +78,8 @@ class Ranks:
         self._mpi, self._byte = MPI, MPI.BYTE
         self._comm = comm.Dup()  # no message of anybody else's is taken for one of ours
         self._failures = comm.Dup()
+        # Who waits for a message by asking for it takes a core from the ranks that have yet to run.
+        self._crowded = self._ranks_here() > _core.default_threads()
 
     @property
     def several(self) -> bool:
@@ -88,9 +94,13 @@ class Ranks:
         """The threads of this rank, which by default shares its machine's cores with others."""
         if threads is not None or not self.several:
             return threads
+        return max(1, _core.default_threads() // self._ranks_here())
+
+    def _ranks_here(self) -> int:
+        """How many there are on this machine."""
         here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         try:
-            return max(1, _core.default_threads() // int(here.Get_size()))
+            return int(here.Get_size())
         finally:
             here.Free()
 
@@ -107,7 +117,15 @@ class Ranks:
         self.messages += 1
         self.sent_bytes += len(everything)
         byte = self._byte
-        self._comm.Allgatherv([mine, byte], [everything, (counts, None), byte])
+        told = [mine, byte], [everything, (counts, None), byte]
+        if not self._crowded:
+            self._comm.Allgatherv(*told)
+            return
+        request, asked = self._comm.Iallgatherv(*told), 0
+        while not request.Test():
+            asked += 1
+            if asked > _ASKED:
+                time.sleep(_NAP)
 
     def broadcast(self, data: memoryview, root: int) -> None:
         """Make ``data`` that of one rank."""
