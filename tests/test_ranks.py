@@ -98,7 +98,7 @@ def test_one_process_needs_no_mpi(tmp_path: Path) -> None:
 
 
 def test_the_model_gives_what_was_measured() -> None:
-    one, two = Measured(1.2, 1.0, 0, 0, 0), Measured(0.7, 0.6, 100, 1e6, 0)
+    one, two = Measured(1.2, 1.0, 0, 0, 0, 0), Measured(0.7, 0.6, 100, 1e6, 0, 0)
     model, link = fit(one, two), (1e-4, 1e9)
     assert model.seconds(1, *link) == pytest.approx(1.0)
     assert model.seconds(2, *link) == pytest.approx(0.6 + 100 * 1e-4 + 0.5e-3)
