@@ -10,6 +10,9 @@ where ``serial`` is what every rank does for itself, such as the optimisers: pro
 thread outside of messages, on one rank and on two, which other processes disturb little. What it
 says of more ranks, over networks that nobody here has, is a *prediction*: "80 % from N" is the
 batch from which on ranks have four fifths of their speed.
+
+``--memory``: how much of its own memory (RssAnon of /proc/self/status) a rank has more after steps
+than before there was a network.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,7 +31,10 @@ import numpy as np
 
 import pydarts
 from benchmarks.build_images import LR, seeded_images
-from benchmarks.cases import ImageCase, select
+from benchmarks.build_text import LR as TEXT_LR
+from benchmarks.build_text import seeded_text
+from benchmarks.cases import Case, ImageCase, TextCase, select
+from benchmarks.contenders import memory
 from pydarts.bilevel import BilevelStep
 from pydarts.common.ranks import Ranks, launched_rank, launched_ranks
 
@@ -48,6 +54,7 @@ class Measured(NamedTuple):
     messages: float
     bytes: float
     activations: int
+    memory: int
 
 
 class Model(NamedTuple):
@@ -104,14 +111,29 @@ def _ranks() -> _Watched:
     return _Watched(MPI.COMM_WORLD)
 
 
-def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
-    """Time search steps of this process's ranks, after one that does not count."""
-    ranks = _ranks()
+def _built(case: Case, threads: int, ranks: Ranks) -> tuple[Callable[[], Any], Any, int]:
+    """A search step of all ranks, its network, and the bytes of a rank's activations."""
+    if isinstance(case, TextCase):
+        network = pydarts.RecurrentSupernet(**case.network, threads=threads)
+        network.use_ranks(ranks)
+        (x, y, hidden), (x_valid, y_valid, hidden_valid) = (seeded_text(case, k) for k in (3, 4))
+        given = {"train": (x, y), "valid": (x_valid, y_valid), "hidden": (hidden, hidden_valid)}
+        once = partial(BilevelStep(network, order=2), **given, lr=TEXT_LR)
+        return once, network, network.memory_plan(case.batch, case.steps)["activations"]
+    assert isinstance(case, ImageCase)
     supernet = pydarts.Supernet(**case.network, threads=threads, space=case.space)
     supernet.use_ranks(ranks)
     step = BilevelStep(supernet, order=2 if case.kind == "second_order" else 1)
     shape = (case.batch, case.in_channels, *case.shape)
     once = partial(step, train=seeded_images(shape, 3), valid=seeded_images(shape, 4), lr=LR)
+    return once, supernet, supernet.memory_plan(case.batch, case.shape)["activations"]
+
+
+def measure(case: Case, seconds: float, threads: int) -> dict[str, Any]:
+    """Time search steps of this process's ranks, after one that does not count."""
+    ranks = _ranks()
+    before = memory("RssAnon")
+    once, _network, activations = _built(case, threads, ranks)
     once()
     messages, sent, telling = ranks.messages, ranks.sent_bytes, ranks.telling
     began = time.process_time()
@@ -121,13 +143,13 @@ def measure(case: ImageCase, seconds: float, threads: int) -> dict[str, Any]:
         once()
         times.append(time.perf_counter() - start)
     count, busy = len(times), time.process_time() - began
-    activations = supernet.memory_plan(case.batch, case.shape)["activations"]
     return {
         "seconds": float(np.median(times)),
         "computing": (busy - (ranks.telling - telling)) / count,
         "messages": (ranks.messages - messages) / count,
         "bytes": (ranks.sent_bytes - sent) / count,
         "activations": activations,
+        "memory": memory("RssAnon") - before,
     }
 
 
@@ -154,7 +176,7 @@ def _launch(ranks: int, *arguments: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def compare(case: ImageCase, turns: int, seconds: float) -> dict[tuple[int, int], Measured]:
+def compare(case: Case, turns: int, seconds: float) -> dict[tuple[int, int], Measured]:
     """Measure (ranks, threads) in turn."""
     found: dict[tuple[int, int], list[Any]] = {(1, 2): [], (1, 1): [], (2, 1): []}
     for _ in range(turns):
@@ -169,6 +191,7 @@ def compare(case: ImageCase, turns: int, seconds: float) -> dict[tuple[int, int]
             ones[0]["messages"],
             ones[0]["bytes"],
             ones[0]["activations"],
+            ones[0]["memory"],
         )
         for setting, ones in found.items()
     }
@@ -180,6 +203,7 @@ def main() -> None:
     parser.add_argument("--case", nargs="+", default=list(CASES))
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--memory", action="store_true", help="of 1 to 4 ranks, and nothing else")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -187,20 +211,32 @@ def main() -> None:
         if args.case == ["link"]:
             told: Any = link(seconds)
         else:
-            (case,) = (case for case in select(args.case) if isinstance(case, ImageCase))
+            (case,) = select(args.case)
             told = measure(case, seconds, threads)
         if launched_rank() == 0:
             print(json.dumps(told))
         return
-    cases = [case for case in select(args.case) if isinstance(case, ImageCase)]
+    cases = select(args.case)
+    if args.memory:
+        _print_memory(cases)
+        return
     latency, speed = _launch(2, "--case", "link", "--worker", "1", "2")
     print(f"A gather between two ranks here: {1e6 * latency:.1f} µs, {speed / 1e9:.2f} GB/s.\n")
     measured = {case: compare(case, args.turns, args.seconds) for case in cases}
     _print_measured(measured)
-    _print_predicted(measured)
+    images = {case: found for case, found in measured.items() if isinstance(case, ImageCase)}
+    _print_predicted(images)  # of recurrent networks the batch is not what is divided
 
 
-def _print_measured(measured: dict[ImageCase, dict[tuple[int, int], Measured]]) -> None:
+def _print_memory(cases: Sequence[Case]) -> None:
+    print("| MB of a rank | 1 rank | 2 ranks | 3 ranks | 4 ranks |\n|---|" + "--:|" * 4)
+    for case in cases:
+        worker = "--case", case.name, "--worker", "1", "0.01"
+        found = [_launch(ranks, *worker)["memory"] for ranks in (1, 2, 3, 4)]
+        print(f"| {case.name} | {' | '.join(f'{size / 1e6:.0f}' for size in found)} |")
+
+
+def _print_measured(measured: dict[Case, dict[tuple[int, int], Measured]]) -> None:
     columns = "1 rank of 2 threads, ms | 1 of 1 | 2 of 1 | 2 of 1 against 1 of 2"
     print(f"| measured | {columns} | messages | MB | activations of a rank |")
     print("|---|" + "--:|" * 7)

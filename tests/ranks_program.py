@@ -11,6 +11,8 @@ import numpy as np
 from mpi4py import MPI
 
 import pydarts
+from pydarts.common.errors import CheckpointError
+from pydarts.common.ranks import as_ranks
 
 NET = {"channels": 2, "cells": 3, "batch_size": 16, "epochs": 2, "progress": False}
 
@@ -22,6 +24,17 @@ def images(count: int = 80) -> tuple[np.ndarray, np.ndarray]:
     X[::2, :, :4] += 150
     X[1::2, :, 4:] += 150
     return X.astype(np.uint8), np.resize([0, 1], count)
+
+
+def text() -> str:
+    """Sentences of seven words."""
+    rng = np.random.default_rng(0)
+    words = ["the", "a", "cat", "dog", "house", "sees", "likes", "old", "new", "and", "by", "tree"]
+    return "".join(" ".join(rng.choice(words, 7)) + "\n" for _ in range(16))
+
+
+# Hidden units that neither two, three nor four ranks have an equal share of.
+TEXT_NET = {"hidden_size": 100, "batch_size": 4, "bptt": 5, "epochs": 1, "progress": False}
 
 
 class _FailsOnRank1(pydarts.Callback):
@@ -71,6 +84,67 @@ def train(folder: Path, comm: Any, **options: Any) -> None:
     _keep(folder, comm, state=state, accuracy=scores.accuracy, loss=loss, alone=alone.sum() * 0)
 
 
+def search_text(folder: Path, comm: Any) -> None:
+    """A search over text, and short trainings of finalists."""
+    how = pydarts.Finalists(candidates=2, epochs=1)
+    options = {"selector": how, "memory_budget": "1GB", "max_tokens": 120}
+    result = pydarts.search_text(text(), comm=comm, **TEXT_NET, **options)
+    state = np.concatenate([v.ravel() for v in result.supernet.state_dict().values()])
+    scores = [finalist.score for finalist in result.finalists]
+    loss = [entry["valid_loss"] for entry in result.history]
+    _keep(
+        folder,
+        comm,
+        state=state,
+        alphas=result.supernet.flat_alphas,
+        scores=scores,
+        loss=loss,
+        genotype=str(result.genotype),
+    )
+
+
+def train_text(folder: Path, comm: Any) -> None:
+    """A training over text, an evaluation, and what the model writes."""
+    model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, text(), comm=comm, **TEXT_NET)
+    loss = model.evaluate(text(), comm=comm).loss
+    state = np.concatenate([value.ravel() for value in model.network.state_dict().values()])
+    with model.network.shared_by(as_ranks(comm)):
+        written = model.sample(length=20, seed=1)
+    alone = model.sample(length=20, seed=1) if comm.Get_rank() == 0 else written
+    _keep(folder, comm, state=state, loss=loss, written=written, alone=alone)
+
+
+class _Other(Exception):
+    """An error of a type that no other rank knows."""
+
+
+def errors(folder: Path, comm: Any) -> None:
+    """What the first rank raises comes to all of them, as do values."""
+    ranks = as_ranks(comm)
+    found = []
+    for error in (
+        pydarts.ArgumentError("x", "(=1) is wrong"),
+        CheckpointError("it is torn"),
+        FileNotFoundError("no such file"),
+        ZeroDivisionError("by zero"),
+        _Other("rare"),
+    ):
+
+        def fail(error: Exception = error) -> None:
+            raise error
+
+        try:
+            ranks.on_first(fail)
+        except Exception as caught:
+            found.append(f"{caught!r} {caught}")
+    value = {"a": [1, 0.1, None, "α"], "b": np.arange(6, dtype=np.float32).reshape(2, 3)}
+    value["b"][0] = np.nan
+    told = ranks.on_first(lambda: {**value, "path": Path("x"), "none": np.zeros(0)})
+    same = np.array_equal(told["b"], value["b"], equal_nan=True) and told["a"] == value["a"]
+    same &= told["path"] == Path("x") and told["none"].shape == (0,)
+    _keep(folder, comm, errors=found, same=same, writable=told["b"].flags.writeable)
+
+
 def main() -> None:
     """Do what the command line names."""
     what, folder, comm = sys.argv[1], Path(sys.argv[2]), MPI.COMM_WORLD
@@ -86,6 +160,12 @@ def main() -> None:
         search(folder, comm, method="fixed", selector=how, max_images=32, space="s3")
     elif what == "train":
         train(folder, comm)
+    elif what == "search-text":
+        search_text(folder, comm)
+    elif what == "train-text":
+        train_text(folder, comm)
+    elif what == "errors":
+        errors(folder, comm)
     elif what == "stop":
         search(folder, comm, callbacks=[_ByItsOwnClock()])
     elif what == "fail":

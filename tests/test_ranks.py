@@ -98,7 +98,7 @@ def test_one_process_needs_no_mpi(tmp_path: Path) -> None:
 
 
 def test_the_model_gives_what_was_measured() -> None:
-    one, two = Measured(1.2, 1.0, 0, 0, 0), Measured(0.7, 0.6, 100, 1e6, 0)
+    one, two = Measured(1.2, 1.0, 0, 0, 0, 0), Measured(0.7, 0.6, 100, 1e6, 0, 0)
     model, link = fit(one, two), (1e-4, 1e9)
     assert model.seconds(1, *link) == pytest.approx(1.0)
     assert model.seconds(2, *link) == pytest.approx(0.6 + 100 * 1e-4 + 0.5e-3)
@@ -112,8 +112,10 @@ def test_the_model_gives_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("what", "counts"),
     [
-        ("search", (1, 2, 3)),
-        ("train", (1, 2, 3)),
+        ("search", (1, 2, 3, 4)),
+        ("train", (1, 2, 3, 4)),
+        ("search-text", (1, 2, 3, 4)),
+        ("train-text", (1, 2, 4)),
         ("sampled", (1, 2)),
         ("finalists", (1, 2)),
         ("perturbation", (1, 2)),
@@ -154,6 +156,24 @@ def test_what_one_process_alone_can_do_is_refused(tmp_path: Path) -> None:
     assert done.stderr.count("pydarts: error: `pydarts compare` is for one process") == 1
     done = run(2, "-m", "pydarts", "search", "digits", "--max-latency", "1ms")
     assert "--max-latency (='1ms') is for one process, not for 2 ranks" in done.stderr
+
+
+@pytest.mark.slow
+@needs_mpi
+def test_what_the_first_rank_finds_comes_to_all(tmp_path: Path) -> None:
+    done = run(2, PROGRAM, "errors", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    one, other = kept(tmp_path, 2)
+    assert one["same"]
+    assert other["same"]
+    assert other["writable"]
+    first = "ArgumentError('x', '(=1) is wrong') `x` (=1) is wrong"
+    assert list(one["errors"][:3]) == list(other["errors"][:3])
+    assert other["errors"][0] == first
+    assert list(other["errors"][3:]) == [
+        "ArithmeticError('by zero') by zero",
+        "RuntimeError('_Other: rare') _Other: rare",
+    ]
 
 
 @pytest.mark.slow
@@ -215,8 +235,9 @@ def processes(of: int) -> dict[int, int]:
             except OSError:
                 continue
             for entry in environ:
-                if entry.startswith(b"PMI_RANK="):
-                    found[int(entry[9:])] = pid
+                name, _, value = entry.partition(b"=")
+                if name in (b"PMI_RANK", b"OMPI_COMM_WORLD_RANK"):
+                    found[int(value)] = pid
     return found
 
 
@@ -280,11 +301,17 @@ def test_any_number_of_ranks_goes_on(data: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @needs_mpi
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes in /proc")
-def test_ctrl_c_and_a_killed_rank_end_all_with_a_whole_checkpoint(
+def test_signals_and_a_killed_rank_end_all_with_a_whole_checkpoint(
     data: str, tmp_path: Path
 ) -> None:
     def press(process: subprocess.Popen[str]) -> None:
         process.send_signal(signal.SIGINT)
+
+    def terminate(process: subprocess.Popen[str]) -> None:
+        process.send_signal(signal.SIGTERM)
+
+    def terminate_one(process: subprocess.Popen[str]) -> None:
+        os.kill(processes(process.pid)[1], signal.SIGTERM)
 
     def press_on_one(process: subprocess.Popen[str]) -> None:
         os.kill(processes(process.pid)[1], signal.SIGINT)
@@ -292,7 +319,13 @@ def test_ctrl_c_and_a_killed_rank_end_all_with_a_whole_checkpoint(
     def kill(process: subprocess.Popen[str]) -> None:
         os.kill(processes(process.pid)[1], signal.SIGKILL)
 
-    for name, disturb in (("all", press), ("one", press_on_one), ("killed", kill)):
+    for name, disturb in (
+        ("all", press),
+        ("one", press_on_one),
+        ("killed", kill),
+        ("terminated", terminate),
+        ("one terminated", terminate_one),
+    ):
         code, errors, seconds = disturbed(2, data, tmp_path / name, disturb)
         assert code != 0
         assert seconds < 20, name

@@ -141,6 +141,19 @@ auto run(Engine<Net>& engine, Call call) {
   }
 }
 
+template <class Net>
+void use_communicator(Engine<Net>& engine, int rank, int size, const py::function& gather,
+                      const py::function& broadcast) {
+  engine.communicator.emplace(rank, size, gather, broadcast);
+  run(engine, [&](Net& network) { network.use_communicator(engine.communicator->communicator()); });
+}
+
+template <class Net>
+void leave_communicator(Engine<Net>& engine) {
+  run(engine, [](Net& network) { network.use_communicator({}); });
+  engine.communicator.reset();
+}
+
 // An array over memory that `owner` keeps alive.
 template <class T>
 py::array_t<T> view(Vector<T>& values, py::handle owner) {

@@ -161,18 +161,9 @@ void bind(py::module_& m, const std::string& suffix) {
           [](Net& self, double weight) { self.network.set_skip_weight(weight); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
-      .def(
-          "use_communicator",
-          [](Net& self, int rank, int size, const py::function& gather, const py::function& broadcast) {
-            self.communicator.emplace(rank, size, gather, broadcast);
-            run(self, [&](Network<T>& network) { network.use_communicator(self.communicator->communicator()); });
-          },
-          py::arg("rank"), py::arg("size"), py::arg("gather"), py::arg("broadcast"))
-      .def("leave_communicator",
-           [](Net& self) {
-             run(self, [](Network<T>& network) { network.use_communicator({}); });
-             self.communicator.reset();
-           })
+      .def("use_communicator", &use_communicator<Network<T>>, py::arg("rank"), py::arg("size"), py::arg("gather"),
+           py::arg("broadcast"))
+      .def("leave_communicator", &leave_communicator<Network<T>>)
       .def(
           "record_tasks",
           [](Net& self, const py::function& call) {  // which uses this network, and nobody else does

@@ -106,6 +106,9 @@ void bind(py::module_& m, const std::string& suffix) {
       .def_property_readonly("running", [](py::object self) { return view(self.cast<Net&>().network.running(), self); })
       .def_property_readonly("threads", [](const Net& self) { return self.network.threads().count; })
       .def("set_deadline", &Net::set_deadline, py::arg("seconds"))
+      .def("use_communicator", &use_communicator<Recurrent>, py::arg("rank"), py::arg("size"), py::arg("gather"),
+           py::arg("broadcast"))
+      .def("leave_communicator", &leave_communicator<Recurrent>)
       .def_property(
           "stream", [](Net& self) { return self.network.random().state(); },
           [](Net& self, std::uint64_t state) { self.network.random() = Random(state); })

@@ -72,8 +72,9 @@ pydarts_network::pydarts_network(const RecurrentCell& cell, int vocabulary, int 
       environment(environment_of(runtime)),
       hidden{Vector<float>(environment.memory), Vector<float>(environment.memory), Vector<float>(environment.memory),
              Vector<float>(environment.memory)} {
-  require(runtime.ranks <= 1, "`runtime->ranks` (=", runtime.ranks, ") must be 1 for networks over text");
   text.emplace(cell, vocabulary, hidden_size, dropout, seed, environment.threads, environment.memory);
+  const Communicator ranks = communicator_of(runtime);
+  if (ranks.several()) text->use_communicator(ranks);
   if (runtime.cancel) text->set_cancel([this] { return runtime.cancel(runtime.user) != 0; });
   for (const auto& p : text->parameters()) {
     std::vector<int> shape{p.rows};

@@ -24,6 +24,9 @@ struct Communicator {
 
 constexpr int kMaxRanks = 4096;
 
+// The part of `count` things that rank `rank` has begins here, and ends where the next one's begins.
+inline int part_of(int count, int rank, int ranks) { return int((long long)count * rank / ranks); }
+
 // A function of the communicator failed.
 struct CommunicationFailed : std::runtime_error {
   using std::runtime_error::runtime_error;

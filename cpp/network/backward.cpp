@@ -21,7 +21,7 @@ void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_
     backward_state(pass, v, d_weights);
     check_cancelled();
   }
-  if (communicator_.several()) exchange_weight_gradients(pass, d_weights);
+  if (messages_.several()) exchange_weight_gradients(pass, d_weights);
   if (d_alphas) alpha_gradient(pass, d_alphas);
   if (d_images)
     copy_channels(graph_.states[0].channels, pass.plan.states[0].plane(), pass.plan.held, gradient(pass, 0, 0),
@@ -299,7 +299,7 @@ void Network<T>::finish_backward(const Pass& pass, int index, T* d_weights) {
 // The sums of the tasks' gradients. Of a large phase a unit's rows are cut into slices.
 template <class T>
 void Network<T>::reduce_weight_gradients(const Pass& pass, int v, int level, T* d_weights) {
-  if (communicator_.several()) return keep_weight_gradients(pass, v, level);
+  if (messages_.several()) return keep_weight_gradients(pass, v, level);
   const std::vector<int>& units = pass.taken.states()[v].levels[level];
   const std::size_t distance = graph_.states[v].level_size[level];
   const int tasks = pass.plan.states[v].tasks, slices = distance * tasks < kManyPartials ? 1 : kSlices;

@@ -144,7 +144,7 @@ Loss Network<T>::run_head(const Pass& pass, const Head& head, const Batch<T>* tr
     }
   });
   gradient_started_[head.state] = 1;
-  if (communicator_.several()) {
+  if (messages_.several()) {
     exchange_heads(pass, inputs, d_weights != nullptr, d_weights || logits);
     for (std::size_t i = 0; logits && i < d_logits_.size(); ++i) logits[i] = T(d_logits_[i]);
   }

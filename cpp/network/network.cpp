@@ -58,10 +58,7 @@ Network<T>::Network(Graph graph, std::uint64_t seed, const Environment& environm
       hits_(environment.memory),
       summands_(environment.memory),
       uses_(environment.memory),
-      sent_(environment.memory),
-      received_(environment.memory),
-      message_bytes_(environment.memory),
-      message_at_(environment.memory),
+      messages_(environment.memory),
       meeting_(environment.memory),
       in_message_(graph_.affines.size(), environment.memory),
       kept_gradients_(environment.memory) {
@@ -102,14 +99,14 @@ Threads Network<T>::threads_for(std::size_t additions) const {
 template <class T>
 void Network<T>::check_cancelled() {
   if (!stop_ && cancel_ && cancel_()) stop_ = true;
-  if (stop_ && !communicator_.several()) throw Cancelled();  // else the next message says so to all ranks
+  if (stop_ && !messages_.several()) throw Cancelled();  // else the next message says so to all ranks
 }
 
 template <class T>
 const Plan& Network<T>::plan_for(const Batch<T>& batch, bool backward) {
   if (const Plan* plan = find_plan(plans_, batch.samples, batch.height, batch.width, backward)) return *plan;
   auto plan = std::make_unique<Plan>(graph_, batch.samples, batch.height, batch.width, backward, recompute_,
-                                     communicator_.rank, communicator_.size);
+                                     messages_.rank(), messages_.size());
   if (log_.write)
     log_.write(log_.context,
                text("planned ", backward ? "forward and backward" : "forward", " over ", batch.samples, " images of ",
@@ -253,8 +250,8 @@ template <class T>
 void Network<T>::infer(const Batch<T>& batch, T* logits) {
   bool made = false;
   const Program& program = inference_->program(batch.height, batch.width, &made);
-  const int ranks = communicator_.size, first = part_of(batch.samples, communicator_.rank, ranks);
-  const int held = part_of(batch.samples, communicator_.rank + 1, ranks) - first;
+  const int ranks = messages_.size(), first = part_of(batch.samples, messages_.rank(), ranks);
+  const int held = part_of(batch.samples, messages_.rank() + 1, ranks) - first;
   const std::size_t size = Inference<T>::layout(program, threads_, held).size;
   if (made && log_.write)
     log_.write(log_.context, text("planned evaluation of images of ", batch.height, " x ", batch.width, ": ",
@@ -270,7 +267,7 @@ void Network<T>::infer(const Batch<T>& batch, T* logits) {
   inference_->run(program, threads_, batch.images + first * image, held, weights_.data(), running_.data(), memory,
                   stopped, logits + std::size_t(first) * graph_.classes);
   check_cancelled();
-  if (communicator_.several()) exchange_logits(batch.samples, logits);
+  if (messages_.several()) exchange_logits(batch.samples, logits);
 }
 
 template <class T>
@@ -344,7 +341,7 @@ void Network<T>::update_running() {
 
 template <class T>
 typename Network<T>::Memory Network<T>::memory(int samples, int height, int width, bool backward) const {
-  const int rank = communicator_.rank, ranks = communicator_.size;
+  const int rank = messages_.rank(), ranks = messages_.size();
   const Plan plan(graph_, samples, height, width, backward, recompute_, rank, ranks);
   const std::size_t sums = plan.sums_size + graph_.lanes * 5;
   std::size_t size = layout(plan).size, folded = 0;

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "core/buffer.hpp"
-#include "core/communicator.hpp"
 #include "core/environment.hpp"
 #include "core/loss.hpp"
+#include "core/messages.hpp"
 #include "core/random.hpp"
 #include "network/graph.hpp"
 #include "network/inference.hpp"
@@ -65,7 +65,7 @@ class Network {
   // graphs without a head. InvalidArgument if the ranks' networks differ, or the instruction sets that they compute
   // with.
   void use_communicator(const Communicator& communicator);
-  const Communicator& communicator() const { return communicator_; }
+  const Communicator& communicator() const { return messages_.communicator(); }
 
   // Asked often, by the calling thread; true stops the call with Cancelled. Must not throw.
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
@@ -174,18 +174,12 @@ class Network {
   void finish_backward(const Pass& pass, int v, int count, AffineOf affine_of, T* d_weights);
 
   // ranks.cpp
-  void join_ranks();
   template <class AffineOf>
   void meet(const Pass& pass, int v, int count, AffineOf affine_of);
   void exchange_sums(const Pass& pass, int v);
   void exchange_heads(const Pass& pass, std::size_t inputs, bool features, bool logits);
   void exchange_weight_gradients(const Pass& pass, T* d_weights);
   void exchange_logits(int samples, T* logits);
-  template <class Element, class Count>
-  Element* begin_message(Count count);
-  template <class Element>
-  const Element* segment(int rank) const;
-  void gather(unsigned char* mine);
 
   // head.cpp
   Loss run_head(const Pass& pass, const Head& head, const Batch<T>* truth, T* logits, T* d_weights, bool backward);
@@ -250,7 +244,6 @@ class Network {
   Graph graph_;
   Selection taken_;  // by the pass that ran last
   Threads threads_;
-  Communicator communicator_;
   Log log_;
   bool recompute_;
   const Kernels<T>& kernels_;
@@ -285,12 +278,10 @@ class Network {
   Vector<Summand<T>> summands_;  // a thread's, one after the other
   Vector<PoolUse<T>> uses_;
   std::size_t most_terms_ = 0, most_uses_ = 0;
-  // What ranks tell each other: of each a flag, whether it was cancelled, and behind it what it tells.
-  Buffer<unsigned char> sent_, received_;
-  Vector<std::size_t> message_bytes_, message_at_;  // by rank
-  Vector<int> meeting_;                             // affine maps whose sums are told
-  Vector<char> in_message_;                         // by affine map
-  Buffer<unsigned char> kept_gradients_;            // a flag, then [part of the tree of tasks][weight]
+  Messages messages_;
+  Vector<int> meeting_;                   // affine maps whose sums are told
+  Vector<char> in_message_;               // by affine map
+  Buffer<unsigned char> kept_gradients_;  // a flag, then [part of the tree of tasks][weight]
 };
 
 }  // namespace pydarts

@@ -80,7 +80,7 @@ void Network<T>::for_groups(const Pass& pass, int v, Body body) {
 template <class T>
 template <class AffineOf>
 void Network<T>::meet(const Pass& pass, int v, int count, AffineOf affine_of) {
-  if (communicator_.several()) {
+  if (messages_.several()) {
     meeting_.clear();
     for (int i = 0; i < count; ++i)
       if (affine_of(i) >= 0) meeting_.push_back(affine_of(i));

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/communicator.hpp"
 #include "core/pairs.hpp"
 #include "network/graph.hpp"
 
@@ -81,9 +82,6 @@ struct Plan {
 };
 
 constexpr int kMaxTasks = 128;  // of a phase
-
-// The first of `samples` that is of a rank, where each may be of any.
-inline int part_of(int samples, int rank, int ranks) { return int((long long)samples * rank / ranks); }
 
 // What a task keeps in its thread's scratch while it takes a group of samples through one level of a state.
 template <class T>

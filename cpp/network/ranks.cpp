@@ -1,112 +1,28 @@
 // SPDX-License-Identifier: MIT
 // What the ranks of a network tell each other: parts of sums, which all of them then add along the same tree.
 #include <algorithm>
-#include <cstring>
-#include <string>
 
-#include "core/error.hpp"
 #include "network/passes.hpp"
 
 namespace pydarts {
-namespace {
-
-constexpr std::size_t kFlag = kCacheLine;  // bytes before what a message holds
-
-// On whole cache lines.
-std::size_t message_size(std::size_t bytes) { return kFlag + (bytes + kCacheLine - 1) / kCacheLine * kCacheLine; }
-
-struct Identity {  // what must be the same on all ranks
-  char instruction_set[32];
-  std::uint64_t number, weights, alphas, running;
-};
-
-}  // namespace
 
 template <class T>
 void Network<T>::use_communicator(const Communicator& communicator) {
-  require(communicator.size >= 1 && communicator.size <= kMaxRanks, "the ranks (=", communicator.size,
-          ") must be in 1..", kMaxRanks);
-  require(communicator.rank >= 0 && communicator.rank < communicator.size, "the rank (=", communicator.rank,
-          ") must lie in 0..", communicator.size - 1);
   require(!communicator.several() || !graph_.heads.empty(),
           "a network without a head is not computed by several ranks");
-  require(!communicator.several() || (communicator.gather && communicator.broadcast),
-          "several ranks need both functions of the communicator");
   plans_.clear();
   for (std::size_t a = 0; a < part_offset_.size(); ++a) part_offset_[a] = graph_.affines[a].first_sum * 2;
   part_levels_ = nullptr;
   stop_ = false;
-  communicator_ = communicator;
-  if (!communicator_.several()) return;
-  try {
-    join_ranks();
-  } catch (...) {
-    communicator_ = {};
-    throw;
-  }
-}
-
-template <class T>
-void Network<T>::join_ranks() {
-  meeting_.reserve(graph_.affines.size());
-  parts_.reserve(std::size_t(kMaxTasks) + 1);
-  Identity own{};
-  std::strncpy(own.instruction_set, instruction_set().name, sizeof own.instruction_set - 1);
-  own.number = sizeof(T);
-  own.weights = weights_.size();
-  own.alphas = alphas_.size();
-  own.running = running_.size();
-  *begin_message<Identity>([](int) { return 1; }) = own;
-  gather(sent_.data());
-  const auto& first = *segment<Identity>(0);
-  for (int rank = 1; rank < communicator_.size; ++rank) {
-    const auto& other = *segment<Identity>(rank);
-    require(std::string(other.instruction_set) == first.instruction_set, "rank ", rank, " computes with ",
-            other.instruction_set, ", rank 0 with ", first.instruction_set, ": PYDARTS_ISA names one for all");
-    require(std::memcmp(&other, &first, sizeof first) == 0, "rank ", rank,
-            " has another network than rank 0: ", other.weights, " weights and ", other.alphas, " alphas, not ",
-            first.weights, " and ", first.alphas);
-  }
-  const auto broadcast = [&](void* data, std::size_t bytes) {
-    if (bytes > 0 && communicator_.broadcast(communicator_.context, data, bytes, 0) != 0)
-      throw CommunicationFailed("the communicator could not broadcast");
-  };
-  broadcast(weights_.data(), weights_.size() * sizeof(T));
-  broadcast(alphas_.data(), alphas_.size() * sizeof(T));
-  broadcast(running_.data(), running_.size() * sizeof(T));
-  broadcast(&noise_step_, sizeof noise_step_);
-}
-
-// Where to write what this rank tells: count(r) elements are of rank r.
-template <class T>
-template <class Element, class Count>
-Element* Network<T>::begin_message(Count count) {
-  message_bytes_.resize(communicator_.size);
-  message_at_.resize(communicator_.size + 1);
-  message_at_[0] = 0;
-  for (int r = 0; r < communicator_.size; ++r) {
-    message_bytes_[r] = message_size(count(r) * sizeof(Element));
-    message_at_[r + 1] = message_at_[r] + message_bytes_[r];
-  }
-  sent_.reserve(message_bytes_[communicator_.rank]);
-  received_.reserve(message_at_[communicator_.size]);
-  return reinterpret_cast<Element*>(sent_.data() + kFlag);
-}
-
-// What a rank told.
-template <class T>
-template <class Element>
-const Element* Network<T>::segment(int rank) const {
-  return reinterpret_cast<const Element*>(received_.data() + message_at_[rank] + kFlag);
-}
-
-template <class T>
-void Network<T>::gather(unsigned char* mine) {
-  std::memset(mine, stop_ ? 1 : 0, kFlag);
-  if (communicator_.gather(communicator_.context, mine, received_.data(), message_bytes_.data()) != 0)
-    throw CommunicationFailed("the communicator could not gather");
-  for (int r = 0; r < communicator_.size; ++r)
-    if (received_.data()[message_at_[r]]) throw Cancelled();
+  messages_.use(communicator, {instruction_set().name, sizeof(T), weights_.size(), alphas_.size(), running_.size()},
+                [&] {
+                  meeting_.reserve(graph_.affines.size());
+                  parts_.reserve(std::size_t(kMaxTasks) + 1);
+                  messages_.broadcast(weights_.data(), weights_.size() * sizeof(T));
+                  messages_.broadcast(alphas_.data(), alphas_.size() * sizeof(T));
+                  messages_.broadcast(running_.data(), running_.size() * sizeof(T));
+                  messages_.broadcast(&noise_step_, sizeof noise_step_);
+                });
 }
 
 // Of the affine maps of `meeting_`, which leave state v.
@@ -124,7 +40,7 @@ void Network<T>::exchange_sums(const Pass& pass, int v) {
   meeting_.erase(std::remove_if(meeting_.begin(), meeting_.end(), told), meeting_.end());
   for (int a : meeting_) in_message_[a] = 0;
   if (meeting_.empty()) return;
-  double* own = begin_message<double>([&](int r) { return place.node_counts[r] * width; });
+  double* own = messages_.begin<double>([&](int r) { return place.node_counts[r] * width; });
   parallel_for(threads_for(width * place.tasks), int(meeting_.size()), [&](int i, int) {
     const int a = meeting_[i];
     for (std::size_t k = 0; k < place.nodes.size(); ++k) {
@@ -134,10 +50,10 @@ void Network<T>::exchange_sums(const Pass& pass, int v) {
                    nullptr, [&](int task) { return sums(v, first + task, a); });
     }
   });
-  gather(sent_.data());
+  messages_.gather(stop_);
   parts_.clear();
-  for (int r = 0; r < communicator_.size; ++r)
-    for (int k = 0; k < place.node_counts[r]; ++k) parts_.push_back(segment<double>(r) + k * width);
+  for (int r = 0; r < messages_.size(); ++r)
+    for (int k = 0; k < place.node_counts[r]; ++k) parts_.push_back(messages_.told<double>(r) + k * width);
   part_levels_ = place.levels.data();
 }
 
@@ -147,16 +63,16 @@ void Network<T>::exchange_heads(const Pass& pass, std::size_t inputs, bool featu
   const std::vector<int>& begin = pass.plan.rank_samples;
   const std::size_t classes = graph_.classes, of_features = features ? inputs : 0, of_logits = logits ? classes : 0;
   const std::size_t width = 2 + of_features + of_logits;
-  double* own = begin_message<double>([&](int r) { return (begin[r + 1] - begin[r]) * width; });
-  for (int n = begin[communicator_.rank]; n < begin[communicator_.rank + 1]; ++n) {
+  double* own = messages_.begin<double>([&](int r) { return (begin[r + 1] - begin[r]) * width; });
+  for (int n = begin[messages_.rank()]; n < begin[messages_.rank() + 1]; ++n) {
     *own++ = losses_[n];
     *own++ = hits_[n];
     own = std::copy_n(features_.data() + n * inputs, of_features, own);
     own = std::copy_n(d_logits_.data() + n * classes, of_logits, own);
   }
-  gather(sent_.data());
-  for (int r = 0; r < communicator_.size; ++r) {
-    const double* from = segment<double>(r);
+  messages_.gather(stop_);
+  for (int r = 0; r < messages_.size(); ++r) {
+    const double* from = messages_.told<double>(r);
     for (int n = begin[r]; n < begin[r + 1]; ++n, from += width) {
       losses_[n] = from[0];
       hits_[n] = char(from[1]);
@@ -172,8 +88,8 @@ void Network<T>::keep_weight_gradients(const Pass& pass, int v, int level) {
   const Plan::StatePlace& place = pass.plan.states[v];
   const std::vector<int>& units = pass.taken.states()[v].levels[level];
   const std::size_t distance = graph_.states[v].level_size[level], weights = graph_.num_weights;
-  kept_gradients_.reserve(message_size(pass.plan.rank_nodes[communicator_.rank] * weights * sizeof(T)));
-  T* kept = reinterpret_cast<T*>(kept_gradients_.data() + kFlag);
+  kept_gradients_.reserve(Messages::whole(pass.plan.rank_nodes[messages_.rank()] * weights * sizeof(T)));
+  T* kept = reinterpret_cast<T*>(kept_gradients_.data() + Messages::kFlag);
   parallel_for(threads_for(distance * place.tasks), int(units.size()), [&](int i, int) {
     const Unit& unit = graph_.units[units[i]];
     for (std::size_t k = 0; k < place.nodes.size(); ++k) {
@@ -196,9 +112,9 @@ void Network<T>::keep_weight_gradients(const Pass& pass, int v, int level) {
 template <class T>
 void Network<T>::exchange_weight_gradients(const Pass& pass, T* d_weights) {
   const std::size_t weights = d_weights ? graph_.num_weights : 0;
-  begin_message<T>([&](int r) { return pass.plan.rank_nodes[r] * weights; });
-  if (d_weights) kept_gradients_.reserve(message_bytes_[communicator_.rank]);
-  gather(d_weights ? kept_gradients_.data() : sent_.data());
+  messages_.begin<T>([&](int r) { return pass.plan.rank_nodes[r] * weights; });
+  if (d_weights) kept_gradients_.reserve(messages_.own_bytes());
+  messages_.gather(stop_, d_weights ? kept_gradients_.data() : nullptr);
   if (!d_weights) return;
   parallel_for(threads_, int(graph_.units.size()), [&](int u, int) {
     const Unit& unit = graph_.units[u];
@@ -206,8 +122,8 @@ void Network<T>::exchange_weight_gradients(const Pass& pass, T* d_weights) {
     const Plan::StatePlace& place = pass.plan.states[unit.state];
     const T* parts[kMaxTasks];
     int count = 0;
-    for (int r = 0; r < communicator_.size; ++r)
-      for (int k = 0; k < place.node_counts[r]; ++k) parts[count++] = segment<T>(r) + k * weights;
+    for (int r = 0; r < messages_.size(); ++r)
+      for (int k = 0; k < place.node_counts[r]; ++k) parts[count++] = messages_.told<T>(r) + k * weights;
     const auto add = [&](int parameter) {
       const Parameter& of = graph_.parameters[parameter];
       add_by_pairs(d_weights + of.offset, of.size, count, place.levels.data(),
@@ -221,12 +137,12 @@ void Network<T>::exchange_weight_gradients(const Pass& pass, T* d_weights) {
 template <class T>
 void Network<T>::exchange_logits(int samples, T* logits) {
   const std::size_t classes = graph_.classes;
-  const auto begin = [&](int rank) { return part_of(samples, rank, communicator_.size); };
+  const auto begin = [&](int rank) { return part_of(samples, rank, messages_.size()); };
   const auto size = [&](int rank) { return (begin(rank + 1) - begin(rank)) * classes; };
-  T* own = begin_message<T>(size);
-  std::copy_n(logits + begin(communicator_.rank) * classes, size(communicator_.rank), own);
-  gather(sent_.data());
-  for (int r = 0; r < communicator_.size; ++r) std::copy_n(segment<T>(r), size(r), logits + begin(r) * classes);
+  T* own = messages_.begin<T>(size);
+  std::copy_n(logits + begin(messages_.rank()) * classes, size(messages_.rank()), own);
+  messages_.gather(stop_);
+  for (int r = 0; r < messages_.size(); ++r) std::copy_n(messages_.told<T>(r), size(r), logits + begin(r) * classes);
 }
 
 template class Network<float>;

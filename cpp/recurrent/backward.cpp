@@ -15,16 +15,25 @@ template <class T>
 void RecurrentNetwork<T>::run_backward(T* d_weights, T* d_alphas, const Regularisation& regularisation) {
   d_mixing_.assign(std::size_t(blocks()) * mixing_.size(), 0);
   for (int t = segment_.length - 1; t >= 0; --t) {
-    parallel_for(threads_, blocks(), [&](int block, int) { start_step(t, block, regularisation); });
+    for_own_blocks([&](int block) { start_step(t, block, regularisation); });
     for (int node = nodes() - 1; node >= 0; --node) {
-      parallel_for(threads_, blocks(), [&](int block, int) { backward_node(t, node, block, d_alphas != nullptr); });
+      for_own_blocks([&](int block) { backward_node(t, node, block, d_alphas != nullptr); });
+      if (messages_.several()) {
+        exchange_gates(t, node, d_weights != nullptr);
+        continue;
+      }
       if (t == 0 && node == 0) break;  // nobody asks for the gradient at the first hidden state
       parallel_for(threads_, matrices_[node + 1].back_panels(),
                    [&](int panel, int) { backward_product(t, node, panel); });
     }
     check_cancelled();
   }
-  if (d_weights) weight_gradients(d_weights);
+  if (d_weights) weight_gradients();
+  if (messages_.several()) exchange_gradients(d_weights, d_alphas != nullptr);
+  if (d_weights) {
+    parallel_for(threads_, int(matrices_.size()), [&](int index, int) { unpack(matrices_[index], d_weights); });
+    embedding_gradient(d_weights);
+  }
   if (d_alphas) alpha_gradient(d_alphas);
 }
 
@@ -96,12 +105,13 @@ void RecurrentNetwork<T>::backward_product(int t, int node, int panel) {
 }
 
 template <class T>
-void RecurrentNetwork<T>::weight_gradients(T* d_weights) {
+void RecurrentNetwork<T>::weight_gradients() {
   const int length = segment_.length, batch = segment_.batch, rows = length * batch;
   const T* masked = arena_.data() + at_.masked;
   // Of x: the product goes where the gradient at the outputs was, which has been used.
   T* d_embedded = arena_.data() + at_.d_outputs;
-  parallel_for(threads_, (rows + kRowTask - 1) / kRowTask, [&](int task, int) {
+  const int tasks_of_rows = messages_.several() ? 0 : (rows + kRowTask - 1) / kRowTask;  // else step by step
+  parallel_for(threads_, tasks_of_rows, [&](int task, int) {
     const int first = task * kRowTask, count = std::min(kRowTask, rows - first);
     for (int p = 0; p < matrices_[0].back_panels(); ++p)
       kernels_.panel_product({d_embedded + std::size_t(first) * stride_ + std::size_t(p) * kPanel, std::size_t(stride_),
@@ -110,9 +120,9 @@ void RecurrentNetwork<T>::weight_gradients(T* d_weights) {
   });
   check_cancelled();
   // One task a panel of each matrix but the decoder's, whose gradient is there.
-  const int tasks = (nodes() + 1) * blocks();
-  parallel_for(threads_, tasks, [&](int task, int) {
-    const int index = task / blocks(), panel = task % blocks(), node = index == 0 ? 0 : index - 1;
+  const int own = own_blocks(), first_own = first_block(messages_.rank());
+  parallel_for(threads_, (nodes() + 1) * own, [&](int task, int) {
+    const int index = task / own, panel = first_own + task % own, node = index == 0 ? 0 : index - 1;
     T* to = gradient_panel(matrices_[index], panel);
     bool first = true;
     auto add = [&](const T* a, const T* d, int count) {
@@ -127,8 +137,13 @@ void RecurrentNetwork<T>::weight_gradients(T* d_weights) {
       add(masked + state_at(t, first_state(node)), gates(node, panel, t), edges(node) * batch);
   });
   check_cancelled();
-  parallel_for(threads_, int(matrices_.size()), [&](int index, int) { unpack(matrices_[index], d_weights); });
-  // The embedding's part: columns by task, so that each sum has one order.
+}
+
+// The embedding's part, beside the decoder's: columns by task, so that each sum has one order.
+template <class T>
+void RecurrentNetwork<T>::embedding_gradient(T* d_weights) {
+  const int batch = segment_.batch, rows = segment_.length * batch;
+  const T* d_embedded = arena_.data() + at_.d_outputs;
   const T *outer = mask(kEmbeddingMask), *inner = mask(kInputMask);
   parallel_for(threads_, blocks(), [&](int task, int) {
     const int first = task * kUnits, last = std::min(hidden_, first + kUnits);

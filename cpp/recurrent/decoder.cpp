@@ -21,8 +21,10 @@ Loss RecurrentNetwork<T>::decode(T* d_weights, bool backward) {
   hits_.resize(rows);
   for (int start = 0; start < rows; start += chunk) {
     const int here = std::min(chunk, rows - start);
-    parallel_for(threads_, (here + kDecoderTask - 1) / kDecoderTask, [&](int task, int) {
-      const int first = task * kDecoderTask, count = std::min(kDecoderTask, here - first);
+    const int begin = part_of(here, messages_.rank(), messages_.size());
+    const int end = part_of(here, messages_.rank() + 1, messages_.size());
+    parallel_for(threads_, (end - begin + kDecoderTask - 1) / kDecoderTask, [&](int task, int) {
+      const int first = begin + task * kDecoderTask, count = std::min(kDecoderTask, end - first);
       T* own = logits + std::size_t(first) * kPanel;
       const std::size_t at = std::size_t(start + first) * stride_;
       for (int p = 0; p < panels; ++p)
@@ -32,15 +34,18 @@ Loss RecurrentNetwork<T>::decode(T* d_weights, bool backward) {
                              1.0 / rows, losses_.data() + start + first, hits_.data() + start + first});
       if (!backward) return;
       T* d_outputs = arena_.data() + at_.d_outputs + at;
-      for (int begin = 0; begin < panels; begin += kDecoderPanels)
+      for (int from = 0; from < panels; from += kDecoderPanels)
         for (int p = 0; p < matrix.back_panels(); ++p)
-          kernels_.panel_product({d_outputs + std::size_t(p) * kPanel, std::size_t(stride_), own + begin * panel_stride,
-                                  kPanel, 1, panel_stride, back_panel(matrix, p) + std::size_t(begin) * kPanel * kPanel,
-                                  count, kPanel, std::min(kDecoderPanels, panels - begin), begin > 0});
+          kernels_.panel_product({d_outputs + std::size_t(p) * kPanel, std::size_t(stride_), own + from * panel_stride,
+                                  kPanel, 1, panel_stride, back_panel(matrix, p) + std::size_t(from) * kPanel * kPanel,
+                                  count, kPanel, std::min(kDecoderPanels, panels - from), from > 0});
     });
     check_cancelled();
+    if (messages_.several()) exchange_rows(start, here, backward, d_weights != nullptr);
     if (!d_weights) continue;
-    parallel_for(threads_, panels, [&](int p, int) {
+    const int output = first_output(messages_.rank());
+    parallel_for(threads_, first_output(messages_.rank() + 1) - output, [&](int i, int) {
+      const int p = output + i;
       const T* d = logits + p * panel_stride;
       kernels_.panel_product({gradient_panel(matrix, p), kPanel, outputs + std::size_t(start) * stride_, 1,
                               std::size_t(stride_), 0, d, hidden_, here, 1, start > 0});

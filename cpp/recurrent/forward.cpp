@@ -25,7 +25,7 @@ void RecurrentNetwork<T>::embed() {
       if (inner)
         for (int h = 0; h < hidden_; ++h) to[h] *= inner[b + h];
     }
-    for (int block = 0; block < blocks(); ++block)
+    for (int block = first_block(messages_.rank()); block < first_block(messages_.rank() + 1); ++block)
       kernels_.panel_product({gates(0, block, 0) + std::size_t(first) * kPanel, kPanel, embedded, std::size_t(stride_),
                               1, 0, panel(matrix, block), count, matrix.depth, 1, false});
   });
@@ -45,8 +45,10 @@ void RecurrentNetwork<T>::run_forward() {
       masked[std::size_t(b) * stride_ + h] = factor ? from[h] * factor[std::size_t(b) * stride_ + h] : from[h];
   }
   for (int t = 0; t < segment_.length; ++t) {
-    for (int node = 0; node < nodes(); ++node)
-      parallel_for(threads_, blocks(), [&](int block, int) { forward_node(t, node, block); });
+    for (int node = 0; node < nodes(); ++node) {
+      for_own_blocks([&](int block) { forward_node(t, node, block); });
+      if (messages_.several()) exchange_state(t, node);
+    }
     check_cancelled();
   }
 }
@@ -72,7 +74,7 @@ NodeBlock<T> RecurrentNetwork<T>::node_block(int t, int node, int block) {
   return call;
 }
 
-// kUnits units of one node: product, gates, normalisation; at the last node the mean of the outputs too.
+// kUnits units of one node: product, gates, normalisation.
 template <class T>
 void RecurrentNetwork<T>::forward_node(int t, int node, int block) {
   const int batch = segment_.batch;
@@ -82,7 +84,13 @@ void RecurrentNetwork<T>::forward_node(int t, int node, int block) {
   kernels_.panel_product({call.gates, kPanel, masked + state_at(t, first_state(node)), std::size_t(stride_), 1, 0,
                           panel(matrix, block), call.edges * batch, matrix.depth, 1, node == 0});
   kernels_.gates_forward(call);
+  finish_node(t, node, block);
+}
 
+// What follows of kUnits units of a node's state: behind the mask; at the last node the mean of the outputs too.
+template <class T>
+void RecurrentNetwork<T>::finish_node(int t, int node, int block) {
+  const int batch = segment_.batch;
   const std::size_t units = std::size_t(block) * kUnits;
   const T* factor = mask(kHiddenMask);
   auto copy_masked = [&](const T* state, T* to, const T* factors) {
@@ -92,7 +100,8 @@ void RecurrentNetwork<T>::forward_node(int t, int node, int block) {
         to[at] = factors ? state[at] * factors[units + at] : state[at];
       }
   };
-  copy_masked(call.state, arena_.data() + at_.masked + state_at(t, node + 1) + units, factor);
+  copy_masked(arena_.data() + at_.states + state_at(t, node + 1) + units,
+              arena_.data() + at_.masked + state_at(t, node + 1) + units, factor);
   if (node + 1 < nodes()) return;
   const std::size_t next = hidden_at(t);
   T* hidden = arena_.data() + at_.states + next + units;

@@ -38,6 +38,7 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
       threads_(threads),
       dropout_(dropout),
       kernels_(recurrent_kernels<T>()),
+      messages_(memory),
       pieces_(memory),
       weights_(memory),
       alphas_(memory),
@@ -146,7 +147,7 @@ typename RecurrentNetwork<T>::Sizes RecurrentNetwork<T>::sizes(int length, int b
   s.states = s.masked = (kept * states + 1) * batch * stride_;  // and h behind the last step
   s.embedded = s.outputs = rows * stride_;
   s.d_outputs = backward ? rows * stride_ : 0;
-  s.gates = std::size_t(blocks()) * kPanel * batch * (length + kept * edge_count);
+  s.gates = std::size_t(own_blocks()) * kPanel * batch * (length + kept * edge_count);
   s.statistics = cell_.search ? 2 * kept * nodes() * stride_ : 0;
   s.logits = std::min<std::size_t>(rows, kDecoderRows) * padded(vocabulary_, kPanel);
   s.d_states = s.d_masked = backward ? states * batch * stride_ : 0;
@@ -163,8 +164,9 @@ std::size_t RecurrentNetwork<T>::memory(int length, int batch, bool backward) co
 }
 
 template <class T>
-void RecurrentNetwork<T>::check_cancelled() const {
-  if (cancel_ && cancel_()) throw Cancelled();
+void RecurrentNetwork<T>::check_cancelled() {
+  if (!stop_ && cancel_ && cancel_()) stop_ = true;
+  if (stop_ && !messages_.several()) throw Cancelled();  // else the next message says so to all ranks
 }
 
 template <class T>
@@ -187,7 +189,8 @@ int RecurrentNetwork<T>::first_edge(int node) const {
 template <class T>
 T* RecurrentNetwork<T>::gates(int node, int block, int t) {
   const std::size_t at = node == 0 ? t : step(t), rows = std::size_t(edges(node)) * segment_.batch;
-  return arena_.data() + gates_at_[node] + block * gates_stride(node) + at * rows * kPanel;
+  const int own = block - first_block(messages_.rank());
+  return arena_.data() + gates_at_[node] + own * gates_stride(node) + at * rows * kPanel;
 }
 
 template <class T>
@@ -199,6 +202,7 @@ template <class T>
 void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, bool training, bool backward,
                                 const T* mixing) {
   segment_ = segment;
+  stop_ = false;
   pass_weights_ = weights;
   training_ = training;
   backward_ = backward;
@@ -223,7 +227,7 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
   std::size_t gates_at = at_.gates;
   for (int n = 0; n < nodes(); ++n) {
     gates_at_[n] = gates_at;
-    gates_at += blocks() * gates_stride(n);
+    gates_at += own_blocks() * gates_stride(n);
   }
   if (offset > arena_.size()) cleared_[0] = 0;
   arena_.reserve(offset);
@@ -376,8 +380,9 @@ std::vector<T> RecurrentNetwork<T>::last_hidden() const {
 
 // The decoder left softmax(logits) / rows, less 1 / rows at the labels.
 template <class T>
-void RecurrentNetwork<T>::next_probabilities(T* probabilities) const {
+void RecurrentNetwork<T>::next_probabilities(T* probabilities) {
   const int rows = segment_.length * segment_.batch, chunk = std::min(rows, kDecoderRows);
+  if (messages_.several()) exchange_rows(0, rows, false, true);
   for (int b = 0; b < segment_.batch; ++b) {
     const int row = rows - segment_.batch + b;
     const T* from = arena_.data() + at_.logits + std::size_t(row % chunk) * kPanel;

@@ -7,6 +7,7 @@
 //   gates also take x_t. h_t = mean of the output nodes.
 // All edges into a node share its matrix, so the product of a node is one, of its inputs' states on top of each other.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -15,6 +16,7 @@
 
 #include "core/buffer.hpp"
 #include "core/loss.hpp"
+#include "core/messages.hpp"
 #include "core/parallel.hpp"
 #include "core/random.hpp"
 #include "kernels/kernels.hpp"
@@ -89,6 +91,13 @@ class RecurrentNetwork {
   Vector<T>& running() { return running_; }  // mean, then variance
   Random& random() { return random_; }       // of the dropout masks
 
+  // From now on every pass is computed by all ranks of `communicator` together, each a part of the hidden units and of
+  // the decoder's rows, and its results are on all of them, the same as on one. They must give the same segments to the
+  // same calls. Weights, alphas, running statistics and the stream of the masks become those of rank 0. A call that is
+  // cancelled on one rank is cancelled on all. InvalidArgument if the ranks' networks differ, or the instruction sets
+  // that they compute with.
+  void use_communicator(const Communicator& communicator);
+
   // Asked often, by the calling thread; true stops the call with Cancelled. Must not throw.
   void set_cancel(std::function<bool()> cancel) { cancel_ = std::move(cancel); }
 
@@ -105,13 +114,13 @@ class RecurrentNetwork {
   void copy_last_hidden(T* hidden) const;
   // Of the last test(), of at most kDecoderRows predictions and while its segment lasts: the probabilities at its last
   // step, (batch, vocabulary).
-  void next_probabilities(T* probabilities) const;
+  void next_probabilities(T* probabilities);
 
   // Marks the batch statistics of the last evaluate() as those that update_running() takes, use after use.
   void keep_statistics();
   void update_running();
 
-  // Bytes that a pass takes beside weights and gradients.
+  // Bytes that a pass takes on this rank beside weights and gradients.
   std::size_t memory(int length, int batch, bool backward) const;
 
  private:
@@ -143,13 +152,14 @@ class RecurrentNetwork {
   void pack(bool backward);
   void mix(const T* given);
   void draw(const DropoutMasks<T>* given);
-  void check_cancelled() const;
+  void check_cancelled();
   void unpack(const Matrix& matrix, T* d_weights);
 
   // recurrent_forward.cpp
   void embed();
   void run_forward();
   void forward_node(int t, int node, int block);
+  void finish_node(int t, int node, int block);
 
   // recurrent_backward.cpp
   void run_backward(T* d_weights, T* d_alphas, const Regularisation& regularisation);
@@ -157,14 +167,35 @@ class RecurrentNetwork {
   int first_edge(int node) const;
   void backward_node(int t, int node, int block, bool wants_alphas);
   void backward_product(int t, int node, int panel);
-  void weight_gradients(T* d_weights);
+  void weight_gradients();
+  void embedding_gradient(T* d_weights);
   void alpha_gradient(T* d_alphas) const;
 
   // decoder.cpp
   Loss decode(T* d_weights, bool backward);
 
+  // ranks.cpp
+  void exchange_state(int t, int node);
+  void exchange_rows(int start, int here, bool gradients, bool logits);
+  void exchange_gates(int t, int node, bool wants_weights);
+  void exchange_gradients(T* d_weights, bool alphas);
+  template <class Bytes, class Visit>
+  void exchange(Bytes bytes, Visit visit);
+
   // Of the pass that runs:
   int blocks() const { return (hidden_ + kUnits - 1) / kUnits; }
+  // The first panel of a matrix's rows, block of units and panel of the decoder that is a rank's.
+  int first_back_panel(int rank) const { return part_of(stride_ / kPanel, rank, messages_.size()); }
+  int first_block(int rank) const { return std::min(blocks(), first_back_panel(rank) * (kPanel / kUnits)); }
+  int first_output(int rank) const { return part_of(matrices_.back().panels(), rank, messages_.size()); }
+  std::size_t units_of(int rank) const { return std::size_t(first_block(rank + 1) - first_block(rank)) * kUnits; }
+  int own_blocks() const { return first_block(messages_.rank() + 1) - first_block(messages_.rank()); }
+  // f(block) of this rank's, in parallel.
+  template <class F>
+  void for_own_blocks(F f) {
+    const int first = first_block(messages_.rank());
+    parallel_for(threads_, own_blocks(), [&](int i, int) { f(first + i); });
+  }
   int step(int t) const { return backward_ ? t : 0; }  // where a step's states and gates are kept
   int edges(int node) const { return node == 0 ? 1 : cell_.nodes[node - 1].inputs; }
   int first_state(int node) const { return node == 0 ? 0 : 1 + cell_.nodes[node - 1].first; }
@@ -181,7 +212,7 @@ class RecurrentNetwork {
   T* gradient_panel(const Matrix& matrix, int index) {
     return gradient_.data() + matrix.gradient + std::size_t(index) * stride_ * kPanel;
   }
-  T* gates(int node, int block, int t);
+  T* gates(int node, int block, int t);  // of this rank's blocks
   NodeBlock<T> node_block(int t, int node, int block);
   const T* mask(int which) const { return masked_[which] ? masks_.data() + which * mask_size_ : nullptr; }
 
@@ -191,6 +222,8 @@ class RecurrentNetwork {
   Dropout dropout_;
   const RecurrentKernels<T>& kernels_;
   std::function<bool()> cancel_;
+  Messages messages_;
+  bool stop_ = false;  // of several ranks: the next message says so
   std::vector<Parameter> parameters_;
   std::vector<Matrix> matrices_;  // x to s_0; then one a node; then the decoder
   Vector<Piece> pieces_;          // of all matrices: those of forward, then the transposed ones

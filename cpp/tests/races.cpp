@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// For ThreadSanitizer: two handles search at the same time, each with two threads, over images and over text; then two
-// evaluate, by images and in bands of rows, in threads that run one pass and end. With an argument a race is planted in
+// For ThreadSanitizer: two handles search at the same time, each with two threads, over images and over text, each for
+// itself and as ranks; then two evaluate, by images and in bands of rows, in threads that run one pass and end. With an
+// argument a race is planted in
 // a parallel loop, which the tool must find.
 #include <chrono>
 #include <cstdio>
@@ -10,21 +11,21 @@
 #include "capi.hpp"
 #include "check.hpp"
 #include "core/parallel.hpp"
+#include "ranks.hpp"
 
 namespace {
 
-void search() {
+void search(const pydarts_runtime& runtime) {
   const capi::Images train(1), valid(2);
   capi::Net net;
   capi::Optimizer optimizer;
-  CHECK(capi::supernet(net, capi::runtime(2)) == PYDARTS_OK);
+  CHECK(capi::supernet(net, runtime) == PYDARTS_OK);
   CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
   for (int i = 0; i < 5; ++i)
     CHECK(pydarts_search_step(optimizer.get(), net.get(), &train.batch, &valid.batch, 0.1, nullptr) == PYDARTS_OK);
 }
 
-void search_over_text() {
-  const pydarts_runtime runtime = capi::runtime(2);
+void search_over_text(const pydarts_runtime& runtime) {
   pydarts_text_options options = {sizeof options};
   pydarts_text_options_defaults(&options);
   options.vocab_size = 40;
@@ -63,7 +64,8 @@ void evaluate() {
     }
 }
 
-void both(void (*call)()) {
+template <class Call>
+void both(Call call) {
   std::thread first(call), second(call);
   first.join();
   second.join();
@@ -72,8 +74,10 @@ void both(void (*call)()) {
 }  // namespace
 
 int main(int argc, char**) {
-  both(search);
-  both(search_over_text);
+  for (const auto& call : {search, search_over_text}) {
+    both([&] { call(capi::runtime(2)); });
+    Ranks(2).run([&](const pydarts::Communicator& communicator) { call(with_rank(capi::runtime(2), communicator)); });
+  }
   both(evaluate);
   if (argc > 1) {
     int sum = 0;

@@ -787,13 +787,7 @@ void several_ranks_give_the_bits_of_one() {
   const std::vector<float> one = results(capi::runtime());
   Ranks ranks(3);
   const auto runtime_of = [](const pydarts::Communicator& communicator) {
-    pydarts_runtime r = capi::runtime();
-    r.user = communicator.context;
-    r.rank = communicator.rank;
-    r.ranks = communicator.size;
-    r.gather = communicator.gather;
-    r.broadcast = communicator.broadcast;
-    return r;
+    return with_rank(capi::runtime(), communicator);
   };
   ranks.run([&](const pydarts::Communicator& communicator) { CHECK(results(runtime_of(communicator)) == one); });
   pydarts_runtime old = capi::runtime();  // of a header without ranks: they are not looked at

@@ -10,6 +10,7 @@
 #include "allocations.hpp"
 #include "capi.hpp"
 #include "check.hpp"
+#include "ranks.hpp"
 
 namespace fs = std::filesystem;
 
@@ -134,6 +135,29 @@ void threads_do_not_count() {
     results.back().push_back(valid.hidden);
   }
   CHECK(results[0] == results[1] && results[0] == results[2]);
+}
+
+// Nor for any number of ranks.
+void ranks_do_not_count() {
+  const auto results = [](const pydarts_runtime& runtime) {
+    capi::Net net;
+    capi::Optimizer o;
+    CHECK(text_supernet(net, runtime, 0.3) == PYDARTS_OK);
+    CHECK(text_optimizer(o, net) == PYDARTS_OK);
+    Text train(0), valid(1);
+    for (int i = 0; i < 3; ++i) CHECK(step(net, o, train, valid) == PYDARTS_OK);
+    std::vector<std::vector<float>> found = capi::state(net);
+    found.push_back(train.hidden);
+    found.push_back(valid.hidden);
+    return found;
+  };
+  const auto one = results(capi::runtime());
+  for (int size : {2, 4}) {
+    Ranks ranks(size);
+    ranks.run([&](const pydarts::Communicator& communicator) {
+      CHECK(results(with_rank(capi::runtime(), communicator)) == one);
+    });
+  }
 }
 
 // A run that is cut in two by files goes on to the same bits, which need every part of the state.
@@ -554,6 +578,7 @@ int main(int argc, char** argv) {
     return checked();
   }
   threads_do_not_count();
+  ranks_do_not_count();
   for (bool search : {true, false})
     for (int order : {1, 2}) resumed(search, order, folder);
   resumed_over_images();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Several ranks give the bits of one: passes, steps and evaluations of networks over images, with batches that divide
-// evenly and with others; all of them notice when one is cancelled, or has another network.
+// evenly and with others, and over text; all of them notice when one is cancelled, or has another network.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "bilevel/network_oracle.hpp"
+#include "bilevel/recurrent_oracle.hpp"
 #include "check.hpp"
 #include "core/error.hpp"
 #include "core/pairs.hpp"
@@ -111,7 +112,74 @@ Bits results(const Case<T>& c, const Communicator& communicator, int threads) {
 }
 
 template <class T>
-void several_ranks_give_the_bits_of_one(const Case<T>& c, const std::vector<int>& sizes = {2, 3}) {
+struct Text {
+  Text(int length, int batch, int vocabulary, int hidden, int seed)
+      : tokens(std::size_t(length + 1) * batch),
+        state(std::size_t(batch) * hidden),
+        segment{tokens.data(), tokens.data() + batch, state.data(), length, batch} {
+    Random random(seed);
+    for (std::int32_t& token : tokens) token = std::int32_t(random.uniform() * vocabulary);
+    for (T& value : state) value = T(0.1 * random.normal());
+  }
+  std::vector<std::int32_t> tokens;
+  std::vector<T> state;
+  Segment<T> segment;
+};
+
+template <class T>
+struct TextCase {
+  const char* name;
+  RecurrentCell cell;
+  int length, batch, vocabulary, hidden;
+};
+
+template <class T>
+Bits results(const TextCase<T>& c, const Communicator& communicator, int threads) {
+  RecurrentNetwork<T> network(c.cell, c.vocabulary, c.hidden, {0.3, 0.2, 0.1, 0.1}, communicator.rank == 0 ? 7 : 8,
+                              {threads});
+  network.use_communicator(communicator);
+  const Text<T> train(c.length, c.batch, c.vocabulary, c.hidden, 1), valid(c.length, 3, c.vocabulary, c.hidden, 2);
+  const std::size_t weights = network.num_weights(), alphas = network.num_alphas();
+  Bits bits;
+  std::vector<T> dw(weights), da(alphas + 1);
+  const auto keep = [&](const Loss& loss) {
+    append(bits, &loss.value, 1);
+    append(bits, &loss.correct, 1);
+    append(bits, dw.data(), dw.size());
+    append(bits, da.data(), da.size());
+    append(bits, network.last_hidden().data(), network.last_hidden().size());
+  };
+  const T* w = network.weights().data();
+  const Regularisation regularisation{2, 1};
+  T* const of_alphas = alphas ? da.data() : nullptr;
+  keep(network.evaluate(train.segment, w, dw.data(), of_alphas, nullptr, regularisation));
+  network.keep_statistics();
+  network.update_running();
+  if (alphas) keep(network.evaluate(valid.segment, w, nullptr, da.data(), nullptr, {}));
+  keep(network.evaluate(valid.segment, w, nullptr, nullptr, nullptr, {}));
+  keep(network.test(valid.segment));
+  std::vector<T> next(std::size_t(valid.segment.batch) * c.vocabulary);
+  network.next_probabilities(next.data());
+  append(bits, next.data(), next.size());
+  WeightStep<T> weight_step(0.9, 3e-4, 5, weights);
+  SearchSegments<T> segments{train.segment, valid.segment, regularisation};
+  const Vector<T> zeros(alphas, T(0));
+  BilevelStep<T> step(UnrolledStep{}, false, weight_step, Adam<T>{3e-4, 0.5, 0.999, 1e-3, zeros, zeros, 0});
+  for (int i = 0; i < 2; ++i) {
+    if (alphas)
+      step(oracle_of(network, segments), network.weights().data(), network.alphas().data(), 0.5);
+    else
+      weight_step(oracle_of(network, segments), network.weights().data(), 0.5);
+    network.update_running();
+  }
+  append(bits, network.weights().data(), weights);
+  append(bits, network.alphas().data(), alphas);
+  append(bits, network.running().data(), network.running().size());
+  return bits;
+}
+
+template <class T, class CaseOf>
+void several_ranks_give_the_bits_of_one(const CaseOf& c, const std::vector<int>& sizes = {2, 3}) {
   const Bits one = results<T>(c, Communicator{}, 2);
   for (int size : sizes) {
     Ranks ranks(size);
@@ -142,25 +210,42 @@ Graph derived() {
 template <class T>
 void supernets() {
   const Graph graph = supernet_graph(darts_space(), {4, 3, 5, 2});
-  several_ranks_give_the_bits_of_one<T>({"supernet", graph, 32, 8, 8, false}, {2, 4});
-  several_ranks_give_the_bits_of_one<T>({"odd batch", graph, 13, 9, 7, false}, {2, 3, 7});
+  several_ranks_give_the_bits_of_one<T>(Case<T>{"supernet", graph, 32, 8, 8, false}, {2, 4});
+  several_ranks_give_the_bits_of_one<T>(Case<T>{"odd batch", graph, 13, 9, 7, false}, {2, 3, 7});
 }
 
 void other_networks() {
   NetworkConfig config{4, 3, 5, 2};
-  several_ranks_give_the_bits_of_one<float>({"recomputed", supernet_graph(darts_space(), config), 16, 8, 8, true});
+  several_ranks_give_the_bits_of_one<float>(
+      Case<float>{"recomputed", supernet_graph(darts_space(), config), 16, 8, 8, true});
   config.auxiliary_skip = true;
   several_ranks_give_the_bits_of_one<float>(
-      {"auxiliary skips", supernet_graph(darts_space(), config), 16, 8, 8, false});
+      Case<float>{"auxiliary skips", supernet_graph(darts_space(), config), 16, 8, 8, false});
   config.auxiliary_skip = false;
   config.partial_channels = 2;
   several_ranks_give_the_bits_of_one<float>(
-      {"partial channels", supernet_graph(darts_space(), config), 16, 8, 8, false});
-  several_ranks_give_the_bits_of_one<float>({"derived", derived(), 24, 12, 11, false});
-  several_ranks_give_the_bits_of_one<float>({"one image", derived(), 1, 12, 11, false});
+      Case<float>{"partial channels", supernet_graph(darts_space(), config), 16, 8, 8, false});
+  several_ranks_give_the_bits_of_one<float>(Case<float>{"derived", derived(), 24, 12, 11, false});
+  several_ranks_give_the_bits_of_one<float>(Case<float>{"one image", derived(), 1, 12, 11, false});
 }
 
-// A rank that holds half of the images has half of their activations.
+RecurrentCell derived_cell() { return {{{0, 1, 0}, {1, 1, 1}, {0, 1, 2}, {2, 1, 3}}, {0, 1, 2, 3}, false}; }
+
+template <class T>
+void networks_over_text() {
+  const RecurrentCell supernet = RecurrentCell::supernet(4);
+  several_ranks_give_the_bits_of_one<T>(TextCase<T>{"recurrent supernet", supernet, 5, 6, 40, 70}, {2, 3, 4});
+  several_ranks_give_the_bits_of_one<T>(TextCase<T>{"more ranks than parts", supernet, 3, 1, 11, 33}, {3, 5});
+  several_ranks_give_the_bits_of_one<T>(TextCase<T>{"recurrent cell", derived_cell(), 5, 6, 40, 70}, {2, 3, 4});
+}
+
+// With logits in several chunks.
+void long_segments() {
+  several_ranks_give_the_bits_of_one<float>(TextCase<float>{"long segments", derived_cell(), 90, 16, 70, 40}, {2, 3});
+}
+
+// A rank that holds half of the images has half of their activations. Of a recurrent supernet, where all ranks need the
+// states, it has half of the gates, which are most.
 void memory_falls_with_the_ranks() {
   const Graph graph = supernet_graph(darts_space(), {8, 4, 5, 3});
   std::size_t bytes[3] = {};
@@ -173,6 +258,15 @@ void memory_falls_with_the_ranks() {
     });
   }
   CHECK(double(bytes[2]) < 0.55 * double(bytes[1]));
+  for (int size : {1, 2}) {
+    Ranks ranks(size);
+    ranks.run([&](const Communicator& communicator) {
+      RecurrentNetwork<float> network(RecurrentCell::supernet(8), 50, 256, {}, 7, {1});
+      network.use_communicator(communicator);
+      if (communicator.rank == 0) bytes[size] = network.memory(35, 64, true);
+    });
+  }
+  CHECK(double(bytes[2]) < 0.65 * double(bytes[1]));
 }
 
 void a_cancelled_rank_cancels_all() {
@@ -194,6 +288,29 @@ void a_cancelled_rank_cancels_all() {
       }
       network.set_cancel(nullptr);  // and goes on
       network.evaluate(images.batch, network.weights().data(), dw.data(), da.data());
+    });
+    CHECK(cancelled == 3);
+  }
+  const Text<float> text(4, 4, 20, 100, 1);
+  for (int asked : {0, 1, 6, 8}) {
+    Ranks ranks(3);
+    std::atomic<int> cancelled{0};
+    ranks.run([&](const Communicator& communicator) {
+      RecurrentNetwork<float> network(RecurrentCell::supernet(2), 20, 100, {}, 7, {2});
+      network.use_communicator(communicator);
+      int calls = 0;
+      if (communicator.rank == 1) network.set_cancel([&] { return calls++ >= asked; });
+      std::vector<float> dw(network.num_weights()), da(network.num_alphas());
+      const auto pass = [&] {
+        network.evaluate(text.segment, network.weights().data(), dw.data(), da.data(), nullptr, {});
+      };
+      try {
+        pass();
+      } catch (const Cancelled&) {
+        ++cancelled;
+      }
+      network.set_cancel(nullptr);  // and goes on
+      pass();
     });
     CHECK(cancelled == 3);
   }
@@ -220,6 +337,11 @@ void what_cannot_be_is_refused() {
   ranks.run([&](const Communicator& communicator) {
     Network<float> network(graph, 7, {1});
     CHECK(message_of([&] { network.use_communicator(communicator); }) == "the communicator could not gather");
+  });
+  ranks.broken = false;
+  ranks.run([&](const Communicator& communicator) {
+    RecurrentNetwork<float> network(derived_cell(), 20, 30 + communicator.rank, {}, 7, {1});
+    CHECK(message_of([&] { network.use_communicator(communicator); }).find("rank 1 has another network") == 0);
   });
   Network<float> network(graph, 7, {1});
   CHECK(message_of([&] { network.use_communicator({2, 2, nullptr, nullptr, nullptr}); }) ==
@@ -276,6 +398,9 @@ int main() {
   supernets<float>();
   supernets<double>();
   other_networks();
+  networks_over_text<float>();
+  networks_over_text<double>();
+  long_segments();
   memory_falls_with_the_ranks();
   a_cancelled_rank_cancels_all();
   what_cannot_be_is_refused();

@@ -210,6 +210,7 @@ def search(
     return run_search(data, chosen, config, run, how, budget)
 
 
+@shared
 def search_text(
     data: Text,
     *,
@@ -220,6 +221,7 @@ def search_text(
     method: str | Method | None = None,
     selector: str | Selector | None = None,
     threads: int | None = None,
+    comm: Any = None,
     **options: Unpack[TextSearchOptions],
 ) -> SearchResult[RecurrentGenotype]:
     """Find a recurrent cell for a text by differentiable architecture search.
@@ -238,6 +240,8 @@ def search_text(
         Keep no more than the so many most frequent tokens.
     preset, config, method, selector, threads
         As in `search`, with `TextSearchConfig`.
+    comm : mpi4py.MPI.Comm, optional
+        As in `search`; of the processes each has a part of the hidden units.
     **options
         Any field of `TextSearchConfig`, and how the search runs, as in `search`.
 
@@ -256,7 +260,10 @@ def search_text(
     """
     refuse_limits(options)
     config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
-    task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
+    ranks = as_ranks(comm)
+    corpus = as_corpus(data, level, max_vocab)
+    task = LanguageModelling(corpus, threads=ranks.threads(threads))
+    task.ranks = ranks
     chosen, how = as_pair(method, selector, config)
     return run_search(task, chosen, config, run, how)
 

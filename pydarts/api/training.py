@@ -108,6 +108,7 @@ def train(
     return model
 
 
+@shared
 def train_text(
     genotype: RecurrentGenotype,
     data: Text,
@@ -117,6 +118,7 @@ def train_text(
     preset: str = "quick",
     config: TextTrainConfig | None = None,
     threads: int | None = None,
+    comm: Any = None,
     **options: Unpack[TextTrainOptions],
 ) -> LanguageModel:
     """Train the language model with the cell ``genotype`` on a text.
@@ -133,6 +135,8 @@ def train_text(
         As in `search_text`.
     preset, config, threads
         As in `train`, with `TextTrainConfig`.
+    comm : mpi4py.MPI.Comm, optional
+        As in `search_text`.
     **options
         Any field of `TextTrainConfig`, and how the training runs, as in `train`.
 
@@ -152,6 +156,9 @@ def train_text(
         before, chosen likewise.
     """
     config, run = split_options(TextTrainConfig, TrainRun, preset, config, options)
-    task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
+    ranks = as_ranks(comm)
+    corpus = as_corpus(data, level, max_vocab)
+    task = LanguageModelling(corpus, threads=ranks.threads(threads))
+    task.ranks = ranks
     model: LanguageModel = run_training(task, genotype, config, run)
     return model

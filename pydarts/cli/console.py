@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the parts of the command line share: messages, exit codes, output files and folders, Ctrl-C.
+"""What the parts of the command line share: messages, exit codes, output files and folders, Ctrl-C
+and SIGTERM.
 
 Results go to standard output, progress and errors to standard error.
 """
@@ -18,6 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
+
+from pydarts.common.termination import Terminated, Termination
 
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -126,15 +129,24 @@ def claim_folder(name: str | None, force: bool, checkpoint: str, what: str) -> P
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the files are whole."""
+    """Ctrl-C and SIGTERM wait until the files are whole."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    came: list[int] = []
+    before = {signal.SIGINT: signal.getsignal(signal.SIGINT)}
+    termination = signal.getsignal(signal.SIGTERM)
+    if isinstance(termination, Termination):
+        before[signal.SIGTERM] = termination
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if signal.SIGINT in came:
         raise KeyboardInterrupt
+    if came and isinstance(termination, Termination) and not termination.asked:
+        termination.asked = True
+        raise Terminated

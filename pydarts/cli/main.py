@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The command ``pydarts``: its parser and its exit codes.
 
-Exit codes: 0 done, 1 failed, 2 unusable arguments or data, 130 interrupted. Results go to standard
-output, progress and errors to standard error.
+Exit codes: 0 done, 1 failed, 2 unusable arguments or data, 130 interrupted, 143 ended by SIGTERM.
+Results go to standard output, progress and errors to standard error.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ from pydarts.cli.images import ImageKind
 from pydarts.cli.text import TextKind
 from pydarts.common.environment import hardware
 from pydarts.common.ranks import ALONE, launched, launched_rank, launched_ranks
+from pydarts.common.termination import TERMINATED, Termination
 from pydarts.training.checkpoint import CheckpointError
 
-_OF_RANKS = ("search", "train", "evaluate")
+_OF_RANKS = ("search", "train", "search-text", "train-text", "evaluate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,16 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Of several ranks that an MPI launcher started the first one alone writes.
     """
-    if launched_rank() == 0:
-        return _main(argv)
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        return _main(argv)
+    termination = Termination()
+    with termination.handled():
+        if launched_rank() == 0:
+            code = _main(argv, termination)
+        else:
+            with open(os.devnull, "w") as null, redirect_stdout(null), redirect_stderr(null):
+                code = _main(argv, termination)
+    return TERMINATED if code == INTERRUPTED and termination.asked else code
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _main(argv: Sequence[str] | None, termination: Termination) -> int:
     debug = False
     try:
         args = _parse(argv)
+        args.termination = termination
         debug = args.debug
         shown = args.progress is None and not sys.stderr.isatty()
         args.ranks = launched() if args.command in _OF_RANKS else ALONE
@@ -69,7 +75,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except SystemExit as stop:  # of argparse, which has said why
         return int(stop.code or DONE)
     except KeyboardInterrupt:
-        report_error("interrupted")
+        report_error("terminated" if termination.asked else "interrupted")
         return INTERRUPTED
     except CheckpointError as error:
         report_error(f"{error.reason}: --force begins anew", debug)

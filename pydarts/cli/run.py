@@ -51,6 +51,7 @@ from pydarts.cli.kinds import (
 from pydarts.common.environment import environment
 from pydarts.common.files import replace_file, write_json
 from pydarts.common.ranks import Ranks
+from pydarts.common.termination import Termination
 from pydarts.costs.budget import describe_costs
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
@@ -424,8 +425,10 @@ class Run:
             if self.ranks.several:  # the others know nothing of it
                 raise
             code = INTERRUPTED
+        termination: Termination = self.args.termination
         if code == INTERRUPTED:
-            say("Interrupted.")
+            termination.asked = self.ranks.any(termination.asked)  # whichever of them got it
+            say("Ended by SIGTERM." if termination.asked else "Interrupted.")
         if self.out is None:
             drawings = "drawings" if len(self.task.space.cells) > 1 else "drawing"
             say(f"Nothing was saved; --out DIR keeps the cell, its {drawings} and the model.")

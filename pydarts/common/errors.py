@@ -25,3 +25,14 @@ class ArgumentError(ValueError):
 
 class ArgumentTypeError(ArgumentError, TypeError):
     """An argument is of a type that cannot be used."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, or of another run; ``reason`` says which."""
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason}: `resume`='never' begins anew"

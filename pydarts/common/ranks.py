@@ -4,23 +4,42 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
-import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 from pydarts import _core
-from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from pydarts.common.termination import TERMINATED, Terminated
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 # What a rank that failed waits for the others to fail alike: longer than what they may lag behind.
 _PATIENCE = 5.0
+
+# Where there are more ranks than cores: how often one asks for a message before it sleeps, and how
+# long.
+_ASKED, _NAP = 50, 5e-5
+
+# What an error of the first rank may be on the others: an error of another type is the first of
+# these that it is derived from.
+_ERRORS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (
+        *(ArgumentError, ArgumentTypeError, CheckpointError, ValueError, TypeError, ImportError),
+        *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError),
+        *(PermissionError, OSError, ArithmeticError, MemoryError, RuntimeError),
+    )
+}
 
 
 class Ranks:
@@ -59,6 +78,8 @@ class Ranks:
         self._mpi, self._byte = MPI, MPI.BYTE
         self._comm = comm.Dup()  # no message of anybody else's is taken for one of ours
         self._failures = comm.Dup()
+        # Who waits for a message by asking for it takes a core from the ranks that have yet to run.
+        self._crowded = self._ranks_here() > _core.default_threads()
 
     @property
     def several(self) -> bool:
@@ -73,9 +94,13 @@ class Ranks:
         """The threads of this rank, which by default shares its machine's cores with others."""
         if threads is not None or not self.several:
             return threads
+        return max(1, _core.default_threads() // self._ranks_here())
+
+    def _ranks_here(self) -> int:
+        """How many there are on this machine."""
         here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         try:
-            return max(1, _core.default_threads() // int(here.Get_size()))
+            return int(here.Get_size())
         finally:
             here.Free()
 
@@ -92,7 +117,15 @@ class Ranks:
         self.messages += 1
         self.sent_bytes += len(everything)
         byte = self._byte
-        self._comm.Allgatherv([mine, byte], [everything, (counts, None), byte])
+        told = [mine, byte], [everything, (counts, None), byte]
+        if not self._crowded:
+            self._comm.Allgatherv(*told)
+            return
+        request, asked = self._comm.Iallgatherv(*told), 0
+        while not request.Test():
+            asked += 1
+            if asked > _ASKED:
+                time.sleep(_NAP)
 
     def broadcast(self, data: memoryview, root: int) -> None:
         """Make ``data`` that of one rank."""
@@ -111,21 +144,33 @@ class Ranks:
         return self.on_first(lambda: value)
 
     def on_first(self, call: Callable[[], T]) -> T:
-        """Call on the first rank alone, and return, or raise, on all ranks what comes of it."""
+        """Call on the first rank alone, and return, or raise, on all ranks what comes of it.
+
+        That is a number, a text, a path, an array, None, or lists and dictionaries of these.
+        """
         if not self.several:
             return call()
-        value: Any = None
-        error: Exception | None = None
-        if self.first:
-            try:
-                value = call()
-            except Exception as caught:
-                error = _portable(caught)
-        value, error = self._comm.bcast((value, error))
-        if error is not None:
-            raise error
-        result: T = value
-        return result
+        if not self.first:
+            told = json.loads(self._tell(b""), object_hook=_from_json)
+            if "error" in told:
+                raise _error(*told["error"])
+            value: T = told["value"]
+            return value
+        try:
+            value = call()
+        except Exception as error:
+            self._tell(json.dumps({"error": _description(error)}).encode())
+            raise
+        self._tell(json.dumps({"value": value}, default=_to_json).encode())
+        return value
+
+    def _tell(self, message: bytes) -> bytes:
+        """Return the message of the first rank. It is never pickled."""
+        size = np.array([len(message)], np.int64)
+        self._comm.Bcast([size.view(np.uint8), self._byte])
+        data = np.frombuffer(message, np.uint8) if self.first else np.empty(size[0], np.uint8)
+        self._comm.Bcast([data, self._byte])
+        return data.tobytes()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -151,7 +196,8 @@ class Ranks:
         stream = sys.__stderr__ or sys.stderr
         stream.write(f"pydarts: error: {what}: all {self.size} ranks end\n")
         stream.flush()
-        self._comm.Abort(130 if interrupted else 1)
+        terminated = isinstance(error, Terminated)
+        self._comm.Abort(TERMINATED if terminated else 130 if interrupted else 1)
 
     def _all_fail(self) -> bool:
         request = self._failures.Ibarrier()
@@ -240,10 +286,37 @@ def _nothing(record: logging.LogRecord) -> bool:
     return False
 
 
-def _portable(error: Exception) -> Exception:
-    """The error, or where it cannot be sent, one with its text."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+def _description(error: Exception) -> list[str]:
+    """The name of an error's type, and what that is made of."""
+    kind = next((k for k in type(error).__mro__ if _ERRORS.get(k.__name__) is k), None)
+    if kind is None:
+        return ["RuntimeError", f"{type(error).__name__}: {error}"]
+    if isinstance(error, ArgumentError):
+        return [kind.__name__, error.argument, error.problem]
+    return [kind.__name__, error.reason if isinstance(error, CheckpointError) else str(error)]
+
+
+def _error(name: str, *arguments: str) -> Exception:
+    return _ERRORS[name](*arguments)
+
+
+def _to_json(value: Any) -> Any:
+    """What JSON has no word for."""
+    if isinstance(value, np.ndarray):
+        content = np.ascontiguousarray(value).tobytes().hex()
+        return {"array of": value.dtype.str, "shape": value.shape, "content": content}
+    if isinstance(value, os.PathLike):
+        return {"path": os.fspath(value)}
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be told to other ranks")
+
+
+def _from_json(value: dict[str, Any]) -> Any:
+    """Undo `_to_json`."""
+    if value.keys() == {"path"}:
+        return Path(value["path"])
+    if value.keys() != {"array of", "shape", "content"}:
+        return value
+    content = bytearray.fromhex(value["content"])
+    return np.frombuffer(content, value["array of"]).reshape(value["shape"])

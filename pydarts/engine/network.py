@@ -206,11 +206,7 @@ class EngineNetwork:
         All ranks then make the same calls with the same arguments, and get the same results to the
         bit, which are those of one. Weights, α and running statistics become those of the first.
         """
-        if not hasattr(self._engine, "use_communicator"):
-            if ranks.several:
-                problem = "is for images: networks over text are computed by one process"
-                raise ArgumentError("comm", problem)
-        elif ranks.several:
+        if ranks.several:
             arguments = ranks.rank, ranks.size, ranks.gather, ranks.broadcast
             self._engine.use_communicator(*arguments)
         else:

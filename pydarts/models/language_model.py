@@ -14,6 +14,7 @@ from pydarts.common import extensions
 from pydarts.common.checks import integer, number
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described
+from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.vocabulary import Vocabulary
 from pydarts.engine.recurrent import RecurrentNetwork, TextNetwork
 from pydarts.models.files import find_model, load_weights, read_weights
@@ -52,7 +53,8 @@ class LanguageModel(TrainedModel):
         genotype: RecurrentGenotype = self.network.genotype
         return genotype
 
-    def evaluate(self, text: str | NDArray[np.int32]) -> TextScores:
+    @shared
+    def evaluate(self, text: str | NDArray[np.int32], *, comm: Any = None) -> TextScores:
         """Predict a text, token by token.
 
         Parameters
@@ -60,6 +62,8 @@ class LanguageModel(TrainedModel):
         text : str or ndarray of int32
             A text, or tokens of the vocabulary. Words or characters that the vocabulary lacks count
             as ``<unk>``.
+        comm : mpi4py.MPI.Comm, optional
+            Processes that compute it together: all of them call this with the same arguments.
 
         Returns
         -------
@@ -74,7 +78,9 @@ class LanguageModel(TrainedModel):
         tokens, unknown = self.vocabulary.encode(text) if isinstance(text, str) else (text, 0)
         if len(tokens) < 2:
             raise ArgumentError("text", f"has {len(tokens)} tokens; to predict one takes two")
-        return TextScores(text_loss(self.network, tokens), len(tokens), unknown)
+        with self.network.shared_by(as_ranks(comm)):
+            loss = text_loss(self.network, tokens)
+        return TextScores(loss, len(tokens), unknown)
 
     def perplexity(self, text: str | NDArray[np.int32]) -> float:
         """Return ``exp`` of the mean cross-entropy a token of a text: see `evaluate`."""

@@ -120,8 +120,13 @@ class LanguageModelling(Task):
     def split(self, train_fraction: float, rng: np.random.Generator) -> LanguageModelling:
         """The same task: the validation text chooses among cells, as it does among epochs."""
         c = self.corpus
-        held_out = Corpus(c.name, c.vocabulary, c.train, c.valid, c.valid)
-        return LanguageModelling(held_out, threads=self.threads)
+        return self.on(Corpus(c.name, c.vocabulary, c.train, c.valid, c.valid))
+
+    def on(self, corpus: Corpus) -> LanguageModelling:
+        """The same task on another text."""
+        task = LanguageModelling(corpus, threads=self.threads)
+        task.ranks = self.ranks
+        return task
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}  train perplexity"
@@ -129,9 +134,11 @@ class LanguageModelling(Task):
         return text + f"  valid {entry['valid_perplexity']:8.2f}"
 
     def _bytes(self, net: Any, config: Any, max_tokens: int | None) -> int:
+        net.use_ranks(self.ranks)
         plan: dict[str, int] = net.memory_plan(config.batch_size, config.bptt)
+        total: int = self.ranks.of_first(plan["total"])
         used = len(self.corpus.train[:max_tokens])
-        return plan["total"] + 4 * (used + len(self.corpus.valid))
+        return total + 4 * (used + len(self.corpus.valid))
 
     def columns(
         self, config: TextSearchConfig | TextTrainConfig, max_tokens: int | None
@@ -229,8 +236,8 @@ class TextSearchData(SearchData):
 
     def contest(self) -> LanguageModelling:
         c = self._task.corpus
-        part = Corpus(c.name, c.vocabulary, c.train[: self._config.max_tokens], c.valid, c.valid)
-        return LanguageModelling(part, threads=self._task.threads)
+        learned = c.train[: self._config.max_tokens]
+        return self._task.on(Corpus(c.name, c.vocabulary, learned, c.valid, c.valid))
 
     def probe(self, network: RecurrentSupernet) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
         x, y = next(segments(self._valid, self._config.bptt))

@@ -15,23 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from pydarts import _core
+from pydarts.common.errors import CheckpointError as CheckpointError
 from pydarts.common.files import MALFORMED, replace_file
 from pydarts.data.lazy import LazyArray
 
 State = dict[str, Any]  # of numbers, strings, lists, arrays and further ones
 
 _FORMAT, _VERSION = "pydarts-checkpoint", "2"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint is damaged, or of another run; ``reason`` says which."""
-
-    def __init__(self, reason: str):
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.reason}: `resume`='never' begins anew"
 
 
 def write_checkpoint(path: Path, identity: Mapping[str, Any], state: State) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from pydarts import _core
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import remove_leftovers
+from pydarts.common.termination import Termination
 from pydarts.training.checkpoint import (
-    Checkpoint,
     CheckpointError,
     State,
     difference,
@@ -62,10 +62,10 @@ class TrainingLoop:
     """Epochs of steps that can be watched, bounded, left and taken up again.
 
     Within ``with loop:`` a Python loop over `epochs` holds one over `steps`, which takes a step and
-    calls `on_step_end`; after the steps comes `on_epoch_end`. Ctrl-C and the time budget leave the
-    loops between two steps, or in a call of the engine, which then changes nothing. A snapshot is
-    taken of the state after each step, and a checkpoint always holds a snapshot. It fits a run of
-    the same configuration, genotype and data.
+    calls `on_step_end`; after the steps comes `on_epoch_end`. Ctrl-C, SIGTERM where a `Termination`
+    handles it, and the time budget leave the loops between two steps, or in a call of the engine,
+    which then changes nothing. A snapshot is taken of the state after each step, and a checkpoint
+    always holds a snapshot. It fits a run of the same configuration, genotype and data.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class TrainingLoop:
         self._rows: list[list[float]] = []  # of the epoch's steps: loss, correct predictions, size
         self._units_done = 0
         self._earlier_seconds = 0.0
-        self._interrupted = False  # by Ctrl-C
+        self._interrupted = False  # by Ctrl-C or SIGTERM
 
     @property
     def history(self) -> History:
@@ -199,10 +199,13 @@ class TrainingLoop:
         )
         left = self._run.seconds_left
         self.network.set_deadline(None if left is None else max(left, 0.0))
-        self._handler = None
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._handler = signal.signal(signal.SIGINT, self._handle_sigint)
+        self._handlers: dict[int, Any] = {}  # that were there before
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                before = signal.getsignal(number)
+                if before is signal.default_int_handler or isinstance(before, Termination):
+                    self._handlers[number] = before
+                    signal.signal(number, self._handle_signal)
         return self
 
     def epochs(self) -> Iterator[int]:
@@ -301,8 +304,8 @@ class TrainingLoop:
                 raise Diverged(str(error), result) from None
         finally:
             self._bar.close()
-            if self._handler is not None:
-                signal.signal(signal.SIGINT, self._handler)
+            for number, before in self._handlers.items():
+                signal.signal(number, before)
         return True
 
     # What a search adds
@@ -370,8 +373,8 @@ class TrainingLoop:
         if self._run.callbacks:
             self.stopped = self._ranks.of_first(self.stopped)
 
-    def _find_checkpoint(self) -> Checkpoint | None:
-        """The checkpoint to go on from, if there is one, having seen that it is of this run."""
+    def _find_checkpoint(self) -> State | None:
+        """The state to go on from, if there is a checkpoint, having seen that it is of this run."""
         if self._path is None:
             return None
         remove_leftovers(self._path)
@@ -390,17 +393,21 @@ class TrainingLoop:
                 saved.instruction_set,
                 _core.instruction_set(),
             )
-        return saved
+        return saved.state
 
-    def _resume(self, saved: Checkpoint | None) -> None:
-        if saved is None:
+    def _resume(self, state: State | None) -> None:
+        if state is None:
             return
-        self.restore(saved.state["loop"])
+        self.restore(state["loop"])
         for name, part in self._parts.items():
-            part.restore(saved.state.get(name, {}))
+            part.restore(state.get(name, {}))
 
-    def _handle_sigint(self, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         """End the step that runs, or wait for its snapshot; a second Ctrl-C does not."""
         self._interrupted = True
         self.network.set_deadline(0.0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        before = self._handlers[number]
+        if isinstance(before, Termination):
+            before.asked = True
+        else:
+            signal.signal(number, before)
