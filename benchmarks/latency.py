@@ -11,7 +11,7 @@ import argparse
 import numpy as np
 
 import pydarts
-from pydarts.costs.profile import measure_genotypes
+from pydarts.costs.measured import measure_genotypes
 from pydarts.spaces import as_space
 from pydarts.spaces.darts import Genotype
 
