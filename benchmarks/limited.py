@@ -30,7 +30,7 @@ from pydarts.data import load_data
 from pydarts.evaluation.statistics import relabelling
 
 FIRST_SEED = 5000  # of the random cells
-MOST_DRAWN = 20000  # of which so many are within the limit
+MOST_DRAWN = 20000  # until there are enough of them
 TARGET = pydarts.TrainConfig.make("quick")
 KINDS = ("searched", "random")
 _REPEATS = 100
