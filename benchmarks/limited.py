@@ -97,7 +97,12 @@ def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
             progress=False,
         )
         latency = found.limits["latency"]
-        told = {"predicted": latency["predicted"], "latency": latency["measured"]}
+        told = {
+            "predicted": latency["predicted"],
+            "latency": latency["measured"],
+            "repeated_epochs": found.repeated_epochs,
+            "as_alpha": found.space.derive(found.alphas) == found.genotype,
+        }
         run.keep({"kind": "searched", "seed": seed, "genotype": str(found.genotype), **told})
     drawn = [cell["seed"] for cell in run.of("random")]
     for seed in range(max(drawn, default=FIRST_SEED - 1) + 1, FIRST_SEED + MOST_DRAWN):
@@ -130,6 +135,25 @@ def train(run: Run, X: Any, y: Any, tests: tuple[Any, Any], end: float) -> None:
         cell["accuracy"] = model.score(*tests)
         run.keep()
         print(f"{cell['kind']} {cell['seed']}: {cell['accuracy']:.2%}", flush=True)
+
+
+def searches(run: Run) -> str:
+    """Return a Markdown table with a line for each search."""
+    limit = run.data["options"]["limit"]
+    lines = [
+        "| limit, µs | seed | predicted, µs | of the limit | measured, µs | of the limit |"
+        " epochs repeated | choice |",
+        "|--:|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for cell in run.of("searched"):
+        times = [
+            f"{1e6 * cell[name]:.1f} | {cell[name] / limit:.1%}"
+            for name in ("predicted", "latency")
+        ]
+        choice = "as α stands for" if cell["as_alpha"] else "the limit decided"
+        about = f"{1e6 * limit:.0f} | {cell['seed']} | {' | '.join(times)}"
+        lines.append(f"| {about} | {cell['repeated_epochs']} | {choice} |")
+    return "\n".join(lines)
 
 
 def table(run: Run) -> str:
@@ -183,7 +207,7 @@ def main() -> None:
     find_cells(run, X, y, end)
     if not args.no_training:
         train(run, X, y, (data.X_test, data.y_test), end)
-    print(table(run))
+    print(searches(run), table(run), sep="\n\n")
 
 
 if __name__ == "__main__":
