@@ -7,11 +7,12 @@ The networks that are predicted are not those from which the profile took its fa
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 
 import pydarts
-from pydarts.costs.profile import measure_genotypes
+from pydarts.costs.measured import measure_genotypes
 from pydarts.spaces import as_space
 from pydarts.spaces.darts import Genotype
 
@@ -22,6 +23,22 @@ def spearman(a: list[float], b: list[float]) -> float:
     """Return the rank correlation of numbers without ties."""
     ranks = [np.argsort(np.argsort(each)) for each in (a, b)]
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def with_pools(genotype: Genotype, seed: int) -> Genotype:
+    """Return cells of which each operation became the same pool with a probability of one half."""
+    rng, space = np.random.default_rng(seed), genotype.space
+    fields: dict[str, Any] = {}
+    for cell in space.cells:
+        pools = [op.name for op in cell.candidates[0] if "pool" in op.name]
+        pool = pools[rng.integers(len(pools))]
+        fields[cell.name] = [
+            (pool if rng.random() < 0.5 else name, source)
+            for name, source, _ in genotype.kept(cell.name)
+        ]
+        if cell.output_field is not None:
+            fields[cell.output_field] = range(cell.inputs, cell.inputs + cell.nodes)
+    return Genotype(space=space, **fields)
 
 
 def main() -> None:
@@ -35,6 +52,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--networks", type=int, default=40, help="that are predicted")
     parser.add_argument("--repeats", type=int, default=50)
+    parser.add_argument(
+        "--pools", action="store_true", help="cells of which half the edges have the same pool"
+    )
     args = parser.parse_args()
     found = pydarts.profile(
         *(args.space, args.image_size, args.channels, args.cells),
@@ -44,7 +64,10 @@ def main() -> None:
         repeats=args.repeats,
     )
     space = as_space(args.space)
-    drawn = [Genotype.random(FIRST_SEED + k, space=space) for k in range(args.networks)]
+    seeds = range(FIRST_SEED, FIRST_SEED + args.networks)
+    drawn = [Genotype.random(seed, space=space) for seed in seeds]
+    if args.pools:
+        drawn = [with_pools(each, seed) for each, seed in zip(drawn, seeds, strict=True)]
     timings = measure_genotypes(drawn, found.shape, args.batch, args.threads, args.repeats)
     measured = [timing.median for timing in timings]
     predicted = [found.predict(genotype) for genotype in drawn]
@@ -59,7 +82,7 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
     plain = all(factor == 1 for factor in found.factors.values())
     cells = [
-        args.space,
+        args.space + (", half pools" if args.pools else ""),
         f"{args.channels}, {args.cells}",
         str(args.threads),
         str(args.batch),

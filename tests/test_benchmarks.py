@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import pydarts
-from benchmarks import cases, hypergradient
+from benchmarks import cases, hypergradient, latency, limited
 from benchmarks.__main__ import main
 from benchmarks.busy import fair_share
 from benchmarks.cases import (
@@ -46,7 +46,7 @@ from benchmarks.measure import (
 )
 from benchmarks.report import Report, environment, number, table
 from pydarts import _core
-from pydarts.spaces import DARTS, DARTS_1D
+from pydarts.spaces import DARTS, DARTS_1D, NAS_BENCH_201
 
 ROOT = Path(__file__).parents[1]
 PEAKS = {256: 200e9, 512: 190e9}
@@ -447,3 +447,27 @@ def test_the_hypergradient_is_measured_and_drawn(
     pytest.importorskip("matplotlib")
     hypergradient.draw([found, found._replace(epoch=1)], tmp_path / "figure.svg", 8)
     assert "second order" in (tmp_path / "figure.svg").read_text(encoding="utf-8")
+
+
+def test_cells_under_a_limit_beside_random_ones(tmp_path: Path) -> None:
+    path, options = tmp_path / "limited.json", {"limit": 1.9e-4}
+    run = limited.Run(path, options)
+    for kind, accuracies in (("searched", (0.9, 0.91)), ("random", (0.88, 0.87, 0.89))):
+        for seed, accuracy in enumerate(accuracies):
+            cell = {"kind": kind, "seed": seed, "latency": 1.8e-4, "accuracy": accuracy}
+            run.keep(cell)
+    # Of the ten ways to call two of five cells the searched ones the two best and the two worst.
+    assert limited.table(limited.Run(path, options)).endswith("difference +2.50 points, p = 0.200")
+    with pytest.raises(SystemExit, match="other options"):
+        limited.Run(path, {"limit": 1e-4})
+
+
+def test_cells_of_which_half_the_edges_have_the_same_pool() -> None:
+    for space in (DARTS, NAS_BENCH_201):
+        drawn = pydarts.Genotype.random(0, space=space)
+        found = latency.with_pools(drawn, 0)
+        for cell in space.cells:
+            pairs = zip(drawn.kept(cell.name), found.kept(cell.name), strict=True)
+            changed = {new[0] for old, new in pairs if new != old}
+            assert len(changed) == 1
+            assert "pool" in changed.pop()

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plain_costs
 import pytest
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.costs import measured, profile
+from pydarts import _core
+from pydarts.costs import profile
 from pydarts.costs.choice import choose_cell, largest_cost, least_cost
-from pydarts.costs.correction import fit_correction
-from pydarts.costs.counts import count_network, count_operation
+from pydarts.costs.counts import count_fixed, count_network, count_operation
 from pydarts.costs.expectation import expected_cost
-from pydarts.costs.shape import NetworkShape, placed_layers, places, without_operations
-from pydarts.costs.table import CostTable, count_tables, entries, memory_table
+from pydarts.costs.measured import Timing
+from pydarts.costs.shape import NetworkShape, Place, places
+from pydarts.costs.table import CostTable, budget_table
 from pydarts.methods.log_weights import alpha_gradient, log_weights
 from pydarts.methods.weighting import derive
 from pydarts.spaces import DARTS, DARTS_1D, NAS_BENCH_201, Cell, Layer, Space, Stack
@@ -33,6 +35,23 @@ CASES = [
     (DARTS_1D, NetworkShape((1, 101), 4, 3, 10, 3)),
 ]
 OPERATIONS = {op.name: op for space, _ in CASES for op in space.operations}
+#: Four of its pools were computed before, three of them in the reduction cell.
+REPEATED = pydarts.Genotype(
+    normal=[
+        *(("max_pool_3x3", 0), ("avg_pool_3x3", 1)),
+        *(("max_pool_3x3", 0), ("max_pool_3x3", 1)),
+        *(("sep_conv_3x3", 0), ("skip_connect", 2)),
+        *(("sep_conv_3x3", 0), ("dil_conv_3x3", 3)),
+    ],
+    normal_concat=[2, 3, 4, 5],
+    reduce=[
+        *(("max_pool_3x3", 0), ("skip_connect", 1)),
+        *(("max_pool_3x3", 0), ("max_pool_3x3", 2)),
+        *(("max_pool_3x3", 0), ("avg_pool_3x3", 2)),
+        *(("max_pool_3x3", 2), ("skip_connect", 1)),
+    ],
+    reduce_concat=[2, 3, 4, 5],
+)
 
 
 def small_space(kept: int | None = 1) -> Space:
@@ -61,11 +80,17 @@ def cells_of(space: Space) -> list[Any]:
     ]
 
 
-def random_table(space: Space, seed: int = 0) -> CostTable:
+def random_table(space: Space, seed: int = 0, pools_once: bool = False) -> CostTable:
+    """Return a table of random costs; if equal pools count once, these cost the same."""
     rng = np.random.default_rng(seed)
-    return CostTable(
-        2.0, {c.name: rng.uniform(0.1, 3, (len(c.edges_of()), c.columns)) for c in space.cells}
-    )
+    tables = {c.name: rng.uniform(0.1, 3, (len(c.edges_of()), c.columns)) for c in space.cells}
+    for cell in space.cells:
+        of_states = rng.uniform(0.1, 3, (cell.inputs + cell.nodes, cell.columns))
+        for row, (source, _) in enumerate(cell.edges_of()):
+            for k, op in enumerate(cell.candidates[row]):
+                if pools_once and "pool" in op.name:
+                    tables[cell.name][row, k] = of_states[source, k]
+    return CostTable(2.0, tables, pools_once)
 
 
 def random_alphas(space: Space, edges: bool = False, seed: int = 0) -> dict[str, Array]:
@@ -85,8 +110,17 @@ def test_weights_are_those_of_the_engine(space: Space, shape: NetworkShape) -> N
 
 
 @pytest.mark.parametrize(("space", "shape"), CASES)
+def test_counts_are_those_of_the_plain_walk(space: Space, shape: NetworkShape) -> None:
+    for seed in range(5):
+        genotype = pydarts.Genotype.random(seed, space=space)
+        plain, found = plain_costs.Count(genotype, shape), count_network(genotype, shape)
+        assert (found.macs, found.weights) == (plain.macs, plain.weights)
+        assert found.memory == plain.memory
+
+
+@pytest.mark.parametrize(("space", "shape"), CASES)
 def test_counts_are_sums_over_edges(space: Space, shape: NetworkShape) -> None:
-    tables = count_tables(space, shape)
+    tables = {name: budget_table(space, shape, name) for name in ("macs", "weights")}
     for seed in range(5):
         genotype = pydarts.Genotype.random(seed, space=space)
         counts = count_network(genotype, shape)
@@ -112,56 +146,69 @@ def test_multiply_adds_and_memory_of_a_network_by_hand() -> None:
     assert count_network(genotype, NetworkShape((6, 5), 4, 1, 3, 2)).memory == 4 * pixels * 3 * 4
 
 
-def test_layers_stand_where_the_stack_puts_them() -> None:
-    shape = NetworkShape((29, 28), 8, 5, 10, 1)
-    found = [(x.kind, x.channels, x.stride, x.size) for x in placed_layers(DARTS, shape)]
-    assert found == [
-        ("normal", 8, 1, (29, 28)),
-        ("reduce", 16, 2, (29, 28)),
-        ("normal", 16, 1, (15, 14)),
-        ("reduce", 32, 2, (15, 14)),
-        ("normal", 32, 1, (8, 7)),
-    ]
+def test_operations_stand_where_the_stack_puts_them() -> None:
+    found = places(DARTS, NetworkShape((29, 28), 8, 5, 10, 1))
+    names = [op.name for op in DARTS.cell("normal").candidates[0]]
+    pool, skip = names.index("max_pool_3x3"), names.index("skip_connect")
+    name = "max_pool_3x3"
+    sizes = [(8, (29, 28)), (16, (15, 14)), (32, (8, 7))]
+    for row in (0, 1, 13):
+        assert found["normal"][row][pool] == [Place(name, c, c, size, 1) for c, size in sizes]
+    # From the inputs of the cell at a stride of 2, from its nodes at one of 1.
+    sizes = [(16, (29, 28)), (32, (15, 14))]
+    assert found["reduce"][1][pool] == [Place(name, c, c, size, 2) for c, size in sizes]
+    sizes = [(16, (15, 14)), (32, (8, 7))]
+    assert found["reduce"][4][pool] == [Place(name, c, c, size, 1) for c, size in sizes]
+    assert [place.operation for place in found["reduce"][4][skip]] == 2 * ["skip_connect"]
+    assert found["normal"][0][names.index("none")] == []
 
 
 def test_a_fit_of_the_memory_is_close() -> None:
     space, shape = CASES[0]
-    table = memory_table(space, shape)
+    table = budget_table(space, shape, "memory")
     drawn = [pydarts.Genotype.random(seed, space=space) for seed in range(1000, 1020)]
     exact = np.array([count_network(each, shape).memory for each in drawn])
     fitted = np.array([table.predict(each) for each in drawn])
     assert np.abs(fitted / exact - 1).mean() < 0.05
 
 
+def seconds_alone(space: Space, place: Place) -> float:
+    """Return invented seconds of an operation: its multiply-adds and memory."""
+    counts = count_operation(space, place)
+    return 1e-10 * counts.macs + 1e-11 * counts.memory
+
+
 def seconds_of(genotype: Any, shape: NetworkShape, factors: dict[str, float]) -> float:
-    """Return invented seconds: the multiply-adds of fixed parts and operations, times factors."""
+    """Return invented seconds: fixed parts, and operations times factors, equal pools once."""
     space = genotype.space
-    found = 1e-5 + 1e-10 * count_network(without_operations(space), shape).macs
+    found = 1e-5 + 1e-10 * count_fixed(space, shape).macs
     where = places(space, shape)
-    for cell, e, k in entries(genotype):
+    for cell, e, k in plain_costs.computed_entries(genotype):
         for place in where[cell][e][k]:
-            macs, _, memory = count_operation(OPERATIONS[place.operation], place, space)
-            found += factors.get(place.operation, 1.0) * (1e-10 * macs + 1e-11 * memory)
+            found += factors.get(place.operation, 1.0) * seconds_alone(space, place)
     return found
 
 
 @pytest.fixture
 def invented(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Networks of a space take invented times; factors of the operations may be put in here."""
+    """All takes invented times; factors of operations within networks may be put in here."""
     factors: dict[str, float] = {}
 
-    def measure(networks: Any, sizes: Any, **_: Any) -> list[Array]:
-        found = []
-        for net, size in zip(networks, sizes, strict=True):
-            channels = net._recipe[1][1]
-            cells, classes = net._recipe[1][2:4]
-            shape = NetworkShape(size, channels, cells, classes, net.in_channels)
-            own = factors if net.space.name == "darts" else {}
-            found.append(np.full(30, seconds_of(net.genotype, shape, own)))
-        return found
+    def timing(seconds: float) -> Timing:
+        return Timing(seconds, seconds, seconds)
 
-    monkeypatch.setattr(profile, "measure_networks", measure)
-    monkeypatch.setattr(measured, "measure_networks", measure)
+    def of_places(space: Space, wanted: list[Place], **_: int) -> dict[Place, Timing]:
+        return {place: timing(seconds_alone(space, place)) for place in wanted}
+
+    def of_fixed(space: Space, shape: NetworkShape, **_: int) -> tuple[Timing, Timing]:
+        return timing(1e-5 + 1e-10 * count_fixed(space, shape).macs), timing(1e-6)
+
+    def of_genotypes(genotypes: list[Any], shape: NetworkShape, *_: int) -> list[Timing]:
+        return [timing(seconds_of(each, shape, factors)) for each in genotypes]
+
+    monkeypatch.setattr(profile, "measure_places", of_places)
+    monkeypatch.setattr(profile, "measure_fixed", of_fixed)
+    monkeypatch.setattr(profile, "measure_genotypes", of_genotypes)
     return factors
 
 
@@ -247,22 +294,61 @@ def test_factors_are_found_again() -> None:
     rng = np.random.default_rng(0)
     parts = rng.uniform(1, 2, (60, 4))
     true = np.array([1.2, 0.9, 1.0, 1.5])
-    found = fit_correction(parts, parts @ true)
-    assert np.abs(found.factors - true).max() < 0.02
-    assert found.error < 0.01
-    assert (fit_correction(parts, parts.sum(axis=1)).factors == 1).all()
+    factors, error = _core.fit_correction(parts.tolist(), (parts @ true).tolist())
+    assert np.abs(np.array(factors) - true).max() < 0.02
+    assert error < 0.01
+    factors, error = _core.fit_correction(parts.tolist(), parts.sum(axis=1).tolist())
+    assert factors == [1.0] * 4
 
 
+def test_factors_are_those_of_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    parts = rng.uniform(0.1, 1, (40, 6))
+    measured = parts @ rng.uniform(0.5, 2, 6) + rng.uniform(0, 0.1, 40)
+    x = parts / measured[:, np.newaxis]
+    weight = 40 * np.square(np.maximum(x.mean(axis=0), 0.01))
+    best = np.abs(1 - x.sum(axis=1)).mean(), np.ones(6)
+    for strength in (1e-3, 1e-2, 1e-1, 1.0):
+
+        def fitted(rows: Array, strength: float = strength) -> Array:
+            """The factors that make the relative errors and their distances from 1 least."""
+            left = np.concatenate([1 - rows.sum(axis=1), np.zeros(6)])
+            stacked = np.concatenate([rows, np.diag(np.sqrt(strength * weight))])
+            return np.asarray(1 + np.linalg.lstsq(stacked, left, rcond=None)[0])
+
+        others = [np.delete(x, k, axis=0) for k in range(40)]
+        errors = [1 - x[k] @ fitted(others[k]) for k in range(40)]
+        best = min(best, (np.abs(errors).mean(), fitted(x)), key=lambda pair: pair[0])
+    factors, error = _core.fit_correction(parts.tolist(), measured.tolist())
+    assert np.ptp(factors) > 0.1
+    assert factors == pytest.approx(best[1], rel=1e-9)
+    assert error == pytest.approx(best[0], rel=1e-9)
+
+
+def test_equal_pools_of_a_state_count_once() -> None:
+    genotype = REPEATED
+    table = random_table(DARTS, pools_once=True)
+    every = table.fixed + sum(table.tables[c][e, k] for c, e, k in plain_costs.entries(genotype))
+    assert len(plain_costs.computed_entries(genotype)) == 16 - 4
+    once = plain_costs.cost(genotype, table.fixed, table.tables, pools_once=True)
+    assert once < every - 0.4
+    assert table.predict(genotype) == pytest.approx(once, rel=1e-12)
+    assert CostTable(table.fixed, table.tables).predict(genotype) == pytest.approx(every, rel=1e-12)
+
+
+@pytest.mark.parametrize("pools_once", [False, True])
 @pytest.mark.parametrize("temperature", [1.0, 0.3])
 @pytest.mark.parametrize("kept", [1, None])
-def test_the_expected_cost_is_the_mean_over_all_cells(kept: int | None, temperature: float) -> None:
+def test_the_expected_cost_is_the_mean_over_all_cells(
+    kept: int | None, temperature: float, pools_once: bool
+) -> None:
     space = small_space(kept)
-    table, alphas = random_table(space), random_alphas(space)
+    table, alphas = random_table(space, 0, pools_once), random_alphas(space)
     logs = log_weights(alphas, space, "softmax")
-    scores = CostTable(0.0, logs)
     every = cells_of(space)
-    odds = np.exp(np.array([scores.predict(each) for each in every]) / temperature)
-    mean = float(odds @ [table.predict(each) for each in every] / odds.sum())
+    odds = np.exp(np.array([plain_costs.cost(each, 0.0, logs) for each in every]) / temperature)
+    costs = [plain_costs.cost(each, table.fixed, table.tables, pools_once) for each in every]
+    mean = float(odds @ costs / odds.sum())
     assert expected_cost(logs, space, table, temperature)[0] == pytest.approx(mean, rel=1e-12)
 
 
@@ -270,8 +356,11 @@ def test_the_expected_cost_is_the_mean_over_all_cells(kept: int | None, temperat
     ("weighting", "edges"), [("softmax", False), ("sigmoid", False), ("softmax", True)]
 )
 @pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201])
-def test_the_gradient_of_the_expected_cost(space: Space, weighting: str, edges: bool) -> None:
-    table, alphas = random_table(space), random_alphas(space, edges)
+@pytest.mark.parametrize("pools_once", [False, True])
+def test_the_gradient_of_the_expected_cost(
+    pools_once: bool, space: Space, weighting: str, edges: bool
+) -> None:
+    table, alphas = random_table(space, 0, pools_once), random_alphas(space, edges)
 
     def value(at: dict[str, Array]) -> float:
         return expected_cost(log_weights(at, space, weighting), space, table, 0.5)[0]
@@ -293,27 +382,87 @@ def test_the_gradient_of_the_expected_cost(space: Space, weighting: str, edges: 
 
 
 @pytest.mark.parametrize("kept", [1, None])
-def test_the_likeliest_cell_within_bounds(kept: int | None) -> None:
+@pytest.mark.parametrize("pools_once", [False, True])
+def test_the_likeliest_cell_within_bounds(pools_once: bool, kept: int | None) -> None:
     space = small_space(kept)
     every = cells_of(space)
+    missed = 0
     for seed in range(10):
-        table = random_table(space, seed)
+        table = random_table(space, seed, pools_once)
         logs = log_weights(random_alphas(space, seed=seed), space, "softmax")
-        scores = CostTable(0.0, logs)
-        costs = [table.predict(each) for each in every]
+        costs = [plain_costs.cost(each, table.fixed, table.tables, pools_once) for each in every]
+        values = [plain_costs.cost(each, 0.0, logs) for each in every]
         assert least_cost(space, table) == pytest.approx(min(costs))
-        assert largest_cost(space, table) == pytest.approx(max(costs))
+        if pools_once:
+            assert largest_cost(space, table) >= max(costs) - 1e-9
+        else:
+            assert largest_cost(space, table) == pytest.approx(max(costs))
         limit = float(np.quantile(costs, 0.3))
-        within = [e for e, c in zip(every, costs, strict=True) if 0.9 * limit <= c <= limit]
+        within = [k for k, c in enumerate(costs) if 0.9 * limit <= c <= limit]
         found = choose_cell(logs, space, table, 0.9 * limit, limit)
         if found is None:  # of those that are as close to a bound as bins are coarse
-            safe = [table.predict(e) / limit for e in within]
-            assert not [share for share in safe if 0.902 < share < 0.998]
+            assert not [k for k in within if 0.902 < costs[k] / limit < 0.998]
             continue
-        assert 0.9 * limit <= table.predict(found) <= limit
-        best = max(scores.predict(each) for each in within)
-        assert scores.predict(found) == pytest.approx(best)
+        cost = plain_costs.cost(found, table.fixed, table.tables, pools_once)
+        assert 0.9 * limit <= cost <= limit
+        best = max(values[k] for k in within)
+        if plain_costs.cost(found, 0.0, logs) != pytest.approx(best):
+            missed += 1
         assert choose_cell(logs, space, table, 0.0, 0.99 * min(costs)) is None
+    assert missed <= pools_once
+
+
+def likely_pools(space: Space, seed: int) -> dict[str, Array]:
+    """Return logarithms of mixing weights of which those of pools are large."""
+    alphas = random_alphas(space, seed=seed)
+    for cell in space.cells:
+        for row, operations in enumerate(cell.candidates):
+            alphas[cell.name][row] += [3.0 * ("pool" in op.name) for op in operations]
+    return log_weights(alphas, space, "softmax")
+
+
+def test_the_likeliest_cell_with_equal_pools_within_bounds() -> None:
+    (cell,) = NAS_BENCH_201.cells
+    pool = [op.name for op in cell.candidates[0]].index("avg_pool_3x3")
+    sources = np.array([source for source, _ in cell.edges_of()])
+    columns = np.array(list(itertools.product(range(cell.columns), repeat=len(sources))))
+    rows = np.arange(len(sources))
+    missed = 0
+    for seed in range(3):
+        table = random_table(NAS_BENCH_201, seed, pools_once=True)
+        logs, costs_of = likely_pools(NAS_BENCH_201, seed), table.tables[cell.name]
+        values, costs = logs[cell.name][rows, columns].sum(1), costs_of[rows, columns].sum(1) + 2.0
+        for source in range(3):  # of each state one pool, wherever it goes to
+            held = ((columns == pool) & (sources == source)).sum(axis=1)
+            costs -= np.maximum(0, held - 1) * costs_of[sources == source, pool][0]
+        free = choose_cell(logs, NAS_BENCH_201, table)
+        assert free is not None
+        assert plain_costs.cost(free, 0.0, logs) == pytest.approx(values.max())
+        for share in (0.85, 0.95, 1.0, 1.05, 1.3, 1.6):
+            limit = share * costs[values.argmax()] * (1 + 1e-9)
+            within = (0.9 * limit <= costs) & (costs <= limit)
+            found = choose_cell(logs, NAS_BENCH_201, table, 0.9 * limit, limit)
+            if found is None:
+                assert not ((0.902 * limit < costs) & (costs < 0.998 * limit)).any()
+                continue
+            cost = plain_costs.cost(found, 2.0, table.tables, pools_once=True)
+            assert 0.9 * limit <= cost <= limit
+            missed += plain_costs.cost(found, 0.0, logs) < values[within].max() - 1e-9
+    assert missed <= 1
+
+
+def test_cells_with_equal_pools_use_what_a_limit_allows() -> None:
+    table, logs = random_table(DARTS, 0, pools_once=True), likely_pools(DARTS, 0)
+    free = choose_cell(logs, DARTS, table)
+    assert free is not None
+    whole = table.predict(free)
+    assert CostTable(2.0, table.tables).predict(free) > 1.1 * whole
+    assert choose_cell(logs, DARTS, table, 0.9 * whole, 1.01 * whole) == free
+    for limit in (0.85 * whole, 0.95 * whole):
+        found = choose_cell(logs, DARTS, table, 0.9 * limit, limit)
+        assert found is not None
+        cost = plain_costs.cost(found, 2.0, table.tables, pools_once=True)
+        assert 0.9 * limit <= cost <= limit
 
 
 @pytest.mark.parametrize("weighting", ["softmax", "sigmoid"])

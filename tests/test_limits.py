@@ -20,7 +20,7 @@ from pydarts.costs.counts import count_network, count_operation
 from pydarts.costs.measured import Timing
 from pydarts.costs.profile import Profile
 from pydarts.costs.shape import NetworkShape, places
-from pydarts.costs.table import count_tables
+from pydarts.costs.table import budget_table
 from pydarts.methods.log_weights import log_weights
 from pydarts.methods.mixture import MixtureMethod
 from pydarts.spaces import DARTS, NAS_BENCH_201, Space
@@ -45,7 +45,7 @@ def search(**options: Any) -> Any:
 
 def limit_at(share: float, space: Space = DARTS, cost: str = "macs") -> float:
     """Return what lies between the cheapest and the costliest cell."""
-    table = count_tables(space, SHAPE)[cost]
+    table = budget_table(space, SHAPE, cost)
     least = least_cost(space, table)
     return least + share * (largest_cost(space, table) - least)
 
@@ -53,11 +53,10 @@ def limit_at(share: float, space: Space = DARTS, cost: str = "macs") -> float:
 def invented_profile() -> Profile:
     """Return a profile of times that follow the multiply-adds and memory."""
     timings = {}
-    operations = {op.name: op for op in DARTS.operations}
     for rows in places(DARTS, SHAPE).values():
         for place in (place for row in rows for where in row for place in where):
-            macs, _, memory = count_operation(operations[place.operation], place, DARTS)
-            seconds = 1e-9 * macs + 1e-9 * memory
+            counts = count_operation(DARTS, place)
+            seconds = 1e-9 * counts.macs + 1e-9 * counts.memory
             timings[place] = Timing(seconds, seconds, seconds)
     fixed = Timing(2e-5, 2e-5, 2e-5)
     return Profile(DARTS, SHAPE, 1, 1, timings, fixed, fixed, {}, 0, None, environment())

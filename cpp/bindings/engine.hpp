@@ -165,4 +165,7 @@ inline Difference difference(bool central) { return central ? Difference::centra
 // The classes and functions over text: recurrent.cpp.
 void bind_recurrent(py::module_& m);
 
+// What networks cost: costs.cpp.
+void bind_costs(py::module_& m);
+
 }  // namespace pydarts

@@ -467,4 +467,5 @@ PYBIND11_MODULE(_core, m) {
   bind<float>(m, "32");
   bind<double>(m, "64");
   bind_recurrent(m);
+  bind_costs(m);
 }

@@ -84,8 +84,8 @@ std::optional<Genotype> Budget::meet(const std::vector<double>& log_weights, con
   return std::nullopt;
 }
 
-std::optional<Genotype> Budget::find(const std::vector<double>& log_weights, const Limits& limits,
-                                     const std::vector<CostKind>& binding) const {
+std::optional<Genotype> Budget::likeliest(const std::vector<double>& log_weights, const Limits& limits,
+                                          const std::vector<CostKind>& binding) const {
   for (bool uses_most : {true, false}) {
     std::optional<Genotype> best;
     double top = 0;
@@ -121,13 +121,17 @@ double Budget::least(CostKind kind) const {
   return found;
 }
 
-Genotype Budget::choose(const std::vector<double>& log_weights, const Limits& limits) const {
+std::optional<Genotype> Budget::find(const std::vector<double>& log_weights, const Limits& limits) const {
   const std::vector<CostKind> binds = binding(limits);
-  if (std::optional<Genotype> found = find(log_weights, limits, binds)) return *found;
+  if (std::optional<Genotype> found = likeliest(log_weights, limits, binds)) return found;
   // With nothing to weigh them against the limits weigh most.
-  if (std::optional<Genotype> found = find(std::vector<double>(log_weights.size()), limits, binds)) return *found;
+  return likeliest(std::vector<double>(log_weights.size()), limits, binds);
+}
+
+Genotype Budget::choose(const std::vector<double>& log_weights, const Limits& limits) const {
+  if (std::optional<Genotype> found = find(log_weights, limits)) return *found;
   std::string all;
-  for (CostKind kind : binds) {
+  for (CostKind kind : binding(limits)) {
     const double most = limits.most[int(kind)], cheapest = least(kind);
     require(most >= cheapest, "`limits->", kNames[int(kind)], "` (=", most, ") is met by no cell: the cheapest has ",
             cheapest, " ", kUnitNames[int(kind)]);

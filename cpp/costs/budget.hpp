@@ -38,17 +38,20 @@ class Budget {
 
   // The likeliest cell that meets the limits, of those that use at least nine tenths of a limit if there are such. For
   // one limit on latency, multiply-adds or weights it is the likeliest one; for several of them, and for memory, others
-  // are penalised until they are met, and a likelier one may be missed. InvalidArgument if none was found: it says what
-  // the least is.
+  // are penalised until they are met, and a likelier one may be missed. Nothing if none was found.
+  std::optional<Genotype> find(const std::vector<double>& log_weights, const Limits& limits) const;
+  // The same; InvalidArgument if none was found: it says what the least is.
   Genotype choose(const std::vector<double>& log_weights, const Limits& limits) const;
 
+  // What the cheapest cell has: of memory the least of those that were tried.
+  double least(CostKind kind) const;
+
  private:
-  std::optional<Genotype> find(const std::vector<double>& log_weights, const Limits& limits,
-                               const std::vector<CostKind>& binding) const;
+  std::optional<Genotype> likeliest(const std::vector<double>& log_weights, const Limits& limits,
+                                    const std::vector<CostKind>& binding) const;
   std::optional<Genotype> meet(const std::vector<double>& log_weights, const Limits& limits,
                                const std::vector<CostKind>& binding, const CostKind* first, bool uses_most) const;
   std::vector<CostKind> binding(const Limits& limits) const;
-  double least(CostKind kind) const;
 
   Space space_;
   NetworkShape shape_;

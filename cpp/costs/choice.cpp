@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "core/error.hpp"
 #include "costs/expectation.hpp"
@@ -13,6 +14,8 @@ namespace {
 
 constexpr int kBins = 4000;                    // into which what is left of a limit is cut
 constexpr std::size_t kMostOptions = 1 << 20;  // of a node: a space may come from a file
+constexpr std::size_t kMostPools = 12;         // of a cell whose sets are all tried where the cheapest is looked for
+constexpr int kRounds = 8;                     // of other bounds where equal pools count once
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Entry {
@@ -107,24 +110,68 @@ Genotype genotype_of(const Space& space, std::vector<std::vector<Entry>> chosen,
   return found;
 }
 
-}  // namespace
-
-double least_cost(const Space& space, const CostTable& table) {
-  double total = table.fixed;
-  for (const Group& group : groups_of(space, std::vector<double>(table.entries.size()), table))
-    total += group.cheapest();
-  return total;
+// The cell of which each group holds one of its options.
+Genotype of_options(const Space& space, const std::vector<Group>& groups, const std::vector<std::size_t>& chosen,
+                    const std::vector<double>& values) {
+  std::vector<std::vector<Entry>> by_cell(space.cells.size());
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    for (std::size_t i = 0; i < groups[g].length; ++i)
+      by_cell[groups[g].cell].push_back(groups[g].options[chosen[g] * groups[g].length + i]);
+  return genotype_of(space, std::move(by_cell), values);
 }
 
-double largest_cost(const Space& space, const CostTable& table) {
-  double total = table.fixed;
-  for (const Group& group : groups_of(space, std::vector<double>(table.entries.size()), table))
-    total += group.costliest();
-  return total;
+// Cells of which none is cheaper. Where equal pools count once, for each set of pools of a kind of cell: what it takes
+// if these are paid, and nodes may hold them for nothing.
+Genotype cheapest_cell(const Space& space, const CostTable& table) {
+  const std::vector<std::size_t> offsets = table_offsets(space);
+  const std::vector<Group> groups = groups_of(space, std::vector<double>(table.entries.size()), table);
+  const auto pools = table.pools_once ? equal_pools(space) : std::vector<std::vector<std::size_t>>();
+  std::vector<std::size_t> chosen(groups.size());
+  for (std::size_t c = 0; c < space.cells.size(); ++c) {
+    std::vector<std::vector<std::size_t>> own;
+    for (const auto& pool : pools)
+      if (pool[0] >= offsets[c] && pool[0] < offsets[c + 1] && own.size() < kMostPools) own.push_back(pool);
+    double least = kInfinity;
+    for (std::size_t paid = 0; paid < std::size_t(1) << own.size(); ++paid) {
+      std::vector<double> costs(table.entries.begin() + std::ptrdiff_t(offsets[c]),
+                                table.entries.begin() + std::ptrdiff_t(offsets[c + 1]));
+      double total = 0;
+      for (std::size_t i = 0; i < own.size(); ++i)
+        if (paid >> i & 1) {
+          total += costs[own[i][0] - offsets[c]];
+          for (std::size_t at : own[i]) costs[at - offsets[c]] = 0;
+        }
+      std::vector<std::size_t> picks;
+      for (const Group& group : groups) {
+        if (group.cell != c) continue;
+        std::size_t best = 0;
+        double lowest = kInfinity;
+        for (std::size_t k = 0; k < group.values.size(); ++k) {
+          double cost = 0;
+          for (std::size_t i = 0; i < group.length; ++i) {
+            const Entry& entry = group.options[k * group.length + i];
+            cost += costs[entry.edge * std::size_t(space.cells[c].columns()) + entry.column];
+          }
+          if (cost >= lowest) continue;
+          lowest = cost;
+          best = k;
+        }
+        total += lowest;
+        picks.push_back(best);
+      }
+      if (total >= least) continue;
+      least = total;
+      std::size_t next = 0;
+      for (std::size_t g = 0; g < groups.size(); ++g)
+        if (groups[g].cell == c) chosen[g] = picks[next++];
+    }
+  }
+  return of_options(space, groups, chosen, std::vector<double>(table.entries.size()));
 }
 
-std::optional<Genotype> choose_cell(const Space& space, const std::vector<double>& values, const CostTable& table,
-                                    double least, double most) {
+// The cells of the largest sum of values whose sum of costs, with every pool, lies between two bounds.
+std::optional<Genotype> choose_by_sum(const Space& space, const std::vector<double>& values, const CostTable& table,
+                                      double least, double most) {
   const std::vector<Group> groups = groups_of(space, values, table);
   if (most == kInfinity) most = largest_cost(space, table);
   const double left = most - table.fixed;
@@ -164,17 +211,97 @@ std::optional<Genotype> choose_cell(const Space& space, const std::vector<double
     const auto top = std::max_element(best.begin() + start, best.end());
     if (*top == -kInfinity) return std::nullopt;
     int bin = int(top - best.begin());
-    std::vector<std::vector<Entry>> chosen(space.cells.size());
+    std::vector<std::size_t> chosen(groups.size());
     for (std::size_t g = groups.size(); g-- > 0;) {
-      const Group& group = groups[g];
-      const std::size_t k = std::size_t(picks[g].option[bin]);
-      bin -= picks[g].moved[k];
-      for (std::size_t i = 0; i < group.length; ++i) chosen[group.cell].push_back(group.options[k * group.length + i]);
+      chosen[g] = std::size_t(picks[g].option[bin]);
+      bin -= picks[g].moved[chosen[g]];
     }
-    Genotype found = genotype_of(space, std::move(chosen), values);
-    if (table.predict(found) >= least) return found;
+    Genotype found = of_options(space, groups, chosen, values);
+    if (table.sum(found) >= least) return found;
   }
   return std::nullopt;
+}
+
+// By pool whether a cell holds it more than once.
+std::vector<char> repeated_pools(const std::vector<std::vector<std::size_t>>& pools, const Genotype& cell) {
+  const std::vector<std::size_t> found = entries(cell);
+  std::vector<char> repeated;
+  for (const auto& pool : pools) {
+    const auto is_of = [&](std::size_t at) { return std::find(pool.begin(), pool.end(), at) != pool.end(); };
+    repeated.push_back(std::count_if(found.begin(), found.end(), is_of) > 1);
+  }
+  return repeated;
+}
+
+// Costs of cells that have some pools in any case, and hold them for nothing.
+CostTable with_paid(const CostTable& table, const std::vector<std::vector<std::size_t>>& pools,
+                    const std::vector<char>& paid) {
+  CostTable found{table.fixed, table.entries};
+  for (std::size_t i = 0; i < pools.size(); ++i)
+    if (paid[i]) {
+      found.fixed += table.entries[pools[i][0]];
+      for (std::size_t at : pools[i]) found.entries[at] = 0;
+    }
+  return found;
+}
+
+// Values of which cells repeat no pools but those that are paid: each of the others stays where its value is largest.
+std::vector<double> with_single(std::vector<double> values, const std::vector<std::vector<std::size_t>>& pools,
+                                const std::vector<char>& paid) {
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    if (paid[i]) continue;
+    const auto is_less = [&](std::size_t a, std::size_t b) { return values[a] < values[b]; };
+    const std::size_t kept = *std::max_element(pools[i].begin(), pools[i].end(), is_less);
+    for (std::size_t at : pools[i])
+      if (at != kept) values[at] = -kInfinity;
+  }
+  return values;
+}
+
+}  // namespace
+
+double least_cost(const Space& space, const CostTable& table) { return table.predict(cheapest_cell(space, table)); }
+
+double largest_cost(const Space& space, const CostTable& table) {
+  double total = table.fixed;
+  for (const Group& group : groups_of(space, std::vector<double>(table.entries.size()), table))
+    total += group.costliest();
+  return total;
+}
+
+std::optional<Genotype> choose_cell(const Space& space, const std::vector<double>& values, const CostTable& table,
+                                    double least, double most) {
+  if (!table.pools_once || equal_pools(space).empty()) return choose_by_sum(space, values, table, least, most);
+  const auto is_within = [&](const Genotype& cell) {
+    const double cost = table.predict(cell);
+    return least <= cost && cost <= most;
+  };
+  const CostTable free{0, std::vector<double>(values.size())}, value{0, values};
+  const std::optional<Genotype> likeliest = choose_by_sum(space, values, free, 0, kInfinity);
+  if (!likeliest || is_within(*likeliest)) return likeliest;
+  const Genotype cheapest = cheapest_cell(space, table);
+  const auto pools = equal_pools(space);
+  std::optional<Genotype> best;
+  const auto consider = [&](const std::optional<Genotype>& found) {
+    if (!found || !is_within(*found)) return false;
+    if (!best || value.sum(*found) > value.sum(*best)) best = found;
+    return true;
+  };
+  std::set<std::vector<char>> tried;
+  for (const Genotype* start : {static_cast<const Genotype*>(nullptr), &*likeliest, &cheapest}) {
+    std::vector<char> paid(pools.size());
+    if (start) paid = repeated_pools(pools, *start);
+    // A cell costs no more than this sum, and just as much if it repeats what is paid: it does so the next time.
+    for (int round = 0; round < kRounds && tried.insert(paid).second; ++round) {
+      const CostTable sums = with_paid(table, pools, paid);
+      const std::optional<Genotype> found = choose_by_sum(space, values, sums, least, most);
+      if (!found) break;
+      if (!consider(found)) consider(choose_by_sum(space, with_single(values, pools, paid), sums, least, most));
+      paid = repeated_pools(pools, *found);
+    }
+  }
+  if (!best && is_within(cheapest)) best = cheapest;
+  return best;
 }
 
 }  // namespace pydarts

@@ -8,13 +8,14 @@
 
 namespace pydarts {
 
-// Costs of the cheapest and of the costliest cells.
+// Costs of the cheapest and of the costliest cells; of the latter, where equal pools count once, at least that.
 double least_cost(const Space& space, const CostTable& table);
 double largest_cost(const Space& space, const CostTable& table);
 
 // By dynamic programming over the costs, node by node. Costs are rounded up to a four thousandth of what `most` leaves
 // for operations, so that neither bound is ever passed; of cells that are as close as that to a bound some may be
 // missed. Without bounds, and with the logarithms of mixing weights as values, they are those that alphas stand for.
+// Where equal pools count once, costs are no sums over nodes, and a likelier cell with equal pools may be missed.
 std::optional<Genotype> choose_cell(const Space& space, const std::vector<double>& values, const CostTable& table,
                                     double least, double most);
 

@@ -38,56 +38,93 @@ std::vector<double> log_softmax(const float* alphas, int count) {
   return found;
 }
 
-double of_cell(const Cell& cell, const double* log_weights, const double* costs, double temperature, double* gradient) {
-  const int columns = cell.columns();
-  std::vector<double> q(cell.edges.size() * std::size_t(columns)), of_edges(cell.edges.size()), means(of_edges);
-  for (int e = 0; e < int(cell.edges.size()); ++e) {
-    std::vector<double> logits;
-    std::vector<std::size_t> where;
-    for (int k = 0; k < columns; ++k)
-      if (is_allowed(cell, e, k)) {
-        where.push_back(e * std::size_t(columns) + k);
-        logits.push_back(log_weights[where.back()] / temperature);
+// What a cell's nodes hold when they are drawn.
+class Draw {
+ public:
+  Draw(const Cell& cell, const double* log_weights, double temperature)
+      : cell_(cell), temperature_(temperature), columns_(cell.columns()), q_(cell.edges.size() * columns_) {
+    std::vector<double> of_edges(cell.edges.size());
+    for (int e = 0; e < int(cell.edges.size()); ++e) {
+      std::vector<double> logits;
+      std::vector<std::size_t> where;
+      for (int k = 0; k < int(columns_); ++k)
+        if (is_allowed(cell, e, k)) {
+          where.push_back(e * columns_ + k);
+          logits.push_back(log_weights[where.back()] / temperature);
+        }
+      of_edges[e] = log_sum(logits.data(), int(logits.size()));
+      for (std::size_t i = 0; i < where.size(); ++i) q_[where[i]] = std::exp(logits[i] - of_edges[e]);
+    }
+    for_nodes(cell, 0, [&](std::size_t, int count, int first) {
+      Node node{first, count, subsets(first, count, cell.kept(count - cell.inputs)), {}};
+      for (const auto& set : node.sets) {
+        double score = 0;
+        for (int e : set) score += of_edges[e];
+        node.odds.push_back(score);
       }
-    of_edges[e] = log_sum(logits.data(), int(logits.size()));
-    for (std::size_t i = 0; i < where.size(); ++i) {
-      q[where[i]] = std::exp(logits[i] - of_edges[e]);
-      means[e] += q[where[i]] * costs[where[i]];
+      const double all = log_sum(node.odds.data(), int(node.odds.size()));
+      for (double& p : node.odds) p = std::exp(p - all);
+      nodes_.push_back(std::move(node));
+    });
+  }
+
+  // By entry of the cell the probability that it is held.
+  std::vector<double> held() const {
+    std::vector<double> found(q_);
+    for (const Node& node : nodes_) {
+      const std::vector<double> kept = kept_of(node);
+      for (int i = 0; i < node.count; ++i)
+        for (std::size_t k = 0; k < columns_; ++k) found[(node.first + i) * columns_ + k] *= kept[i];
+    }
+    return found;
+  }
+
+  // The gradient by the logarithms of the weights of the sum of held() times costs.
+  void gradient(const double* costs, double* out) const {
+    std::vector<double> means(cell_.edges.size());
+    for (std::size_t at = 0; at < q_.size(); ++at)
+      if (q_[at] > 0) means[at / columns_] += q_[at] * costs[at];
+    for (const Node& node : nodes_) {
+      std::vector<double> costs_of_sets;
+      double value = 0;
+      for (std::size_t i = 0; i < node.sets.size(); ++i) {
+        double cost = 0;
+        for (int e : node.sets[i]) cost += means[e];
+        costs_of_sets.push_back(cost);
+        value += node.odds[i] * cost;
+      }
+      const std::vector<double> kept = kept_of(node);
+      std::vector<double> by_edge(node.count);
+      for (std::size_t i = 0; i < node.sets.size(); ++i)
+        for (int e : node.sets[i]) by_edge[e - node.first] += node.odds[i] * (costs_of_sets[i] - value);
+      for (int i = 0; i < node.count; ++i)
+        for (std::size_t k = 0; k < columns_; ++k) {
+          const std::size_t at = (node.first + i) * columns_ + k;
+          out[at] = q_[at] * (by_edge[i] + kept[i] * (costs[at] - means[node.first + i])) / temperature_;
+        }
     }
   }
-  double total = 0;
-  for_nodes(cell, 0, [&](std::size_t, int count, int first) {
-    const int node = count - cell.inputs;
-    const auto sets = subsets(first, count, cell.kept(node));
-    std::vector<double> scores, costs_of_sets;
-    for (const auto& set : sets) {
-      double score = 0, cost = 0;
-      for (int e : set) {
-        score += of_edges[e];
-        cost += means[e];
-      }
-      scores.push_back(score);
-      costs_of_sets.push_back(cost);
-    }
-    const double all = log_sum(scores.data(), int(scores.size()));
-    double value = 0;
-    for (std::size_t i = 0; i < sets.size(); ++i) value += std::exp(scores[i] - all) * costs_of_sets[i];
-    std::vector<double> kept(count), by_edge(count);
-    for (std::size_t i = 0; i < sets.size(); ++i)
-      for (int e : sets[i]) {
-        const double p = std::exp(scores[i] - all);
-        kept[e - first] += p;
-        by_edge[e - first] += p * (costs_of_sets[i] - value);
-      }
-    for (int e = first; e < first + count; ++e)
-      for (int k = 0; k < columns; ++k) {
-        const std::size_t at = e * std::size_t(columns) + k;
-        gradient[at] = q[at] * (by_edge[e - first] + kept[e - first] * (costs[at] - means[e])) / temperature;
-      }
-    total += value;
-  });
-  return total;
-}
+
+ private:
+  struct Node {
+    int first, count;  // of its edges
+    std::vector<std::vector<int>> sets;
+    std::vector<double> odds;  // probabilities of the sets
+  };
+
+  static std::vector<double> kept_of(const Node& node) {
+    std::vector<double> kept(node.count);
+    for (std::size_t i = 0; i < node.sets.size(); ++i)
+      for (int e : node.sets[i]) kept[e - node.first] += node.odds[i];
+    return kept;
+  }
+
+  const Cell& cell_;
+  double temperature_;
+  std::size_t columns_;
+  std::vector<double> q_;  // of an operation, if its edge is kept
+  std::vector<Node> nodes_;
+};
 
 }  // namespace
 
@@ -149,11 +186,37 @@ std::vector<double> alpha_gradient(const Space& space, const float* alphas, bool
 double expected_cost(const Space& space, const std::vector<double>& log_weights, const CostTable& table,
                      double temperature, std::vector<double>& gradient) {
   const std::vector<std::size_t> offsets = table_offsets(space);
-  gradient.assign(offsets.back(), 0);
+  std::vector<Draw> draws;
+  std::vector<double> held;
+  for (std::size_t c = 0; c < space.cells.size(); ++c) {
+    draws.emplace_back(space.cells[c], log_weights.data() + offsets[c], temperature);
+    const std::vector<double> of_cell = draws.back().held();
+    held.insert(held.end(), of_cell.begin(), of_cell.end());
+  }
+  // By how much the expectation rises with the probability of each entry.
+  std::vector<double> slopes = table.entries;
+  if (table.pools_once)
+    for (const auto& pool : equal_pools(space))
+      for (std::size_t i = 0; i < pool.size(); ++i) {
+        double free = 1;  // the probability that none of the earlier ones is held
+        for (std::size_t j = 0; j < i; ++j) free *= 1 - held[pool[j]];
+        slopes[pool[i]] = table.entries[pool[i]] * free;
+      }
   double total = table.fixed;
+  for (std::size_t at = 0; at < held.size(); ++at)
+    if (held[at] > 0) total += held[at] * slopes[at];
+  if (table.pools_once)
+    for (const auto& pool : equal_pools(space))
+      for (std::size_t i = 0; i < pool.size(); ++i)
+        for (std::size_t later = i + 1; later < pool.size(); ++later) {
+          double free = held[pool[later]] * table.entries[pool[later]];  // what this one takes from a later one
+          for (std::size_t j = 0; j < later; ++j)
+            if (j != i) free *= 1 - held[pool[j]];
+          slopes[pool[i]] -= free;
+        }
+  gradient.assign(offsets.back(), 0);
   for (std::size_t c = 0; c < space.cells.size(); ++c)
-    total += of_cell(space.cells[c], log_weights.data() + offsets[c], table.entries.data() + offsets[c], temperature,
-                     gradient.data() + offsets[c]);
+    draws[c].gradient(slopes.data() + offsets[c], gradient.data() + offsets[c]);
   return total;
 }
 

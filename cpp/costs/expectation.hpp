@@ -24,7 +24,9 @@ std::vector<double> alpha_gradient(const Space& space, const float* alphas, bool
 
 // With q_eo the softmax of log w_eo / temperature over the operations of an edge that a cell may hold, t_eo the table
 // and s_e the probability that an edge is kept: fixed + sum_e s_e sum_o q_eo t_eo. A node keeps a set of its edges with
-// a probability proportional to the product of sum_o w_eo^(1 / temperature). `gradient` is by log w.
+// a probability proportional to the product of sum_o w_eo^(1 / temperature). Of equal pools that count once each adds
+// its entry times the probability that it is kept and none of the earlier ones is: nodes are drawn one by one, so that
+// this is the mean of `predict`. `gradient` is by log w.
 double expected_cost(const Space& space, const std::vector<double>& log_weights, const CostTable& table,
                      double temperature, std::vector<double>& gradient);
 

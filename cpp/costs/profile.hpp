@@ -39,6 +39,9 @@ struct Profile {
 // what factor operations differ among others; 0: sums are plain.
 Profile measure_profile(const Space& space, const NetworkShape& shape, const Measurement& how, int networks);
 
+// Finds the factors of a profile, and their error, by what random networks took as a whole.
+void fit_factors(Profile& profile, const std::vector<Genotype>& drawn, const std::vector<Timing>& measured);
+
 constexpr std::size_t kMaxProfileText = std::size_t(1) << 24;
 
 // BadFile if it is no profile, damaged, or of another space or shape.

@@ -2,6 +2,9 @@
 #include "costs/shape.hpp"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -57,6 +60,14 @@ Place place_of(const Operation& operation, const PlacedCell& at, int source, con
     return {operation.name, at.widths[source], channels, at.height, at.width, at.layer.stride};
   const int height = space.dimensions == 2 ? divided(at.height, at.layer.stride) : at.height;
   return {operation.name, channels, channels, height, divided(at.width, at.layer.stride), 1};
+}
+
+// In a derived network.
+bool is_pool_alone(const Operation& operation) {
+  const auto& stages = operation.stages;
+  return !stages.empty() && stages[0].is_pool() &&
+         std::all_of(stages.begin() + 1, stages.end(),
+                     [](const Stage& stage) { return stage.kind == StageKind::search_batch_norm; });
 }
 
 }  // namespace
@@ -134,6 +145,40 @@ std::vector<std::size_t> entries(const Genotype& genotype) {
       }
     }
   }
+  return found;
+}
+
+std::vector<std::vector<std::size_t>> equal_pools(const Space& space) {
+  const std::vector<std::size_t> offsets = table_offsets(space);
+  std::vector<std::vector<std::size_t>> found;
+  for (std::size_t c = 0; c < space.cells.size(); ++c) {
+    const Cell& cell = space.cells[c];
+    std::map<std::pair<int, std::string>, std::vector<std::size_t>> of_cell;  // by state and name
+    for (int node = 0, edge = 0; node < cell.nodes; ++node)
+      for (int source = 0; source < cell.incoming(node); ++source, ++edge)
+        for (std::size_t k = 0; k < cell.edges[edge].size(); ++k)
+          if (is_pool_alone(cell.edges[edge][k]))
+            of_cell[{source, cell.edges[edge][k].name}].push_back(offsets[c] + edge * std::size_t(cell.columns()) + k);
+    for (auto& [pool, where] : of_cell)
+      if (where.size() > 1) found.push_back(std::move(where));
+  }
+  return found;
+}
+
+std::vector<std::size_t> computed_entries(const Genotype& genotype) {
+  std::vector<std::size_t> found = entries(genotype);
+  const std::set<std::size_t> held(found.begin(), found.end());
+  std::set<std::size_t> repeated;
+  for (const auto& pool : equal_pools(genotype.space)) {
+    bool known = false;
+    for (std::size_t at : pool) {
+      if (held.count(at) == 0) continue;
+      if (known) repeated.insert(at);
+      known = true;
+    }
+  }
+  found.erase(std::remove_if(found.begin(), found.end(), [&](std::size_t at) { return repeated.count(at) > 0; }),
+              found.end());
   return found;
 }
 

@@ -52,6 +52,13 @@ const Operation& operation_of(const Space& space, const std::string& name);
 // edge.
 std::vector<std::size_t> entries(const Genotype& genotype);
 
+// Entries of which a network computes one only, whichever it holds: the same pool of one state, node after node. Of
+// each such pool there are at least two.
+std::vector<std::vector<std::size_t>> equal_pools(const Space& space);
+
+// The entries of a genotype, but of equal pools the first one alone.
+std::vector<std::size_t> computed_entries(const Genotype& genotype);
+
 // Cells whose edges all carry `none`: a network of them has the fixed parts alone.
 Genotype without_operations(const Space& space);
 

@@ -13,13 +13,20 @@ constexpr int kDrawn = 100;  // cells from which the table of the memory is fitt
 }  // namespace
 
 double CostTable::predict(const Genotype& genotype) const {
+  if (!pools_once) return sum(genotype);
+  double total = 0;
+  for (std::size_t at : computed_entries(genotype)) total += entries[at];
+  return fixed + total;
+}
+
+double CostTable::sum(const Genotype& genotype) const {
   double total = 0;
   for (std::size_t at : pydarts::entries(genotype)) total += entries[at];
   return fixed + total;
 }
 
 CostTable CostTable::scaled(double factor) const {
-  CostTable found{factor * fixed, entries};
+  CostTable found{factor * fixed, entries, pools_once};
   for (double& entry : found.entries) entry *= factor;
   return found;
 }

@@ -12,8 +12,12 @@ namespace pydarts {
 struct CostTable {
   double fixed = 0;
   std::vector<double> entries;
+  // Whether of equal pools the first alone counts, as in what a network takes: the engine computes one of them.
+  bool pools_once = false;
 
   double predict(const Genotype& genotype) const;
+  // Whatever the pools: no less.
+  double sum(const Genotype& genotype) const;
   CostTable scaled(double factor) const;
 };
 

@@ -553,12 +553,14 @@ PYDARTS_API const char* pydarts_budget_error(const pydarts_budget* budget);
 
 /* The parts of the sum of `cost`, a pydarts_cost: `*fixed` and `table`, `count` entries in the order of the supernet's
    alphas of operations: for each kind of cell (edges, columns), over all cells of the kind; 0 where there is no
-   operation. INVALID_ARGUMENT if `cost` is the latency and there is no profile; so do the functions below. Threads: by
-   handle. */
+   operation. Of the latency a network has less than the sum where several nodes take the same pool of one state: the
+   engine computes it once, and only the first of them counts. INVALID_ARGUMENT if `cost` is the latency and there is no
+   profile; so do the functions below. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_budget_table(const pydarts_budget* budget, int32_t cost, double* fixed,
                                                 double* table, size_t count);
 
-/* What the cheapest and the costliest cells cost, by the table. Either may be null. Threads: by handle. */
+/* What the cheapest and the costliest cells cost; of latency no cell has more than `*most`. Either may be null.
+   Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_budget_range(const pydarts_budget* budget, int32_t cost, double* least,
                                                 double* most);
 
@@ -573,9 +575,10 @@ PYDARTS_API pydarts_status pydarts_budget_predict(const pydarts_budget* budget, 
    q_eo is the softmax over the operations that a cell may hold of log(w_eo) / temperature, w the softmax of an edge's
    alphas, times that of its own weight where there is one (partial_channels); s_e the probability that the edge is
    kept: a node keeps a set of its edges with a probability proportional to the product of sum_o w_eo^(1 / temperature).
-   The cell that the alphas stand for is drawn alone as `temperature`, which must be positive, falls to 0. `alphas` are
-   those of a supernet of the space, `num_alphas` in all, with the edges' own weights or without; `gradient` gets as
-   many, or is null. In float64, in the unit of the cost. Threads: by handle. */
+   The cell that the alphas stand for is drawn alone as `temperature`, which must be positive, falls to 0. Of latency,
+   t_eo of a pool counts by the probability that no earlier node takes the same one. `alphas` are those of a supernet of
+   the space, `num_alphas` in all, with the edges' own weights or without; `gradient` gets as many, or is null. In
+   float64, in the unit of the cost. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_budget_expected(const pydarts_budget* budget, int32_t cost, const float* alphas,
                                                    size_t num_alphas, double temperature, double* expected,
                                                    double* gradient);

@@ -22,7 +22,8 @@ from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.costs.budget import Budget, show_cost
 from pydarts.costs.counts import count_network
-from pydarts.costs.profile import Profile, measure_genotypes
+from pydarts.costs.measured import measure_genotypes
+from pydarts.costs.profile import Profile
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.weights import ClassWeight
 from pydarts.engine.network import resolve_threads

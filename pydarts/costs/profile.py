@@ -11,19 +11,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from pydarts import _core
 from pydarts.common.checks import integer
 from pydarts.common.environment import environment
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import check_free, read_described, write_json
-from pydarts.costs.correction import fit_correction
-from pydarts.costs.counts import Counts, count_network, count_operation
-from pydarts.costs.measured import Timing, measure_places, stem_alone, summarize
-from pydarts.costs.shape import NetworkShape, Place, as_size, places, without_operations
-from pydarts.costs.table import CostTable, entries, table_of
-from pydarts.costs.timing import measure_networks
+from pydarts.costs.counts import Counts, count_fixed, count_network, count_operation
+from pydarts.costs.measured import Timing, measure_fixed, measure_genotypes, measure_places
+from pydarts.costs.native import native
+from pydarts.costs.shape import NetworkShape, Place, as_size, places
+from pydarts.costs.table import CostTable, table_of
 from pydarts.engine.network import resolve_threads
 from pydarts.spaces.darts import Genotype
-from pydarts.spaces.operation import Operation
 from pydarts.spaces.ready import DARTS, as_space
 from pydarts.spaces.space import Space
 
@@ -80,13 +79,18 @@ class Profile:
     @property
     def latency(self) -> CostTable:
         """The seconds of a network as a table over edges and operations."""
+        return table_of(self.space, self._native().latency())
 
-        def cost(cell: str, place: Place) -> float:
-            factor = self.factors.get((cell, place.operation, place.stride), 1.0)
-            return factor * max(0.0, self.timings[place].median)
-
-        tables = table_of(self.space, self.shape, cost)
-        return CostTable(self.factors.get(None, 1.0) * self.fixed.median, tables)
+    def _native(self) -> _core.Profile:
+        factors = {group: factor for group, factor in self.factors.items() if group is not None}
+        return _core.Profile(
+            native(self.space),
+            self.shape.sizes,
+            list(self.timings.items()),
+            self.fixed,
+            self.factors.get(None, 1.0),
+            factors,
+        )
 
     def predict(self, genotype: Genotype) -> float:
         """Return the seconds that a network of a genotype is predicted to take for a batch.
@@ -125,18 +129,15 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON holds of the profile."""
-        operations = _operations(self.space)
-        fixed = count_network(without_operations(self.space), self.shape)
-        listed = []
-        for place, timing in self.timings.items():
-            macs, weights, memory = count_operation(operations[place.operation], place, self.space)
-            listed.append(
-                {
-                    **place._asdict(),
-                    "seconds": timing._asdict(),
-                    **{"macs": macs, "weights": weights, "memory": memory},
-                }
-            )
+        fixed = count_fixed(self.space, self.shape)
+        listed = [
+            {
+                **place._asdict(),
+                "seconds": timing._asdict(),
+                **asdict(count_operation(self.space, place)),
+            }
+            for place, timing in self.timings.items()
+        ]
         factors = [
             {"cell": group[0], "operation": group[1], "stride": group[2], "factor": factor}
             for group, factor in self.factors.items()
@@ -229,12 +230,11 @@ class Profile:
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return a table of the operations for people: the first row has the headings."""
-        operations = _operations(self.space)
         found: list[tuple[str, ...]] = [
             ("operation", "channels", "size", "stride", "µs", "quartiles", "multiply-adds")
         ]
         for place in sorted(self.timings):
-            macs, _, _ = count_operation(operations[place.operation], place, self.space)
+            macs = count_operation(self.space, place).macs
             timing, (height, width) = self.timings[place], place.size
             channels = str(place.channels)
             if place.inputs != place.channels:
@@ -325,18 +325,16 @@ def profile(
     integer("networks", networks, 0)
     threads = resolve_threads(threads)
     how = {"batch": batch, "threads": threads, "repeats": repeats}
-    operations = _operations(found)
-    timings = measure_places(_all_places(found, shape), operations, found.dimensions, **how)
-    whole = [without_operations(found), *(Genotype.random(k, space=found) for k in range(networks))]
-    (fixed,) = measure_genotypes(whole[:1], shape, batch, threads, repeats)
-    others = measure_genotypes(whole[1:], shape, batch, threads, _WHOLE_REPEATS)
-    stem_network = stem_alone(found, shape, threads)
-    (seconds,) = measure_networks([stem_network], [sizes], batch=batch, repeats=repeats)
+    timings = measure_places(found, _all_places(found, shape), **how)
+    fixed, alone = measure_fixed(found, shape, **how)
     plain = Profile(
-        *(found, shape, batch, threads, timings, fixed, summarize(seconds)),
-        *({}, networks, None, environment()),
+        found, shape, batch, threads, timings, fixed, alone, {}, networks, None, environment()
     )
-    return plain if networks == 0 else _corrected(plain, whole[1:], others)
+    if networks == 0:
+        return plain
+    drawn = [Genotype.random(k, space=found) for k in range(networks)]
+    whole = measure_genotypes(drawn, shape, batch, threads, _WHOLE_REPEATS)
+    return _corrected(plain, drawn, whole)
 
 
 def kept_profile(
@@ -361,36 +359,13 @@ def kept_profile(
     return found
 
 
-def measure_genotypes(
-    genotypes: Sequence[Any], shape: NetworkShape, batch: int, threads: int, repeats: int
-) -> list[Timing]:
-    """Measure the networks of genotypes in turns."""
-    nets = [shape.network(genotype, threads) for genotype in genotypes]
-    sizes = [shape.image_size] * len(nets)
-    return [summarize(each) for each in measure_networks(nets, sizes, batch=batch, repeats=repeats)]
-
-
 def _corrected(plain: Profile, drawn: Sequence[Any], measured: Sequence[Timing]) -> Profile:
-    where = places(plain.space, plain.shape)
-    groups: dict[Group, int] = {None: 0}
-    rows = []
-    for genotype in drawn:
-        row: dict[Group, float] = {None: plain.fixed.median}
-        for cell, e, k in entries(genotype):
-            for place in where[cell][e][k]:
-                group = cell, place.operation, place.stride
-                groups.setdefault(group, len(groups))
-                seconds = max(0.0, plain.timings[place].median)
-                row[group] = row.get(group, 0.0) + seconds
-        rows.append(row)
-    parts = np.array([[row.get(group, 0.0) for group in groups] for row in rows])
-    found = fit_correction(parts, np.array([timing.median for timing in measured]))
-    factors = dict(zip(groups, found.factors.tolist(), strict=True))
-    return replace(plain, factors=factors, error=found.error)
-
-
-def _operations(space: Space) -> dict[str, Operation]:
-    return {op.name: op for cell in space.cells for row in cell.candidates for op in row}
+    fitted = plain._native()
+    fitted.fit([each.to_json() for each in drawn], [timing.median for timing in measured])
+    factors: dict[Group, float] = {None: fitted.fixed_factor}
+    for group, factor in fitted.factors.items():
+        factors[group] = factor
+    return replace(plain, factors=factors, error=fitted.error)
 
 
 def _all_places(space: Space, shape: NetworkShape) -> list[Place]:

@@ -22,7 +22,8 @@ from pydarts.common.files import read_described, write_json
 from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.costs.budget import COSTS, Budget, show_cost
 from pydarts.costs.counts import count_network
-from pydarts.costs.profile import kept_profile, measure_genotypes
+from pydarts.costs.measured import measure_genotypes
+from pydarts.costs.profile import kept_profile
 from pydarts.costs.shape import NetworkShape
 from pydarts.evaluation.trials import for_workers
 from pydarts.methods.method import Method

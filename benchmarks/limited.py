@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""``python -m benchmarks.limited``: cells of searches under a limit on latency, and random ones.
+
+The random cells are drawn uniformly; those whose measured latency lies within a tenth below the
+limit stand beside the searched ones. All are trained alike on images of Fashion-MNIST, and the
+p-value is of the exact test over cells. What was done is kept in a file, and the same command goes
+on with it. Searches and latencies want a quiet machine, which ``--no-training`` is for; trainings
+do not.
+
+    python -m benchmarks.limited --out limited.json --no-training
+    python -m benchmarks.limited --out limited.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pydarts
+from pydarts.api.limits import as_limits
+from pydarts.common.files import write_json
+from pydarts.costs.budget import LOWEST
+from pydarts.costs.measured import measure_genotypes
+from pydarts.data import load_data
+from pydarts.evaluation.statistics import relabelling
+
+FIRST_SEED = 5000  # of the random cells
+MOST_DRAWN = 20000  # until there are enough of them
+TARGET = pydarts.TrainConfig.make("quick")
+KINDS = ("searched", "random")
+_REPEATS = 100
+
+
+class Run:
+    """What was done of a comparison, in a file.
+
+    Parameters
+    ----------
+    path : Path
+    options : dict
+        All that decides the result.
+    """
+
+    def __init__(self, path: Path, options: dict[str, Any]):
+        self.path = path
+        self.data: dict[str, Any] = {"options": options, "profile": None, "cells": []}
+        if path.exists():
+            self.data = json.loads(path.read_text(encoding="utf-8"))
+            if self.data["options"] != options:
+                raise SystemExit(f"{path} is of other options: {self.data['options']}")
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """The cells: kind, seed, genotype, latency and, once trained, accuracy."""
+        found: list[dict[str, Any]] = self.data["cells"]
+        return found
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """The cells of a kind."""
+        return [cell for cell in self.cells if cell["kind"] == kind]
+
+    def keep(self, cell: dict[str, Any] | None = None) -> None:
+        """Add a cell, and write the file."""
+        if cell is not None:
+            self.cells.append(cell)
+            print(f"{cell['kind']} {cell['seed']}: {1e3 * cell['latency']:.4f} ms", flush=True)
+        write_json(self.path, self.data)
+
+
+def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
+    """Search under the limit, and draw random cells, until there are enough or the time is over."""
+    options = run.data["options"]
+    limit = options["limit"]
+    if run.data["profile"] is None:
+        sizes = X.shape[1], TARGET.channels, TARGET.cells
+        run.data["profile"] = pydarts.profile("darts", *sizes, in_channels=1).to_dict()
+        run.keep()
+    profile = pydarts.Profile.from_dict(run.data["profile"])
+    for seed in range(len(run.of("searched")), options["searches"]):
+        if time.monotonic() > end:
+            return
+        found = pydarts.search(
+            *(X, y),
+            max_latency=limit,
+            profile=profile,
+            target=TARGET,
+            seed=seed,
+            order=1,
+            epochs=options["search_epochs"],
+            alpha_lr=0.01,
+            max_images=options["search_images"],
+            progress=False,
+        )
+        latency = found.limits["latency"]
+        told = {
+            "predicted": latency["predicted"],
+            "latency": latency["measured"],
+            "repeated_epochs": found.repeated_epochs,
+            "as_alpha": found.space.derive(found.alphas) == found.genotype,
+        }
+        run.keep({"kind": "searched", "seed": seed, "genotype": str(found.genotype), **told})
+    drawn = [cell["seed"] for cell in run.of("random")]
+    for seed in range(max(drawn, default=FIRST_SEED - 1) + 1, FIRST_SEED + MOST_DRAWN):
+        if len(run.of("random")) >= options["random"] or time.monotonic() > end:
+            return
+        genotype = pydarts.Genotype.random(seed)
+        predicted = profile.predict(genotype)
+        if not 0.85 * limit <= predicted <= 1.1 * limit:
+            continue
+        seconds = measure_genotypes([genotype], profile.shape, 1, 1, _REPEATS)[0].median
+        if LOWEST * limit <= seconds <= limit:
+            told = {"predicted": predicted, "latency": seconds}
+            run.keep({"kind": "random", "seed": seed, "genotype": str(genotype), **told})
+
+
+def train(run: Run, X: Any, y: Any, tests: tuple[Any, Any], end: float) -> None:
+    """Train what is not trained yet."""
+    options = run.data["options"]
+    images = options["train_images"]
+    for cell in run.cells:
+        if "accuracy" in cell or time.monotonic() > end:
+            continue
+        model = pydarts.train(
+            *(pydarts.Genotype.parse(cell["genotype"]), X[:images], y[:images]),
+            config=TARGET,
+            epochs=options["train_epochs"],
+            seed=0,
+            progress=False,
+        )
+        cell["accuracy"] = model.score(*tests)
+        run.keep()
+        print(f"{cell['kind']} {cell['seed']}: {cell['accuracy']:.2%}", flush=True)
+
+
+def searches(run: Run) -> str:
+    """Return a Markdown table with a line for each search."""
+    limit = run.data["options"]["limit"]
+    lines = [
+        "| limit, µs | seed | predicted, µs | of the limit | measured, µs | of the limit |"
+        " epochs repeated | choice |",
+        "|--:|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for cell in run.of("searched"):
+        times = [
+            f"{1e6 * cell[name]:.1f} | {cell[name] / limit:.1%}"
+            for name in ("predicted", "latency")
+        ]
+        choice = "as α stands for" if cell["as_alpha"] else "the limit decided"
+        about = f"{1e6 * limit:.0f} | {cell['seed']} | {' | '.join(times)}"
+        lines.append(f"| {about} | {cell['repeated_epochs']} | {choice} |")
+    return "\n".join(lines)
+
+
+def table(run: Run) -> str:
+    """Return a Markdown table with a line for each kind of cell, and what the test says."""
+    lines = ["| cells | number | latency, ms | accuracy | mean |", "|---|--:|--:|--:|--:|"]
+    accuracies = {}
+    for kind in KINDS:
+        cells = run.of(kind)
+        found = [cell["accuracy"] for cell in cells if "accuracy" in cell]
+        accuracies[kind] = found
+        times = [1e3 * cell["latency"] for cell in cells]
+        if len(found) == len(cells) and cells:
+            span = f"{min(times):.3f}–{max(times):.3f}, mean {mean(times):.3f}"
+            shown = f"{min(found):.2%}–{max(found):.2%} | {mean(found):.2%}"
+            lines.append(f"| {kind} | {len(cells)} | {span} | {shown} |")
+    searched, random = (accuracies[kind] for kind in KINDS)
+    if len(searched) + len(random) == len(run.cells) and searched and random:
+        gap = 100 * (mean(searched) - mean(random))
+        lines += ["", f"difference {gap:+.2f} points, p = {relabelling(searched, random):.3f}"]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Do what is missing in the file, and print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.limited",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--limit", default="190us", help="on the latency (190us)")
+    parser.add_argument("--searches", type=int, default=5)
+    parser.add_argument("--random", type=int, default=9, help="random cells (9)")
+    parser.add_argument("--search-images", type=int, default=1500)
+    parser.add_argument("--search-epochs", type=int, default=10)
+    parser.add_argument("--train-images", type=int, default=10000)
+    parser.add_argument("--train-epochs", type=int, default=8)
+    parser.add_argument("--out", type=Path, default=Path("limited.json"), metavar="FILE")
+    parser.add_argument("--no-training", action="store_true", help="search and measure alone")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="then begin no more")
+    args = parser.parse_args()
+    end = time.monotonic() + 60 * args.minutes
+    options = {
+        **{name: getattr(args, name) for name in ("searches", "random")},
+        "limit": as_limits({"latency": args.limit})["latency"],
+        **{f"search_{name}": getattr(args, f"search_{name}") for name in ("images", "epochs")},
+        **{f"train_{name}": getattr(args, f"train_{name}") for name in ("images", "epochs")},
+    }
+    run = Run(args.out, options)
+    data = load_data("fashion-mnist")
+    X, y = data.X_train, data.y_train
+    find_cells(run, X, y, end)
+    if not args.no_training:
+        train(run, X, y, (data.X_test, data.y_test), end)
+    print(searches(run), table(run), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
