@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 # A shell that runs the tests in the background ignores Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# `nets`, `plain` and `seeded`.
+# `nets`, `plain`, `seeded` and the like.
 sys.path += [str(TESTS), str(TESTS / "reference")]
 
 

@@ -370,9 +370,8 @@ def test_the_peaks_are_measured_in_a_process_of_their_own() -> None:
     assert best({}, {256: 4.0}) == {256: 4.0}
 
 
-@pytest.mark.parametrize(
-    "case", [TINY, pytest.param(TEXT, marks=pytest.mark.slow)], ids=["images", "text"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [TINY, TEXT], ids=["images", "text"])
 def test_ours_runs_in_its_own_process(case: Case) -> None:
     result, versions = measure(case.quick(), ["pydarts"], threads=1, rounds=2, seconds=0)
     assert len(result.seconds["pydarts"]) == 2

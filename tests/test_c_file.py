@@ -136,7 +136,11 @@ def test_all_compilers_take_networks_of_all_spaces(space: str, tmp_path: Path) -
         pytest.param(
             "darts", {"kind": "log_mel", "n_mels": 20, "length": 1900}, marks=pytest.mark.slow
         ),
-        ("darts", {"kind": "log_mel", "n_mels": 9, "hop": 0.02, "top_db": 30, "standardize": True}),
+        pytest.param(
+            "darts",
+            {"kind": "log_mel", "n_mels": 9, "hop": 0.02, "top_db": 30, "standardize": True},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "darts-1d",
             {"kind": "log_mel", "n_mels": 20, "window": 0.032, "standardize": True},
@@ -312,7 +316,7 @@ def test_factors(value: float, number: int) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("task", ["regression", "multilabel"])
+@pytest.mark.parametrize("task", ["regression", pytest.param("multilabel", marks=pytest.mark.slow)])
 def test_numbers_and_several_labels(task: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     X = rng.integers(0, 256, (32, 8, 8), np.uint8)

@@ -266,7 +266,7 @@ def test_left_while_the_average_is_validated(
         calls += 1
         if calls == 3:
             signal.raise_signal(signal.SIGINT)
-            long = np.zeros((10000, 100), np.int32)  # Ctrl-C is seen fifty milliseconds later
+            long = np.zeros((6000, 100), np.int32)  # Ctrl-C is seen fifty milliseconds later
             for _ in range(100):
                 net.evaluate(long, long)
         return real(net, tokens)
@@ -370,7 +370,7 @@ print(kills, inside)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-@pytest.mark.parametrize("wanted", [16, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("wanted", [8, pytest.param(100, marks=pytest.mark.slow)])
 def test_killed_at_any_moment(tmp_path: Path, wanted: int) -> None:
     script = KILLS.format(tests=str(Path(__file__).parent))
     run = subprocess.run(

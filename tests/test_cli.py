@@ -737,6 +737,7 @@ def test_a_reader_that_leaves_does_not_stop_the_work(data: str, tmp_path: Path) 
     assert "BrokenPipe" not in errors
 
 
+@pytest.mark.slow
 def test_module_and_info() -> None:
     with start("info") as process:
         shown, errors = process.communicate(timeout=120)

@@ -69,6 +69,7 @@ def test_bad_spaces_are_named(
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", ["auto", "cifar"])
 def test_the_stem_of_large_images_is_said(
     stem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -62,6 +62,7 @@ def test_built_in_corpus() -> None:
         assert not learnt.intersection(" ".join(p.split()) for p in paragraphs if p.strip())
 
 
+@pytest.mark.slow
 def test_built_in_corpus_is_the_same_everywhere() -> None:
     code = (
         "import hashlib; from pydarts.data.corpus import load_corpus; "

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from drawn_text import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,7 +59,8 @@ def test_labels_of_another_library():
 
 @given(
     st.lists(
-        st.one_of(st.integers(), st.text(), st.booleans(), st.tuples(st.integers())), max_size=20
+        st.one_of(st.integers(), st.text(CHARACTERS), st.booleans(), st.tuples(st.integers())),
+        max_size=20,
     )
 )
 def test_labels_round_trip(y):

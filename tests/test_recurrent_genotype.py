@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_text import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -237,7 +238,9 @@ def test_damaged_text_is_read_or_refused(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, len(text)))
         stop = data.draw(st.integers(start, min(len(text), start + 3)))
-        piece = data.draw(st.text(max_size=3) | st.sampled_from(list("()[]{}'\"\\#=,-0123456789")))
+        piece = data.draw(
+            st.text(CHARACTERS, max_size=3) | st.sampled_from(list("()[]{}'\"\\#=,-0123456789"))
+        )
         text = text[:start] + piece + text[stop:]
     try:
         genotype = (RecurrentGenotype.from_json if json_form else RecurrentGenotype.parse)(text)

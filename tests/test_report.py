@@ -557,6 +557,7 @@ class TestChromium:
         assert weights == [round(1000 * weight) for weight in real]
         assert kept == (16 if kind is Genotype else 8)
 
+    @pytest.mark.slow
     def test_it_plays(self, kind: type[Any], tmp_path: Path) -> None:
         data = data_of(kind)
         # The policy forbids this script, and so it should.

@@ -259,6 +259,7 @@ def test_every_option_counts(result: SearchResult, option: dict[str, Any]) -> No
     assert getattr(other.config, name) == value
 
 
+@pytest.mark.slow
 def test_layouts_and_containers(result: SearchResult) -> None:
     X, y = pictures()
     for other in (

@@ -261,6 +261,7 @@ def test_tools_of_scikit_learn() -> None:
     assert grid.predict(X).shape == y.shape
 
 
+@pytest.mark.slow
 def test_default_learns_digits() -> None:
     X, y = load_digits(return_X_y=True)
     classifier = DartsClassifier(

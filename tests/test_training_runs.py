@@ -226,7 +226,14 @@ def test_best_of_nothing_is_refused() -> None:
 # Budgets
 
 
-def test_a_time_budget_stops_a_training(train: Train, tmp_path: Path) -> None:
+def test_a_time_budget_stops_a_training(
+    train: Train, tmp_path: Path, spend: Callable[[float], None]
+) -> None:
+    class Spends(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            if loop.epoch == done + 2:
+                spend(3600)
+
     worked = time.process_time()  # of its one thread, for others may work here, too
     first = train(epochs=10**6, lr=0.01, time_budget=0.4, checkpoint=tmp_path)
     assert time.process_time() - worked < 1.4
@@ -234,10 +241,11 @@ def test_a_time_budget_stops_a_training(train: Train, tmp_path: Path) -> None:
     assert not first.interrupted
     done = len(first.history)
     assert done > 0
-    second = train(epochs=10**6, lr=0.01, time_budget="0.2s", checkpoint=tmp_path)
-    assert len(second.history) > done
+    given: dict[str, Any] = {"time_budget": "1h", "callbacks": [Spends()]}
+    second = train(epochs=10**6, lr=0.01, checkpoint=tmp_path, **given)
+    assert len(second.history) == done + 2
     assert second.history[:done] == first.history
-    assert train(epochs=1, time_budget="1h").stopped is None
+    assert train(epochs=1, time_budget="9h").stopped is None
 
 
 def test_a_memory_budget_that_does_not_do_is_refused(train: Train) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_text import CHARACTERS
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -18,9 +19,7 @@ from pydarts.data.vocabulary import EOS, UNK, Vocabulary
 
 PTB = "a b <unk> b\n c a \n"
 
-texts = st.text(
-    st.sampled_from("ab \n\t\r\v\u00a0\u2028é😀<>") | st.characters(exclude_categories=["Cs"])
-)
+texts = st.text(st.sampled_from("ab \n\t\r\v\u00a0\u2028é😀<>") | CHARACTERS)
 
 
 def test_word_vocabulary_in_order_of_appearance() -> None:

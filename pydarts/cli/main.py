@@ -105,8 +105,10 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    args, unknown = _parser().parse_known_args(argv)
-    args.argv = list(sys.argv[1:] if argv is None else argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = next((each for each in argv if not each.startswith("-")), None)
+    args, unknown = _parser(command).parse_known_args(argv)
+    args.argv = argv
     if len(unknown) == 1 and not unknown[0].startswith("-") and getattr(args, "data", "") is None:
         # Before Python 3.13 argparse takes an optional DATA only where no option precedes it.
         args.data, unknown = unknown[0], []
@@ -139,7 +141,10 @@ def _info(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _parser() -> _Parser:
+def _parser(only: str | None = None) -> _Parser:
+    """Of all commands, with the arguments of all or of one: those of all take longer than most of
+    what may be wrong with them.
+    """
     parser = _Parser(
         prog="pydarts",
         description="Differentiable architecture search (DARTS) on multicore CPUs.",
@@ -168,7 +173,8 @@ def _parser() -> _Parser:
             allow_abbrev=False,
         )
         sub.set_defaults(run=run, parser=sub, command=name)
-        add_arguments(sub)
+        if only in (None, name):
+            add_arguments(sub)
 
     again = "Given again, it goes on with what it left in --out."
     command(
