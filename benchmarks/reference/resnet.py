@@ -166,12 +166,13 @@ def train(
         sgd.step()
 
     trial, seconds, begun = build(), list[float](), time.perf_counter()
-    while len(seconds) < 8 and (len(seconds) < 3 or time.perf_counter() - begun < 2):
+    # The first steps are slower than the others, so small ones are measured for half a second.
+    while len(seconds) < 3 or begun + (0.5 if len(seconds) >= 8 else 2) > time.perf_counter():
         start = time.perf_counter()
         step(*trial, np.arange(size), 0.0)
         seconds.append(time.perf_counter() - start)
     usable = (deadline - time.perf_counter()) * (1 - recipe.margin)
-    total, done = max(1, int(usable / median(seconds[2:]))), 0
+    total, done = max(1, int(usable / median(seconds[len(seconds) // 2 :]))), 0
     net, sgd = build()
     rise = recipe.warmup * total
     while done < total and time.perf_counter() < deadline:

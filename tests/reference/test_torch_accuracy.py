@@ -50,9 +50,9 @@ def test_it_learns_until_the_time_is_over(kind: str, clock: Iterator[int]) -> No
     y = codes.get(kind, 2.0 * half[:, np.newaxis] - 1)
     recipe = resnet.Recipe(max_grad_norm=5.0)
     given = (4, 8, 8), x, y, lambda images, _: images
-    net, planned, steps = resnet.train(*given, 1.0, recipe, 0, kind)
+    net, planned, steps = resnet.train(*given, 1.5, recipe, 0, kind)
     assert 50 < steps == planned
-    assert next(clock) < 100
+    assert next(clock) < 150
     found = resnet.logits(net, x)
     assert found.shape == (256, 1 if kind == "mse" else 2)
     high = found[:, 1] > found[:, 0] if kind == "cross-entropy" else found[:, -1] > 0
@@ -64,7 +64,7 @@ def test_it_learns_until_the_time_is_over(kind: str, clock: Iterator[int]) -> No
 def test_it_ends_in_time_where_more_was_planned(clock: Iterator[int]) -> None:
     recipe = resnet.Recipe(margin=-1.0)  # plans twice as many as fit
     x, y = np.zeros((64, 1, 8, 8), np.float32), np.arange(64) % 2
-    _, planned, steps = resnet.train((4, 8, 8), x, y, lambda x, _: x, 0.5, recipe, 0)
+    _, planned, steps = resnet.train((4, 8, 8), x, y, lambda x, _: x, 1.0, recipe, 0)
     assert 0 < steps < planned
 
 
