@@ -118,7 +118,8 @@ def _built(case: Case, threads: int, ranks: Ranks) -> tuple[Callable[[], Any], A
         network.use_ranks(ranks)
         (x, y, hidden), (x_valid, y_valid, hidden_valid) = (seeded_text(case, k) for k in (3, 4))
         given = {"train": (x, y), "valid": (x_valid, y_valid), "hidden": (hidden, hidden_valid)}
-        once = partial(BilevelStep(network, order=2), **given, lr=TEXT_LR)
+        text_step = BilevelStep(network, order=2 if case.kind == "text_second_order" else 1)
+        once = partial(text_step, **given, lr=TEXT_LR)
         return once, network, network.memory_plan(case.batch, case.steps)["activations"]
     assert isinstance(case, ImageCase)
     supernet = pydarts.Supernet(**case.network, threads=threads, space=case.space)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/communicator.hpp"
 #include "core/random.hpp"
 #include "pydarts.h"
 
@@ -52,6 +53,16 @@ inline pydarts_runtime runtime(int threads = 1) {
   pydarts_runtime r = {sizeof r};
   pydarts_runtime_defaults(&r);
   r.threads = threads;
+  return r;
+}
+
+// That of a rank.
+inline pydarts_runtime with_rank(pydarts_runtime r, const pydarts::Communicator& communicator) {
+  r.user = communicator.context;
+  r.rank = communicator.rank;
+  r.ranks = communicator.size;
+  r.gather = communicator.gather;
+  r.broadcast = communicator.broadcast;
   return r;
 }
 

@@ -76,7 +76,8 @@ void both(Call call) {
 int main(int argc, char**) {
   for (const auto& call : {search, search_over_text}) {
     both([&] { call(capi::runtime(2)); });
-    Ranks(2).run([&](const pydarts::Communicator& communicator) { call(with_rank(capi::runtime(2), communicator)); });
+    Ranks(2).run(
+        [&](const pydarts::Communicator& communicator) { call(capi::with_rank(capi::runtime(2), communicator)); });
   }
   both(evaluate);
   if (argc > 1) {

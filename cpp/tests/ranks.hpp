@@ -9,17 +9,6 @@
 #include <vector>
 
 #include "core/communicator.hpp"
-#include "pydarts.h"
-
-// The runtime of a rank.
-inline pydarts_runtime with_rank(pydarts_runtime runtime, const pydarts::Communicator& communicator) {
-  runtime.user = communicator.context;
-  runtime.rank = communicator.rank;
-  runtime.ranks = communicator.size;
-  runtime.gather = communicator.gather;
-  runtime.broadcast = communicator.broadcast;
-  return runtime;
-}
 
 class Ranks {
  public:

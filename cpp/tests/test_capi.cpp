@@ -787,7 +787,7 @@ void several_ranks_give_the_bits_of_one() {
   const std::vector<float> one = results(capi::runtime());
   Ranks ranks(3);
   const auto runtime_of = [](const pydarts::Communicator& communicator) {
-    return with_rank(capi::runtime(), communicator);
+    return capi::with_rank(capi::runtime(), communicator);
   };
   ranks.run([&](const pydarts::Communicator& communicator) { CHECK(results(runtime_of(communicator)) == one); });
   pydarts_runtime old = capi::runtime();  // of a header without ranks: they are not looked at

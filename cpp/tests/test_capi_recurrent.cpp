@@ -155,7 +155,7 @@ void ranks_do_not_count() {
   for (int size : {2, 4}) {
     Ranks ranks(size);
     ranks.run([&](const pydarts::Communicator& communicator) {
-      CHECK(results(with_rank(capi::runtime(), communicator)) == one);
+      CHECK(results(capi::with_rank(capi::runtime(), communicator)) == one);
     });
   }
 }

@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
@@ -38,6 +39,10 @@ from pydarts.common.ranks import ALONE, launched, launched_rank, launched_ranks
 from pydarts.common.termination import TERMINATED, Termination
 from pydarts.training.checkpoint import CheckpointError
 
+# Launchers may end all ranks when the first one of them fails: so long the others, which did not
+# come to know each other, leave the first one the word.
+_LAST_WORDS = 2.0
+
 _OF_RANKS = ("search", "train", "search-text", "train-text", "evaluate")
 
 
@@ -53,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             with open(os.devnull, "w") as null, redirect_stdout(null), redirect_stderr(null):
                 code = _main(argv, termination)
+            if code != DONE and "mpi4py.MPI" not in sys.modules:
+                time.sleep(_LAST_WORDS)
     return TERMINATED if code == INTERRUPTED and termination.asked else code
 
 

@@ -272,7 +272,9 @@ def run_trade_off(
     for budget in budgets:
         budget.check()
     if folder is not None:
-        found.save(folder / PARETO)  # by which the work is found again that ends before its first row
+        found.save(
+            folder / PARETO
+        )  # by which the work is found again that ends before its first row
     seeds = [config.seed + k for k in range(random_cells)]
     found.complete = _Work(task, target, found, run, executor).do(
         [partial(run_search, method=method, config=config, budget=each) for each in budgets],
