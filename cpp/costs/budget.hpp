@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits on the cost of the network that is to be trained, and the cells that meet them; pydarts/costs/budget.py in
-// C++.
+// Limits on the cost of the network that is to be trained, and the cells that meet them.
 #pragma once
 #include <array>
 #include <optional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The cells of the largest sum of values whose cost lies between two bounds; pydarts/costs/choice.py in C++.
+// The cells of the largest sum of values whose cost lies between two bounds.
 #pragma once
 #include <optional>
 #include <vector>

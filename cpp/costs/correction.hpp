@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Factors by which operations that were measured alone cost more or less within networks; pydarts/costs/correction.py
-// in C++.
+// Factors by which operations that were measured alone cost more or less within networks.
 #pragma once
 #include <vector>
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What can be counted of a derived network: multiply-adds, weights, and the memory of inference. The same numbers as
-// pydarts/costs/counts.py.
+// What can be counted of a derived network: multiply-adds, weights, and the memory of inference.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The expected cost of a cell, with its gradient; pydarts/costs/expectation.py and methods/log_weights.py in C++.
+// The expected cost of a cell, with its gradient. The logarithms of mixing weights are also in
+// pydarts/methods/log_weights.py, which knows more weightings.
 //
 // A cell is drawn with a probability proportional to the product of the weights of the operations that it keeps, each
 // to the power 1 / temperature: the cell that the alphas stand for is drawn alone as the temperature falls to 0.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Operations measured one by one, each in a small network of its own, and networks as a whole;
-// pydarts/costs/measured.py and timing.py in C++.
+// Operations measured one by one, each in a small network of its own, and networks as a whole.
 #pragma once
 #include <functional>
 #include <map>

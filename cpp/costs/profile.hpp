@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What every operation of a space costs on this processor; pydarts/costs/profile.py in C++, in the same JSON.
+// What every operation of a space costs on this processor, in the JSON of pydarts/costs/profile.py.
 #pragma once
 #include <map>
 #include <optional>

@@ -157,8 +157,7 @@ int main() {
   const std::string given{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   const Json cases = pydarts::parse_json(given.data(), given.size());
   std::string out = "[";
-  for (const Json& each : cases.items)
-    out += (out.size() > 1 ? ",\n" : "") + Case(each).text();
+  for (const Json& each : cases.items) out += (out.size() > 1 ? ",\n" : "") + Case(each).text();
   std::printf("%s]\n", out.c_str());
   return checked();
 }
