@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/memory.hpp"
 #include "core/pairs.hpp"
 #include "network/graph.hpp"
 
@@ -81,6 +82,10 @@ struct Plan {
 };
 
 constexpr int kMaxTasks = 128;  // of a phase
+
+// From a task's sums of what leaves a state to the next one's: no whole page, or those of a channel would share one set
+// of the cache.
+inline std::size_t sums_distance(const State& state) { return state.lanes * 2 + kCacheLine / sizeof(double); }
 
 // The first of `samples` that is of a rank, where each may be of any.
 inline int part_of(int samples, int rank, int ranks) { return int((long long)samples * rank / ranks); }
