@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace pydarts {
@@ -35,20 +36,21 @@ template <std::size_t kPiece = 256, class T, class At>
 void add_by_pairs(T* out, std::size_t size, int count, const std::uint8_t* levels, At at) {
   T sums[kPairLevels + 1][kPiece];  // of parts that wait for their partners
   int waiting[kPairLevels + 1];
-  for (std::size_t begin = 0; begin < size; begin += kPiece) {
-    const std::size_t here = std::min(kPiece, size - begin);
+  const auto add_piece = [&](std::size_t begin, auto here) {
     int top = 0;
     for (int i = 0; i < count;) {
       T* to = sums[top];
       const T* a = at(i) + begin;
       int level = levels ? levels[i] : 0;
-      if (!levels && i + 3 < count) {
-        const T *b = at(i + 1) + begin, *c = at(i + 2) + begin, *d = at(i + 3) + begin;
-        for (std::size_t j = 0; j < here; ++j) to[j] = (a[j] + b[j]) + (c[j] + d[j]);
-        level = 2;
-        i += 4;
+      if (!levels && i + 7 < count) {
+        const T *b = at(i + 1) + begin, *c = at(i + 2) + begin, *d = at(i + 3) + begin, *e = at(i + 4) + begin;
+        const T *f = at(i + 5) + begin, *g = at(i + 6) + begin, *h = at(i + 7) + begin;
+        for (std::size_t j = 0; j < here; ++j)
+          to[j] = ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]));
+        level = 3;
+        i += 8;
       } else {
-        std::copy_n(a, here, to);
+        std::copy_n(a, std::size_t(here), to);
         ++i;
       }
       for (; top > 0 && waiting[top - 1] == level; --top, ++level)
@@ -57,8 +59,11 @@ void add_by_pairs(T* out, std::size_t size, int count, const std::uint8_t* level
     }
     for (; top > 1; --top)
       for (std::size_t j = 0; j < here; ++j) sums[top - 2][j] += sums[top - 1][j];
-    if (count > 0) std::copy_n(sums[0], here, out + begin);
-  }
+    if (count > 0) std::copy_n(sums[0], std::size_t(here), out + begin);
+  };
+  std::size_t begin = 0;  // a whole piece's length is known to the compiler
+  for (; begin + kPiece <= size; begin += kPiece) add_piece(begin, std::integral_constant<std::size_t, kPiece>{});
+  if (begin < size) add_piece(begin, size - begin);
 }
 
 }  // namespace pydarts

@@ -7,12 +7,12 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <thread>
-#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -23,6 +23,7 @@
 #endif
 
 #include "core/memory.hpp"
+#include "core/placement.hpp"
 
 namespace pydarts {
 namespace {
@@ -31,6 +32,9 @@ constexpr int kMaxParts = 64;
 // So long a thread that waits stays awake: longer than the serial parts between the phases of a pass, shorter than the
 // time slice that the thread for which it waits may be without a core.
 constexpr std::chrono::microseconds kAwake{60};
+// So long the calling thread sleeps until it looks again whether those that it waits for have a core.
+constexpr std::chrono::milliseconds kAsleep{1};
+constexpr int kCalmLoops = 400;  // after so many, threads may use the calling thread's core again
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -45,13 +49,27 @@ class Condition {
  public:
   template <class Holds>
   void wait(Holds holds) {
-    for (const auto end = std::chrono::steady_clock::now() + kAwake; std::chrono::steady_clock::now() < end;)
-      for (int i = 0; i < 16; ++i, pause())
-        if (holds()) return;
+    if (stay_awake(kAwake, holds)) return;
     std::unique_lock<std::mutex> lock(mutex_);
     ++asleep_;
     changed_.wait(lock, holds);
     --asleep_;
+  }
+  // Whether it holds, after that time at the latest.
+  template <class Holds>
+  bool stay_awake(std::chrono::microseconds time, Holds holds) {
+    for (const auto end = std::chrono::steady_clock::now() + time; std::chrono::steady_clock::now() < end;)
+      for (int i = 0; i < 16; ++i, pause())
+        if (holds()) return true;
+    return false;
+  }
+  template <class Holds>
+  bool sleep(std::chrono::milliseconds time, Holds holds) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    ++asleep_;
+    const bool result = changed_.wait_for(lock, time, holds);
+    --asleep_;
+    return result;
   }
   // After what makes it hold: both that and `asleep_` are in the one order of sequentially consistent atomics.
   void notify() {
@@ -75,7 +93,7 @@ class Pool {
   ~Pool() {
     state_ |= kStop;
     opened_.notify();
-    for (std::thread& thread : threads_) thread.join();
+    for (Helper& helper : helpers_) helper.thread.join();
   }
 
   // Whether the calling thread is in a loop already: a task may have led it to another network.
@@ -96,7 +114,11 @@ class Pool {
     state_ += kLoop + kOpen;
     opened_.notify();
     take_tasks(0);
-    if ((state_ -= kOpen) & kInside) left_.wait([&] { return (state_ & kInside) == 0; });
+    if ((state_ -= kOpen) & kInside) wait_for_helpers();
+    if (drawn_ && ++calm_ == kCalmLoops) {
+      for (Helper& helper : helpers_) helper.placement.release();
+      drawn_ = false;
+    }
     running_ = false;
   }
 
@@ -109,12 +131,44 @@ class Pool {
     int end;
   };
 
+  struct Helper {
+    std::thread thread;
+    Placement placement;
+    std::atomic<bool> inside{false};  // a loop, or about to enter it
+  };
+
   void start(int threads) {
-    try {
-      while (int(threads_.size()) < threads)
-        threads_.emplace_back([this, thread = int(threads_.size()) + 1] { work(thread); });
-    } catch (const std::exception&) {  // no more are to be had: others do their tasks
+    while (int(helpers_.size()) < threads) {
+      try {
+        Helper& helper = helpers_.emplace_back();
+        helper.thread = std::thread([this, &helper, thread = int(helpers_.size())] { work(helper, thread); });
+      } catch (const std::exception&) {  // no more are to be had: others do their tasks
+        if (!helpers_.empty() && !helpers_.back().thread.joinable()) helpers_.pop_back();
+        return;
+      }
     }
+  }
+
+  // A thread in the midst of a task may have lost its core to another process, for a time slice in which all would
+  // wait. It gets the calling thread's, which has nothing to do, and keeps off that from then on: threads that sleep
+  // while they wait look half idle to the system, which leaves both on one core and the other to the other process.
+  void wait_for_helpers() {
+    const auto left = [&] { return (state_ & kInside) == 0; };
+    for (bool over = false; !over;) {
+      if (left_.stay_awake(kAwake / 2, left)) break;
+      for (Helper& helper : helpers_)
+        if (helper.inside) helper.placement.look();
+      if (left_.stay_awake(kAwake / 2, left)) break;
+      for (Helper& helper : helpers_)
+        if (helper.inside && !helper.placement.has_core()) {
+          helper.placement.draw();
+          drawn_ = true;
+          calm_ = 0;
+        }
+      over = left_.sleep(kAsleep, left);
+    }
+    if (drawn_ && calm_ == 0)
+      for (Helper& helper : helpers_) helper.placement.keep_off();
   }
 
   void take_tasks(int thread) {
@@ -124,19 +178,24 @@ class Pool {
     }
   }
 
-  void work(int thread) {
+  void work(Helper& own, int thread) {
+    own.placement.begin();
     for (std::uint64_t seen = 0;;) {
       auto may_enter = [&](std::uint64_t state) { return (state & kOpen) && state / kLoop != seen; };
       opened_.wait([&] { return (state_ & kStop) || may_enter(state_); });
       std::uint64_t state = state_;
       if (state & kStop) return;
+      own.inside = true;
       while (may_enter(state)) {
         if (!state_.compare_exchange_weak(state, state + 1)) continue;
         seen = state / kLoop;
+        own.inside = true;
         if (thread < count_) take_tasks(thread);
+        own.inside = false;
         if ((--state_ & (kInside | kOpen)) == 0) left_.notify();
         break;
       }
+      own.inside = false;
     }
   }
 
@@ -147,7 +206,9 @@ class Pool {
   const void* body_ = nullptr;
   int count_ = 0, parts_ = 0;
   Part part_[kMaxParts];
-  std::vector<std::thread> threads_;
+  std::deque<Helper> helpers_;  // they stay where they are
+  bool drawn_ = false;          // whether one of them keeps off a core; since then, loops without need for it:
+  int calm_ = 0;
 };
 
 // A thread's own pool, from its first loop to its end; null if there is no memory for one.

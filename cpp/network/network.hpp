@@ -201,7 +201,7 @@ class Network {
   };
   Parts parts(int affine) const { return {parts_.data(), int(parts_.size()), part_levels_, part_offset_[affine]}; }
   // Of a task of the phase that runs. Kept no longer than until the phase's end.
-  double* sums(int v, int task) { return sums_.data() + task * graph_.states[v].lanes * 2; }
+  double* sums(int v, int task) { return sums_.data() + task * sums_distance(graph_.states[v]); }
   double* sums(int v, int task, int affine) { return sums(v, task) + graph_.affines[affine].first_sum * 2; }
   LevelBuffers<T> buffers(const Pass& pass, int v, int level, int thread) const {
     const std::size_t size = pass.plan.scratch_size;

@@ -59,7 +59,7 @@ Plan::Plan(const Graph& graph, int samples_, int height_, int width_, bool backw
   measure(graph);
   divide(rank, ranks);
   for (std::size_t v = 0; v < states.size(); ++v)
-    sums_size = std::max(sums_size, states[v].tasks * graph.states[v].lanes * 2);
+    sums_size = std::max(sums_size, states[v].tasks * sums_distance(graph.states[v]));
   place(graph);
   size_scratch(graph);
 }
