@@ -87,6 +87,7 @@ constexpr int kMaxTasks = 128;  // of a phase
 // From a task's sums of what leaves a state to the next one's: no whole page, or those of a channel would share one set
 // of the cache.
 inline std::size_t sums_distance(const State& state) { return state.lanes * 2 + kCacheLine / sizeof(double); }
+
 // What a task keeps in its thread's scratch while it takes a group of samples through one level of a state.
 template <class T>
 struct LevelBuffers {
