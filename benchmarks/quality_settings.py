@@ -26,7 +26,7 @@ from pydarts.methods.named import METHOD_NAMES
 from pydarts.spaces.space import READY, Space
 
 FSDD: Final = "PYDARTS_FSDD"
-"""The environment variable that names the file of spoken digits, as `spoken_digits` reads it."""
+"""The environment variable that names the file of spoken digits, as `own_data_sets` reads it."""
 
 SPOKEN: Final = pydarts.Preprocessing(
     "log_mel", rate=8000, length=6000, n_mels=24, hop=0.02, top_db=35, standardize=True
