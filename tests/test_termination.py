@@ -68,14 +68,18 @@ def test_a_handler_of_the_program_stays() -> None:
 
 @posix
 def test_a_loop_ends_between_two_steps(termination: Termination) -> None:
+    ended = []
+
     class Kill(pydarts.Callback):
         def on_step_end(self, loop: object, info: object) -> None:
             signal.raise_signal(signal.SIGTERM)
+            ended.append("whole")
 
     text = "the cat sat on the mat and the dog sat on the log\n" * 60
     sizes = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "threads": 1}
     result = pydarts.search_text(text, **sizes, progress=False, callbacks=[Kill()])
     assert result.interrupted
+    assert ended == ["whole"]
     assert termination.asked
     assert signal.getsignal(signal.SIGTERM) is termination
 
