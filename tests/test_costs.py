@@ -450,7 +450,6 @@ def test_the_likeliest_cell_with_equal_pools_within_bounds() -> None:
     assert missed <= 1
 
 
-@pytest.mark.slow
 def test_cells_with_equal_pools_use_what_a_limit_allows() -> None:
     table, logs = random_table(DARTS, 0, pools_once=True), likely_pools(DARTS, 0)
     free = choose_cell(logs, DARTS, table)
