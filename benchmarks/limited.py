@@ -17,9 +17,13 @@ import argparse
 import json
 import math
 import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+import numpy as np
 
 import pydarts
 from pydarts.api.limits import as_limits
@@ -118,23 +122,40 @@ def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
             run.keep({"kind": "random", "seed": seed, "genotype": str(genotype), **told})
 
 
-def train(run: Run, X: Any, y: Any, tests: tuple[Any, Any], end: float) -> None:
-    """Train what is not trained yet."""
-    options = run.data["options"]
-    images = options["train_images"]
-    for cell in run.cells:
-        if "accuracy" in cell or time.monotonic() > end:
-            continue
-        model = pydarts.train(
-            *(pydarts.Genotype.parse(cell["genotype"]), X[:images], y[:images]),
-            config=TARGET,
-            epochs=options["train_epochs"],
-            seed=0,
-            progress=False,
-        )
-        cell["accuracy"] = model.score(*tests)
-        run.keep()
-        print(f"{cell['kind']} {cell['seed']}: {cell['accuracy']:.2%}", flush=True)
+def trained(cell: dict[str, Any], options: dict[str, Any], threads: int | None) -> float:
+    """Train a cell, and return its accuracy on the test images."""
+    data, images = load_data("fashion-mnist"), options["train_images"]
+    model = pydarts.train(
+        pydarts.Genotype.parse(cell["genotype"]),
+        *(data.X_train[:images], data.y_train[:images]),
+        config=TARGET,
+        epochs=options["train_epochs"],
+        seed=0,
+        threads=threads,
+        progress=False,
+    )
+    assert data.X_test is not None
+    assert data.y_test is not None
+    return float(model.score(np.asarray(data.X_test), data.y_test))
+
+
+def train(run: Run, jobs: int, end: float) -> None:
+    """Train what is not trained yet, so many side by side: the bits do not depend on it."""
+    options, threads = run.data["options"], None if jobs == 1 else 1
+    left = [cell for cell in run.cells if "accuracy" not in cell]
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        running: dict[Any, dict[str, Any]] = {}
+        while running or left:
+            while left and len(running) < jobs and time.monotonic() <= end:
+                cell = left.pop(0)
+                running[pool.submit(trained, cell, options, threads)] = cell
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                cell = running.pop(future)
+                cell["accuracy"] = future.result()
+                run.keep()
+                print(f"{cell['kind']} {cell['seed']}: {cell['accuracy']:.2%}", flush=True)
 
 
 def searches(run: Run) -> str:
@@ -192,6 +213,7 @@ def main() -> None:
     parser.add_argument("--train-epochs", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("limited.json"), metavar="FILE")
     parser.add_argument("--no-training", action="store_true", help="search and measure alone")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side (1)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="then begin no more")
     args = parser.parse_args()
     end = time.monotonic() + 60 * args.minutes
@@ -206,7 +228,7 @@ def main() -> None:
     X, y = data.X_train, data.y_train
     find_cells(run, X, y, end)
     if not args.no_training:
-        train(run, X, y, (data.X_test, data.y_test), end)
+        train(run, args.jobs, end)
     print(searches(run), table(run), sep="\n\n")
 
 

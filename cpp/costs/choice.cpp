@@ -279,7 +279,6 @@ std::optional<Genotype> choose_cell(const Space& space, const std::vector<double
   const CostTable free{0, std::vector<double>(values.size())}, value{0, values};
   const std::optional<Genotype> likeliest = choose_by_sum(space, values, free, 0, kInfinity);
   if (!likeliest || is_within(*likeliest)) return likeliest;
-  const Genotype cheapest = cheapest_cell(space, table);
   const auto pools = equal_pools(space);
   std::optional<Genotype> best;
   const auto consider = [&](const std::optional<Genotype>& found) {
@@ -288,10 +287,8 @@ std::optional<Genotype> choose_cell(const Space& space, const std::vector<double
     return true;
   };
   std::set<std::vector<char>> tried;
-  for (const Genotype* start : {static_cast<const Genotype*>(nullptr), &*likeliest, &cheapest}) {
-    std::vector<char> paid(pools.size());
-    if (start) paid = repeated_pools(pools, *start);
-    // A cell costs no more than this sum, and just as much if it repeats what is paid: it does so the next time.
+  // A cell costs no more than these sums, and just as much if it repeats what is paid: it does so the next time.
+  const auto try_from = [&](std::vector<char> paid) {
     for (int round = 0; round < kRounds && tried.insert(paid).second; ++round) {
       const CostTable sums = with_paid(table, pools, paid);
       const std::optional<Genotype> found = choose_by_sum(space, values, sums, least, most);
@@ -299,8 +296,13 @@ std::optional<Genotype> choose_cell(const Space& space, const std::vector<double
       if (!consider(found)) consider(choose_by_sum(space, with_single(values, pools, paid), sums, least, most));
       paid = repeated_pools(pools, *found);
     }
-  }
-  if (!best && is_within(cheapest)) best = cheapest;
+  };
+  try_from(std::vector<char>(pools.size()));
+  try_from(repeated_pools(pools, *likeliest));
+  if (best) return best;
+  const Genotype cheapest = cheapest_cell(space, table);
+  try_from(repeated_pools(pools, cheapest));
+  consider(cheapest);
   return best;
 }
 
