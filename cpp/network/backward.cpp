@@ -16,10 +16,9 @@ constexpr int kSlices = 4;
 template <class T>
 void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_images) {
   std::fill(d_mixing_.begin(), d_mixing_.end(), 0);
-  for (int v = int(graph_.states.size()) - 1, known = -1; v >= 0; --v) {
+  for (int v = int(graph_.states.size()) - 1; v >= 0; --v) {
     if (!pass.taken.has_state(v)) continue;
-    const int next = backward_state(pass, v, v == known, d_weights);
-    if (next >= 0) known = next;
+    backward_state(pass, v, d_weights);
     check_cancelled();
   }
   if (messages_.several()) exchange_weight_gradients(pass, d_weights);
@@ -32,75 +31,44 @@ void Network<T>::run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_
 // Where neither weights nor image want a gradient, nor an alpha further up, a state needs none either; what leaves it
 // may have alphas of its own.
 template <class T>
-bool Network<T>::wants_gradient(const Pass& pass, int v, const T* d_weights) const {
-  return d_weights || graph_.input_gradient || pass.taken.states()[v].has_alphas;
-}
-
-// Gives the state whose moments are known with it, or -1. `known`: those of v are.
-template <class T>
-int Network<T>::backward_state(const Pass& pass, int v, bool known, T* d_weights) {
+void Network<T>::backward_state(const Pass& pass, int v, T* d_weights) {
   const State& state = pass.taken.states()[v];
+  const bool wants_gradient = d_weights || graph_.input_gradient || state.has_alphas;
   auto has_alpha = [&](int t) { return graph_.affines[graph_.terms[t].affine].alpha >= 0; };
-  const bool wanted = wants_gradient(pass, v, d_weights);
-  if (!wanted && std::none_of(state.outgoing.begin(), state.outgoing.end(), has_alpha)) return -1;
+  if (!wants_gradient && std::none_of(state.outgoing.begin(), state.outgoing.end(), has_alpha)) return;
   if (pass.plan.recompute) forward_state(pass, v, Walk::backward);
-  backward_terms(pass, v, known, d_weights);
-  if (!wanted) return -1;
+  backward_terms(pass, v, d_weights);
+  if (!wants_gradient) return;
   for (int level = int(state.levels.size()) - 1; level > 0; --level)
     if (!state.levels[level].empty()) backward_units(pass, v, level, d_weights);
-  return backward_sources(pass, v, d_weights);
+  backward_sources(pass, v, d_weights);
 }
 
 // The moments of the nodes' gradients against what leaves the state for them. Taken here, not where a node's
 // gradient is complete: of a small network the outputs are still in the last cache when the units read them again.
 template <class T>
-void Network<T>::backward_terms(const Pass& pass, int v, bool known, T* d_weights) {
+void Network<T>::backward_terms(const Pass& pass, int v, T* d_weights) {
   const std::vector<int>& outgoing = pass.taken.states()[v].outgoing;
   if (outgoing.empty()) return;
-  if (!known)
-    for_groups(pass, v,
-               [&](int n, int samples, int task, int thread) { add_moments(pass, v, n, samples, task, thread); });
+  for_groups(pass, v, [&](int n, int samples, int task, int thread) {
+    if (n == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * graph_.states[v].lanes, 0.0);
+    Summand<T>* terms = summands_.data() + thread * most_terms_;
+    for (std::size_t i = 0; i < outgoing.size();) {
+      const int first = outgoing[i], node = graph_.terms[first].node;
+      int count = 0;
+      for (; i < outgoing.size() && graph_.go_together(first, outgoing[i]); ++i, ++count) {
+        terms[count] = summand(pass, graph_.terms[outgoing[i]], n, Walk::backward);
+        terms[count].moments = sums(v, task, graph_.terms[outgoing[i]].affine);
+      }
+      kernels_.node_moments(readable(gradient(pass, node, n)), terms, count, samples,
+                            graph_.term_channels(first).blocks(), pass.plan.states[node].plane());
+    }
+  });
   finish_backward(pass, v, int(outgoing.size()), [&](int i) { return graph_.terms[outgoing[i]].affine; }, d_weights);
   for (int t : outgoing) {
     const int affine = graph_.terms[t].affine, alpha = graph_.affines[affine].alpha;
     if (alpha >= 0) d_mixing_[alpha] += d_factor_[affine];  // cells share their alphas
   }
-}
-
-template <class T>
-void Network<T>::add_moments(const Pass& pass, int v, int sample, int samples, int task, int thread) {
-  const std::vector<int>& outgoing = pass.taken.states()[v].outgoing;
-  if (sample == pass.plan.first_sample(v, task)) std::fill_n(sums(v, task), 2 * graph_.states[v].lanes, 0.0);
-  Summand<T>* terms = summands_.data() + thread * most_terms_;
-  for (std::size_t i = 0; i < outgoing.size();) {
-    const int first = outgoing[i], node = graph_.terms[first].node;
-    int count = 0;
-    for (; i < outgoing.size() && graph_.go_together(first, outgoing[i]); ++i, ++count) {
-      terms[count] = summand(pass, graph_.terms[outgoing[i]], sample, Walk::backward);
-      terms[count].moments = sums(v, task, graph_.terms[outgoing[i]].affine);
-    }
-    kernels_.node_moments(readable(gradient(pass, node, sample)), terms, count, samples,
-                          graph_.term_channels(first).blocks(), pass.plan.states[node].plane());
-  }
-}
-
-// The state whose moments a task that completes the gradient at v can take as well, or -1: the next one that anything
-// leaves, if its phases are cut as those of v. What leaves it must be there, and the gradients between complete.
-template <class T>
-int Network<T>::moments_with(const Pass& pass, int v, const T* d_weights) const {
-  if (pass.plan.recompute) return -1;
-  int u = v - 1;
-  for (; u >= 0; --u) {
-    const State& state = pass.taken.states()[u];
-    if (!pass.taken.has_state(u)) continue;
-    if (!state.outgoing.empty()) break;
-    if (!gradient_started_[u] && (state.concat < 0 || !gradient_started_[state.concat])) return -1;
-  }
-  if (u < 0 || !wants_gradient(pass, u, d_weights)) return -1;
-  const Plan::StatePlace &here = pass.plan.states[v], &there = pass.plan.states[u];
-  const bool alike = here.group == there.group && here.all_tasks == there.all_tasks &&
-                     here.first_task == there.first_task && here.tasks == there.tasks;
-  return alike ? u : -1;
 }
 
 // The call of the kernel but for what the unit reads and its gradient: where its output gradient comes from, and where
@@ -183,10 +151,9 @@ void Network<T>::backward_units(const Pass& pass, int v, int level, T* d_weights
   if (d_weights) reduce_weight_gradients(pass, v, level, d_weights);
 }
 
-// All that reads the state itself: completes the gradient at the state. While that is in cache, the moments of the
-// state that is returned are taken with it.
+// All that reads the state itself: completes the gradient at the state.
 template <class T>
-int Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
+void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   const State& state = pass.taken.states()[v];
   const auto& place = pass.plan.states[v];
   const int blocks = state.channels.blocks();
@@ -195,8 +162,7 @@ int Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
   const bool wants_state = state.kind != StateKind::image || graph_.input_gradient;
   const bool started = gradient_started_[v] || (state.concat >= 0 && gradient_started_[state.concat]);
   gradient_started_[v] = 1;
-  if (units.empty() && (!wants_state || (started && state.pools.empty() && state.identities.empty()))) return -1;
-  const int next = wants_state ? moments_with(pass, v, d_weights) : -1;
+  if (units.empty() && (!wants_state || (started && state.pools.empty() && state.identities.empty()))) return;
   const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const int read_blocks = state.read_blocks;
   const std::size_t tile_stride[2] = {tile_size(1, read_blocks, place.h, place.w, halo[0]),
@@ -266,10 +232,8 @@ int Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
     for (int t : state.identities)
       kernels_.add_scaled(g, readable(gradient(pass, graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
                           samples, graph_.term_channels(t).blocks(), place.plane());
-    if (next >= 0) add_moments(pass, next, n, samples, task, thread);
   });
   if (d_weights && !units.empty()) reduce_weight_gradients(pass, v, 0, d_weights);
-  return next;
 }
 
 template <class T>

@@ -159,13 +159,10 @@ class Network {
 
   // backward.cpp
   void run_backward(const Pass& pass, T* d_weights, T* d_alphas, T* d_images);
-  bool wants_gradient(const Pass& pass, int v, const T* d_weights) const;
-  int backward_state(const Pass& pass, int v, bool known, T* d_weights);
-  void backward_terms(const Pass& pass, int v, bool known, T* d_weights);
-  void add_moments(const Pass& pass, int v, int sample, int samples, int task, int thread);
-  int moments_with(const Pass& pass, int v, const T* d_weights) const;
+  void backward_state(const Pass& pass, int v, T* d_weights);
+  void backward_terms(const Pass& pass, int v, T* d_weights);
   void backward_units(const Pass& pass, int v, int level, T* d_weights);
-  int backward_sources(const Pass& pass, int v, T* d_weights);
+  void backward_sources(const Pass& pass, int v, T* d_weights);
   UnitBackward<T> unit_backward_call(const Pass& pass, int u, int sample, int samples, int task, bool wants_weights);
   void look_ahead(const Pass& pass, UnitBackward<T>& call, const std::vector<int>& units, std::size_t i, int sample);
   void finish_backward(const Pass& pass, int affine, T* d_weights);
