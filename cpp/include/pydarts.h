@@ -111,12 +111,14 @@ typedef struct pydarts_runtime {
   int (*cancel)(void* user);
 
   /* Ranks: processes, or threads with networks of their own, that compute together. With `ranks` of more than 1 every
-     pass is computed by all of them, each a part of the batch or, over text, of the hidden units, and gives each of them
-     the result of one to the bit. All ranks make the same calls in the same order, with the same arguments; making a
-     network is one, and takes the weights of rank 0. What is cancelled on one rank is cancelled on all. Both functions
-     give 0, or anything else if they failed, which ends the call with PYDARTS_UNCONNECTED; they are called by the thread
-     that makes the call.
+     pass is computed by all of them, each a part of the batch or, over text, of the hidden units, and gives each of
+     them the result of one to the bit. All ranks make the same calls in the same order, with the same arguments; making
+     a network is one, and takes the weights of rank 0. What is cancelled on one rank is cancelled on all. Both
+     functions give 0, or anything else if they failed, which ends the call with PYDARTS_UNCONNECTED; they are called by
+     the thread that makes the call.
+
      gather: what all ranks have, `bytes[r]` bytes of rank r, one behind the other into `all`; `mine` is this rank's.
+
      broadcast: makes `data` that of rank `root`. */
   int32_t rank, ranks; /* 0..ranks-1; default 0 of 0: this process alone */
   int (*gather)(void* user, const void* mine, void* all, const size_t* bytes);
