@@ -278,8 +278,6 @@ def state():
     found = {n: logging.getLogger(n) for n in names}
     return dict(os.environ), {n: (a.level, a.disabled, [*a.handlers]) for n, a in found.items()}
 environment, loggers = state()
-import pytest
-
 import pydarts
 after, more = state()
 assert after == environment, {*after.items()} ^ {*environment.items()}
@@ -302,8 +300,6 @@ import time
 start = time.process_time()
 import numpy
 middle = time.process_time()
-import pytest
-
 import pydarts
 print(middle - start, time.process_time() - middle)
 """

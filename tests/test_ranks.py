@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nets import halves
 from safetensors.numpy import load_file
 
 import pydarts
@@ -190,12 +191,7 @@ def test_a_failing_rank_ends_all(tmp_path: Path) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 100, (96, 8, 8))
-    X[::2, :, :4] += 150
-    path = tmp_path / "data.npz"
-    np.savez(path, X=X.astype(np.uint8), y=np.resize(["a", "b"], 96))
-    return str(path)
+    return halves(tmp_path)
 
 
 def search(ranks: int, data: str, out: Path) -> subprocess.CompletedProcess[str]:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
+from nets import halves
 
 import pydarts
 from pydarts.cli.console import uninterrupted
@@ -86,12 +86,7 @@ def test_a_loop_ends_between_two_steps(termination: Termination) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 100, (96, 8, 8))
-    X[::2, :, :4] += 150
-    path = tmp_path / "data.npz"
-    np.savez(path, X=X.astype(np.uint8), y=np.resize(["a", "b"], 96))
-    return str(path)
+    return halves(tmp_path)
 
 
 def terminated(*arguments: str, when: str) -> tuple[str, str]:

@@ -112,7 +112,7 @@ class Budget:
         memory, others are penalised until they are met, and a likelier one may be missed.
         """
         most = [self.limits.get(name, np.inf) for name in KINDS]
-        return as_genotype(self._budget.find(joined(self.space, log_weights), most), self.space)
+        return as_genotype(self._budget.find(joined(self.space, log_weights), most))
 
     def predict(self, genotype: Genotype) -> dict[str, float]:
         """Return the costs of the network of a genotype: all that are known, limited or not."""

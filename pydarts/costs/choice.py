@@ -54,9 +54,9 @@ def choose_cell(
         None: there are no such cells.
     """
     of_engine = native(space), joined(space, values), table.native(space)
-    return as_genotype(_core.choose_cell(*of_engine, least, most), space)
+    return as_genotype(_core.choose_cell(*of_engine, least, most))
 
 
-def as_genotype(text: str | None, space: Space) -> Genotype | None:
+def as_genotype(text: str | None) -> Genotype | None:
     """Return the genotype that the engine wrote."""
     return None if text is None else Genotype.from_json(text)
