@@ -3,19 +3,21 @@
 
 The random cells are drawn uniformly; those whose measured latency lies within a tenth below the
 limit stand beside the searched ones. All are trained alike on images of Fashion-MNIST, and the
-p-value is of the exact test over cells. What was done is kept in a file, and the same command goes
-on with it. Searches and latencies want a quiet machine, which ``--no-training`` is for; trainings
-do not.
+p-values are of the exact test over cells, corrected by Holm's method for the number of methods.
+What was done is kept in a file, and the same command goes on with it. Searches and latencies want a
+quiet machine, which ``--no-training`` is for; trainings do not.
 
-    python -m benchmarks.limited --out limited.json --no-training
-    python -m benchmarks.limited --out limited.json
+    python -m benchmarks.limited --methods darts,smooth-darts --out limited.json --no-training
+    python -m benchmarks.limited --methods darts,smooth-darts --out limited.json
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
+import re
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -31,12 +33,12 @@ from pydarts.common.files import write_json
 from pydarts.costs.budget import LOWEST
 from pydarts.costs.measured import measure_genotypes
 from pydarts.data import load_data
-from pydarts.evaluation.statistics import relabelling
+from pydarts.evaluation.statistics import holm, relabelling
 
 FIRST_SEED = 5000  # of the random cells
 MOST_DRAWN = 20000  # until there are enough of them
 TARGET = pydarts.TrainConfig.make("quick")
-KINDS = ("searched", "random")
+RANDOM = "random"
 _REPEATS = 100
 
 
@@ -60,7 +62,7 @@ class Run:
 
     @property
     def cells(self) -> list[dict[str, Any]]:
-        """The cells: kind, seed, genotype, latency and, once trained, accuracy."""
+        """The cells: kind (method or `RANDOM`), seed, genotype, latency, once trained accuracy."""
         found: list[dict[str, Any]] = self.data["cells"]
         return found
 
@@ -76,7 +78,7 @@ class Run:
         write_json(self.path, self.data)
 
 
-def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
+def find_cells(run: Run, methods: list[str], X: Any, y: Any, end: float) -> None:
     """Search under the limit, and draw random cells, until there are enough or the time is over."""
     options = run.data["options"]
     limit = options["limit"]
@@ -85,18 +87,22 @@ def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
         run.data["profile"] = pydarts.profile("darts", *sizes, in_channels=1).to_dict()
         run.keep()
     profile = pydarts.Profile.from_dict(run.data["profile"])
-    for seed in range(len(run.of("searched")), options["searches"]):
+    known = {(cell["kind"], cell["seed"]) for cell in run.cells}
+    for seed, method in itertools.product(range(options["searches"]), methods):
+        if (method, seed) in known:
+            continue
         if time.monotonic() > end:
             return
         found = pydarts.search(
             *(X, y),
+            method=method,
             max_latency=limit,
             profile=profile,
             target=TARGET,
             seed=seed,
             order=1,
             epochs=options["search_epochs"],
-            alpha_lr=0.01,
+            alpha_lr=options["alpha_lr"],
             max_images=options["search_images"],
             progress=False,
         )
@@ -107,10 +113,10 @@ def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
             "repeated_epochs": found.repeated_epochs,
             "as_alpha": found.space.derive(found.alphas) == found.genotype,
         }
-        run.keep({"kind": "searched", "seed": seed, "genotype": str(found.genotype), **told})
-    drawn = [cell["seed"] for cell in run.of("random")]
+        run.keep({"kind": method, "seed": seed, "genotype": str(found.genotype), **told})
+    drawn = [cell["seed"] for cell in run.of(RANDOM)]
     for seed in range(max(drawn, default=FIRST_SEED - 1) + 1, FIRST_SEED + MOST_DRAWN):
-        if len(run.of("random")) >= options["random"] or time.monotonic() > end:
+        if len(run.of(RANDOM)) >= options["random"] or time.monotonic() > end:
             return
         genotype = pydarts.Genotype.random(seed)
         predicted = profile.predict(genotype)
@@ -119,7 +125,7 @@ def find_cells(run: Run, X: Any, y: Any, end: float) -> None:
         seconds = measure_genotypes([genotype], profile.shape, 1, 1, _REPEATS)[0].median
         if LOWEST * limit <= seconds <= limit:
             told = {"predicted": predicted, "latency": seconds}
-            run.keep({"kind": "random", "seed": seed, "genotype": str(genotype), **told})
+            run.keep({"kind": RANDOM, "seed": seed, "genotype": str(genotype), **told})
 
 
 def trained(cell: dict[str, Any], options: dict[str, Any], threads: int | None) -> float:
@@ -158,43 +164,58 @@ def train(run: Run, jobs: int, end: float) -> None:
                 print(f"{cell['kind']} {cell['seed']}: {cell['accuracy']:.2%}", flush=True)
 
 
-def searches(run: Run) -> str:
+def searches(run: Run, methods: list[str]) -> str:
     """Return a Markdown table with a line for each search."""
     limit = run.data["options"]["limit"]
     lines = [
-        "| limit, µs | seed | predicted, µs | of the limit | measured, µs | of the limit |"
+        "| limit, µs | method | seed | predicted, µs | of the limit | measured, µs | of the limit |"
         " epochs repeated | choice |",
-        "|--:|--:|--:|--:|--:|--:|--:|---|",
+        "|--:|---|--:|--:|--:|--:|--:|--:|---|",
     ]
-    for cell in run.of("searched"):
+    for cell in (cell for method in methods for cell in run.of(method)):
         times = [
             f"{1e6 * cell[name]:.1f} | {cell[name] / limit:.1%}"
             for name in ("predicted", "latency")
         ]
         choice = "as α stands for" if cell["as_alpha"] else "the limit decided"
-        about = f"{1e6 * limit:.0f} | {cell['seed']} | {' | '.join(times)}"
+        about = f"{1e6 * limit:.0f} | {cell['kind']} | {cell['seed']} | {' | '.join(times)}"
         lines.append(f"| {about} | {cell['repeated_epochs']} | {choice} |")
     return "\n".join(lines)
 
 
-def table(run: Run) -> str:
-    """Return a Markdown table with a line for each kind of cell, and what the test says."""
-    lines = ["| cells | number | latency, ms | accuracy | mean |", "|---|--:|--:|--:|--:|"]
-    accuracies = {}
-    for kind in KINDS:
-        cells = run.of(kind)
-        found = [cell["accuracy"] for cell in cells if "accuracy" in cell]
-        accuracies[kind] = found
-        times = [1e3 * cell["latency"] for cell in cells]
-        if len(found) == len(cells) and cells:
-            span = f"{min(times):.3f}–{max(times):.3f}, mean {mean(times):.3f}"
-            shown = f"{min(found):.2%}–{max(found):.2%} | {mean(found):.2%}"
-            lines.append(f"| {kind} | {len(cells)} | {span} | {shown} |")
-    searched, random = (accuracies[kind] for kind in KINDS)
-    if len(searched) + len(random) == len(run.cells) and searched and random:
-        gap = 100 * (mean(searched) - mean(random))
-        lines += ["", f"difference {gap:+.2f} points, p = {relabelling(searched, random):.3f}"]
+def table(run: Run, methods: list[str]) -> str:
+    """Return a Markdown table with a line for the cells of each method, and for random ones."""
+    lines = [
+        "| cells | number | latency, ms | convolutions, pools, skips | accuracy | mean | difference"
+        " | p | p (Holm) |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    kinds = [kind for kind in (*methods, RANDOM) if run.of(kind)]
+    done = {k: [c["accuracy"] for c in run.of(k) if "accuracy" in c] for k in kinds}
+    whole = [kind for kind in kinds if len(done[kind]) == len(run.of(kind))]
+    tested = [kind for kind in whole if kind != RANDOM] if RANDOM in whole else []
+    p = {kind: relabelling(done[kind], done[RANDOM]) for kind in tested}
+    corrected = dict(zip(p, holm(p.values()), strict=True))
+    for kind in whole:
+        times = [1e3 * cell["latency"] for cell in run.of(kind)]
+        span = f"{min(times):.3f}–{max(times):.3f}, mean {mean(times):.3f}"
+        shown = f"{min(done[kind]):.2%}–{max(done[kind]):.2%} | {mean(done[kind]):.2%}"
+        tests = "| | |"
+        if kind in p:
+            gap = 100 * (mean(done[kind]) - mean(done[RANDOM]))
+            tests = f"{gap:+.2f} | {p[kind]:.3f} | {corrected[kind]:.3f} |"
+        about = f"{kind} | {len(times)} | {span} | {_operations(run.of(kind))}"
+        lines.append(f"| {about} | {shown} | {tests}")
     return "\n".join(lines)
+
+
+def _operations(cells: list[dict[str, Any]]) -> str:
+    """Return how many edges of a cell have a convolution, a pool, a skip connection, on average."""
+    names = [op for cell in cells for op in re.findall(r"'(\w+)'", cell["genotype"])]
+    return ", ".join(
+        f"{sum(kind in name for name in names) / len(cells):.1f}"
+        for kind in ("conv", "pool", "skip")
+    )
 
 
 def main() -> None:
@@ -205,10 +226,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--limit", default="190us", help="on the latency (190us)")
-    parser.add_argument("--searches", type=int, default=5)
+    parser.add_argument("--methods", default="darts", help="such as darts,smooth-darts (darts)")
+    parser.add_argument("--searches", type=int, default=5, help="of each method (5)")
     parser.add_argument("--random", type=int, default=9, help="random cells (9)")
     parser.add_argument("--search-images", type=int, default=1500)
     parser.add_argument("--search-epochs", type=int, default=10)
+    parser.add_argument("--alpha-lr", type=float, default=0.01)
     parser.add_argument("--train-images", type=int, default=10000)
     parser.add_argument("--train-epochs", type=int, default=8)
     parser.add_argument("--out", type=Path, default=Path("limited.json"), metavar="FILE")
@@ -218,18 +241,18 @@ def main() -> None:
     args = parser.parse_args()
     end = time.monotonic() + 60 * args.minutes
     options = {
-        **{name: getattr(args, name) for name in ("searches", "random")},
+        **{name: getattr(args, name) for name in ("searches", "random", "alpha_lr")},
         "limit": as_limits({"latency": args.limit})["latency"],
         **{f"search_{name}": getattr(args, f"search_{name}") for name in ("images", "epochs")},
         **{f"train_{name}": getattr(args, f"train_{name}") for name in ("images", "epochs")},
     }
-    run = Run(args.out, options)
+    run, methods = Run(args.out, options), args.methods.split(",")
     data = load_data("fashion-mnist")
     X, y = data.X_train, data.y_train
-    find_cells(run, X, y, end)
+    find_cells(run, methods, X, y, end)
     if not args.no_training:
         train(run, args.jobs, end)
-    print(searches(run), table(run), sep="\n\n")
+    print(searches(run, methods), table(run, methods), sep="\n\n")
 
 
 if __name__ == "__main__":

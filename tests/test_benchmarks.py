@@ -451,12 +451,19 @@ def test_the_hypergradient_is_measured_and_drawn(
 def test_cells_under_a_limit_beside_random_ones(tmp_path: Path) -> None:
     path, options = tmp_path / "limited.json", {"limit": 1.9e-4}
     run = limited.Run(path, options)
-    for kind, accuracies in (("searched", (0.9, 0.91)), ("random", (0.88, 0.87, 0.89))):
+    genotype = str(pydarts.DARTS_V2)
+    kinds = {"gdas": (0.9, 0.91), "darts": (0.88, 0.9), "random": (0.88, 0.87, 0.89)}
+    for kind, accuracies in kinds.items():
         for seed, accuracy in enumerate(accuracies):
-            cell = {"kind": kind, "seed": seed, "latency": 1.8e-4, "accuracy": accuracy}
-            run.keep(cell)
+            cell = {"kind": kind, "seed": seed, "genotype": genotype, "latency": 1.8e-4}
+            run.keep({**cell, "accuracy": accuracy})
+    found = limited.table(limited.Run(path, options), ["darts", "gdas"])
+    darts, gdas, random = found.splitlines()[2:]
     # Of the ten ways to call two of five cells the searched ones the two best and the two worst.
-    assert limited.table(limited.Run(path, options)).endswith("difference +2.50 points, p = 0.200")
+    assert gdas.endswith("| 90.50% | +2.50 | 0.200 | 0.400 |")
+    assert darts.endswith("| 89.00% | +1.00 | 0.500 | 0.500 |")
+    assert random.endswith("| 88.00% | | | |")
+    assert "| 6.0, 5.0, 5.0 |" in gdas  # of 16 edges
     with pytest.raises(SystemExit, match="other options"):
         limited.Run(path, {"limit": 1e-4})
 

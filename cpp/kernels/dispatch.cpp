@@ -51,9 +51,9 @@ const InstructionSet* instruction_sets(int* count) {
 #ifdef PYDARTS_X86
       {"baseline", true, true, &baseline::f32, &baseline::f64, &baseline::recurrent_f32, &baseline::recurrent_f64},
       {"avx2", has_avx2, has_avx2, &avx2::f32, &avx2::f64, &avx2::recurrent_f32, &avx2::recurrent_f64},
-      {"avx512", has_avx512, has_avx512, &avx512::f32, &avx512::f64, &avx512_wide::recurrent_f32,
+      {"avx512", has_avx512, has_avx512, &avx512::f32, &avx2::f64, &avx512_wide::recurrent_f32,
        &avx512_wide::recurrent_f64},
-      {"avx512-wide", has_avx512, has_avx512 && full_width_512(processor()), &avx512_wide::f32, &avx512::f64,
+      {"avx512-wide", has_avx512, has_avx512 && full_width_512(processor()), &avx512_wide::f32, &avx2::f64,
        &avx512_wide::recurrent_f32, &avx512_wide::recurrent_f64},
 #elif defined(__aarch64__) || defined(_M_ARM64)
       {"neon", true, true, &baseline::f32, &baseline::f64, &baseline::recurrent_f32, &baseline::recurrent_f64},
