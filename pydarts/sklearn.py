@@ -107,6 +107,7 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     channels: int | None = None
     cells: int | None = None
     epochs: int | None = None
+    epoch_images: int | None = None
     batch_size: int | None = None
     lr: float | None = None
     momentum: float | None = None

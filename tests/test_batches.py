@@ -15,6 +15,13 @@ def test_an_epoch_holds_full_batches_of_different_images():
         assert len(set(np.concatenate(epoch).tolist())) == 8
 
 
+def test_an_epoch_of_some_of_the_images_draws_them_anew():
+    batches, rng = Batches(11, 4, np.random.default_rng(0), part=9), np.random.default_rng(0)
+    for _ in range(3):
+        order = rng.permutation(11)
+        np.testing.assert_array_equal(np.concatenate(list(batches.epoch())), order[:8])
+
+
 def test_epochs_have_the_orders_that_the_generator_draws():
     batches, rng = Batches(6, 3, np.random.default_rng(1)), np.random.default_rng(1)
     for _ in range(3):

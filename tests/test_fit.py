@@ -73,10 +73,15 @@ def test_the_largest_that_gets_enough_epochs() -> None:
     found = clock.choose(40_000)
     assert (found.channels, found.cells) == (8, 5)
     assert clock.measured == 3
-    assert found.epochs == int(0.93 * 497 / 40) == 11
-    assert found.seconds == pytest.approx(440)
+    # 11.56 epochs fit: twelve of fewer images.
+    assert found.epochs == 12
+    assert found.epoch_images == int(0.93 * 497 / 40 * 40_000 / 12) == 38_517
+    assert found.seconds == pytest.approx(0.93 * 497, rel=1e-4)
     assert "8 channels and 5 cells, the largest of which 10 epochs or more fit" in found.why
-    assert "trained for 11 epochs, which fills the time" in found.why
+    assert (
+        "trained for 12 epochs of 38,517 of the 40,000 images each, which fills the time"
+        in found.why
+    )
     assert Clock(500.0).choose(400_000).cells == 5  # six are the least
     assert Clock(500.0, speed=1.5).choose(40_000).channels == 12
 
@@ -88,7 +93,7 @@ def test_much_time_and_little() -> None:
     assert "200 epochs, which are the most" in most.why
     assert "the largest that is tried" in most.why
     least = Clock(60.0).choose(40_000)
-    assert (least.channels, least.cells, least.epochs) == (8, 3, 2)
+    assert (least.channels, least.cells, least.epochs) == (8, 3, 3)  # for 2.3
     assert "the fastest, though not even 10 epochs of it fit" in least.why
     with pytest.raises(
         ArgumentError,
@@ -96,7 +101,39 @@ def test_much_time_and_little() -> None:
         r" .*8 channels and 3 cells: about 29.5 s would do",
     ):
         Clock(20.0).choose(40_000)
-    assert Clock(29.5).choose(40_000).epochs == 1
+    assert Clock(29.5).choose(40_000).epochs == 2  # for 1.1
+
+
+def test_the_epochs_that_fill_the_time_have_whole_batches() -> None:
+    # Of 8x3, which alone is tried, 4.61 epochs of 6 batches fit: 27 batches in 5 epochs.
+    found = Clock(120.0).choose(50, sizes=[(8, 3)], batch_size=8)
+    assert (found.epochs, found.epoch_images) == (5, 40)
+    assert found.seconds == pytest.approx(5 * 24 * 5 / 6)
+    # 4.61 epochs of 2 batches are 9 batches, 5 epochs of one batch fewer than 4 of two.
+    found = Clock(120.0).choose(17, sizes=[(8, 3)], batch_size=8)
+    assert (found.epochs, found.epoch_images, found.seconds) == (4, None, 4 * 24)
+    assert "trained for 4 epochs, which fills" in found.why
+    # 8.04 epochs leave too little for another one.
+    found = Clock(208.5).choose(40_000, sizes=[(8, 3)])
+    assert (found.epochs, found.epoch_images) == (8, None)
+    # What was given stays.
+    found = Clock(120.0).choose(40_000, sizes=[(8, 3)], epoch_images=1000)
+    assert (found.epochs, found.epoch_images, found.seconds) == (4, 1000, 4 * 24)
+    found = Clock(120.0).choose(40_000, sizes=[(8, 3)], epochs=3)
+    assert (found.epochs, found.epoch_images) == (3, None)
+
+
+def test_a_training_of_epochs_with_fewer_images(timed: Callable[..., None], tmp_path: Path) -> None:
+    timed(search=1.0, train=20_000.0)
+    x, y = images(64)
+    options: dict[str, Any] = {"channels": 4, "cells": 3, "batch_size": 8, "progress": False}
+    model = pydarts.fit(x, y, 96_000.0, checkpoint=tmp_path, **options)
+    # 4.46 epochs fit into 93 % of the time: 35 batches, of which 5 epochs have 7 each.
+    assert (model.plan.epochs, model.plan.epoch_images) == (5, 56)
+    assert (model.config.epochs, model.config.epoch_images) == (5, 56)
+    assert pydarts.Plan.load(tmp_path / "plan.json") == model.plan
+    again = pydarts.fit(x, y, plan=model.plan, **options)
+    np.testing.assert_equal(again.network.state_dict(), model.network.state_dict())
 
 
 def test_few_images_get_enough_steps() -> None:

@@ -217,6 +217,34 @@ def test_without_it_the_weights_are_the_last(train: Train, monkeypatch: pytest.M
     assert same(state(model.network), record.epochs[-1])
 
 
+class CountSteps(pydarts.Callback):
+    """How many steps each epoch took."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    def on_step_end(self, loop: Any, info: Any) -> None:
+        if loop.step == 1:
+            self.taken.append(0)
+        self.taken[-1] += 1
+
+
+def test_epochs_of_some_of_the_images() -> None:
+    count = CountSteps()
+    model = train_images(epoch_images=11, epochs=3, schedule="step", callbacks=[count])
+    assert count.taken == [2, 2, 2]  # batches of 4
+    # The rate of an epoch is that of its first step: the cosine falls over the steps taken.
+    rates = [entry["lr"] / model.config.lr for entry in model.history]
+    np.testing.assert_allclose(rates, (1 + np.cos(np.pi * np.arange(3) / 3)) / 2)
+
+
+@pytest.mark.parametrize("wrong", [3, 17])
+def test_epochs_of_more_or_fewer_images_than_there_are(wrong: int) -> None:
+    with pytest.raises(ArgumentError, match=rf"\(={wrong}\) must be from 4, .* to 16") as error:
+        train_images(epoch_images=wrong)
+    assert error.value.argument == "epoch_images"
+
+
 def test_best_of_nothing_is_refused() -> None:
     with pytest.raises(ArgumentError, match="needs data to validate on") as error:
         train_images(X_valid=None, y_valid=None, restore_best_weights=True)

@@ -292,7 +292,11 @@ class Fitting:
         if self.plan.epochs == 0:
             self._keep(self._plan_training(self.plan))
         plan = self.plan
-        config = replace(self._sized((plan.channels, plan.cells)), epochs=plan.epochs)
+        config = replace(
+            self._sized((plan.channels, plan.cells)),
+            epochs=plan.epochs,
+            epoch_images=plan.epoch_images,
+        )
         model: Model = run_training(self.task, self._genotype, config, self.run)
         model.search, model.plan = self._found, plan
         return model
@@ -524,6 +528,8 @@ class Fitting:
             self._fields.get("epochs"),
             largest,
             self._few,
+            self._config.batch_size,
+            self._config.epoch_images,
         )
         why = [*plan.why, chosen.why]
         if plan.limits:
@@ -535,6 +541,7 @@ class Fitting:
             channels=chosen.channels,
             cells=chosen.cells,
             epochs=chosen.epochs,
+            epoch_images=chosen.epoch_images,
             prepare_seconds=plan.prepare_seconds + time.perf_counter() - before,
             train_seconds=chosen.seconds,
             why=tuple(why),

@@ -32,7 +32,8 @@ def require_batch(count: int, batch_size: int, what: str) -> None:
 class Batches:
     """Full batches of indices in random order, epoch after epoch.
 
-    The images that remain of an epoch are left out of it. An epoch can be resumed within it.
+    The images that remain of an epoch are left out of it; which these are is drawn each time. An
+    epoch can be resumed within it.
 
     Parameters
     ----------
@@ -42,17 +43,20 @@ class Batches:
         Number of images in a batch.
     rng : numpy.random.Generator
         Decides the order, at the start of each epoch.
+    part : int, optional
+        Number of images of an epoch; by default all.
     """
 
-    def __init__(self, count: int, size: int, rng: np.random.Generator):
+    def __init__(self, count: int, size: int, rng: np.random.Generator, part: int | None = None):
         self._count, self._size, self._rng = count, size, rng
+        self._end = count if part is None else part
         self._order, self._at = np.arange(count), 0
 
     def epoch(self) -> Iterator[NDArray[np.int64]]:
         """Yield the batches that are left of the present epoch."""
         if self._at == 0:
             self._order = self._rng.permutation(self._count)
-        while self._at + self._size <= self._count:
+        while self._at + self._size <= self._end:
             self._at += self._size
             yield self._order[self._at - self._size : self._at]
         self._at = 0

@@ -231,7 +231,11 @@ class ImageClassification(Task):
         if config.label_smoothing > 0 and self.objective.task == "regression":
             problem = f"(={config.label_smoothing}) must be 0 in a regression"
             raise ArgumentError("label_smoothing", problem)
-        require_batch(len(self.images), self.complete(config).batch_size, self._learned)
+        count, batch_size = len(self.images), self.complete(config).batch_size
+        require_batch(count, batch_size, self._learned)
+        if config.epoch_images is not None and not batch_size <= config.epoch_images <= count:
+            problem = f"(={config.epoch_images}) must be from {batch_size}, which a batch takes, to"
+            raise ArgumentError("epoch_images", f"{problem} {count}, which there are")
 
     def complete(self, config: AnyConfig) -> AnyConfig:
         count = len(self.images)
@@ -635,9 +639,9 @@ class ImageTrainData(TrainData):
             if note is not None:
                 _log.warning(note)
             self._valid_weights = task.class_weight_of(task.valid[1])
-        self.batches = Batches(len(self._x), config.batch_size, rng)
+        self.batches = Batches(len(self._x), config.batch_size, rng, config.epoch_images)
         self.arrays = (task.images, task.codes, *task.conditions, *(self._valid or ()))
-        self.units = len(self._x) // config.batch_size
+        self.units = (config.epoch_images or len(self._x)) // config.batch_size
 
     def size(self, item: NDArray[np.int64]) -> tuple[int, int]:
         return len(item), 1

@@ -114,6 +114,9 @@ class TrainConfig(Config):
         1,
         none="auto",
     )
+    epoch_images: int | None = option(
+        None, "images of an epoch, drawn anew for each; None: all of them", 2, none="all"
+    )
     batch_size: int = option(96, "images in a batch", 2)
     lr: float = option(0.025, "learning rate at the start of the cosine to zero", positive=True)
     momentum: float = option(0.9, "momentum", 0, 1)
@@ -179,8 +182,9 @@ class TrainConfig(Config):
         images seen, in 4 to 60 passes; of few images 2,000 steps, if these show at most 64,000.
         """
         batch_size = batch_of_few(self, images)
-        shown = min(60, max(4, round(_AUTO_IMAGES / images)))
-        epochs = self.epochs or max(shown, epochs_of_few(images, batch_size))
+        passed = self.epoch_images or images
+        shown = min(60, max(4, round(_AUTO_IMAGES / passed)))
+        epochs = self.epochs or max(shown, epochs_of_few(passed, batch_size))
         stem = _completed_stem(self.stem, size)
         return dataclasses.replace(self, batch_size=batch_size, epochs=epochs, stem=stem)
 

@@ -76,6 +76,7 @@ class TrainFields(TypedDict, total=False):
     channels: int
     cells: int
     epochs: int | None
+    epoch_images: int | None
     batch_size: int
     lr: float
     momentum: float

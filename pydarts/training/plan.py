@@ -30,6 +30,9 @@ LADDER: Final[tuple[Size, ...]] = ((8, 3), (8, 5), (12, 5), (16, 5), (16, 8), (2
 SMALLER: Final[tuple[Size, ...]] = ((2, 3), (4, 3))
 #: A larger network is taken if it can be trained on so many images, in so many epochs.
 IMAGES_SEEN, LEAST_EPOCHS, ENOUGH_EPOCHS = 400_000, 6, 40
+#: Where whole epochs would leave more than this share of the time, there is one more, of fewer
+#: images each.
+LEFT_OVER: Final = 0.02
 #: Beyond these, more epochs of the largest network are not tried, unless few images want them.
 MOST_EPOCHS: Final = 200
 #: The share of the time that is left for what is slower than it was measured.
@@ -69,6 +72,8 @@ class Plan:
     channels, cells, epochs : int
         Of the training; 0 until the search, if there is one, is done: they are chosen in the time
         that it leaves. Under limits channels and cells are chosen before the search.
+    epoch_images : int or None
+        Images of an epoch of the training; None: all of them.
     limits : dict
         On the costs of the network, by name: of latency in seconds, of memory in bytes.
     prepare_seconds : float
@@ -90,6 +95,7 @@ class Plan:
     train_seconds: float = 0.0
     why: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict, hash=False)
+    epoch_images: int | None = None
 
     @property
     def searched(self) -> bool:
@@ -107,7 +113,7 @@ class Plan:
     def load(cls, path: Path) -> Plan:
         """Read what `save` wrote; errors name the file."""
         with read_described(path, _FORMAT, (_VERSION,)) as d:
-            preset = d["search_preset"]
+            preset, part = d["search_preset"], d.get("epoch_images")
             return cls(
                 cell=str(d["cell"]),
                 search_preset=None if preset is None else str(preset),
@@ -121,18 +127,22 @@ class Plan:
                 why=tuple(map(str, d["why"])),
                 # Plans of earlier versions have none.
                 limits={str(k): float(v) for k, v in d.get("limits", {}).items()},
+                epoch_images=None if part is None else integer("epoch_images", part, 2),
             )
 
 
 @dataclass(frozen=True)
 class TrainingChoice:
-    """Sizes and epochs of a training, the seconds that it will take, and why."""
+    """Sizes and epochs of a training, the seconds that it will take, and why; and how many images
+    an epoch has, None: all of them.
+    """
 
     channels: int
     cells: int
     epochs: int
     seconds: float
     why: str
+    epoch_images: int | None = None
 
 
 def choose_training(
@@ -144,8 +154,12 @@ def choose_training(
     epochs: int | None = None,
     largest: str = "the largest that is tried",
     few: int = 0,
+    batch_size: int = 1,
+    epoch_images: int | None = None,
 ) -> TrainingChoice:
     """Choose the largest network that can be trained for enough epochs, and fill the time.
+
+    Where whole epochs would leave much of it, there is one more, and all have fewer images.
 
     Parameters
     ----------
@@ -164,8 +178,12 @@ def choose_training(
         What the last of the sizes is, as the reason says it.
     few : int
         Epochs that few images want, for enough steps.
+    batch_size : int
+    epoch_images : int, optional
+        If it is given, an epoch has so many images.
     """
-    shown = min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, math.ceil(IMAGES_SEEN / images)))
+    shown = math.ceil(IMAGES_SEEN / (epoch_images or images))
+    shown = min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, shown))
     enough, most = epochs or max(few, shown), max(few, MOST_EPOCHS)
     chosen, each, why = (0, 0), math.inf, largest
     for size in sizes:
@@ -189,20 +207,26 @@ def choose_training(
             f"(={duration(budget)}) is too short for {what} of a network of {chosen[0]} channels"
             f" and {chosen[1]} cells: about {need} would do",
         )
-    count = epochs or fits
+    count, part, share = epochs or fits, epoch_images, 1.0
+    whole, exact = images // batch_size, _usable(seconds_left()) / each  # batches, epochs
+    if epochs is None and part is None and fits < most and exact - fits > LEFT_OVER * exact:
+        batches = int(exact * whole / (fits + 1))
+        if fits * whole < (fits + 1) * batches:  # more than whole epochs are
+            count, part, share = fits + 1, batches * batch_size, batches / whole
+    of = f" of {part:,} of the {images:,} images each" if share < 1 else ""
     why = (
         f"The network has {chosen[0]} channels and {chosen[1]} cells, {why}: an epoch takes about"
-        f" {duration(each)}. It is trained for {_why_epochs(epochs, count, most)}."
+        f" {duration(each)}. It is trained for {_why_epochs(epochs, count, most, of)}."
     )
-    return TrainingChoice(*chosen, count, count * each, why)
+    return TrainingChoice(*chosen, count, count * each * share, why, part)
 
 
 def _usable(seconds: float) -> float:
     return max(0.0, seconds) * (1 - MARGIN)
 
 
-def _why_epochs(given: int | None, count: int, most: int) -> str:
-    text = f"{count} epoch{'s' if count > 1 else ''}"
+def _why_epochs(given: int | None, count: int, most: int, of: str) -> str:
+    text = f"{count} epoch{'s' if count > 1 else ''}{of}"
     if given is not None:
         return f"{text}, as was asked for"
     return f"{text}, which {'are the most' if count == most else 'fills the time'}"
