@@ -223,7 +223,7 @@ class TestSearch:
                 "alpha_betas": (0.1, 0.2),
             },
             **{"max_images": 30, "train_fraction": 0.25, "crop_padding": 3, "cutout": 2},
-            **{"shift": 2, "time_mask": 3, "frequency_mask": 1},
+            **{"shift": 2, "time_mask": 3, "frequency_mask": 1, "epoch_images": 12},
         }
         arguments: list[str] = []
         wanted: list[dict[str, object]] = []

@@ -99,9 +99,17 @@ def test_the_multiplier_leads_to_the_limit(order: int) -> None:
 
 
 def test_a_limit_that_no_cell_exceeds_changes_nothing() -> None:
-    free, limited = search(), search(max_macs="1G")
+    free, limited = search(), search(max_macs="1G", method="darts")
     assert free.genotype == limited.genotype
     np.testing.assert_array_equal(free.alphas["normal"], limited.alphas["normal"])
+
+
+def test_the_usual_method_under_limits_is_gdas() -> None:
+    assert search(max_macs="1G", epochs=1).method == "gdas"
+    assert search(epochs=1).method == "darts"
+    few: Any = {"max_macs": "1G", "epochs": 1, "channels": 1, "cells": 2, "batch_size": 8}
+    (found,) = pydarts.search_many(*images(), seeds=[0], target=TARGET, progress=False, **few)
+    assert found.method == "gdas"
 
 
 def test_finalists_are_within_the_limits() -> None:

@@ -250,7 +250,8 @@ class Fitting:
             there, here = (describe_limits(each) for each in (plan.limits, limits.numbers()))
             raise ArgumentError("plan", f"is one with {there}, and not with {here}")
         self.plan = plan
-        self._method = as_method(method, self._search_config("quick"))
+        self._limited = bool(limits.numbers())
+        self._method = as_method(method, self._search_config("quick"), self._limited)
         self._method_name = method
         self._found: SearchResult[Any] | None = None
         self._made: tuple[Size, Budget | None] | None = None
@@ -269,7 +270,7 @@ class Fitting:
         config = replace(
             self._search_config(plan.search_preset or "quick"), epochs=plan.search_epochs
         )
-        method = as_method(self._method_name, config)
+        method = as_method(self._method_name, config, self._limited)
         run = self.run
         if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
             slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
@@ -372,7 +373,7 @@ class Fitting:
         for preset in ("quick", "standard"):
             config = self._search_config(preset)
             data = self.task.search_data(config, np.random.default_rng(config.seed))
-            method = as_method(self._method_name, config)
+            method = as_method(self._method_name, config, self._limited)
             found = search_epoch_seconds(self.task, method, config, data, time_for_it, limited)
             usable = time_for_it * (1 - MARGIN)
             if preset == "quick" or found * config.epochs <= usable:

@@ -184,7 +184,9 @@ def search_many(
     if valid is not None and images.valid is not None:
         given |= {"X_valid": np.asarray(images.valid[0]), "y_valid": valid[1]}
     if limits.numbers():
-        given |= _limited(limits, images, as_pair(method, selector, made), made.preset, run)
+        given |= _limited(
+            limits, images, as_pair(method, selector, made, limited=True), made.preset, run
+        )
     data = ("images", np.asarray(images.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)
 

@@ -103,9 +103,10 @@ def search(
     method : str or Method, optional
         How α is learned and a cell chosen: ``"darts"`` (the default) with the configuration's
         ``order``, ``epsilon``, ``hvp`` and ``reuse_gradient``; of first order ``"beta-darts"``,
-        ``"smooth-darts"``, ``"fair-darts"``, ``"gdas"``, ``"gaea"`` and, of images,
-        ``"darts-minus"`` and ``"pc-darts"``; ``"fixed"``, which leaves α as it is; or one of your
-        own. They take the configuration's options of α as far as they have such.
+        ``"smooth-darts"``, ``"fair-darts"``, ``"gdas"`` (the default where costs are limited),
+        ``"gaea"`` and, of images, ``"darts-minus"`` and ``"pc-darts"``; ``"fixed"``, which leaves α
+        as it is; or one of your own. They take the configuration's options of α as far as they have
+        such.
         ``"fixed-pt"`` and ``"darts-pt"`` are names for ``"fixed"`` and ``"darts"`` with
         ``selector="perturbation"``.
     selector : {"magnitude", "perturbation", "finalists"}, Perturbation or Finalists, optional
@@ -202,10 +203,10 @@ def search(
     )
     data.ranks = ranks = as_ranks(comm)
     ranks.require_alone("max_latency", max_latency)
-    chosen, how = as_pair(method, selector, config)
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
+    chosen, how = as_pair(method, selector, config, bool(limits.numbers()))
     budget = limits.budget(data, chosen, how, config.preset, run)
     return run_search(data, chosen, config, run, how, budget)
 
@@ -328,10 +329,10 @@ def estimate(
         space=as_space(space),
         threads=threads,
     )
-    chosen, how = as_pair(method, selector, config)
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
+    chosen, how = as_pair(method, selector, config, bool(limits.numbers()))
     start = time.perf_counter()
     anew = replace(run, checkpoint=None)  # whatever was measured for a search that goes on
     budget = limits.budget(data, chosen, how, config.preset, anew)

@@ -56,7 +56,14 @@ from pydarts.costs.budget import describe_costs
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
 from pydarts.methods.method import supernet_options
-from pydarts.methods.named import METHOD_NAMES, METHODS, SELECTORS, as_pair
+from pydarts.methods.named import (
+    METHOD_NAMES,
+    METHODS,
+    SELECTORS,
+    UNDER_LIMITS,
+    USUAL,
+    as_pair,
+)
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import READY, Space
 from pydarts.training.budget import check_memory, duration, estimate_search
@@ -82,6 +89,8 @@ _TRAINING_FILES = (
     *("model/model.json", "model/model.safetensors", "train_history.csv", TRAIN_CHECKPOINT),
     *(SUMMARY, "report.html", COMPARISON),
 )
+#: Where no method is named, what is taken.
+_LIMITED_OR_NOT = f"{USUAL}, or {UNDER_LIMITS} where costs are limited"
 
 # Arguments
 
@@ -89,17 +98,17 @@ _TRAINING_FILES = (
 def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None:
     """The arguments of `search` and `search-text`."""
     task = kind.task_type
+    usual = _LIMITED_OR_NOT if task.kind == "convolutional" else USUAL
     _add_common(kind, parser)
     group = parser.add_argument_group("search")
     kind.add_space(group)
     group.add_argument(
         "--method",
         choices=METHOD_NAMES,
-        default="darts",
         metavar="NAME",
-        help=f"how the alphas are learned: {', '.join(METHOD_NAMES)} (default: darts, of either"
-        " --order; all others are of first order); fixed-pt and darts-pt are fixed and darts with"
-        " --selector perturbation",
+        help=f"how the alphas are learned: {', '.join(METHOD_NAMES)} (default: {usual};"
+        " darts is of either --order, all others of first order); fixed-pt and darts-pt are fixed"
+        " and darts with --selector perturbation",
     )
     group.add_argument(
         "--selector",
@@ -159,8 +168,7 @@ def add_fit_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None
     group.add_argument(
         "--method",
         choices=tuple(METHODS),
-        default="darts",
-        help="how the alphas are learned in a search (default: darts)",
+        help=f"how the alphas are learned in a search (default: {_LIMITED_OR_NOT})",
     )
     kind.add_limits(parser)
     _add_long_runs(parser, "the work", required=True)
@@ -307,7 +315,8 @@ class Run:
         """Search, show and save the cell."""
         args = self.args
         with named(args):
-            method, selector = as_pair(args.method, args.selector, config)
+            limited = bool(self.kind.limits().numbers())
+            method, selector = as_pair(args.method, args.selector, config, limited)
             budget = self.kind.budget(train_config, (method, selector), self._options())
         with named(args, self.task.search_config):
             run = self._options()

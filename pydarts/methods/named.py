@@ -38,6 +38,9 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
 }
 
 
+#: How α is learned where no method is named; under limits on what the network costs the other one,
+#: whose cells were as good as random ones of the same latency (docs/device.md).
+USUAL, UNDER_LIMITS = "darts", "gdas"
 #: Names for a method together with selection by perturbation.
 PAIRS: Final[Mapping[str, str]] = {"fixed-pt": "fixed", "darts-pt": "darts"}
 #: All names that a search takes.
@@ -69,10 +72,10 @@ def own_options(method: Method, config: Any) -> dict[str, Any] | None:
     return {name: value for name, value in own.items() if value != usual[name]} or None
 
 
-def as_method(value: str | Method | None, config: Any) -> Method:
+def as_method(value: str | Method | None, config: Any, limited: bool = False) -> Method:
     """Return a method from its name, with the options of a configuration, or itself.
 
-    Of a name for a pair it is the method.
+    Of a name for a pair it is the method; of None the usual one, with limits or without.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def as_method(value: str | Method | None, config: Any) -> Method:
         If there is no such method; names the argument.
     """
     if value is None:
-        return Darts.from_config(config)
+        value = UNDER_LIMITS if limited else USUAL
     if isinstance(value, str):
         name = choice("method", value, METHOD_NAMES)
         return METHODS[PAIRS.get(name, name)].from_config(config)
@@ -90,17 +93,22 @@ def as_method(value: str | Method | None, config: Any) -> Method:
 
 
 def as_pair(
-    method: str | Method | None, selector: str | Selector | None, config: Any
+    method: str | Method | None,
+    selector: str | Selector | None,
+    config: Any,
+    limited: bool = False,
 ) -> tuple[Method, Selector | None]:
     """Return how α is learned, and what chooses the cell: None where the method does, which is by
-    magnitude.
+    magnitude. Whether the search has limits decides which method is the usual one.
 
     Raises
     ------
     ValueError, TypeError
         If there is no such method or selector, or the two do not fit: says why.
     """
-    found = as_method(method, config)
+    name = selector.name if isinstance(selector, Selector) else selector
+    # Perturbation goes with no limits, which is what there is to say, whatever the method.
+    found = as_method(method, config, limited and name != "perturbation")
     pair = isinstance(method, str) and method in PAIRS
     if isinstance(selector, str):
         choice("selector", selector, SELECTORS)
@@ -108,7 +116,6 @@ def as_pair(
         own = "a `Perturbation` or `Finalists`"
         problem = f"(={selector!r}) must be one of {SELECTORS}, or {own}"
         raise ArgumentTypeError("selector", problem)
-    name = selector.name if isinstance(selector, Selector) else selector
     if pair and name not in (None, "perturbation"):
         problem = f"(={name!r}) contradicts `method` (={method!r}), which means `method`"
         raise ArgumentError("selector", f"{problem} {found.name!r} with 'perturbation'")
