@@ -7,8 +7,8 @@ p-values are of the exact test over cells, corrected by Holm's method for the nu
 What was done is kept in a file, and the same command goes on with it. Searches and latencies want a
 quiet machine, which ``--no-training`` is for; trainings do not.
 
-    python -m benchmarks.limited --methods darts,smooth-darts --out limited.json --no-training
-    python -m benchmarks.limited --methods darts,smooth-darts --out limited.json
+    python -m benchmarks.limited --out limited.json --no-training
+    python -m benchmarks.limited --out limited.json --jobs 2
 """
 
 from __future__ import annotations
@@ -226,11 +226,11 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--limit", default="190us", help="on the latency (190us)")
-    parser.add_argument("--methods", default="darts", help="such as darts,smooth-darts (darts)")
+    parser.add_argument("--methods", default="gdas,darts", help="(gdas,darts)")
     parser.add_argument("--searches", type=int, default=5, help="of each method (5)")
     parser.add_argument("--random", type=int, default=9, help="random cells (9)")
-    parser.add_argument("--search-images", type=int, default=1500)
-    parser.add_argument("--search-epochs", type=int, default=10)
+    parser.add_argument("--search-images", type=int, default=3000)
+    parser.add_argument("--search-epochs", type=int, default=15)
     parser.add_argument("--alpha-lr", type=float, default=0.01)
     parser.add_argument("--train-images", type=int, default=10000)
     parser.add_argument("--train-epochs", type=int, default=8)
