@@ -92,7 +92,7 @@ def pareto(args: argparse.Namespace) -> int:
         limits = [_limit(args.cost, text) for text in args.limits]
         threads = resolve_threads(args.latency_threads)
         space = ImageKind.space(args)
-        method, _ = as_pair(args.method, None, config, limited=True)
+        method, _ = as_pair(args.method, None, config)
         run = RunOptions(
             progress=sys.stderr.isatty() if args.progress is None else args.progress,
             checkpoint=claim_folder(args.out, args.force, PARETO, "curve"),
