@@ -14,7 +14,7 @@ from pydarts.data.images import as_images
 from pydarts.data.lazy import CachedItems, LazyArray, mapped
 from pydarts.data.normalization import Normalization
 from pydarts.data.preprocessing import Preprocessing
-from pydarts.tasks import images as task_module
+from pydarts.tasks import image_runs
 from pydarts.training.checkpoint import fingerprint
 
 RNG = np.random.default_rng(0)
@@ -148,7 +148,7 @@ def test_sounds_of_a_file(tmp_path: Path) -> None:
 def test_a_search_and_a_training_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
-    monkeypatch.setattr(task_module, "HELD_BYTES", held)
+    monkeypatch.setattr(image_runs, "HELD_BYTES", held)
     X, y = RNG.integers(0, 256, (40, 6, 6), dtype=np.uint8), np.arange(40) % 2
     file = on_disk(tmp_path, X)
     one, other = (
@@ -166,7 +166,7 @@ def test_a_search_and_a_training_to_the_same_bits(
 
 
 def test_a_search_reads_a_file_by_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_module, "HELD_BYTES", 0)
+    monkeypatch.setattr(image_runs, "HELD_BYTES", 0)
     X, y = RNG.integers(0, 256, (1200, 6, 6), dtype=np.uint8), np.arange(1200) % 2
     most = 0
     read = LazyArray.__getitem__

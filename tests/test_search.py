@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import pydarts
 from pydarts import Diverged, SearchConfig, SearchResult, search
-from pydarts.tasks.images import cosine
+from pydarts.tasks.image_runs import cosine
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

@@ -12,7 +12,7 @@ from nets import Net, snapshot, supernet
 from plain import Array
 
 import pydarts
-from pydarts.tasks.images import cosine
+from pydarts.tasks.image_runs import cosine
 
 Shapes = dict[str, tuple[int, ...]]
 

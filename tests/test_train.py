@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 import pydarts
 from pydarts import Diverged, Model, SearchConfig, TrainConfig, train
 from pydarts.cli import main as cli
-from pydarts.tasks.images import ImageClassification, cosine
+from pydarts.tasks.image_runs import cosine
+from pydarts.tasks.images import ImageClassification
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {

@@ -166,7 +166,7 @@ def losses_as(values: list[float], train: Train, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr("pydarts.tasks.text.text_loss", lambda *_: next(left))
     else:
         monkeypatch.setattr(
-            "pydarts.tasks.images.image_metrics",
+            "pydarts.tasks.image_runs.image_metrics",
             lambda *_: {"loss": next(left), "accuracy": 0.5},
         )
 

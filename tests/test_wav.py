@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pydarts
-import pydarts.tasks.images as task_module
 from pydarts.data import wav
 from pydarts.data.datasets import load
 from pydarts.data.lazy import LazyArray
 from pydarts.data.wav import read_wav_folder
+from pydarts.tasks import image_runs
 
 RNG = np.random.default_rng(0)
 many = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -229,7 +229,7 @@ def test_a_search_and_a_training_to_the_same_bits(
     kinds_of_sounds(tmp_path)
     whole = load(tmp_path)
     monkeypatch.setattr(wav, "CACHE_BYTES", 0)
-    monkeypatch.setattr(task_module, "HELD_BYTES", 0)
+    monkeypatch.setattr(image_runs, "HELD_BYTES", 0)
     lazy = load(tmp_path)
     bands = {"n_mels": 6, "top_db": 35.0, "standardize": True} if kind == "log_mel" else {}
     options = {
