@@ -23,6 +23,7 @@ from pydarts.costs.shape import NetworkShape, places
 from pydarts.costs.table import budget_table
 from pydarts.methods.log_weights import log_weights
 from pydarts.methods.mixture import MixtureMethod
+from pydarts.methods.named import as_method
 from pydarts.spaces import DARTS, NAS_BENCH_201, Space
 from pydarts.training.limited import COLDEST, MAX_REPEATS, phase_epochs
 
@@ -107,6 +108,8 @@ def test_a_limit_that_no_cell_exceeds_changes_nothing() -> None:
 def test_the_usual_method_under_limits_is_gdas() -> None:
     assert search(max_macs="1G", epochs=1).method == "gdas"
     assert search(epochs=1).method == "darts"
+    config = pydarts.SearchConfig.make()
+    assert as_method(None, config, NAS_BENCH_201).name == "darts"  # whose cells may hold none
     few: Any = {"max_macs": "1G", "epochs": 1, "channels": 1, "cells": 2, "batch_size": 8}
     (found,) = pydarts.search_many(*images(), seeds=[0], target=TARGET, progress=False, **few)
     assert found.method == "gdas"

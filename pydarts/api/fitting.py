@@ -250,7 +250,7 @@ class Fitting:
             there, here = (describe_limits(each) for each in (plan.limits, limits.numbers()))
             raise ArgumentError("plan", f"is one with {there}, and not with {here}")
         self.plan = plan
-        self._limited = bool(limits.numbers())
+        self._limited = task.space if limits.numbers() else None
         self._method = as_method(method, self._search_config("quick"), self._limited)
         self._method_name = method
         self._found: SearchResult[Any] | None = None

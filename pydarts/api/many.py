@@ -185,7 +185,7 @@ def search_many(
         given |= {"X_valid": np.asarray(images.valid[0]), "y_valid": valid[1]}
     if limits.numbers():
         given |= _limited(
-            limits, images, as_pair(method, selector, made, limited=True), made.preset, run
+            limits, images, as_pair(method, selector, made, images.space), made.preset, run
         )
     data = ("images", np.asarray(images.images), labels)  # which are preprocessed
     return _search_all(data, given, runs, executor, threads)

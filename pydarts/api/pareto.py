@@ -118,7 +118,7 @@ def pareto(
         threads=threads,
         test=(X_test, y_test),
     )
-    chosen, _ = as_pair(method, None, config, limited=True)
+    chosen, _ = as_pair(method, None, config, task.space)
     return run_trade_off(
         task,
         chosen,

@@ -103,7 +103,7 @@ def search(
     method : str or Method, optional
         How α is learned and a cell chosen: ``"darts"`` (the default) with the configuration's
         ``order``, ``epsilon``, ``hvp`` and ``reuse_gradient``; of first order ``"beta-darts"``,
-        ``"smooth-darts"``, ``"fair-darts"``, ``"gdas"`` (the default where costs are limited),
+        ``"smooth-darts"``, ``"fair-darts"``, ``"gdas"`` (the default under limits),
         ``"gaea"`` and, of images, ``"darts-minus"`` and ``"pc-darts"``; ``"fixed"``, which leaves α
         as it is; or one of your own. They take the configuration's options of α as far as they have
         such.
@@ -206,7 +206,7 @@ def search(
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
-    chosen, how = as_pair(method, selector, config, bool(limits.numbers()))
+    chosen, how = as_pair(method, selector, config, data.space if limits.numbers() else None)
     budget = limits.budget(data, chosen, how, config.preset, run)
     return run_search(data, chosen, config, run, how, budget)
 
@@ -332,7 +332,7 @@ def estimate(
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
-    chosen, how = as_pair(method, selector, config, bool(limits.numbers()))
+    chosen, how = as_pair(method, selector, config, data.space if limits.numbers() else None)
     start = time.perf_counter()
     anew = replace(run, checkpoint=None)  # whatever was measured for a search that goes on
     budget = limits.budget(data, chosen, how, config.preset, anew)

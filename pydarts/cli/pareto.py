@@ -23,7 +23,7 @@ from pydarts.cli.images import ImageKind, plain_or_unit
 from pydarts.costs.budget import COSTS
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.trade_off import PARETO, run_trade_off
-from pydarts.methods.named import METHODS, UNDER_LIMITS, as_pair
+from pydarts.methods.named import METHODS, UNDER_LIMITS, USUAL, as_pair
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.run_options import RunOptions
 
@@ -70,8 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--method",
         choices=tuple(METHODS),
-        default=UNDER_LIMITS,
-        help=f"how the alphas are learned (default: {UNDER_LIMITS})",
+        help=f"how the alphas are learned (default: {UNDER_LIMITS}, or {USUAL} if cells may"
+        " hold `none`)",
     )
     add_preset(group, SearchConfig)
     add_options(group, SearchConfig, "search")
@@ -92,7 +92,7 @@ def pareto(args: argparse.Namespace) -> int:
         limits = [_limit(args.cost, text) for text in args.limits]
         threads = resolve_threads(args.latency_threads)
         space = ImageKind.space(args)
-        method, _ = as_pair(args.method, None, config)
+        method, _ = as_pair(args.method, None, config, space)
         run = RunOptions(
             progress=sys.stderr.isatty() if args.progress is None else args.progress,
             checkpoint=claim_folder(args.out, args.force, PARETO, "curve"),

@@ -90,7 +90,7 @@ _TRAINING_FILES = (
     *(SUMMARY, "report.html", COMPARISON),
 )
 #: Where no method is named, what is taken.
-_LIMITED_OR_NOT = f"{USUAL}, or {UNDER_LIMITS} where costs are limited"
+_LIMITED_OR_NOT = f"{USUAL}, or {UNDER_LIMITS} under limits if cells hold no `none`"
 
 # Arguments
 
@@ -315,7 +315,7 @@ class Run:
         """Search, show and save the cell."""
         args = self.args
         with named(args):
-            limited = bool(self.kind.limits().numbers())
+            limited = self.task.space if self.kind.limits().numbers() else None
             method, selector = as_pair(args.method, args.selector, config, limited)
             budget = self.kind.budget(train_config, (method, selector), self._options())
         with named(args, self.task.search_config):

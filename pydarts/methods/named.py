@@ -23,6 +23,7 @@ from pydarts.methods.pc_darts import PcDarts
 from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.smooth_darts import SmoothDarts
 from pydarts.methods.tuning import first_order
+from pydarts.spaces.space import Space
 
 #: The methods, each made from a search's configuration.
 METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
@@ -38,8 +39,9 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
 }
 
 
-#: How α is learned where no method is named; under limits on what the network costs the other one,
-#: whose cells were as good as random ones of the same latency (docs/device.md).
+#: How α is learned where no method is named. Under limits on what the network costs it is the other
+#: one, whose cells were as good as random ones of the same latency (docs/device.md), but not where
+#: a cell may hold ``none``, which it likes to keep.
 USUAL, UNDER_LIMITS = "darts", "gdas"
 #: Names for a method together with selection by perturbation.
 PAIRS: Final[Mapping[str, str]] = {"fixed-pt": "fixed", "darts-pt": "darts"}
@@ -72,10 +74,11 @@ def own_options(method: Method, config: Any) -> dict[str, Any] | None:
     return {name: value for name, value in own.items() if value != usual[name]} or None
 
 
-def as_method(value: str | Method | None, config: Any, limited: bool = False) -> Method:
+def as_method(value: str | Method | None, config: Any, limited: Space | None = None) -> Method:
     """Return a method from its name, with the options of a configuration, or itself.
 
-    Of a name for a pair it is the method; of None the usual one, with limits or without.
+    Of a name for a pair it is the method; of None the usual one. ``limited`` is the space of a
+    search with limits.
 
     Raises
     ------
@@ -83,7 +86,8 @@ def as_method(value: str | Method | None, config: Any, limited: bool = False) ->
         If there is no such method; names the argument.
     """
     if value is None:
-        value = UNDER_LIMITS if limited else USUAL
+        limits_decide = limited is not None and not any(cell.keeps_none for cell in limited.cells)
+        value = UNDER_LIMITS if limits_decide else USUAL
     if isinstance(value, str):
         name = choice("method", value, METHOD_NAMES)
         return METHODS[PAIRS.get(name, name)].from_config(config)
@@ -96,10 +100,10 @@ def as_pair(
     method: str | Method | None,
     selector: str | Selector | None,
     config: Any,
-    limited: bool = False,
+    limited: Space | None = None,
 ) -> tuple[Method, Selector | None]:
     """Return how α is learned, and what chooses the cell: None where the method does, which is by
-    magnitude. Whether the search has limits decides which method is the usual one.
+    magnitude. The space of a search with limits decides which method is the usual one.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def as_pair(
     """
     name = selector.name if isinstance(selector, Selector) else selector
     # Perturbation goes with no limits, which is what there is to say, whatever the method.
-    found = as_method(method, config, limited and name != "perturbation")
+    found = as_method(method, config, None if name == "perturbation" else limited)
     pair = isinstance(method, str) and method in PAIRS
     if isinstance(selector, str):
         choice("selector", selector, SELECTORS)
