@@ -484,10 +484,9 @@ class Fitting:
             return (1 - SEARCH_SHARE) * self._left
 
         known, images = self._fields.get("epochs"), len(self.task.images)
+        given: Any = {"few": self._few, "epoch_images": self._config.epoch_images}
         try:
-            chosen = choose_training(
-                epoch_seconds, left, images, budget, within, known, few=self._few
-            )
+            chosen = choose_training(epoch_seconds, left, images, budget, within, known, **given)
             size = chosen.channels, chosen.cells
         except ArgumentError:  # beside a search; without one there may be
             size = within[0]
