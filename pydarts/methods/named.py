@@ -40,8 +40,8 @@ METHODS: Final[Mapping[str, type[Darts] | type[MixtureMethod]]] = {
 
 
 #: How α is learned where no method is named. Under limits on what the network costs it is the other
-#: one, whose cells were as good as random ones of the same latency (docs/device.md), but not where
-#: a cell may hold ``none``, which it likes to keep.
+#: one, whose cells were not shown to be worse than random ones of the same latency, as those of the
+#: usual one were (docs/device.md); but not where a cell may hold ``none``, which it likes to keep.
 USUAL, UNDER_LIMITS = "darts", "gdas"
 #: Names for a method together with selection by perturbation.
 PAIRS: Final[Mapping[str, str]] = {"fixed-pt": "fixed", "darts-pt": "darts"}
