@@ -18,13 +18,15 @@ namespace {
 Processor detect() {
   Processor found = {};
 #ifdef PYDARTS_CPUID
-  unsigned name[4] = {}, signature[4] = {};  // eax, ebx, ecx, edx
+  unsigned name[4] = {}, signature[4] = {}, features[4] = {};  // eax, ebx, ecx, edx
 #ifdef _MSC_VER
   __cpuid(reinterpret_cast<int*>(name), 0);
   __cpuid(reinterpret_cast<int*>(signature), 1);
+  if (name[0] >= 7) __cpuidex(reinterpret_cast<int*>(features), 7, 0);
 #else
   __get_cpuid(0, name, name + 1, name + 2, name + 3);
   __get_cpuid(1, signature, signature + 1, signature + 2, signature + 3);
+  __get_cpuid_count(7, 0, features, features + 1, features + 2, features + 3);
 #endif
   std::memcpy(found.vendor, name + 1, 4);
   std::memcpy(found.vendor + 4, name + 3, 4);
@@ -34,6 +36,7 @@ Processor detect() {
   found.model = eax >> 4 & 15;
   if (found.family == 6 || found.family == 15) found.model += (eax >> 16 & 15) << 4;
   if (found.family == 15) found.family += eax >> 20 & 255;
+  found.tiles = features[3] >> 24 & 1;
 #endif
   return found;
 }
@@ -55,9 +58,11 @@ bool full_width_amd(int family, int model) {
 
 // Server cores have a second 512-bit unit. Models: arch/x86/include/asm/intel-family.h of Linux; units: Intel's
 // product pages. A few parts lack it (Xeon Bronze, Silver and Gold 5000 of 0x55, Xeon D-1700 of 0x6C), whose 512-bit
-// vectors are then as fast as 256-bit ones.
-bool full_width_intel(int family, int model) {
+// vectors are then as fast as 256-bit ones. A virtual machine may tell the model of another processor (0xA7 was seen on
+// a server core), but not AMX where there is none.
+bool full_width_intel(int family, int model, bool tiles) {
   if (family != 6) return false;
+  if (tiles) return true;
   switch (model) {
     case 0x55:  // Skylake-SP, Cascade Lake, Cooper Lake
     case 0x6A:  // Ice Lake-SP
@@ -81,8 +86,13 @@ const Processor& processor() {
 
 bool full_width_512(const Processor& processor) {
   if (std::strcmp(processor.vendor, "AuthenticAMD") == 0) return full_width_amd(processor.family, processor.model);
-  if (std::strcmp(processor.vendor, "GenuineIntel") == 0) return full_width_intel(processor.family, processor.model);
+  if (std::strcmp(processor.vendor, "GenuineIntel") == 0)
+    return full_width_intel(processor.family, processor.model, processor.tiles);
   return false;
+}
+
+bool fast_streams(const Processor& processor) {
+  return std::strcmp(processor.vendor, "GenuineIntel") == 0 && full_width_512(processor);
 }
 
 }  // namespace pydarts

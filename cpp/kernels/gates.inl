@@ -132,6 +132,7 @@ static void gates_forward(const NodeBlock<T>& a) {
 template <class T>
 static void gates_backward(const NodeBlock<T>& a) {
   using V = Lanes<T, kUnits>;
+  constexpr int kAhead = 16;  // rows of gates, which the memory has
   const V zero = V::zero(), one = V::fill(1);
   V scale = one, level = zero, slope = zero;
   if (a.mean) {  // dsum = scale (g - mean g - x^ mean(g x^))
@@ -156,6 +157,7 @@ static void gates_backward(const NodeBlock<T>& a) {
       if (a.mean) d = (d - level - V::load(a.state + b * a.stride) * slope) * scale;
       const std::size_t row = std::size_t(e) * a.batch + b;
       T* gates = a.gates + row * kPanel;
+      for (int i = 0; i < kPanel; i += kLine<T>) PYDARTS_PREFETCH_NEAR(gates + kAhead * kPanel + i);
       const V gate = V::load(gates), h = V::load(gates + kUnits);
       const Activations<T, kUnits> f = activations(h);
       const V source = V::load(a.sources + row * a.stride);

@@ -75,6 +75,7 @@ struct UnitForward {
   const T* depthwise;  // [block][tap][lane]
   const T* product;    // [z_blocks * lanes][out_blocks * lanes]
   View<T> y;
+  bool y_streams;      // y will have left the caches before it is read
   double* sums;        // [2][out_blocks * lanes]
   Scratch<T> scratch;  // unit_scratch(shape, samples)
 };

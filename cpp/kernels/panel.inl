@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: MIT
 // The matrix product of the recurrent engine, one panel of kPanel columns at a time.
 
-// Rows row .. row + Rows - 1 of c (+)= a * panel.
+// Rows row .. row + Rows - 1 of c (+)= a * panel. What the next steps read is prefetched where the processor cannot
+// foresee it: from one row of a to the next of a transposed product, and from block to block.
 template <class T, int Rows, bool Accumulate>
 static PYDARTS_INLINE void panel_tile(const PanelProduct<T>& p, int row) {
   using V = Lanes<T, kPanel>;
+  constexpr int kAhead = 16;  // rows of a, if its columns are the product's rows
   V acc[Rows];
   T* c = p.c + row * p.c_stride;
   unroll<Rows>([&](auto r) PYDARTS_INLINED { acc[r] = Accumulate ? V::load(c + r * p.c_stride) : V::zero(); });
   const T* panel = p.panel;
   for (int block = 0; block < p.blocks; ++block) {
     const T* a = p.a + block * p.a_block + row * p.a_row;
+    if (p.a_row == 1) {
+      for (int k = 0; k < p.depth; ++k, panel += kPanel, a += p.a_depth) {
+        PYDARTS_PREFETCH_NEAR(a + kAhead * p.a_depth);
+        PYDARTS_PREFETCH_NEAR(a + kAhead * p.a_depth + Rows - 1);
+        const V b = V::load(panel);
+        unroll<Rows>([&](auto r) PYDARTS_INLINED { acc[r].add_product(a[r], b); });
+      }
+      continue;
+    }
+    if (block + 1 < p.blocks)
+      unroll<Rows>([&](auto r) PYDARTS_INLINED {
+        for (int k = 0; k < p.depth; k += kLine<T>) PYDARTS_PREFETCH_NEAR(a + p.a_block + r * p.a_row + k);
+      });
     for (int k = 0; k < p.depth; ++k, panel += kPanel, a += p.a_depth) {
       const V b = V::load(panel);
       unroll<Rows>([&](auto r) PYDARTS_INLINED { acc[r].add_product(a[r * p.a_row], b); });

@@ -55,7 +55,11 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, Int cou
     start_distances<T, Blocks>(sums, pixel, block, acc[0]);
     pivot = V::load(sums.pivot + block * kLanes);
   }
-  T* out = to.out + block * to.out_block;
+  // In variables of their own, which no store can change.
+  T* const out = to.out + block * to.out_block;
+  const int* const offset = to.offset + pixel;
+  const std::size_t out_block = to.out_block;
+  const bool streams = Sums && PYDARTS_VECTOR_BYTES == 64 && to.streams;
   unroll<Count>([&](auto p) PYDARTS_INLINED {
     if (int(p) >= int(count)) return;
     if constexpr (Sums) {
@@ -63,11 +67,21 @@ static PYDARTS_INLINE void product_tile(const Scatter<T>& to, int pixel, Int cou
       sum[p % 2] = sum[p % 2] + distance;
       squares[p % 2].add_product(distance, distance);
     }
-    T* place = out + to.offset[pixel + p];
+    if (streams) {
+#if PYDARTS_VECTOR_BYTES == 64
+      if constexpr (p % 2 == 1)
+        unroll<Blocks>([&](auto n) PYDARTS_INLINED {
+          stream(out + offset[p - 1] + n * out_block,
+                 halves(acc[p - 1].part[n / 2], acc[p].part[n / 2], Index<n % 2>{}));
+        });
+#endif
+      return;
+    }
+    T* place = out + offset[p];
     unroll<Blocks>([&](auto n) PYDARTS_INLINED {
       Vec<T> value = acc[p].template block<decltype(n)::value>();
-      if constexpr (Accumulate) value = value + Vec<T>::load(place + n * to.out_block);
-      value.store(place + n * to.out_block);
+      if constexpr (Accumulate) value = value + Vec<T>::load(place + n * out_block);
+      value.store(place + n * out_block);
     });
   });
   if constexpr (Sums) add_distances<T, Blocks>(sums, block, sum[0] + sum[1], squares[0] + squares[1]);
@@ -99,7 +113,9 @@ static PYDARTS_INLINE void product_tile_of_pairs(const Scatter<T>& to, int pixel
     start_distances<T, 1>(sums, pixel, block, acc[0].template block<0>());
     pivot = repeated<T>(Vec<T>::load(sums.pivot + block * kLanes));
   }
-  T* out = to.out + block * to.out_block;
+  T* const out = to.out + block * to.out_block;
+  const int* const offset = to.offset + pixel;
+  const bool streams = Sums && to.streams;
   unroll<Count / 2>([&](auto q) PYDARTS_INLINED {
     if (2 * q >= int(count)) return;
     const bool both = 2 * q + 1 < int(count);
@@ -109,10 +125,11 @@ static PYDARTS_INLINE void product_tile_of_pairs(const Scatter<T>& to, int pixel
       sum[q % 2] = sum[q % 2] + distance;
       squares[q % 2].add_product(distance, distance);
     }
-    auto give = [&](const Vec<T>& value, int offset)
-                    PYDARTS_INLINED { (Accumulate ? value + Vec<T>::load(out + offset) : value).store(out + offset); };
-    give(acc[q].template block<0>(), to.offset[pixel + 2 * q]);
-    if (both) give(acc[q].template block<1>(), to.offset[pixel + 2 * q + 1]);
+    if (streams) return stream(out + offset[2 * q], acc[q].part[0]);
+    auto give = [&](const Vec<T>& value, T* place)
+                    PYDARTS_INLINED { (Accumulate ? value + Vec<T>::load(place) : value).store(place); };
+    give(acc[q].template block<0>(), out + offset[2 * q]);
+    if (both) give(acc[q].template block<1>(), out + offset[2 * q + 1]);
   });
   if constexpr (Sums) add_distances<T, 1>(sums, block, folded<T>(sum[0] + sum[1]), folded<T>(squares[0] + squares[1]));
 }

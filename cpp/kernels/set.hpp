@@ -106,7 +106,8 @@ template <class T>
 void spread(T* z, const UnitShape& s, const UnitInput<T>& in, const Chunk& c);
 
 // Where a chunk's pixels go: out + offset[pixel] + block * out_block. What stands at ahead[0] and ahead[1], from pixel
-// 0 of the chunk and ahead_block apart, is prefetched on the way (null: nothing).
+// 0 of the chunk and ahead_block apart, is prefetched on the way (null: nothing). `streams`: each two pixels are a line
+// of the cache, which is written past the caches where a vector is a line.
 template <class T>
 struct Scatter {
   T* out;
@@ -114,6 +115,7 @@ struct Scatter {
   std::size_t out_block;
   const T* ahead[2];
   std::size_t ahead_block;
+  bool streams;
 };
 
 // What is summed of a product: per output channel the distances to a pivot, their squares, and the pivot, the product's

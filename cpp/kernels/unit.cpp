@@ -93,16 +93,21 @@ void unit_forward(const UnitForward<T>& a) {
   Scratch<T> scratch = a.scratch;
   const UnitBuffers<T> own(s, a.samples, scratch);
   const Distances<T> distances{own.distances, own.distances + lanes, own.distances + 2 * lanes};
+  const std::size_t y_block = std::size_t(s.out_plane()) * kLanes;
+  const bool streams = kPixels<T> == 2 && a.y_streams && s.out_w % 2 == 0 && std::uintptr_t(a.y.data) % 64 == 0;
   for_chunks(s, a.samples, [&](const Chunk& c) {
     spread(own.z, s, in, c);
     T* y = chunk_place(a.y.data, own.offset, c, s.out_w, a.y.stride, Halo{});
     for (int i = 0; i < lanes; ++i) distances.sum[i] = distances.squares[i] = 0;
-    const std::size_t y_block = std::size_t(s.out_plane()) * kLanes;
-    product<T, false, true>({y, own.offset, y_block, {y + kWriteAhead * kLanes, nullptr}, y_block}, c.pixels, own.z,
-                            c.block(), a.product, s.z_blocks(), s.out_blocks, distances);
+    const T* ahead = streams ? nullptr : y + kWriteAhead * kLanes;
+    product<T, false, true>({y, own.offset, y_block, {ahead, nullptr}, y_block, streams}, c.pixels, own.z, c.block(),
+                            a.product, s.z_blocks(), s.out_blocks, distances);
     for (int i = 0; i < lanes; i += kLanes)
       add_sums(a.sums + i, a.sums + lanes + i, distances.sum + i, distances.squares + i, distances.pivot + i, c.pixels);
   });
+#if PYDARTS_VECTOR_BYTES == 64
+  if (streams) finish_streams();
+#endif
 }
 
 // dy of one chunk: [out_blocks][pixels][lane], blocks c.block() apart.
@@ -203,7 +208,8 @@ void unit_backward(const UnitBackward<T>& a) {
                                              offset,
                                              std::size_t(s.in_plane()) * kLanes,
                                              {y_ahead, g_ahead},
-                                             y_block},
+                                             y_block,
+                                             false},
                                             c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks,
                                             {});
         break;
@@ -213,14 +219,15 @@ void unit_backward(const UnitBackward<T>& a) {
                                   offset,
                                   dz_block,
                                   {y_ahead, g_ahead},
-                                  y_block},
+                                  y_block,
+                                  false},
                                  c.pixels, dy, chunk_block, a.product_transposed, s.out_blocks, s.in_blocks, {});
         break;
       case Spread::gather:
         if (!wants_x) break;
         for (int p = 0; p < c.pixels; ++p) offset[p] = p * kLanes;
-        product<T, false, false>({dz, offset, chunk_block, {y_ahead, g_ahead}, y_block}, c.pixels, dy, chunk_block,
-                                 a.product_transposed, s.out_blocks, s.z_blocks(), {});
+        product<T, false, false>({dz, offset, chunk_block, {y_ahead, g_ahead}, y_block, false}, c.pixels, dy,
+                                 chunk_block, a.product_transposed, s.out_blocks, s.z_blocks(), {});
         gather_backward(a.dx, dz, s, c);
         break;
     }

@@ -40,43 +40,33 @@ struct Whole<double> {
 typedef float Half __attribute__((vector_size(32)));
 typedef float Full __attribute__((vector_size(64)));
 
-#if PYDARTS_HAS_SHUFFLE
 // A vector of 16 floats and its halves: two blocks of channels.
-static PYDARTS_INLINE Full join(Half low, Half high) {
-  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-}
-template <int At>
-static PYDARTS_INLINE Half half(Full v, Index<At>) {
-  constexpr int k = At * 8;
-  return __builtin_shufflevector(v, v, k, k + 1, k + 2, k + 3, k + 4, k + 5, k + 6, k + 7);
-}
-// The second half of `a` and the first of `b`.
-static PYDARTS_INLINE Full between(Full a, Full b) {
-  return __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23);
-}
-// Lane k of each half, all over that half.
-template <int k>
-static PYDARTS_INLINE Full lane_of_halves(Full v) {
-  constexpr int m = k + 8;
-  return __builtin_shufflevector(v, v, k, k, k, k, k, k, k, k, m, m, m, m, m, m, m, m);
-}
-#else  // GCC before 12
 static PYDARTS_INLINE Full join(Half low, Half high) {
   return _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
 }
 template <int At>
 static PYDARTS_INLINE Half half(Full v, Index<At>) {
-  return _mm512_extractf32x8_ps(v, At);
+  if constexpr (At == 0)
+    return _mm512_castps512_ps256(v);
+  else
+    return _mm512_extractf32x8_ps(v, 1);
 }
+// The second half of `a` and the first of `b`.
 static PYDARTS_INLINE Full between(Full a, Full b) {
   return _mm512_castsi512_ps(_mm512_alignr_epi64(_mm512_castps_si512(b), _mm512_castps_si512(a), 4));
 }
+// Lane k of each half, all over that half.
 template <int k>
 static PYDARTS_INLINE Full lane_of_halves(Full v) {
   constexpr int m = k + 8;
   return _mm512_permutexvar_ps(_mm512_setr_epi32(k, k, k, k, k, k, k, k, m, m, m, m, m, m, m, m), v);
 }
-#endif
+// The first halves of two vectors, and the second ones.
+static PYDARTS_INLINE Full halves(Full a, Full b, Index<0>) { return join(half(a, Index<0>{}), half(b, Index<0>{})); }
+static PYDARTS_INLINE Full halves(Full a, Full b, Index<1>) { return _mm512_shuffle_f32x4(a, b, 0xee); }
+// Written past the caches: for what is read again only when it would have left them.
+static PYDARTS_INLINE void stream(float* p, Full v) { _mm512_stream_ps(p, v); }
+static PYDARTS_INLINE void finish_streams() { _mm_sfence(); }
 #endif
 
 template <class T, int N>

@@ -2,9 +2,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/processor.hpp"
 #include "network/passes.hpp"
 
 namespace pydarts {
+namespace {
+
+constexpr std::size_t kStreamed = std::size_t(4) << 20;  // bytes that a core's own cache does not hold
+
+}  // namespace
 
 template <class T>
 void Network<T>::run_forward(const Pass& pass) {
@@ -38,6 +44,9 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
   const Halo halo[2] = {state_halo(graph_, state, false), state_halo(graph_, state, true)};
   const std::size_t tile_stride[2] = {tile_size(1, state.read_blocks, place.h, place.w, halo[0]),
                                       tile_size(1, state.read_blocks, place.h, place.w, halo[1])};
+  std::size_t written = 0;  // by all tasks, before any of it is read
+  for (int u : units) written += pass.plan.units[u].stride() * pass.plan.held * sizeof(T);
+  const bool streams = fast_streams(processor()) && written > kStreamed;
   bool spreads[2] = {false, false};  // whether a unit reads a tile of x, or of relu(x)
   if (level == 0)
     for (int u : units)
@@ -92,6 +101,7 @@ void Network<T>::forward_units(const Pass& pass, int v, int level, Walk walk) {
         call.depthwise = pass.packed + unit.packed_depthwise;
         call.product = pass.packed + unit.packed_product;
         call.y = output(pass, u, n, walk);
+        call.y_streams = streams;
         call.sums = sums(v, task, unit.affine);
         kernels_.unit_forward(call);
       }

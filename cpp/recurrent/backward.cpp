@@ -23,8 +23,12 @@ void RecurrentNetwork<T>::run_backward(T* d_weights, T* d_alphas, const Regulari
         continue;
       }
       if (t == 0 && node == 0) break;  // nobody asks for the gradient at the first hidden state
-      parallel_for(threads_, matrices_[node + 1].back_panels(),
-                   [&](int panel, int) { backward_product(t, node, panel); });
+      const int panels = matrices_[node + 1].back_panels(), rows = edges(node) * segment_.batch;
+      const int group = row_group(std::size_t(matrices_[node + 1].panels()) * kPanel);
+      parallel_for(threads_, (rows + group - 1) / group * panels, [&](int task, int) {
+        const int row = task / panels * group;  // all panels of a group, then the next
+        backward_product(t, node, task % panels, row, std::min(group, rows - row));
+      });
     }
     check_cancelled();
   }
@@ -93,15 +97,14 @@ void RecurrentNetwork<T>::backward_node(int t, int node, int block, bool wants_a
   kernels_.gates_backward(call);
 }
 
-// The gradient at the masked states that a node reads, kPanel units of it.
+// The gradient at some rows of the masked states that a node reads, kPanel units of it.
 template <class T>
-void RecurrentNetwork<T>::backward_product(int t, int node, int panel) {
+void RecurrentNetwork<T>::backward_product(int t, int node, int panel, int row, int count) {
   const Matrix& matrix = matrices_[node + 1];
-  const int rows = edges(node) * segment_.batch;
-  T* to = arena_.data() + at_.d_masked + std::size_t(first_state(node)) * segment_.batch * stride_ +
+  T* to = arena_.data() + at_.d_masked + (std::size_t(first_state(node)) * segment_.batch + row) * stride_ +
           std::size_t(panel) * kPanel;
-  kernels_.panel_product({to, std::size_t(stride_), gates(node, 0, t), kPanel, 1, gates_stride(node),
-                          back_panel(matrix, panel), rows, kPanel, matrix.panels(), true});
+  kernels_.panel_product({to, std::size_t(stride_), gates(node, 0, t) + std::size_t(row) * kPanel, kPanel, 1,
+                          gates_stride(node), back_panel(matrix, panel), count, kPanel, matrix.panels(), true});
 }
 
 template <class T>
@@ -119,22 +122,24 @@ void RecurrentNetwork<T>::weight_gradients() {
                               back_panel(matrices_[0], p), count, kPanel, matrices_[0].panels(), false});
   });
   check_cancelled();
-  // One task a panel of each matrix but the decoder's, whose gradient is there.
-  const int own = own_blocks(), first_own = first_block(messages_.rank());
-  parallel_for(threads_, (nodes() + 1) * own, [&](int task, int) {
-    const int index = task / own, panel = first_own + task % own, node = index == 0 ? 0 : index - 1;
-    T* to = gradient_panel(matrices_[index], panel);
-    bool first = true;
-    auto add = [&](const T* a, const T* d, int count) {
+  // A task is some panels of one matrix; the decoder's gradient is there.
+  const int first_own = first_block(messages_.rank()), end = first_own + own_blocks();
+  const int parts = (own_blocks() + together() - 1) / together();
+  parallel_for(threads_, (nodes() + 1) * parts, [&](int task, int) {
+    const int index = task / parts, node = index == 0 ? 0 : index - 1;
+    const int first = first_own + task % parts * together(), last = std::min(end, first + together());
+    bool begins = true;
+    auto add = [&](const T* a, int t, int count) {
       for (int r = 0; r < count; r += kDepth) {
-        kernels_.panel_product({to, kPanel, a + std::size_t(r) * stride_, 1, std::size_t(stride_), 0,
-                                d + std::size_t(r) * kPanel, hidden_, std::min(kDepth, count - r), 1, !first});
-        first = false;
+        for (int panel = first; panel < last; ++panel)
+          kernels_.panel_product({gradient_panel(matrices_[index], panel), kPanel, a + std::size_t(r) * stride_, 1,
+                                  std::size_t(stride_), 0, gates(node, panel, t) + std::size_t(r) * kPanel, hidden_,
+                                  std::min(kDepth, count - r), 1, !begins});
+        begins = false;
       }
     };
-    if (index == 0) return add(arena_.data() + at_.embedded, gates(0, panel, 0), rows);
-    for (int t = 0; t < length; ++t)
-      add(masked + state_at(t, first_state(node)), gates(node, panel, t), edges(node) * batch);
+    if (index == 0) return add(arena_.data() + at_.embedded, 0, rows);
+    for (int t = 0; t < length; ++t) add(masked + state_at(t, first_state(node)), t, edges(node) * batch);
   });
   check_cancelled();
 }

@@ -46,7 +46,7 @@ void RecurrentNetwork<T>::run_forward() {
   }
   for (int t = 0; t < segment_.length; ++t) {
     for (int node = 0; node < nodes(); ++node) {
-      for_own_blocks([&](int block) { forward_node(t, node, block); });
+      for_own_blocks(together(), [&](int first, int last) { forward_node(t, node, first, last); });
       if (messages_.several()) exchange_state(t, node);
     }
     check_cancelled();
@@ -74,17 +74,22 @@ NodeBlock<T> RecurrentNetwork<T>::node_block(int t, int node, int block) {
   return call;
 }
 
-// kUnits units of one node: product, gates, normalisation.
+// Some blocks of kUnits units of one node: product, gates, normalisation. The blocks take the same rows of the states
+// one after the other, as many rows as stay in the cache.
 template <class T>
-void RecurrentNetwork<T>::forward_node(int t, int node, int block) {
-  const int batch = segment_.batch;
+void RecurrentNetwork<T>::forward_node(int t, int node, int first, int last) {
   const Matrix& matrix = matrices_[node + 1];
-  const NodeBlock<T> call = node_block(t, node, block);
-  const T* masked = arena_.data() + at_.masked;
-  kernels_.panel_product({call.gates, kPanel, masked + state_at(t, first_state(node)), std::size_t(stride_), 1, 0,
-                          panel(matrix, block), call.edges * batch, matrix.depth, 1, node == 0});
-  kernels_.gates_forward(call);
-  finish_node(t, node, block);
+  const T* masked = arena_.data() + at_.masked + state_at(t, first_state(node));
+  const int rows = edges(node) * segment_.batch, group = row_group(stride_);
+  for (int row = 0; row < rows; row += group)
+    for (int block = first; block < last; ++block)
+      kernels_.panel_product({gates(node, block, t) + std::size_t(row) * kPanel, kPanel,
+                              masked + std::size_t(row) * stride_, std::size_t(stride_), 1, 0, panel(matrix, block),
+                              std::min(group, rows - row), matrix.depth, 1, node == 0});
+  for (int block = first; block < last; ++block) {
+    kernels_.gates_forward(node_block(t, node, block));
+    finish_node(t, node, block);
+  }
 }
 
 // What follows of kUnits units of a node's state: behind the mask; at the last node the mean of the outputs too.

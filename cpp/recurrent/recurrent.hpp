@@ -23,10 +23,11 @@
 
 namespace pydarts {
 
-constexpr int kRowTask = 112;       // rows of a segment that a task takes through a product
-constexpr int kDecoderRows = 1024;  // whose logits are in memory at a time
-constexpr int kDecoderTask = 56;    // of them, a task
-constexpr int kDecoderPanels = 16;  // that the gradient at the outputs takes at a time
+constexpr int kRowTask = 112;                         // rows of a segment that a task takes through a product
+constexpr int kDecoderRows = 1024;                    // whose logits are in memory at a time
+constexpr int kDecoderTask = 56;                      // of them, a task
+constexpr int kDecoderPanels = 16;                    // that the gradient at the outputs takes at a time
+constexpr std::size_t kGroup = std::size_t(1) << 17;  // elements that stay in a core's cache beside their products
 constexpr std::size_t kClear = std::size_t(1) << 18;
 
 // One node: its inputs are `inputs` states from s_first on.
@@ -158,7 +159,7 @@ class RecurrentNetwork {
   // recurrent_forward.cpp
   void embed();
   void run_forward();
-  void forward_node(int t, int node, int block);
+  void forward_node(int t, int node, int first, int last);
   void finish_node(int t, int node, int block);
 
   // recurrent_backward.cpp
@@ -166,7 +167,7 @@ class RecurrentNetwork {
   void start_step(int t, int block, const Regularisation& regularisation);
   int first_edge(int node) const;
   void backward_node(int t, int node, int block, bool wants_alphas);
-  void backward_product(int t, int node, int panel);
+  void backward_product(int t, int node, int panel, int row, int count);
   void weight_gradients();
   void embedding_gradient(T* d_weights);
   void alpha_gradient(T* d_alphas) const;
@@ -193,9 +194,21 @@ class RecurrentNetwork {
   // f(block) of this rank's, in parallel.
   template <class F>
   void for_own_blocks(F f) {
-    const int first = first_block(messages_.rank());
-    parallel_for(threads_, own_blocks(), [&](int i, int) { f(first + i); });
+    for_own_blocks(1, [&](int block, int) { f(block); });
   }
+  // f(first, last) of this rank's, `together` blocks a task.
+  template <class F>
+  void for_own_blocks(int together, F f) {
+    const int begin = first_block(messages_.rank()), end = begin + own_blocks();
+    parallel_for(threads_, (end - begin + together - 1) / together, [&](int i, int) {
+      const int first = begin + i * together;
+      f(first, std::min(end, first + together));
+    });
+  }
+  // Rows of so many elements that stay in a core's cache while several products take them.
+  int row_group(std::size_t width) const { return kRowTask * std::max(1, int(kGroup / width / kRowTask)); }
+  // Blocks or panels of this rank that a task takes: more than one where each thread has several tasks all the same.
+  int together() const { return own_blocks() < 4 * threads_.count ? 1 : 2; }
   int step(int t) const { return backward_ ? t : 0; }  // where a step's states and gates are kept
   int edges(int node) const { return node == 0 ? 1 : cell_.nodes[node - 1].inputs; }
   int first_state(int node) const { return node == 0 ? 0 : 1 + cell_.nodes[node - 1].first; }
