@@ -180,10 +180,10 @@ struct Kernels {
   void (*node_sum)(View<T> s, const Summand<T>*, int count, bool first, int samples, int blocks, int plane);
   // moments of every summand against the node's gradient g
   void (*node_moments)(View<const T> g, const Summand<T>*, int count, int samples, int blocks, int plane);
-  // out (+)= scale * x, per channel (scale null: 1)
-  void (*add_scaled)(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane);
-  // g += dx where x > 0
-  void (*relu_backward)(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane);
+  // out (+)= scale * x, per channel (scale null: 1); `first`: out is written
+  void (*add_scaled)(View<T> out, View<const T> x, const T* scale, bool first, int samples, int blocks, int plane);
+  // g (+)= dx where x > 0; `first`: g is written, with zeros elsewhere
+  void (*relu_backward)(View<T> g, View<const T> dx, View<const T> x, bool first, int samples, int blocks, int plane);
   // g = dx where scale * y + shift > 0 (or everywhere without relu); moments of g against y as in Summand
   void (*activation_backward)(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
                               const T* mean, double* moments, int samples, int blocks, int plane);

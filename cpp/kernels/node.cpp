@@ -154,7 +154,7 @@ void node_moments(View<const T> g, const Summand<T>* terms, int count, int sampl
 }
 
 template <class T>
-void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane) {
+void add_scaled(View<T> out, View<const T> x, const T* scale, bool first, int samples, int blocks, int plane) {
   for (int n = 0; n < samples; ++n)
     for (int b = 0; b < blocks; ++b) {
       const PerChannel<T> a = scale ? Vec<T>::load(scale + b * kLanes) : Vec<T>::fill(1);
@@ -162,7 +162,7 @@ void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int b
       T* to = out.data + n * out.stride + std::size_t(b) * plane * kLanes;
       for_pixels<T>(plane, [&](auto size, int p) PYDARTS_INLINED {
         using V = Lanes<T, size * kLanes>;
-        V value = V::load(to + p * kLanes);
+        V value = first ? V::zero() : V::load(to + p * kLanes);
         value.add_product(a.template of<size>(), V::load(in + p * kLanes));
         value.store(to + p * kLanes);
       });
@@ -170,7 +170,7 @@ void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int b
 }
 
 template <class T>
-void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane) {
+void relu_backward(View<T> g, View<const T> dx, View<const T> x, bool first, int samples, int blocks, int plane) {
   for (int n = 0; n < samples; ++n) {
     T* to = g.data + n * g.stride;
     const T* d = dx.data + n * dx.stride;
@@ -180,7 +180,8 @@ void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, in
       for_pixels<T>(plane, [&](auto size, int p) PYDARTS_INLINED {
         using V = Lanes<T, size * kLanes>;
         const int at = p * kLanes;
-        (V::load(to + at) + V::where_positive(V::load(in + at), V::load(d + at))).store(to + at);
+        const V before = first ? V::zero() : V::load(to + at);
+        (before + V::where_positive(V::load(in + at), V::load(d + at))).store(to + at);
       });
   }
 }

@@ -221,9 +221,9 @@ void node_sum(View<T> s, const Summand<T>* terms, int count, bool first, int sam
 template <class T>
 void node_moments(View<const T> g, const Summand<T>* terms, int count, int samples, int blocks, int plane);
 template <class T>
-void add_scaled(View<T> out, View<const T> x, const T* scale, int samples, int blocks, int plane);
+void add_scaled(View<T> out, View<const T> x, const T* scale, bool first, int samples, int blocks, int plane);
 template <class T>
-void relu_backward(View<T> g, View<const T> dx, View<const T> x, int samples, int blocks, int plane);
+void relu_backward(View<T> g, View<const T> dx, View<const T> x, bool first, int samples, int blocks, int plane);
 template <class T>
 void activation_backward(View<T> g, View<const T> dx, View<const T> y, const T* scale, const T* shift, bool relu,
                          const T* mean, double* moments, int samples, int blocks, int plane);

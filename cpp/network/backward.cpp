@@ -184,9 +184,12 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       if (spreads[relu])
         kernels_.load_tile(buffers.tiles[relu], x, samples, read_blocks, place.h, place.w, halo[relu], nullptr, nullptr,
                            relu == 1);
-    if (wants_state && !started)
-      for (int i = 0; i < samples; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
-    bool first = true;  // of those behind the ReLU
+    bool begun = started, first = true;  // the gradient at the state, and at its ReLU
+    auto begin = [&] {                   // with zeros, where what comes first does not write all of it
+      for (int i = 0; i < samples && !begun; ++i) std::fill_n(g.data + i * g.stride, size, T(0));
+      begun = true;
+    };
+    if (wants_state && read_blocks < blocks) begin();
     for (std::size_t i = 0; i < units.size(); ++i) {
       const int u = units[i];
       const Unit& unit = graph_.units[u];
@@ -198,14 +201,20 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
         call.x = {buffers.tiles[unit.relu], tile_stride[unit.relu]};
         call.halo = halo[unit.relu];
       }
+      if (wants_state && !unit.relu && call.shape->in_blocks < blocks) begin();
       call.dx = unit.relu ? behind_relu : g;
-      call.first = unit.relu && first;
-      if (unit.relu) first = false;
+      call.first = unit.relu ? first : !begun;
+      if (unit.relu)
+        first = false;
+      else
+        begun = true;
       call.scratch = buffers.own;
       kernels_.unit_backward(call);
     }
     if (!wants_state) return;
-    if (relu_units) kernels_.relu_backward(g, readable(behind_relu), x, samples, read_blocks, place.plane());
+    if (relu_units) kernels_.relu_backward(g, readable(behind_relu), x, !begun, samples, read_blocks, place.plane());
+    begun = begun || relu_units;
+    if (!state.pools.empty()) begin();
     for (int p : state.pools) {
       const Pool& pool = graph_.pools[p];
       const int lanes = pool.channels.lanes();
@@ -229,9 +238,14 @@ void Network<T>::backward_sources(const Pass& pass, int v, T* d_weights) {
       kernels_.pool_backward(g, x, readable(pooled(pass, p, n, Walk::backward)), samples, pass.plan.pools[p].shape,
                              uses, count, slope, level, row);
     }
-    for (int t : state.identities)
+    for (int t : state.identities) {
+      const int own = graph_.term_channels(t).blocks();
+      if (own < blocks) begin();
       kernels_.add_scaled(g, readable(gradient(pass, graph_.terms[t].node, n)), coefficients(graph_.terms[t].affine).a,
-                          samples, graph_.term_channels(t).blocks(), place.plane());
+                          !begun, samples, own, place.plane());
+      begun = true;
+    }
+    begin();
   });
   if (d_weights && !units.empty()) reduce_weight_gradients(pass, v, 0, d_weights);
 }

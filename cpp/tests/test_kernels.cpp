@@ -457,10 +457,22 @@ std::vector<double> run_node(const Kernels<T>& kernels, int count, int plane) {
   kernels.node_sum(view(s, stride), terms.data(), count, false, kSamples, kBlocks, plane);
   kernels.node_moments(view(g, stride), terms.data(), count, kSamples, kBlocks, plane);
   const T* v = values[0].data();
-  kernels.add_scaled(view(dx, stride), view<T>(std::as_const(y[0]), stride), v, kSamples, kBlocks, plane);
-  kernels.add_scaled(view(dx, stride), view(g, stride), nullptr, kSamples, kBlocks, plane);
-  kernels.relu_backward(view(dx, stride), view(g, stride), view<T>(std::as_const(y[0]), stride), kSamples, kBlocks,
-                        plane);
+  kernels.add_scaled(view(dx, stride), view<T>(std::as_const(y[0]), stride), v, false, kSamples, kBlocks, plane);
+  kernels.add_scaled(view(dx, stride), view(g, stride), nullptr, false, kSamples, kBlocks, plane);
+  kernels.relu_backward(view(dx, stride), view(g, stride), view<T>(std::as_const(y[0]), stride), false, kSamples,
+                        kBlocks, plane);
+  for (bool relu : {false, true}) {  // what is written is what would be added to zeros
+    std::vector<T> written(kSamples * stride, not_a_number<T>()), added(kSamples * stride);
+    for (bool first : {true, false}) {
+      const View<T> to = view(first ? written : added, stride);
+      const View<const T> from = view(g, stride), at = view<T>(std::as_const(y[0]), stride);
+      if (relu)
+        kernels.relu_backward(to, from, at, first, kSamples, kBlocks, plane);
+      else
+        kernels.add_scaled(to, from, v, first, kSamples, kBlocks, plane);
+    }
+    CHECK(written == added);
+  }
   for (bool relu : {false, true})
     kernels.activation_backward(view(grad, stride), view<T>(std::as_const(dx), stride),
                                 view<T>(std::as_const(y[0]), stride), v, v + kCount, relu, v + 2 * kCount, more.data(),
@@ -742,7 +754,7 @@ template <class T>
 void activations_spread_nan(const Kernels<T>& kernels, const RecurrentKernels<T>& recurrent) {
   std::vector<T> g(kLanes), x(kLanes, not_a_number<T>());
   const std::vector<T> dx(kLanes, 2);
-  kernels.relu_backward(view(g, kLanes), view(dx, kLanes), view(std::as_const(x), kLanes), 1, 1, 1);
+  kernels.relu_backward(view(g, kLanes), view(dx, kLanes), view(std::as_const(x), kLanes), false, 1, 1, 1);
   CHECK(g == dx);
 
   for (int at : {0, kUnits}) {  // a gate, an activation
