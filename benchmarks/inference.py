@@ -45,7 +45,7 @@ def found_model(channels: int, cells: int, threads: int) -> pydarts.Model:
         if "running" in name:
             values += rng.uniform(0, 0.5, values.shape).astype(values.dtype)
     network.load_state_dict(state)
-    config = TrainConfig(channels=channels, cells=cells)
+    config = TrainConfig(channels=channels, cells=cells, stem="cifar")
     labels = Labels(tuple(range(CLASSES)))
     return pydarts.Model(
         network, Normalization((0.0,), (1.0,)), Classification(labels), (SIDE, SIDE), config

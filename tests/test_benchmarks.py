@@ -33,6 +33,7 @@ from benchmarks.cases import (
 )
 from benchmarks.contenders import CONTENDERS
 from benchmarks.cores import makespan, record, share_offering, simulate
+from benchmarks.inference import SIDE, found_model
 from benchmarks.measure import (
     Failed,
     Result,
@@ -477,3 +478,13 @@ def test_cells_of_which_half_the_edges_have_the_same_pool() -> None:
             changed = {new[0] for old, new in pairs if new != old}
             assert len(changed) == 1
             assert "pool" in changed.pop()
+
+
+def test_the_network_whose_inference_is_measured_is_one_for_onnx(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = found_model(channels=2, cells=3, threads=1)
+    model.to_onnx(tmp_path / "found.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "found.onnx")
+    images = np.random.default_rng(0).normal(size=(3, 1, SIDE, SIDE)).astype(np.float32)
+    expected = model.network.logits(images, training=False)
+    np.testing.assert_allclose(session.run(None, {"images": images})[0], expected, atol=1e-4)
