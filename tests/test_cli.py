@@ -755,7 +755,7 @@ def test_module_and_info() -> None:
     assert all(re.fullmatch(speed, rows[f"{bits}-bit FMA"]) for bits in widths)
     own = [line for line in shown.splitlines() if not line.startswith("processor ")]
     assert max(map(len, own)) <= 80
-    assert re.fullmatch(r"(\w+) \(available: .*\b\1\b.*\)", rows["instruction set"])
+    assert re.fullmatch(r"([\w-]+) \(available: .*\b\1\b.*\)", rows["instruction set"])
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
