@@ -91,14 +91,36 @@ def test_best_is_the_highest_or_lowest_and_of_equals_the_first() -> None:
     finalists = [
         Finalist(cell, score) for cell, score in zip(cells, (0.5, 0.75, 0.75), strict=True)
     ]
-    assert best_of(finalists, 1) == cells[1]
-    assert best_of(finalists, -1) == cells[0]
+    assert best_of(finalists, 1) == [cells[1]]
+    assert best_of(finalists, -1) == [cells[0]]
+    assert best_of(finalists, 1, 2) == cells[1:]
+    assert best_of(finalists, -1, 2) == cells[:2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "epochs", "rounds", "expected"),
+    [
+        (36, 27, 3, [(36, 3), (12, 9), (4, 27)]),
+        (36, 8, 3, [(36, 1), (12, 3), (4, 8)]),
+        (36, 4, 3, [(36, 1), (4, 4)]),  # a second round of one epoch would tell nothing new
+        (36, 1, 3, [(36, 1)]),
+        (10, 27, 3, [(10, 3), (4, 9), (2, 27)]),
+        (9, 27, 3, [(9, 9), (3, 27)]),
+        (3, 27, 3, [(3, 27)]),  # one alone would have nobody to be compared with
+        (1, 27, 3, [(1, 27)]),
+        (36, 27, 1, [(36, 27)]),
+    ],
+)
+def test_of_each_round_the_best_third_is_trained_three_times_as_long(
+    cells: int, epochs: int, rounds: int, expected: list[tuple[int, int]]
+) -> None:
+    assert Finalists(rounds=rounds).rounds_of(cells, epochs) == expected
 
 
 def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
     result = search()
     assert (result.selector, len(result.finalists)) == ("finalists", 3)
-    assert result.genotype == best_of(result.finalists, 1)
+    assert [result.genotype] == best_of(result.finalists, 1)
     task = ImageClassification(*images(), threads=1)
     config = task.complete(result.config)
     data = task.search_data(config, np.random.default_rng(config.seed))
@@ -112,9 +134,53 @@ def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
         i.tobytes() for i in contest.test[0]
     }
     train_config = contest.contest_config(config, FEW.epochs, FEW.seed)
-    for genotype, score in result.finalists:
+    for genotype, score, epochs in result.finalists:
         model = run_training(contest, genotype, train_config, RunOptions(progress=False))
-        assert contest.score(model) == score
+        assert (contest.score(model), epochs) == (score, 1)
+
+
+def test_the_best_of_a_round_are_trained_anew_for_longer() -> None:
+    selector = Finalists(candidates=7, epochs=3, rounds=2, seed=5)
+    result = search(selector=selector)
+    first, last = result.finalists[:7], result.finalists[7:]
+    assert [each.epochs for each in first + last] == [1] * 7 + [3] * 3
+    assert [each.genotype for each in last] == best_of(first, 1, 3)
+    assert [result.genotype] == best_of(last, 1)
+    assert "cell chosen by finalists (7 trained)" in repr(result)
+    task = ImageClassification(*images(), threads=1)
+    config = task.complete(result.config)
+    contest = task.search_data(config, np.random.default_rng(config.seed)).contest()
+    for finalists, epochs, seed in ((first, 1, 5), (last, 3, 6)):
+        own = contest.contest_config(config, epochs, seed)
+        for each in finalists:
+            model = run_training(contest, each.genotype, own, RunOptions(progress=False))
+            assert contest.score(model) == each.score
+
+
+@pytest.mark.parametrize(("trained", "of_round"), [(5, 0), (8, 0), (10, 1)])
+def test_the_last_round_that_was_finished_decides(
+    trained: int, of_round: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def train(task: Any, genotype: Any, config: Any, run: RunOptions) -> Any:
+        model = run_training(task, genotype, config, run)
+        done.append(genotype)
+        if len(done) > trained:
+            model.stopped = "the time budget is spent"
+        return model
+
+    monkeypatch.setattr("pydarts.training.run.run_training", train)
+    scores = iter([0.1, 0.7, 0.3, 0.6, 0.5, 0.9, 0.2, 0.4, 0.8, 0.6])
+    monkeypatch.setattr(ImageClassification, "score", lambda *_: next(scores))
+    selector = Finalists(candidates=7, epochs=3, rounds=2)
+    result = search(selector=selector, time_budget="1h")
+    assert len(result.finalists) == trained
+    assert (result.stopped is None) == (trained == 10)
+    # Of the first round 0.7, 0.6 and 0.9 go on, and have 0.4, 0.8 and 0.6 in the second.
+    best = {5: 1, 8: 5, 10: 8}[trained]
+    assert result.genotype == result.finalists[best].genotype
+    assert of_round == (best >= 7)
 
 
 def test_epochs_show_a_number_of_images() -> None:
@@ -124,11 +190,13 @@ def test_epochs_show_a_number_of_images() -> None:
     assert task.contest_config(config, 7, 0).epochs == 7
 
 
-@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize(
+    ("before", "selector"), [(0, FEW), (2, FEW), (5, Finalists(candidates=4, epochs=3))]
+)
 def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
-    before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    before: int, selector: Finalists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = search(checkpoint=tmp_path / "whole")
+    whole = search(checkpoint=tmp_path / "whole", selector=selector)
     trained: list[str] = []
 
     def train(*arguments: Any) -> Any:
@@ -139,7 +207,7 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
 
     monkeypatch.setattr("pydarts.training.run.run_training", train)
     with pytest.raises(KeyboardInterrupt):
-        search(checkpoint=tmp_path / "cut")
+        search(checkpoint=tmp_path / "cut", selector=selector)
     monkeypatch.undo()
     assert len(trained) == before
     scores = tmp_path / "cut" / "finalists.json"
@@ -149,7 +217,7 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
         kept = json.loads(scores.read_text())
         assert 0 < kept["seconds"] < 1000
         scores.write_text(json.dumps({**kept, "seconds": (earlier := 1000.0)}))
-    again = search(checkpoint=tmp_path / "cut")
+    again = search(checkpoint=tmp_path / "cut", selector=selector)
     assert earlier < again.seconds < earlier + 100
     assert again.finalists == whole.finalists
     assert again.genotype == whole.genotype
@@ -165,6 +233,10 @@ def test_scores_of_other_finalists_are_not_taken(tmp_path: Path) -> None:
     assert [each.score for each in search(checkpoint=tmp_path).finalists] == [0.0, 1.0, 0.0]
     other = Finalists(candidates=3, epochs=1, seed=6)
     assert 0.0 not in [each.score for each in search(checkpoint=tmp_path, selector=other).finalists]
+    # An earlier version had no rounds; its scores might be of the wrong trainings.
+    old = {name: value for name, value in kept.items() if name != "rounds"}
+    path.write_text(json.dumps(old | {"version": 1, "scores": [0.0, 1.0, 0.0]}))
+    assert 0.0 not in [each.score for each in search(checkpoint=tmp_path).finalists]
     path.write_text("{")
     with pytest.raises(ValueError, match=r"finalists\.json cannot be read"):
         search(checkpoint=tmp_path)
@@ -225,12 +297,24 @@ def test_result_is_kept_and_shown(tmp_path: Path) -> None:
     assert "cell chosen by finalists (3 trained)" in repr(loaded)
     result.report(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
+    earlier = json.loads((tmp_path / "result.json").read_text())
+    earlier["finalists"] = [pair[:2] for pair in earlier["finalists"]]
+    (tmp_path / "result.json").write_text(json.dumps(earlier))
+    pairs = pydarts.SearchResult.load(tmp_path).finalists
+    assert pairs == [each._replace(epochs=None) for each in result.finalists]
     assert page.count("<h2>Selection among finalists</h2>") == 1
     assert all(f"{100 * each.score:.2f} %" in page for each in result.finalists)
 
 
 @pytest.mark.parametrize(
-    "bad", [{}, [[1]], [["{}", 0.5]], [[DARTS.genotype.random(0).to_json(), "x"]]]
+    "bad",
+    [
+        {},
+        [[1]],
+        [["{}", 0.5]],
+        [[DARTS.genotype.random(0).to_json(), "x"]],
+        [[DARTS.genotype.random(0).to_json(), 0.5, 0]],
+    ],
 )
 def test_damaged_finalists_are_refused(bad: Any, tmp_path: Path) -> None:
     search().save(tmp_path)
@@ -250,6 +334,8 @@ def test_over_text_the_lowest_perplexity_wins() -> None:
 def test_bad_options_are_named() -> None:
     with pytest.raises(ValueError, match=r"`candidates` \(=0\)"):
         Finalists(candidates=0)
+    with pytest.raises(ValueError, match=r"`rounds` \(=0\)"):
+        Finalists(rounds=0)
     with pytest.raises(ValueError, match="contradicts `method`"):
         as_pair("fixed-pt", "finalists", pydarts.SearchConfig())
     assert as_pair("darts", "finalists", pydarts.SearchConfig(seed=4))[1] == Finalists(seed=4)

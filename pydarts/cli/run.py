@@ -55,6 +55,7 @@ from pydarts.common.termination import Termination
 from pydarts.costs.budget import describe_costs
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.comparison import COMPARISON
+from pydarts.methods.finalists import num_finalists
 from pydarts.methods.method import supernet_options
 from pydarts.methods.named import (
     METHOD_NAMES,
@@ -347,7 +348,8 @@ class Run:
         if result.selection:
             say(f"Chosen by perturbation, in {len(result.selection)} decisions.")
         if result.finalists:
-            say(f"Chosen among {len(result.finalists)} finalists by short trainings.")
+            count = num_finalists(result.finalists)
+            say(f"Chosen among {count} finalists by {len(result.finalists)} short trainings.")
         say("\n" + pretty(result.genotype) + "\n")
         for name, words in describe_costs(result.limits).items():
             say(f"{name.capitalize():9}{words}")

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Finalists: cells drawn from the mixing weights, of which a short training chooses the best.
+"""Finalists: cells drawn from the mixing weights, of which short trainings choose the best.
 
 The original does not believe its α either: of four searches it keeps the cell that does best on
 validation data when it is trained from scratch for a short time. Here the candidates come from one
-search, as samples of what its mixing weights say.
+search, as samples of what its mixing weights say, and are trained in rounds, of which each takes
+the best of the one before: successive halving, by thirds.
 
-Source: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
-https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2.
+Sources: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
+https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2; Jamieson, Talwalkar, *Non-stochastic Best
+Arm Identification and Hyperparameter Optimization*, AISTATS 2016, https://arxiv.org/abs/1502.07943.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,13 +29,25 @@ from pydarts.spaces.space import Space
 
 # So often a cell is drawn that was drawn before, until there are taken to be no others.
 _DRAWS = 20
+# Of a round so many times fewer cells go on, to be trained so many times longer.
+_REDUCTION = 3
 
 
 class Finalist(NamedTuple):
-    """A candidate, and its score on the validation data: accuracy, or perplexity over text."""
+    """A candidate, its score on the validation data (accuracy, or perplexity over text) after one
+    training, and the epochs of that; None: an earlier version did not keep them.
+    """
 
     genotype: BaseGenotype
     score: float
+    epochs: int | None = None
+
+
+class Round(NamedTuple):
+    """How many cells are trained in a round, and for how many epochs each."""
+
+    cells: int
+    epochs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,33 +57,57 @@ class Finalists:
     The first finalist is the cell that the method chooses by magnitude. The others are drawn: with
     ``G = -log Exp(1)`` of each entry, the cell by magnitude of ``log m + G``, where m are the
     mixing weights, so that an edge has an operation with the probability of its share in them. Each
-    is trained from scratch on the data of the weights and scored on those of α, all alike; the best
-    score wins, of equals the first.
+    is trained from scratch on the data of the weights and scored on those of α, all of a round
+    alike. The best third goes on to the next round, to be trained anew for three times as many
+    epochs; the best of the last round wins, of equals the first. A round thus takes as long as any
+    other, and all of them as long as `rounds` times `candidates` / 3^(rounds - 1) of the longest
+    trainings: with the defaults twelve.
 
     Attributes
     ----------
     candidates : int
-        Finalists, the cell by magnitude included; fewer where there are no more different cells.
+        Finalists of the first round, the cell by magnitude included; fewer where there are no more
+        different cells.
     epochs : int or None
-        Of each training. None: over images those that show 40,000 of them, at least 4 and at most
-        60; over text 4.
+        Of each training of the last round; of an earlier one a third of those of the next, but at
+        least one. None: over images those that show 40,000 of them, at least 4 and at most 60; over
+        text 4.
+    rounds : int
+        At most so many, of which the last has two cells or more. With 1 all have the same training.
     seed : int
-        Of what is drawn, and of all trainings.
+        Of what is drawn, and of the trainings of the first round; 1 more in each further one.
     """
 
-    candidates: int = 12
+    candidates: int = 36
     epochs: int | None = None
+    rounds: int = 3
     seed: int = 0
 
     def __post_init__(self) -> None:
         integer("candidates", self.candidates, 1)
         if self.epochs is not None:
             integer("epochs", self.epochs, 1)
+        integer("rounds", self.rounds, 1)
         integer("seed", self.seed, 0)
 
     @property
     def name(self) -> str:
         return "finalists"
+
+    def rounds_of(self, cells: int, epochs: int) -> list[Round]:
+        """Return the rounds of so many cells, the last one with so many epochs for each.
+
+        Rounds of no more epochs than the one before are left out.
+        """
+        last = self.rounds - 1
+        while last and cells <= _REDUCTION**last:
+            last -= 1
+        found: list[Round] = []
+        for number in range(last + 1):
+            left = max(1, round(epochs / _REDUCTION ** (last - number)))
+            if not found or left > found[-1].epochs:
+                found.append(Round(-(-cells // _REDUCTION**number), left))
+        return found
 
 
 def draw_finalists(
@@ -101,9 +139,18 @@ def draw_finalists(
     return found
 
 
-def best_of(finalists: list[Finalist], sign: int) -> BaseGenotype:
-    """Return the cell of the best score; ``sign`` is 1 where higher is better, and else -1."""
-    return max(finalists, key=lambda finalist: sign * finalist.score).genotype
+def best_of(finalists: Sequence[Finalist], sign: int, count: int = 1) -> list[BaseGenotype]:
+    """Return the cells of the best scores of a round, in the order in which they were trained.
+
+    ``sign`` is 1 where higher is better, and else -1; of equals the first is better.
+    """
+    order = sorted(range(len(finalists)), key=lambda i: -sign * finalists[i].score)
+    return [finalists[i].genotype for i in sorted(order[:count])]
+
+
+def num_finalists(finalists: Sequence[Finalist]) -> int:
+    """Return how many cells were trained, in whatever rounds."""
+    return len({str(each.genotype) for each in finalists})
 
 
 def read_finalists(value: object, space: Space) -> list[Finalist]:
@@ -112,12 +159,16 @@ def read_finalists(value: object, space: Space) -> list[Finalist]:
         raise ArgumentError("finalists", "must be a list")
     found = []
     for number, pair in enumerate(value):
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise ArgumentError(f"finalists[{number}]", "must be a genotype and its score")
+        if not isinstance(pair, list) or len(pair) not in (2, 3):
+            problem = "must be a genotype, its score and the epochs of its training"
+            raise ArgumentError(f"finalists[{number}]", problem)
         genotype = parse_genotype(str(pair[0]))
         if genotype.space != space:
             raise ArgumentError(f"finalists[{number}]", f"is of the space {genotype.space.name!r}")
-        found.append(Finalist(genotype, float(pair[1])))
+        epochs = None
+        if len(pair) == 3 and pair[2] is not None:
+            epochs = integer(f"epochs of finalists[{number}]", pair[2], 1)
+        found.append(Finalist(genotype, float(pair[1]), epochs))
     return found
 
 

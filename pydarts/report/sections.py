@@ -161,16 +161,25 @@ def finalists_section(data: ReportData) -> Iterator[str]:
     metric = [by_kind, *(each for each in METRICS.values() if f"valid_{each.key}" in last)][-1]
     yield (
         "<p>After the epochs of the search these cells were trained from scratch for a short time, "
-        f"all alike; the cell of the best {metric.name} on the validation data was chosen. The "
+        "all of a round alike. The best third of a round was trained anew for longer, and the cell "
+        f"of the best {metric.name} on the validation data in the last round was chosen. The "
         "first has the operations and edges of the largest mixing weights, the others are drawn "
         "from them.</p>"
     )
+    numbers: dict[str, str] = {}
+    for each in data.finalists:
+        numbers.setdefault(str(each.genotype), str(len(numbers) + 1))
     rows = [
-        [str(number), metric.show(each.score), "; ".join(each.genotype.describe())]
-        for number, each in enumerate(data.finalists, 1)
+        [
+            numbers[str(each.genotype)],
+            "–" if each.epochs is None else str(each.epochs),
+            metric.show(each.score),
+            "; ".join(each.genotype.describe()),
+        ]
+        for each in data.finalists
     ]
-    title = "Finalists"
-    yield from number_table(title, ["finalist", metric.name, "cell"], rows, headed=True)
+    head = ["finalist", "epochs", metric.name, "cell"]
+    yield from number_table("Finalists", head, rows, headed=True)
 
 
 def _edge_decisions(data: ReportData, cell: Cell) -> Iterator[str]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The short trainings that choose among the finalists of a search."""
+"""The short trainings that choose among the finalists of a search, round by round."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import numpy as np
 from pydarts.common.files import read_described, write_json
 from pydarts.common.ranks import Ranks
 from pydarts.engine.sgd import SGD
-from pydarts.methods.finalists import Finalist, Finalists, best_of, draw_finalists
+from pydarts.methods.finalists import Finalist, Finalists, Round, best_of, draw_finalists
 from pydarts.methods.method import Method
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.checkpoint import fingerprint
@@ -22,7 +23,7 @@ from pydarts.training.progress import log, log_line, progress_bar
 from pydarts.training.run_options import FINALISTS_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
-FORMAT, VERSION = "pydarts-finalists", 1
+FORMAT, VERSION = "pydarts-finalists", 2
 
 _TIMED_STEPS: Final = 3
 
@@ -43,45 +44,74 @@ def choose_finalist(
 
     Each score is kept in the folder of the checkpoint at once, so that a search that is taken up
     again trains what is left, to the same bits. Ctrl-C and the time budget end it after the last
-    one that was trained whole; the result says so.
+    one that was trained whole; the result says so, and has the best cell of the last round that was
+    finished, or of what there is of the first.
     """
     contest = data.contest()
     config = contest.contest_config(result.config, selector.epochs, selector.seed)
     cells = draw_finalists(selector, method, result.alphas, task.space)
-    kept = _Scores(run, config, cells, data, task.ranks)
-    bar = progress_bar("finalists", len(cells), run.progress, "training", len(kept.scores))
+    rounds = selector.rounds_of(len(cells), config.epochs)
+    total = sum(each.cells for each in rounds)
+    kept = _Scores(run, config, selector, cells, total, data, task.ranks)
+    bar = progress_bar("finalists", total, run.progress, "training", len(kept.scores))
     start = time.perf_counter()
+    finalists: list[Finalist] = []
     try:
-        for number in range(len(kept.scores), len(cells)):
-            left = task.ranks.of_first(run.seconds_left)
-            if left is not None and left <= 0:
-                break
-            quiet = RunOptions(progress=False, log_epochs=False, time_budget=left)
-            try:
-                model = train(contest, cells[number], config, quiet)
-            except Diverged as error:  # its weights are those before the step
-                model = error.result
-            if model.interrupted or model.stopped is not None:
-                result.interrupted = bool(model.interrupted)
-                break
-            with model.network.shared_by(task.ranks):
-                score = contest.score(model)
-            kept.add(score, time.perf_counter() - start)
-            shown = f"{task.metric.name} {task.metric.show(kept.scores[-1])}"
-            log_line(bar, f"finalist {number + 1}/{len(cells)}: {shown} on the validation data")
-            bar.update()
+        for number, cell in _trainings(rounds, cells, finalists, task.metric.sign):
+            epochs, done = rounds[number].epochs, len(finalists)
+            if done == len(kept.scores):
+                left = task.ranks.of_first(run.seconds_left)
+                if left is not None and left <= 0:
+                    break
+                quiet = RunOptions(progress=False, log_epochs=False, time_budget=left)
+                own = replace(config, epochs=epochs, seed=config.seed + number)
+                try:
+                    model = train(contest, cell, own, quiet)
+                except Diverged as error:  # its weights are those before the step
+                    model = error.result
+                if model.interrupted or model.stopped is not None:
+                    result.interrupted = bool(model.interrupted)
+                    break
+                with model.network.shared_by(task.ranks):
+                    score = contest.score(model)
+                kept.add(score, time.perf_counter() - start)
+                shown = f"{task.metric.name} {task.metric.show(kept.scores[-1])}"
+                which = f"{done + 1}/{total}, round {number + 1}/{len(rounds)}"
+                log_line(bar, f"finalist {which}: {shown} on the validation data")
+                bar.update()
+            finalists.append(Finalist(cell, kept.scores[done], epochs))
     finally:
         bar.close()
     result.seconds += kept.earlier_seconds + time.perf_counter() - start
-    result.finalists = [Finalist(*pair) for pair in zip(cells, kept.scores, strict=False)]
-    if result.finalists:
-        result.genotype = best_of(result.finalists, task.metric.sign)
+    result.finalists = finalists
+    if finalists:
+        (result.genotype,) = best_of(_last_round(rounds, finalists), task.metric.sign)
     if result.interrupted:  # it can go on
         return
-    if len(kept.scores) < len(cells):
+    if len(finalists) < total:
         result.stopped = f"the time budget of {run.time_budget:g} s is spent"
     for note in result.notes():
         log.warning(note)
+
+
+def _trainings(
+    rounds: Sequence[Round], cells: Sequence[BaseGenotype], finalists: list[Finalist], sign: int
+) -> Iterator[tuple[int, BaseGenotype]]:
+    """Yield each training's round, from 0, and cell, as what the trainings before gave decides."""
+    for number, (count, _) in enumerate(rounds):
+        if number:
+            cells = best_of(finalists[-rounds[number - 1].cells :], sign, count)
+        yield from ((number, cell) for cell in cells)
+
+
+def _last_round(rounds: Sequence[Round], finalists: Sequence[Finalist]) -> Sequence[Finalist]:
+    """Those of the last round that is finished, or what there is of the first."""
+    last, end = finalists, 0
+    for count, _ in rounds:
+        if end + count > len(finalists):
+            break
+        last, end = finalists[end : end + count], end + count
+    return last
 
 
 def finals_seconds(
@@ -101,18 +131,21 @@ def finals_seconds(
         step(**{**training.inputs(item, network, 0, 0), "lr": 0.0})
         seconds.append(time.perf_counter() - start)
     _, units = training.size(item)
-    steps = int(config.epochs) * training.units / units
-    return float(np.median(seconds[1:])) * steps * selector.candidates
+    rounds = selector.rounds_of(selector.candidates, config.epochs)
+    epochs = sum(each.cells * each.epochs for each in rounds)
+    return float(np.median(seconds[1:])) * epochs * training.units / units
 
 
 class _Scores:
-    """The scores of the first finalists, in memory and in the folder of the checkpoint."""
+    """The scores of the first trainings, in memory and in the folder of the checkpoint."""
 
     def __init__(
         self,
         run: RunOptions,
         config: Any,
+        selector: Finalists,
         cells: Sequence[BaseGenotype],
+        trainings: int,
         data: SearchData,
         ranks: Ranks,
     ):
@@ -122,20 +155,22 @@ class _Scores:
             self._path = Path(run.checkpoint) / FINALISTS_CHECKPOINT
             self._what = {
                 "config": config.to_dict(),
+                "rounds": selector.rounds,
                 "cells": [str(cell) for cell in cells],
                 "data": fingerprint(*data.arrays),
             }
-        self.scores = ranks.on_first(lambda: self._found(run, len(cells)))
+        self.scores = ranks.on_first(lambda: self._found(run, trainings))
 
-    def _found(self, run: RunOptions, count: int) -> list[float]:
+    def _found(self, run: RunOptions, trainings: int) -> list[float]:
         """Those that an earlier run kept."""
         found = run.resumable_file(FINALISTS_CHECKPOINT)
         if found is None:
             return []
-        with read_described(found, FORMAT, (VERSION,)) as kept:
-            if all(kept[name] == value for name, value in self._what.items()):
-                self.earlier_seconds = float(kept.get("seconds", 0.0))  # earlier versions kept none
-                return [float(score) for score in kept["scores"][:count]]
+        with read_described(found, FORMAT, (1, VERSION)) as kept:
+            # Earlier versions had no rounds.
+            if all(kept.get(name) == value for name, value in self._what.items()):
+                self.earlier_seconds = float(kept["seconds"])
+                return [float(score) for score in kept["scores"][:trainings]]
         return []
 
     def add(self, score: float, seconds: float) -> None:

@@ -24,7 +24,7 @@ from pydarts.costs.budget import COSTS, describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.engine.network import Alphas
 from pydarts.methods.decisions import read_decisions, selection_notes
-from pydarts.methods.finalists import Finalist, read_finalists
+from pydarts.methods.finalists import Finalist, num_finalists, read_finalists
 from pydarts.methods.method import Method
 from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation, num_undecided
@@ -99,9 +99,9 @@ class SearchResult(Generic[AnyGenotype]):
         worse that is). Decisions about the edges of a node have no ``source``: ``kept`` are the
         sources of the edges, and ``without`` and ``missed`` are by source.
     finalists : list of Finalist
-        The ``genotype`` and ``score`` (accuracy on the validation half; over text perplexity) of
-        each cell that a selection by finalists trained, the one of the largest mixing weights
-        first.
+        The ``genotype``, ``score`` (accuracy on the validation half; over text perplexity) and
+        ``epochs`` of each training of a selection by finalists, round by round, the cell of the
+        largest mixing weights first.
     limits : dict of dict
         Of a search under limits, by ``"latency"`` (seconds), ``"macs"``, ``"weights"`` and
         ``"memory"`` (bytes) what the network that is to be trained costs: its ``limit``, None if it
@@ -262,7 +262,7 @@ class SearchResult(Generic[AnyGenotype]):
             "tuning_epochs": self.tuning_epochs,
             "measure": self.measure,
             "selection": self.selection,
-            "finalists": [[each.genotype.to_json(), each.score] for each in self.finalists],
+            "finalists": [[f.genotype.to_json(), f.score, f.epochs] for f in self.finalists],
             "limits": self.limits,
             "repeated_epochs": self.repeated_epochs,
             "data_notes": self.data_notes,
@@ -320,7 +320,8 @@ class SearchResult(Generic[AnyGenotype]):
             text += f"\n  method: {self.method}, cell chosen by {self.selector}"
             decided = f"{len(self.selection)} of {len(self.selection) + self.undecided} decisions"
             text += f" ({decided})" if self.selector == "perturbation" else ""
-            text += f" ({len(self.finalists)} trained)" if self.selector == "finalists" else ""
+            trained = f" ({num_finalists(self.finalists)} trained)"
+            text += trained if self.selector == "finalists" else ""
         if self.history:
             last = self.history[-1]
             text += f"\n  validation: loss {last['valid_loss']:.4f}"
