@@ -2,7 +2,6 @@
 #include "costs/budget.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include "core/error.hpp"
 
@@ -12,7 +11,6 @@ namespace {
 constexpr double kLowest = 0.9;  // cells are to cost at least this share of what a limit allows
 constexpr int kRounds = 12;      // of stronger weights for the limits beside the first one
 constexpr int kDrawn = 50;       // cells among which one of least memory is looked for
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr const char* kNames[] = {"latency", "macs", "weights", "memory"};
 constexpr const char* kUnitNames[] = {"s", "multiply-adds", "weights", "bytes"};
 

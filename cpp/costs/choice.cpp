@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 
 #include "core/error.hpp"
@@ -15,8 +14,7 @@ namespace {
 constexpr int kBins = 4000;                    // into which what is left of a limit is cut
 constexpr std::size_t kMostOptions = 1 << 20;  // of a node: a space may come from a file
 constexpr std::size_t kMostPools = 12;         // of a cell whose sets are all tried where the cheapest is looked for
-constexpr int kRounds = 8;                     // of other bounds where equal pools count once
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int kBoundRounds = 8;                // of other bounds where equal pools count once
 
 struct Entry {
   int edge, column;
@@ -289,7 +287,7 @@ std::optional<Genotype> choose_cell(const Space& space, const std::vector<double
   std::set<std::vector<char>> tried;
   // A cell costs no more than these sums, and just as much if it repeats what is paid: it does so the next time.
   const auto try_from = [&](std::vector<char> paid) {
-    for (int round = 0; round < kRounds && tried.insert(paid).second; ++round) {
+    for (int round = 0; round < kBoundRounds && tried.insert(paid).second; ++round) {
       const CostTable sums = with_paid(table, pools, paid);
       const std::optional<Genotype> found = choose_by_sum(space, values, sums, least, most);
       if (!found) break;

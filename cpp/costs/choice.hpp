@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The cells of the largest sum of values whose cost lies between two bounds.
 #pragma once
+#include <limits>
 #include <optional>
 #include <vector>
 
 #include "costs/table.hpp"
 
 namespace pydarts {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();  // as a bound: there is none
 
 // Costs of the cheapest and of the costliest cells; of the latter, where equal pools count once, at least that.
 double least_cost(const Space& space, const CostTable& table);

@@ -14,7 +14,7 @@ using Kind = Json::Kind;
 
 constexpr const char* kFormat = "pydarts-profile";
 constexpr int kVersion = 1;
-constexpr long long kMost = 1 << 24;
+constexpr long long kMostOfEach = 1 << 24;
 
 // As many digits as it takes to read the same number again.
 std::string number(double value) {
@@ -52,7 +52,7 @@ double factor(const Json& json) {
 }
 
 int integer(const Json& json, const char* name, int least = 1) {
-  return int(json.at(name, Kind::number).integer(name, least, kMost));
+  return int(json.at(name, Kind::number).integer(name, least, kMostOfEach));
 }
 
 Timing timing(const Json& json, const char* name) {
@@ -63,8 +63,8 @@ Timing timing(const Json& json, const char* name) {
 void read_size(const Json& json, const char* name, int& height, int& width) {
   const Json& size = json.at(name, Kind::array);
   require_file(size.items.size() == 2, "`", name, "` is not a pair");
-  height = int(size.items[0].integer(name, 1, kMost));
-  width = int(size.items[1].integer(name, 1, kMost));
+  height = int(size.items[0].integer(name, 1, kMostOfEach));
+  width = int(size.items[1].integer(name, 1, kMostOfEach));
 }
 
 NetworkShape read_shape(const Json& json) {

@@ -8,7 +8,7 @@
 namespace pydarts {
 namespace {
 
-constexpr int kDrawn = 100;  // cells from which the table of the memory is fitted
+constexpr int kFitted = 100;  // cells from which the table of the memory is fitted
 
 }  // namespace
 
@@ -61,7 +61,7 @@ CostTable memory_table(const Space& space, const NetworkShape& shape) {
   Random random(0);
   std::vector<std::vector<double>> x;
   std::vector<double> y;
-  for (int i = 0; i < kDrawn; ++i) {
+  for (int i = 0; i < kFitted; ++i) {
     const Genotype drawn = random_genotype(space, random);
     x.emplace_back(size);
     for (std::size_t at : entries(drawn)) x.back()[at] += 1;
@@ -69,12 +69,12 @@ CostTable memory_table(const Space& space, const NetworkShape& shape) {
   }
   double mean = 0;
   std::vector<double> middle(size);
-  for (int i = 0; i < kDrawn; ++i) {
-    mean += y[i] / kDrawn;
-    for (std::size_t k = 0; k < size; ++k) middle[k] += x[i][k] / kDrawn;
+  for (int i = 0; i < kFitted; ++i) {
+    mean += y[i] / kFitted;
+    for (std::size_t k = 0; k < size; ++k) middle[k] += x[i][k] / kFitted;
   }
   std::vector<double> products(size * size), right(size);
-  for (int i = 0; i < kDrawn; ++i)
+  for (int i = 0; i < kFitted; ++i)
     for (std::size_t j = 0; j < size; ++j) {
       const double centred = x[i][j] - middle[j];
       right[j] += centred * (y[i] - mean);

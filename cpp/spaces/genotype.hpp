@@ -31,6 +31,11 @@ CellGenotype derive_cell(const Cell& cell, const T* alphas, const T* edges = nul
 void check_cell(const Space& space, const Cell& cell, const CellGenotype& genotype);
 
 constexpr std::size_t kMaxGenotypeText = std::size_t(1) << 18;
+constexpr const char* kGenotypeFormat = "pydarts-genotype";
+constexpr int kGenotypeVersion = 1, kMostStates = 1 << 16;
+
+// BadFile if it is not a genotype of that kind, "convolutional" or "recurrent", and of the version that is known.
+void require_genotype(const Json& json, const char* kind);
 
 // BadFile if it is not a genotype of convolutional cells. Whether the cells are sound is for check_cell to say.
 Genotype read_genotype(const Json& json);

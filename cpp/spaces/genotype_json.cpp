@@ -9,10 +9,7 @@ namespace {
 
 using Kind = Json::Kind;
 
-constexpr const char* kFormat = "pydarts-genotype";
-constexpr int kVersion = 1;
 constexpr const char* kKind = "convolutional";
-constexpr int kMostStates = 1 << 16;
 
 void require_text(const Json& json, const char* name, const char* wanted) {
   const std::string& found = json.at(name, Kind::string).text;
@@ -46,11 +43,15 @@ std::string write_cell(const Cell& kind, const CellGenotype& cell) {
 
 }  // namespace
 
-Genotype read_genotype(const Json& json) {
+void require_genotype(const Json& json, const char* kind) {
   require_file(json.kind == Kind::object, "a genotype must be an object");
-  require_text(json, "format", kFormat);
-  json.at("version", Kind::number).integer("version", kVersion, kVersion);
-  require_text(json, "kind", kKind);
+  require_text(json, "format", kGenotypeFormat);
+  json.at("version", Kind::number).integer("version", kGenotypeVersion, kGenotypeVersion);
+  require_text(json, "kind", kind);
+}
+
+Genotype read_genotype(const Json& json) {
+  require_genotype(json, kKind);
   const Json* space = json.find("space");
   Genotype genotype{space ? read_space(*space) : darts_space(), {}};
   std::vector<std::string> known = {"format", "version", "kind", "space"};
@@ -72,8 +73,8 @@ Genotype read_genotype(const char* text, std::size_t size) {
 
 std::string write_genotype(const Genotype& genotype) {
   const Space& space = genotype.space;
-  std::string out =
-      text("{\n  \"format\": \"", kFormat, "\",\n  \"version\": ", kVersion, ",\n  \"kind\": \"", kKind, "\"");
+  std::string out = text("{\n  \"format\": \"", kGenotypeFormat, "\",\n  \"version\": ", kGenotypeVersion,
+                         ",\n  \"kind\": \"", kKind, "\"");
   if (space.json.kind != Kind::string || space.json.text != "darts") out += ",\n  \"space\": " + write_json(space.json);
   for (std::size_t i = 0; i < space.cells.size(); ++i) out += write_cell(space.cells[i], genotype.cells[i]);
   return out + "\n}";

@@ -11,10 +11,8 @@ namespace {
 
 using Kind = Json::Kind;
 
-constexpr const char* kFormat = "pydarts-genotype";
 constexpr const char* kActivationNames[] = {"tanh", "relu", "sigmoid", "identity"};
 constexpr const char* kMembers[] = {"format", "version", "kind", "recurrent", "concat"};
-constexpr int kMostStates = 1 << 16;
 
 Cell recurrent_cell() {
   Cell cell;
@@ -29,11 +27,6 @@ Cell recurrent_cell() {
   return cell;
 }
 
-void require_text(const Json& json, const char* name, const char* wanted) {
-  const std::string& found = json.at(name, Kind::string).text;
-  require_file(found == wanted, "the `", name, "` of the genotype (=", found.substr(0, 40), ") must be '", wanted, "'");
-}
-
 }  // namespace
 
 int recurrent_activation(const std::string& name) {
@@ -44,10 +37,7 @@ int recurrent_activation(const std::string& name) {
 CellGenotype derive_recurrent_cell(const float* alphas) { return derive_cell(recurrent_cell(), alphas); }
 
 CellGenotype read_recurrent_genotype(const Json& json) {
-  require_file(json.kind == Kind::object, "a genotype must be an object");
-  require_text(json, "format", kFormat);
-  json.at("version", Kind::number).integer("version", 1, 1);
-  require_text(json, "kind", "recurrent");
+  require_genotype(json, "recurrent");
   for (const std::string& name : json.names)
     require_file(std::find(std::begin(kMembers), std::end(kMembers), name) != std::end(kMembers),
                  "the genotype's member '", name.substr(0, 40), "' is unknown");
@@ -75,8 +65,8 @@ CellGenotype read_recurrent_genotype(const Json& json) {
 }
 
 std::string write_recurrent_genotype(const CellGenotype& cell) {
-  std::string out =
-      text("{\n  \"format\": \"", kFormat, "\",\n  \"version\": 1,\n  \"kind\": \"recurrent\",\n  \"recurrent\": [");
+  std::string out = text("{\n  \"format\": \"", kGenotypeFormat, "\",\n  \"version\": ", kGenotypeVersion,
+                         ",\n  \"kind\": \"recurrent\",\n  \"recurrent\": [");
   for (std::size_t i = 0; i < cell.operations.size(); ++i)
     out += text(i ? ", " : "", "[", quoted(cell.operations[i].first), ", ", cell.operations[i].second, "]");
   out += "],\n  \"concat\": [";

@@ -11,11 +11,11 @@ namespace {
 
 using Kind = Json::Kind;
 
-constexpr const char *kFormat = "pydarts-space", *kResidualBlock = "residual_block";
-constexpr int kVersion = 1;
+constexpr const char *kSpaceFormat = "pydarts-space", *kResidualBlock = "residual_block";
+constexpr int kSpaceVersion = 1;
 constexpr int kMostSide = 63, kMostTaps = 64, kMostDilation = 16, kMostReach = 127;
 constexpr int kMostNodes = 8, kMostCandidates = 16, kMostMixed = 64, kMostStages = 32, kMostCells = 16,
-              kMostLayers = 64;
+              kMostListed = 64;
 constexpr std::size_t kMostName = 100, kMostText = std::size_t(1) << 20;
 
 // Errors of `read` say where they are.
@@ -250,8 +250,8 @@ Stack read_stack(const Json& json, const std::vector<Cell>& cells) {
   stack.stem = integer_at(json, "stem", 1, 1, 64);
   stack.norm_relu = truth_at(json, "norm_relu", false);
   const auto& layers = json.at("layers", Kind::array).items;
-  require_file(!layers.empty() && layers.size() <= kMostLayers, "`layers` has ", layers.size(), " entries, not 1 to ",
-               kMostLayers);
+  require_file(!layers.empty() && layers.size() <= kMostListed, "`layers` has ", layers.size(), " entries, not 1 to ",
+               kMostListed);
   bool until = false, by_stage = false;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     stack.layers.push_back(within(text("layer ", i), [&] { return read_layer(layers[i], cells); }));
@@ -302,9 +302,9 @@ Space read_object(const Json& given) {
                            "conv_bias", "parameter_names", "cells", "stack"});
     if (json.find("format")) {
       const std::string& format = json.at("format", Kind::string).text;
-      require_file(format == kFormat, "`format` (=", shown(format), ") must be '", kFormat, "'");
+      require_file(format == kSpaceFormat, "`format` (=", shown(format), ") must be '", kSpaceFormat, "'");
     }
-    integer_at(json, "version", kVersion, kVersion, kVersion);
+    integer_at(json, "version", kSpaceVersion, kSpaceVersion, kSpaceVersion);
     space.dimensions = integer_at(json, "dimensions", 2, 1, 2);
     std::vector<Operation> candidates;
     const Json* operations = json.find("operations");
