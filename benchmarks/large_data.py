@@ -133,6 +133,7 @@ def main() -> None:
                 epochs=1,
                 max_images=None,
                 order=1,
+                selector="magnitude",
                 progress=False,
                 space=space,
                 preprocessing=preprocessing,

@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+import pydarts
 
 TESTS = Path(__file__).parent
 
@@ -52,6 +54,23 @@ else:
         "pydarts", max_examples=count, deadline=None, derandomize=True, database=None
     )
     settings.load_profile("pydarts")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def usual_selectors() -> Iterator[Mapping[str, str]]:
+    """Let searches choose by magnitude where a test does not say how, for most are about something
+    else, and the trainings of finalists take time. Yield what is usual outside of tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        usual = pydarts.SearchConfig.selectors
+        patch.setattr(pydarts.SearchConfig, "selectors", {})
+        yield usual
+
+
+@pytest.fixture
+def usual_selector(usual_selectors: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let searches choose as they do outside of tests."""
+    monkeypatch.setattr("pydarts.SearchConfig.selectors", usual_selectors)
 
 
 @pytest.fixture

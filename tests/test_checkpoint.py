@@ -80,6 +80,7 @@ def same(a: Any, b: Any) -> None:
         for name in ours:
             np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
     assert untimed(a.history) == untimed(b.history)
+    assert (a.genotype, a.finalists) == (b.genotype, b.finalists)
     assert a.stopped == b.stopped
     assert not a.interrupted
     assert not b.interrupted
@@ -363,6 +364,7 @@ for search in (t.search_images, t.search_text):
         (folder / "checkpoint.safetensors").unlink()
     assert os.waitpid(fork(child, search, False), 0)[1] == 0  # to the end, and compared
     (folder / "checkpoint.safetensors").unlink()
+    (folder / "finalists.json").unlink(missing_ok=True)  # over text there are none
 left = [path.name for path in folder.iterdir()]
 assert not left, left
 print(kills, inside)

@@ -268,12 +268,70 @@ def test_time_budget_ends_it_after_the_last_whole_training(monkeypatch: pytest.M
     assert not result.interrupted
 
 
-def test_a_budget_in_which_the_trainings_do_not_fit_is_refused(
+@pytest.mark.parametrize("seconds", [0.5, 60.0, 7200.0])
+def test_epochs_leave_time_for_the_trainings(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("budget", "finals"):
+        monkeypatch.setattr(f"pydarts.training.{module}.finals_seconds", lambda *_: seconds)
+    whole = RunOptions(time_budget=100.0)
+    task = ImageClassification(*images(), threads=1)
+    config = task.complete(pydarts.SearchConfig(**SIZES))
+    data = task.search_data(config, np.random.default_rng(0))
+    cell = DARTS.genotype.random(0)
+    run = finals.leave_time(task, data, config, FEW, cell, whole)
+    assert run.seconds_left is not None
+    assert whole.seconds_left is not None
+    assert whole.seconds_left - run.seconds_left == pytest.approx(min(seconds, 50), abs=1)
+    assert run.time_budget == 100.0
+    assert finals.leave_time(task, data, config, FEW, cell, RunOptions()).seconds_left is None
+
+
+def test_a_search_whose_epochs_are_cut_short_has_time_for_finalists(
+    monkeypatch: pytest.MonkeyPatch, spend: Any
+) -> None:
+    monkeypatch.setattr("pydarts.training.finals.finals_seconds", lambda *_: 1000.0)
+    lefts: list[float] = []
+    monkeypatch.setattr(
+        "pydarts.training.run.choose_finalist", lambda *given: lefts.append(given[5].seconds_left)
+    )
+
+    class Slow(pydarts.Callback):
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            spend(1400.0)
+
+    result = search(epochs=5, time_budget="1h", callbacks=[Slow()])
+    assert len(result.history) == 2  # which take 2,800 s of the 2,600 that are not kept
+    assert lefts == [pytest.approx(800, abs=10)]
+    assert result.stopped == "the time budget of 3600 s is spent"
+
+
+def test_a_budget_has_time_for_an_epoch_beside_the_finalists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pydarts.training.budget.finals_seconds", lambda *_: 7200.0)
-    with pytest.raises(ValueError, match=r"selection by finalists after them, .* about 2 h"):
+    monkeypatch.setattr("pydarts.training.budget._Trial.epoch_seconds", lambda _: 2000.0)
+    with pytest.raises(ValueError, match=r"beside 30 min \d s for preparation and finalists"):
         search(time_budget="1h")
+
+
+@pytest.mark.usefixtures("usual_selector")
+def test_presets_choose_by_finalists_but_that_of_the_paper() -> None:
+    def usual(preset: str, *args: Any) -> Any:
+        return as_pair(args[0], None, pydarts.SearchConfig.make(preset, {"seed": 4}), *args[1:])[1]
+
+    for preset in ("quick", "standard"):
+        for method in (None, "darts", "fixed", "pc-darts"):
+            assert usual(preset, method) == Finalists(seed=4)
+        assert usual(preset, "fixed-pt").name == "perturbation"
+        assert usual(preset, None, DARTS) is None  # a search with limits
+    assert usual("paper", None) is None
+    assert as_pair(None, None, pydarts.TextSearchConfig.make("quick"))[1] is None
+    quick = pydarts.SearchConfig.make("quick")
+    assert as_pair(None, "magnitude", quick)[1] is None
+    assert as_pair(None, Finalists(seed=9), quick)[1] == Finalists(seed=9)
+    result = pydarts.search(*images(), **SIZES, **QUIET)
+    assert (result.method, result.selector) == ("darts", "finalists")
 
 
 def test_estimate_counts_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:

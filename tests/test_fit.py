@@ -40,10 +40,10 @@ def fit(time_budget: Any = None, **options: Any) -> pydarts.Model:
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Fake what epochs of a search and of a training take."""
+    """Fake what epochs of a search and of a training, and finalists, take."""
 
-    def fake(search: float, train: float) -> None:
-        monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: search)
+    def fake(search: float, train: float, kept: float = 0.0) -> None:
+        monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: (search, kept))
         monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: train)
 
     return fake
@@ -269,6 +269,22 @@ def test_much_time_for_a_search(timed: Callable[..., None]) -> None:
     run = pydarts.RunOptions(time_budget=50)
     found = fitting.Fitting(task, run, {})._plan_cell()
     assert (found.search_preset, found.search_epochs) == ("quick", 15)
+
+
+@pytest.mark.usefixtures("usual_selector")
+def test_a_search_by_finalists(timed: Callable[..., None]) -> None:
+    timed(search=1.0, train=0.9, kept=4.0)
+    model = fit("20s", space="s4")
+    assert model.plan is not None
+    assert model.search is not None
+    # 0.4 x 20 s less 7 % are 7.4 s.
+    assert (model.plan.search_epochs, round(model.plan.search_seconds, 1)) == (3, 7.0)
+    assert "3 epochs of the preset quick and chosen among finalists, in" in model.plan.why[0]
+    assert (model.search.selector, model.search.stopped) == ("finalists", None)
+    assert len(model.search.finalists) > 36
+    with pytest.raises(ValueError, match=r"about 17\.. s would do"):
+        timed(search=1.0, train=0.9, kept=1.0)
+        fit("5s", space="s4", search="always")
 
 
 def test_it_goes_on_with_its_plan(timed: Callable[..., None], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Fake what epochs of a search and of a training take."""
 
     def fake(search: float, train: float) -> None:
-        monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: search)
+        monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: (search, 0.0))
         monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: train)
 
     return fake

@@ -28,7 +28,7 @@ from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.weights import ClassWeight
 from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
-from pydarts.methods.named import as_method
+from pydarts.methods.named import as_method, as_pair
 from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import BaseGenotype, require_kind
@@ -270,7 +270,7 @@ class Fitting:
         config = replace(
             self._search_config(plan.search_preset or "quick"), epochs=plan.search_epochs
         )
-        method = as_method(self._method_name, config, self._limited)
+        method, selector = as_pair(self._method_name, None, config, self._limited)
         run = self.run
         if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
             slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
@@ -282,7 +282,7 @@ class Fitting:
         budget = None
         if plan.limits:
             budget = self._budget((plan.channels, plan.cells), method, run)
-        self._found = run_search(self.task, method, config, run, None, budget)
+        self._found = run_search(self.task, method, config, run, selector, budget)
         self._genotype = self._found.genotype
         return self._found
 
@@ -369,20 +369,24 @@ class Fitting:
             size, sentence = self._target_size(budget)
             anew = replace(self.run, checkpoint=None)
             why_size, limited = (sentence,), self._budget(size, self._method, anew)
-        space, time_for_it, each = self.task.space, SEARCH_SHARE * self._left, 0.0
+        space, usable = self.task.space, SEARCH_SHARE * self._left * (1 - MARGIN)
+        each = kept = 0.0
         for preset in ("quick", "standard"):
             config = self._search_config(preset)
             data = self.task.search_data(config, np.random.default_rng(config.seed))
-            method = as_method(self._method_name, config, self._limited)
-            found = search_epoch_seconds(self.task, method, config, data, time_for_it, limited)
-            usable = time_for_it * (1 - MARGIN)
-            if preset == "quick" or found * config.epochs <= usable:
-                each, chosen, epochs = found, preset, min(config.epochs, int(usable / found))
-            if epochs < config.epochs or found * config.epochs > usable:
+            method, selector = as_pair(self._method_name, None, config, self._limited)
+            trial = self.task, method, config, data, usable, selector, limited
+            found, for_finalists = search_epoch_seconds(*trial)
+            left = usable - for_finalists
+            if preset == "quick" or found * config.epochs <= left:
+                each, kept, chosen = found, for_finalists, preset
+                epochs = min(config.epochs, int(left / found))
+            if epochs < config.epochs or found * config.epochs > left:
                 break
         spent = budget - self._left
         if epochs < LEAST_SEARCH_EPOCHS:
-            need = spent + LEAST_SEARCH_EPOCHS * each / (SEARCH_SHARE * (1 - MARGIN))
+            least = LEAST_SEARCH_EPOCHS * each * (2 if kept else 1)  # finalists have half of it
+            need = spent + least / (SEARCH_SHARE * (1 - MARGIN))
             known = math.isfinite(need)
             if self.search == "always":
                 would = f": about {duration(1.1 * need)} would do" if known else ""
@@ -407,8 +411,9 @@ class Fitting:
             elif published(space):
                 reason = f"In {duration(budget)} a search is worth its time"
         why = (
-            f"{reason}: the cell is searched for {epochs} epochs of the preset {chosen}, in about"
-            f" {duration(epochs * each)}, at most {SEARCH_SHARE:.0%} of the time."
+            f"{reason}: the cell is searched for {epochs} epochs of the preset {chosen}"
+            f"{' and chosen among finalists' if kept else ''}, in about"
+            f" {duration(epochs * each + kept)}, at most {SEARCH_SHARE:.0%} of the time."
         )
         return Plan(
             cell="search",
@@ -417,7 +422,7 @@ class Fitting:
             channels=size[0],
             cells=size[1],
             prepare_seconds=spent,
-            search_seconds=epochs * each,
+            search_seconds=epochs * each + kept,
             why=(*why_size, why),
         )
 

@@ -110,11 +110,13 @@ def search(
         ``"fixed-pt"`` and ``"darts-pt"`` are names for ``"fixed"`` and ``"darts"`` with
         ``selector="perturbation"``.
     selector : {"magnitude", "perturbation", "finalists"}, Perturbation or Finalists, optional
-        What chooses the cell: the largest mixing weights (the default); or, after the epochs of the
-        search, the loss on the validation half by which the supernet misses each operation, in
-        rounds with further epochs of tuning between them (`pydarts.Perturbation` has its options,
-        the result's ``selection`` what it decided); or short trainings of several cells that are
-        drawn from the mixing weights (`pydarts.Finalists`; the result's ``finalists``).
+        What chooses the cell: the largest mixing weights; or, after the epochs of the search, the
+        loss on the validation half by which the supernet misses each operation, in rounds with
+        further epochs of tuning between them (`pydarts.Perturbation` has its options, the result's
+        ``selection`` what it decided); or short trainings of cells that are drawn from the mixing
+        weights (`pydarts.Finalists`; the result's ``finalists``). The last is usual with the
+        presets ``"quick"`` and ``"standard"``, the first with ``"paper"``, under limits and over
+        text.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the channels are, if the shape leaves it open.
     groups : iterable, optional

@@ -99,7 +99,10 @@ _LIMITED_OR_NOT = f"{USUAL}, or {UNDER_LIMITS} under limits if cells hold no `no
 def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None:
     """The arguments of `search` and `search-text`."""
     task = kind.task_type
-    usual = _LIMITED_OR_NOT if task.kind == "convolutional" else USUAL
+    usual, chosen_by = USUAL, "magnitude"
+    if task.kind == "convolutional":
+        usual = _LIMITED_OR_NOT
+        chosen_by = "finalists; magnitude with --preset paper and under limits"
     _add_common(kind, parser)
     group = parser.add_argument_group("search")
     kind.add_space(group)
@@ -116,7 +119,7 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
         choices=SELECTORS,
         help="what chooses the cell: the largest mixing weights; in rounds after the search, the"
         " loss by which each operation is missed; or short trainings of cells that are drawn from"
-        " the mixing weights (default: magnitude)",
+        f" the mixing weights (default: {chosen_by})",
     )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")

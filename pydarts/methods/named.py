@@ -103,7 +103,8 @@ def as_pair(
     limited: Space | None = None,
 ) -> tuple[Method, Selector | None]:
     """Return how α is learned, and what chooses the cell: None where the method does, which is by
-    magnitude. The space of a search with limits decides which method is the usual one.
+    magnitude. Which is the usual method, the space of a search with limits decides, and which the
+    usual selector, the preset, if the search has no limits.
 
     Raises
     ------
@@ -114,6 +115,8 @@ def as_pair(
     # Perturbation goes with no limits, which is what there is to say, whatever the method.
     found = as_method(method, config, None if name == "perturbation" else limited)
     pair = isinstance(method, str) and method in PAIRS
+    if selector is None and not pair and limited is None:
+        selector = name = config.selectors.get(config.preset)
     if isinstance(selector, str):
         choice("selector", selector, SELECTORS)
     elif selector is not None and not isinstance(selector, Selector):

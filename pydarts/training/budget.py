@@ -88,17 +88,18 @@ def search_epoch_seconds(
     config: Any,
     data: SearchData,
     seconds: float,
+    selector: Selector | None = None,
     limits: Budget | None = None,
-) -> float:
-    """Measure what an epoch of a search takes, on a throw-away network; infinity, if that alone
-    takes longer than ``seconds``.
+) -> tuple[float, float]:
+    """Measure what an epoch of a search takes, on a throw-away network, and what of the ``seconds``
+    is kept for finalists; infinity and nothing, if an epoch alone takes longer.
     """
-    trial = _Trial(task, method, config, data, None, limits)
+    trial = _Trial(task, method, config, data, selector, limits)
     trial.network.set_deadline(max(seconds, 0.0))
     try:
-        return trial.epoch_seconds()
+        return trial.epoch_seconds(), trial.kept_seconds(seconds)
     except _core.OutOfTime:
-        return math.inf
+        return math.inf, 0.0
 
 
 def check_budgets(
@@ -169,6 +170,12 @@ class _Trial:
             return self.ranks.of_first(finals_seconds(*given))
         return 0.0 if self._rounds is None else self._rounds_seconds(self._rounds)
 
+    def kept_seconds(self, left: float) -> float:
+        """What of so many seconds is kept for the finalists, if there are any."""
+        if not isinstance(self.selector, Finalists):
+            return 0.0
+        return min(self.selection_seconds(), left / 2)
+
     def _rounds_seconds(self, selector: Perturbation) -> float:
         """Measure the evaluations and the tuning of rounds: the mean of the first one's, where
         nothing is decided, and the last one's, where every edge is.
@@ -217,6 +224,7 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
     except _core.OutOfTime:
         raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
     left = trial.ranks.of_first(run.seconds_left) or 0.0
+    left -= trial.kept_seconds(left)
     if left >= epoch:
         _check_selection(short, run, trial, epoch)
         return
@@ -224,17 +232,19 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
     share = 0.9 * max(left, 0.0) / epoch
     fits = share * trial.data.steps >= 2
     hint = f"; about {option}={int(share * amount)} would fit" if fits else ""
+    has_finalists = isinstance(trial.selector, Finalists)
+    others = "preparation and finalists" if has_finalists else "preparation"
     raise ArgumentError(
         "time_budget",
-        f"{short} for one epoch, which takes about {duration(epoch)} after"
-        f" {duration(budget - left)} of preparation{hint}; all {trial.config.epochs} epochs take"
+        f"{short} for one epoch, which takes about {duration(epoch)} beside"
+        f" {duration(budget - left)} for {others}{hint}; all {trial.config.epochs} epochs take"
         f" {duration(epoch * trial.config.epochs)}",
     )
 
 
 def _check_selection(short: str, run: RunOptions, trial: _Trial, epoch: float) -> None:
-    """A selector that decides after the last epoch must come to it."""
-    if trial.selector is None:
+    """Selection by perturbation needs all of the epochs; finalists make do with what is left."""
+    if not isinstance(trial.selector, Perturbation):
         return
     selection, epochs = trial.selection_seconds(), trial.config.epochs
     left = trial.ranks.of_first(run.seconds_left) or 0.0

@@ -91,6 +91,8 @@ class SearchConfig(Config):
         },
         "paper": {"crop_padding": 4, "flip": True},
     }
+    # By mixing weights alone no method was shown to beat random cells (benchmarks/README.md).
+    selectors: ClassVar[Mapping[str, str]] = {"quick": "finalists", "standard": "finalists"}
 
     def completed(self, images: int, size: Sequence[int]) -> SearchConfig:
         """With `stem` filled in, and a batch that so many images of a size in either half fill."""

@@ -53,10 +53,13 @@ def option(
 class Config:
     """Hyper-parameters, checked; equal configurations give equal results on equal data.
 
-    ``preset`` only says where the values came from: `make` fills in a preset's.
+    ``preset`` says where the values came from, which `make` fills in, and decides what usually
+    chooses the cell of a search.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    #: What chooses the cell in a search of a preset, if it is not the method.
+    selectors: ClassVar[Mapping[str, str]] = {}
     #: Values of options that files of earlier versions do not hold.
     earlier: ClassVar[Mapping[str, Any]] = {}
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pydarts.common.files import read_described, write_json
+from pydarts.common.files import read_described, remove_leftovers, write_json
 from pydarts.common.ranks import Ranks
 from pydarts.engine.sgd import SGD
 from pydarts.methods.finalists import Finalist, Finalists, Round, best_of, draw_finalists
@@ -114,6 +114,24 @@ def _last_round(rounds: Sequence[Round], finalists: Sequence[Finalist]) -> Seque
     return last
 
 
+def leave_time(
+    task: Task,
+    data: SearchData,
+    config: Any,
+    selector: Finalists,
+    genotype: BaseGenotype,
+    run: RunOptions,
+) -> RunOptions:
+    """Return the options of a search's epochs, which end early enough for the trainings of the
+    finalists: by what these take, but no more than half of the time that is left.
+    """
+    left = task.ranks.of_first(run.seconds_left)
+    if left is None:
+        return run
+    seconds = finals_seconds(task, data, config, selector, genotype)
+    return replace(run, started=run.started - task.ranks.of_first(min(seconds, left / 2)))
+
+
 def finals_seconds(
     task: Task, data: SearchData, config: Any, selector: Finalists, genotype: BaseGenotype
 ) -> float:
@@ -153,6 +171,7 @@ class _Scores:
         self._path: Path | None = None
         if run.checkpoint is not None:
             self._path = Path(run.checkpoint) / FINALISTS_CHECKPOINT
+            remove_leftovers(self._path)
             self._what = {
                 "config": config.to_dict(),
                 "rounds": selector.rounds,

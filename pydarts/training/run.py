@@ -23,7 +23,7 @@ from pydarts.methods.tuning import search_step
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
-from pydarts.training.finals import choose_finalist
+from pydarts.training.finals import choose_finalist, leave_time
 from pydarts.training.limited import LimitedMethod, check_limitable
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
@@ -70,7 +70,10 @@ def run_search(
     }
     parts = {"valid": data.valid}
     own = chosen_by, rounds, budget is not None
-    loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, run, identity)
+    epochs_run = run
+    if isinstance(selector, Finalists):
+        epochs_run = leave_time(task, data, config, selector, genotype, run)
+    loop = SearchLoop(*own, task, data, result, supernet, step, parts, rng, epochs_run, identity)
     with supernet.shared_by(task.ranks), loop:  # Ctrl-C, budgets and callbacks leave it early
         valid_batches = data.valid_batches()
         for epoch in loop.epochs():  # and the rounds of the selector between the last ones
