@@ -64,7 +64,7 @@ def choose_finalist(
                 if left is not None and left <= 0:
                     break
                 quiet = RunOptions(progress=False, log_epochs=False, time_budget=left)
-                own = replace(config, epochs=epochs, seed=config.seed + number)
+                own = replace(config, epochs=epochs, seed=(config.seed + number) % 2**31)
                 try:
                     model = train(contest, cell, own, quiet)
                 except Diverged as error:  # its weights are those before the step
