@@ -733,7 +733,7 @@ def test_a_reader_that_leaves_does_not_stop_the_work(data: str, tmp_path: Path) 
         process.stdout.close()
         errors = process.stderr.read()
     assert process.returncode == 0
-    assert names(out) == SEARCH_FILES | TRAIN_FILES
+    assert names(out) == SEARCH_FILES | TRAIN_FILES | {"finalists.json"}
     assert "BrokenPipe" not in errors
 
 
