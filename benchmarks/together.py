@@ -2,7 +2,8 @@
 """``python -m benchmarks.together FILE ...``: what runs of `benchmarks.quality` show together.
 
 Each pair of data and space in each file is a stratum, whose found cells are those of the searches
-by one method, and whose others are the random ones. The statistic is the mean of the strata's
+by one method, and whose others are the random ones; of trainings those of the seeds that all cells
+have. The statistic is the mean of the strata's
 differences, weighted by their inverse variances. If a search is worth no more than a random draw,
 labels can be exchanged within each stratum: the two-sided p-value is of many random exchanges.
 
@@ -69,7 +70,7 @@ def together(strata: Sequence[Stratum], draws: int = DRAWS, seed: int = 0) -> tu
 
 def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
     """Return the strata of a file that have searches by this method and selector."""
-    scores: dict[tuple[str, str], dict[str, list[float]]] = {}
+    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
     mine: dict[tuple[str, str], set[str]] = {}
     any_found: dict[tuple[str, str], set[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -78,7 +79,8 @@ def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
         where = unit["data"], unit["space"]
         if unit["kind"] == "training":
             cells = scores.setdefault(where, {})
-            cells.setdefault(unit["genotype"], []).append(100 * entry["score"])
+            seed = unit["config"].get("seed", 0)
+            cells.setdefault(unit["genotype"], {})[seed] = 100 * entry["score"]
             continue
         cell = ordered(parse_genotype(entry["genotype"])).to_json()
         any_found.setdefault(where, set()).add(cell)
@@ -86,11 +88,13 @@ def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
         if (name, options.get("selector")) == (method, selector):
             mine.setdefault(where, set()).add(cell)
     found = []
-    for where, cells in mine.items():
+    for where, own in mine.items():
         fixed = {ordered(cell).to_json() for cell in constants(where[1]).values()}
-        trained = {cell: mean(values) for cell, values in scores.get(where, {}).items()}
+        values = scores.get(where, {})
+        seeds = set.intersection(*(set(by_seed) for by_seed in values.values())) if values else ()
+        trained = {cell: mean(v[s] for s in seeds) for cell, v in values.items() if seeds}
         stratum = Stratum(f"{path.name}: {where[0]}, {where[1]}")
-        stratum.found = [score for cell, score in trained.items() if cell in cells]
+        stratum.found = [score for cell, score in trained.items() if cell in own]
         known = any_found[where] | fixed
         stratum.others = [score for cell, score in trained.items() if cell not in known]
         if stratum.found and stratum.others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,16 +46,23 @@ def test_without_a_difference_p_values_are_uniform() -> None:
 def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = [random_cell("darts", seed) for seed in range(5)]
     where = {"data": "digits", "space": "darts"}
-    lines = []
+    lines: list[dict[str, Any]] = []
     for number, cell in enumerate([*cells, constants("darts")["sep_conv_3x3"]]):
         for seed in range(2):
-            unit = {"kind": "training", **where, "genotype": ordered(cell).to_json()}
+            unit: dict[str, Any] = {
+                "kind": "training",
+                **where,
+                "genotype": ordered(cell).to_json(),
+            }
+            unit["config"] = {"seed": seed} if seed else {}
             lines.append({"unit": unit, "score": 0.5 + 0.1 * number + 0.02 * seed})
     for cell, method in zip(
         cells, ("gdas", "gdas:epochs=4:selector=finalists", "darts"), strict=False
     ):
         unit = {"kind": "search", **where, "method": method}
         lines.append({"unit": unit, "genotype": cell.to_json()})
+    more = {**lines[0]["unit"], "config": {"seed": 7}}  # a training that the others have not
+    lines.append({"unit": more, "score": 0.0})
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     (stratum,) = strata_of(path, "gdas", "finalists")
