@@ -3,9 +3,9 @@
 
 Each pair of data and space in each file is a stratum, whose found cells are those of the searches
 by one method, and whose others are the random ones; of trainings those of the seeds that all cells
-have. The statistic is the mean of the strata's
-differences, weighted by their inverse variances. If a search is worth no more than a random draw,
-labels can be exchanged within each stratum: the two-sided p-value is of many random exchanges.
+have. The statistic is the mean of the strata's differences, weighted by their inverse variances. If
+a search is worth no more than a random draw, labels can be exchanged within each stratum: the
+two-sided p-value is of many random exchanges.
 
     python -m benchmarks.together --method fixed --selector finalists nb.jsonl darts.jsonl
 """

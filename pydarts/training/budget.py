@@ -22,7 +22,7 @@ from pydarts.methods.mixture import Mixture
 from pydarts.methods.named import Selector
 from pydarts.methods.perturbation import Perturbation, num_evaluations
 from pydarts.methods.tuning import search_step
-from pydarts.training.finals import finals_seconds
+from pydarts.training.finals import finals_seconds, kept_for_finals
 from pydarts.training.limited import MAX_REPEATS, LimitedMethod, phase_epochs
 from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
@@ -174,7 +174,7 @@ class _Trial:
         """What of so many seconds is kept for the finalists, if there are any."""
         if not isinstance(self.selector, Finalists):
             return 0.0
-        return min(self.selection_seconds(), left / 2)
+        return kept_for_finals(self.selection_seconds(), left)
 
     def _rounds_seconds(self, selector: Perturbation) -> float:
         """Measure the evaluations and the tuning of rounds: the mean of the first one's, where

@@ -129,7 +129,12 @@ def leave_time(
     if left is None:
         return run
     seconds = finals_seconds(task, data, config, selector, genotype)
-    return replace(run, started=run.started - task.ranks.of_first(min(seconds, left / 2)))
+    return replace(run, started=run.started - task.ranks.of_first(kept_for_finals(seconds, left)))
+
+
+def kept_for_finals(seconds: float, left: float) -> float:
+    """Return what of the time that is left is kept for trainings that take so many seconds."""
+    return min(seconds, left / 2)
 
 
 def finals_seconds(
