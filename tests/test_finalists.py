@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts.methods.finalists import Finalist, Finalists, best_of, draw_finalists
+from pydarts.common.ranks import Ranks
+from pydarts.methods.finalists import Finalist, Finalists, FirstRound, best_of, draw_finalists
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.named import as_pair
-from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Space
+from pydarts.methods.weighting import largest_sum
+from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training import finals
 from pydarts.training.run import run_training
@@ -84,6 +87,47 @@ def test_there_are_no_more_finalists_than_cells() -> None:
     for a in alphas.values():
         a[:, 3] = 50.0
     assert len(drawn(NAS_BENCH_201, alphas, 8)) == 1
+
+
+def first_round(space: Space, selector: Finalists, score: Any, sign: int = 1) -> list[Any]:
+    """The cells of a first round in which ``score`` is what a training gives."""
+    largest = partial(largest_sum, space=space)
+    first = FirstRound(selector, Gaea(), uniform(space), space, largest, Ranks())
+    finalists: list[Finalist] = []
+    for cell in first.cells(finalists, sign):
+        finalists.append(Finalist(cell, score(cell)))
+    return [each.genotype for each in finalists]
+
+
+def convolutions(cell: Any) -> int:
+    return sum(op == "nor_conv_3x3" for op, _, _ in cell.kept("normal"))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_tried_follows_from_the_scores_before(sign: int) -> None:
+    selector = Finalists(candidates=30, drawn=10)
+    cells = first_round(NAS_BENCH_201, selector, convolutions, sign)
+    assert len(set(map(str, cells))) == 30
+    assert cells[:10] == drawn(NAS_BENCH_201, uniform(NAS_BENCH_201), 30)[:10]
+    counts = [sign * convolutions(cell) for cell in cells]
+    assert np.mean(counts[10:]) > np.mean(counts[:10]) + 1
+    assert cells == first_round(NAS_BENCH_201, selector, convolutions, sign)
+    assert cells != first_round(NAS_BENCH_201, selector, lambda _: 0.5, sign)
+
+
+def test_all_may_be_drawn_from_the_mixing_weights() -> None:
+    selector = Finalists(candidates=8, drawn=8)
+    cells = first_round(NAS_BENCH_201, selector, convolutions)
+    assert cells == drawn(NAS_BENCH_201, uniform(NAS_BENCH_201), 8)
+
+
+def test_of_few_cells_each_is_trained_once() -> None:
+    cell = Cell("normal", nodes=2, inputs=1, preprocessed=False, output="last", kept_edges=1)
+    space = NAS_BENCH_201.replace(
+        name="few", operations=NAS_BENCH_201.operations[1:3], cells=[cell], parameter_names="darts"
+    )
+    cells = first_round(space, Finalists(candidates=20, drawn=2), lambda _: 0.5)
+    assert len(cells) == len(set(map(str, cells))) == 2 * (2 + 2)
 
 
 def test_best_is_the_highest_or_lowest_and_of_equals_the_first() -> None:
@@ -190,7 +234,13 @@ def test_epochs_show_a_number_of_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "selector"), [(0, FEW), (2, FEW), (5, Finalists(candidates=4, epochs=3))]
+    ("before", "selector"),
+    [
+        (0, FEW),
+        (2, FEW),
+        (5, Finalists(candidates=4, epochs=3, drawn=2)),
+        (3, Finalists(candidates=5, drawn=1, epochs=1)),
+    ],
 )
 def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
     before: int, selector: Finalists, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -228,13 +278,20 @@ def test_scores_of_other_finalists_are_not_taken(tmp_path: Path) -> None:
     search(checkpoint=tmp_path)
     path = tmp_path / "finalists.json"
     kept = json.loads(path.read_text())
-    path.write_text(json.dumps(kept | {"scores": [0.0, 1.0, 0.0]}))
+    changed = [
+        [cell, score] for (cell, _), score in zip(kept["trained"], (0.0, 1.0, 0.0), strict=True)
+    ]
+    path.write_text(json.dumps(kept | {"trained": changed}))
     assert [each.score for each in search(checkpoint=tmp_path).finalists] == [0.0, 1.0, 0.0]
     other = Finalists(candidates=3, epochs=1, seed=6)
     assert 0.0 not in [each.score for each in search(checkpoint=tmp_path, selector=other).finalists]
-    # An earlier version had no rounds; its scores might be of the wrong trainings.
-    old = {name: value for name, value in kept.items() if name != "rounds"}
-    path.write_text(json.dumps(old | {"version": 1, "scores": [0.0, 1.0, 0.0]}))
+    # Of a cell that is not the one that is to be trained, as by a version that drew other ones.
+    path.write_text(json.dumps(kept | {"trained": [changed[0], changed[2], changed[1]]}))
+    scores = [each.score for each in search(checkpoint=tmp_path).finalists]
+    assert (scores[0], scores[1:]) == (0.0, [score for _, score in kept["trained"][1:]])
+    # Earlier versions had no rounds, or kept no cells.
+    old = {name: value for name, value in kept.items() if name != "trained"}
+    path.write_text(json.dumps(old | {"version": 2, "scores": [0.0, 1.0, 0.0]}))
     assert 0.0 not in [each.score for each in search(checkpoint=tmp_path).finalists]
     path.write_text("{")
     with pytest.raises(ValueError, match=r"finalists\.json cannot be read"):
@@ -393,6 +450,8 @@ def test_bad_options_are_named() -> None:
         Finalists(candidates=0)
     with pytest.raises(ValueError, match=r"`rounds` \(=0\)"):
         Finalists(rounds=0)
+    with pytest.raises(ValueError, match=r"`drawn` \(=0\)"):
+        Finalists(drawn=0)
     with pytest.raises(ValueError, match="contradicts `method`"):
         as_pair("fixed-pt", "finalists", pydarts.SearchConfig())
     assert as_pair("darts", "finalists", pydarts.SearchConfig(seed=4))[1] == Finalists(seed=4)

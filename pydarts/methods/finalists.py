@@ -3,8 +3,9 @@
 
 The original does not believe its α either: of four searches it keeps the cell that does best on
 validation data when it is trained from scratch for a short time. Here the candidates come from one
-search, as samples of what its mixing weights say, and are trained in rounds, of which each takes
-the best of the one before: successive halving, by thirds.
+search: some are samples of what its mixing weights say, the others of what the scores of those
+before them say, by a linear model. They are trained in rounds, of which each takes the best of the
+one before: successive halving, by thirds.
 
 Sources: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
 https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2; Jamieson, Talwalkar, *Non-stochastic Best
@@ -13,21 +14,26 @@ Arm Identification and Hyperparameter Optimization*, AISTATS 2016, https://arxiv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
+from pydarts.common.ranks import Ranks
+from pydarts.engine.network import Alphas
+from pydarts.methods.log_weights import log_weights
 from pydarts.methods.method import Method
+from pydarts.methods.score_model import ScoreModel
 from pydarts.methods.weighting import mixing_weights, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import Space
 
-# So often a cell is drawn that was drawn before, until there are taken to be no others.
+# So often a cell may be one that was drawn before, until there are taken to be no others.
 _DRAWS = 20
 # Of a round so many times fewer cells go on, to be trained so many times longer.
 _REDUCTION = 3
@@ -54,10 +60,14 @@ class Round(NamedTuple):
 class Finalists:
     """How a cell is chosen among finalists, after the epochs of the search.
 
-    The first finalist is the cell that the method chooses by magnitude. The others are drawn: with
-    ``G = -log Exp(1)`` of each entry, the cell by magnitude of ``log m + G``, where m are the
-    mixing weights, so that an edge has an operation with the probability of its share in them. Each
-    is trained from scratch on the data of the weights and scored on those of α, all of a round
+    The first finalist is the cell that the method chooses by magnitude. The next ones, as far as
+    `drawn`, are drawn: with ``G = -log Exp(1)`` of each entry, the cell by magnitude of
+    ``log m + G``, where m are the mixing weights, so that an edge has an operation with the
+    probability of its share in them. Each further one has the operations of the largest sum by a
+    draw from the posterior of a linear model of all scores before it
+    (`pydarts.methods.score_model`): Thompson sampling, which tries what may be the best.
+
+    Each is trained from scratch on the data of the weights and scored on those of α, all of a round
     alike. The best third goes on to the next round, to be trained anew for three times as many
     epochs; the best of the last round wins, of equals the first. A round thus takes as long as any
     other, and all of them as long as `rounds` times `candidates` / 3^(rounds - 1) of the longest
@@ -76,12 +86,16 @@ class Finalists:
         At most so many, of which the last has two cells or more. With 1 all have the same training.
     seed : int
         Of what is drawn, and of the trainings of the first round; 1 more in each further one.
+    drawn : int
+        How many of the first round come from the mixing weights, the cell by magnitude included;
+        of no fewer than `candidates`: all, and scores guide nothing.
     """
 
     candidates: int = 36
     epochs: int | None = None
     rounds: int = 3
     seed: int = 0
+    drawn: int = 12
 
     def __post_init__(self) -> None:
         integer("candidates", self.candidates, 1)
@@ -89,6 +103,7 @@ class Finalists:
             integer("epochs", self.epochs, 1)
         integer("rounds", self.rounds, 1)
         integer("seed", self.seed, 0)
+        integer("drawn", self.drawn, 1)
 
     @property
     def name(self) -> str:
@@ -137,6 +152,58 @@ def draw_finalists(
         seen.add(_what(cell))
         found.append(cell)
     return found
+
+
+class FirstRound:
+    """The cells of the first round, of which the later ones follow from the scores before them.
+
+    Parameters
+    ----------
+    selector : Finalists
+    method : Method
+    alphas : mapping of str to ndarray
+        At the end of the search.
+    space : Space
+    largest : callable
+        Returns the cell of the largest sum of values, (edges, columns) by kind of cell.
+    ranks : Ranks
+        Of which the first draws for all.
+    """
+
+    def __init__(
+        self,
+        selector: Finalists,
+        method: Method,
+        alphas: Mapping[str, Any],
+        space: Space,
+        largest: Callable[[Alphas], BaseGenotype],
+        ranks: Ranks,
+    ):
+        self.drawn = draw_finalists(selector, method, alphas, space)
+        logs = log_weights(alphas, space, weighting_of(method))
+        self._model = ScoreModel(space, self.drawn, logs)
+        self._selector, self._largest, self._ranks = selector, largest, ranks
+
+    def cells(self, finalists: Sequence[Finalist], sign: int) -> Iterator[BaseGenotype]:
+        """Yield as many different cells as were drawn; ``finalists`` is to have all that were
+        yielded before, with their scores, of which higher is better if ``sign`` is 1 and not -1.
+        """
+        seed = self._selector.seed
+        found: set[tuple[Any, ...]] = set()
+        for number in range(len(self.drawn)):
+            proposals: Iterator[BaseGenotype] = iter(())
+            if number >= self._selector.drawn:
+                rng = np.random.default_rng((seed, 3, number))
+                proposals = (self._guided(finalists, sign, rng) for _ in range(_DRAWS))
+            cell = next(c for c in chain(proposals, self.drawn) if _what(c) not in found)
+            found.add(_what(cell))
+            yield cell
+
+    def _guided(
+        self, finalists: Sequence[Finalist], sign: int, rng: np.random.Generator
+    ) -> BaseGenotype:
+        cells, scores = [f.genotype for f in finalists], [sign * f.score for f in finalists]
+        return self._largest(self._ranks.on_first(lambda: self._model.draw(cells, scores, rng)))
 
 
 def best_of(finalists: Sequence[Finalist], sign: int, count: int = 1) -> list[BaseGenotype]:

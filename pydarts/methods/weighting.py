@@ -59,18 +59,23 @@ def derive(alphas: Mapping[str, Any], space: Space, weighting: str) -> BaseGenot
     Of each edge the largest that the cell may have, of each node the edges where that is largest;
     on ties the earlier operation and edge.
     """
-    if weighting == "softmax":
-        return space.derive(alphas)
+    # A sigmoid rises with α itself, which does not round to 1.
+    return space.derive(alphas) if weighting == "softmax" else largest_sum(alphas, space)
+
+
+def largest_sum(values: Mapping[str, Any], space: Space) -> BaseGenotype:
+    """Return the cell whose operations have the largest sum of values, (edges, columns) by kind of
+    cell; on ties the earlier operation and edge.
+    """
     fields: dict[str, Any] = {}
     for cell in space.cells:
-        fields[cell.name] = _strongest(cell, np.asarray(alphas[cell.name], np.float64))
+        fields[cell.name] = _strongest(cell, np.asarray(values[cell.name], np.float64))
         if cell.output_field is not None:
             fields[cell.output_field] = range(cell.inputs, cell.inputs + cell.nodes)
     return space.genotype(space=space, **fields)
 
 
-def _strongest(cell: Cell, alpha: NDArray[np.float64]) -> list[Entry]:
-    """By α itself, with which a sigmoid rises, and which does not round to 1."""
+def _strongest(cell: Cell, values: NDArray[np.float64]) -> list[Entry]:
     edges = cell.edges_of()
     entries: list[Entry] = []
     for node in range(cell.inputs, cell.inputs + cell.nodes):
@@ -78,8 +83,8 @@ def _strongest(cell: Cell, alpha: NDArray[np.float64]) -> list[Entry]:
         for row, (source, to) in enumerate(edges):
             if to == node:
                 kept = candidates(cell, row)
-                best = max(kept, key=lambda k, row=row: float(alpha[row, k]))  # type: ignore[misc]
-                incoming.append((float(alpha[row, best]), kept[best], source))
+                best = max(kept, key=lambda k, row=row: float(values[row, k]))  # type: ignore[misc]
+                incoming.append((float(values[row, best]), kept[best], source))
         if cell.kept_edges is not None:
             incoming.sort(key=lambda edge: -edge[0])
         entries += [(op, source) for _, op, source in incoming[: cell.kept(node)]]

@@ -13,8 +13,9 @@ import numpy as np
 
 from pydarts.common.files import read_described, remove_leftovers, write_json
 from pydarts.common.ranks import Ranks
+from pydarts.engine.network import Alphas
 from pydarts.engine.sgd import SGD
-from pydarts.methods.finalists import Finalist, Finalists, Round, best_of, draw_finalists
+from pydarts.methods.finalists import Finalist, Finalists, FirstRound, Round, best_of
 from pydarts.methods.method import Method
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.checkpoint import fingerprint
@@ -23,7 +24,7 @@ from pydarts.training.progress import log, log_line, progress_bar
 from pydarts.training.run_options import FINALISTS_CHECKPOINT, RunOptions
 from pydarts.training.task import SearchData, Task
 
-FORMAT, VERSION = "pydarts-finalists", 2
+FORMAT, VERSION = "pydarts-finalists", 3
 
 _TIMED_STEPS: Final = 3
 
@@ -39,27 +40,30 @@ def choose_finalist(
     result: Any,
     run: RunOptions,
     train: Train,
+    largest: Callable[[Alphas], BaseGenotype],
 ) -> None:
     """Train the finalists of a search that is done, and give its result the best cell.
 
-    Each score is kept in the folder of the checkpoint at once, so that a search that is taken up
-    again trains what is left, to the same bits. Ctrl-C and the time budget end it after the last
-    one that was trained whole; the result says so, and has the best cell of the last round that was
+    ``largest`` returns the cell of the largest sum of values, of those that may be chosen. Each
+    score is kept in the folder of the checkpoint at once, so that a search that is taken up again
+    trains what is left, to the same bits. Ctrl-C and the time budget end it after the last one that
+    was trained whole; the result says so, and has the best cell of the last round that was
     finished, or of what there is of the first.
     """
     contest = data.contest()
     config = contest.contest_config(result.config, selector.epochs, selector.seed)
-    cells = draw_finalists(selector, method, result.alphas, task.space)
-    rounds = selector.rounds_of(len(cells), config.epochs)
+    first = FirstRound(selector, method, result.alphas, task.space, largest, task.ranks)
+    rounds = selector.rounds_of(len(first.drawn), config.epochs)
     total = sum(each.cells for each in rounds)
-    kept = _Scores(run, config, selector, cells, total, data, task.ranks)
-    bar = progress_bar("finalists", total, run.progress, "training", len(kept.scores))
+    kept = _Scores(run, config, selector, total, data, task.ranks)
+    bar = progress_bar("finalists", total, run.progress, "training", len(kept))
     start = time.perf_counter()
     finalists: list[Finalist] = []
     try:
-        for number, cell in _trainings(rounds, cells, finalists, task.metric.sign):
+        for number, cell in _trainings(rounds, first, finalists, task.metric.sign):
             epochs, done = rounds[number].epochs, len(finalists)
-            if done == len(kept.scores):
+            score = kept.find(done, cell)
+            if score is None:
                 left = task.ranks.of_first(run.seconds_left)
                 if left is not None and left <= 0:
                     break
@@ -74,12 +78,12 @@ def choose_finalist(
                     break
                 with model.network.shared_by(task.ranks):
                     score = contest.score(model)
-                kept.add(score, time.perf_counter() - start)
-                shown = f"{task.metric.name} {task.metric.show(kept.scores[-1])}"
+                kept.add(cell, score, time.perf_counter() - start)
+                shown = f"{task.metric.name} {task.metric.show(score)}"
                 which = f"{done + 1}/{total}, round {number + 1}/{len(rounds)}"
                 log_line(bar, f"finalist {which}: {shown} on the validation data")
                 bar.update()
-            finalists.append(Finalist(cell, kept.scores[done], epochs))
+            finalists.append(Finalist(cell, score, epochs))
     finally:
         bar.close()
     result.seconds += kept.earlier_seconds + time.perf_counter() - start
@@ -95,12 +99,12 @@ def choose_finalist(
 
 
 def _trainings(
-    rounds: Sequence[Round], cells: Sequence[BaseGenotype], finalists: list[Finalist], sign: int
+    rounds: Sequence[Round], first: FirstRound, finalists: list[Finalist], sign: int
 ) -> Iterator[tuple[int, BaseGenotype]]:
     """Yield each training's round, from 0, and cell, as what the trainings before gave decides."""
-    for number, (count, _) in enumerate(rounds):
-        if number:
-            cells = best_of(finalists[-rounds[number - 1].cells :], sign, count)
+    yield from ((0, cell) for cell in first.cells(finalists, sign))
+    for number, (count, _) in enumerate(rounds[1:], start=1):
+        cells = best_of(finalists[-rounds[number - 1].cells :], sign, count)
         yield from ((number, cell) for cell in cells)
 
 
@@ -167,7 +171,6 @@ class _Scores:
         run: RunOptions,
         config: Any,
         selector: Finalists,
-        cells: Sequence[BaseGenotype],
         trainings: int,
         data: SearchData,
         ranks: Ranks,
@@ -180,26 +183,39 @@ class _Scores:
             self._what = {
                 "config": config.to_dict(),
                 "rounds": selector.rounds,
-                "cells": [str(cell) for cell in cells],
                 "data": fingerprint(*data.arrays),
             }
-        self.scores = ranks.on_first(lambda: self._found(run, trainings))
+        self._kept = ranks.on_first(lambda: self._found(run, trainings))
 
-    def _found(self, run: RunOptions, trainings: int) -> list[float]:
-        """Those that an earlier run kept."""
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def _found(self, run: RunOptions, trainings: int) -> list[list[Any]]:
+        """Cells and scores that an earlier run kept."""
         found = run.resumable_file(FINALISTS_CHECKPOINT)
         if found is None:
             return []
-        with read_described(found, FORMAT, (1, VERSION)) as kept:
-            # Earlier versions had no rounds.
-            if all(kept.get(name) == value for name, value in self._what.items()):
-                self.earlier_seconds = float(kept["seconds"])
-                return [float(score) for score in kept["scores"][:trainings]]
+        with read_described(found, FORMAT, range(1, VERSION + 1)) as kept:
+            if any(kept.get(name) != value for name, value in self._what.items()):
+                return []
+            # Earlier versions drew other cells, and have scores alone.
+            pairs = kept.get("trained", [])[:trainings]
+            self.earlier_seconds = float(kept["seconds"]) if pairs else 0.0
+            return [[str(cell), float(score)] for cell, score in pairs]
         return []
 
-    def add(self, score: float, seconds: float) -> None:
+    def find(self, number: int, cell: BaseGenotype) -> float | None:
+        """Return the score that this cell's training has; None: it has none.
+
+        A score of another cell, and all behind it, are of another search.
+        """
+        if number < len(self._kept) and self._kept[number][0] != str(cell):
+            del self._kept[number:]
+        return self._kept[number][1] if number < len(self._kept) else None
+
+    def add(self, cell: BaseGenotype, score: float, seconds: float) -> None:
         """Keep a score, and the seconds of this run until now."""
-        self.scores.append(score)
+        self._kept.append([str(cell), score])
         if self._path is not None:
-            content = {"format": FORMAT, "version": VERSION, **self._what, "scores": self.scores}
+            content = {"format": FORMAT, "version": VERSION, **self._what, "trained": self._kept}
             write_json(self._path, {**content, "seconds": self.earlier_seconds + seconds})

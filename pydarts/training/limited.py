@@ -85,7 +85,11 @@ class LimitedMethod:
         return LimitedStep(self, self.method.step(supernet, **weight_options), supernet)
 
     def select(self, alphas: Alphas, space: Space) -> Any:
-        found = self.budget.choose(log_weights(alphas, space, self._weighting))
+        return self.largest_sum(log_weights(alphas, space, self._weighting))
+
+    def largest_sum(self, values: Alphas) -> Any:
+        """Return the cell within the limits whose operations have the largest sum of values."""
+        found = self.budget.choose(values)
         assert found is not None  # `Budget.check` found one
         return found
 

@@ -20,6 +20,7 @@ from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import Selector, own_options
 from pydarts.methods.perturbation import Perturbation
 from pydarts.methods.tuning import search_step
+from pydarts.methods.weighting import largest_sum
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 from pydarts.training.budget import check_budgets, check_memory
@@ -54,7 +55,8 @@ def run_search(
     check_budgets(task, method, config, data, run, selector, budget)
     supernet = task.supernet(config, **needed)
     rounds = selector if isinstance(selector, Perturbation) else None
-    chosen_by = method if budget is None else LimitedMethod(method, budget, data.steps)
+    limited = None if budget is None else LimitedMethod(method, budget, data.steps)
+    chosen_by: Method = method if limited is None else limited
     step = search_step(chosen_by, rounds, supernet, task.step_options(config))
     genotype = method.select(supernet.alphas, task.space)
     result = SearchResult(config, supernet, supernet.alphas, genotype)
@@ -84,7 +86,8 @@ def run_search(
                 loop.on_step_end(batch, info)
             loop.on_epoch_end(data.metrics(loop, supernet, at))
     if isinstance(selector, Finalists) and not result.interrupted:
-        choose_finalist(task, data, chosen_by, selector, result, run, run_training)
+        largest = partial(largest_sum, space=task.space) if limited is None else limited.largest_sum
+        choose_finalist(task, data, chosen_by, selector, result, run, run_training, largest)
         if budget is not None:
             result.limits = step.describe(result.genotype)
     return result
