@@ -226,6 +226,61 @@ def test_the_last_round_that_was_finished_decides(
     assert of_round == (best >= 7)
 
 
+def test_where_a_search_leaves_images_out_finalists_have_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def contest_of(task: ImageClassification, **options: Any) -> ImageClassification:
+        config = task.complete(pydarts.SearchConfig(**SIZES, **options))
+        return task.search_data(config, np.random.default_rng(0)).contest()
+
+    def sizes(contest: ImageClassification) -> tuple[int, int]:
+        assert contest.test is not None
+        return len(contest.images), len(contest.test[0])
+
+    x, y = images(60)
+    x[:, 0, 0] = np.arange(60)  # no two are the same
+    task = ImageClassification(x, y)
+    assert sizes(contest_of(task)) == (30, 30)
+    wider = contest_of(task, max_images=20)
+    assert sizes(wider) == (40, 20)
+    assert wider.test is not None
+    together = np.concatenate([wider.images, wider.test[0]])
+    assert len(np.unique(together.reshape(60, -1), axis=0)) == 60
+    assert [np.bincount(wider.codes).tolist(), np.bincount(wider.test[1]).tolist()] == [
+        [20, 20],
+        [10, 10],
+    ]
+    again = contest_of(task, max_images=20)
+    np.testing.assert_array_equal(again.images, wider.images)
+    apart = ImageClassification(x, y, groups=np.arange(60) // 4)
+    kept = contest_of(apart, max_images=20)
+    assert kept.test is not None
+    assert not set(kept.images[:, 0, 0, 0] // 4) & set(kept.test[0][:, 0, 0, 0] // 4)
+    own = ImageClassification(x[:40], y[:40], valid=(x[40:], y[40:]))
+    assert sizes(contest_of(own, max_images=20)) == (40, 20)
+    monkeypatch.setattr("pydarts.tasks.image_runs._CONTEST_POOL", 30)
+    assert sizes(contest_of(task, max_images=20)) == (20, 10)
+    assert sizes(contest_of(task, max_images=40)) == (20, 20)
+
+    def refused(*_: Any) -> Any:
+        raise ValueError("a part lacks a class")
+
+    # The parts of the search have all classes in any case.
+    config = task.complete(pydarts.SearchConfig(**SIZES, max_images=20))
+    data = task.search_data(config, np.random.default_rng(0))
+    monkeypatch.setattr(ImageClassification, "halves", refused)
+    assert sizes(data.contest()) == (10, 10)
+
+
+def test_an_epoch_of_many_images_is_a_part_of_them() -> None:
+    x = np.zeros((1600, 4, 4), np.uint8)
+    task = ImageClassification(x, np.arange(1600) % 2)
+    config = task.contest_config(task.complete(pydarts.SearchConfig(**SIZES)), None, 0)
+    assert (config.epochs, config.epoch_images) == (27, 1500)
+    large = task.complete(pydarts.SearchConfig(**(SIZES | {"batch_size": 1550})))
+    assert task.contest_config(large, None, 0).epoch_images == 1550
+
+
 def test_epochs_show_a_number_of_images() -> None:
     task = ImageClassification(*images(), threads=1)
     config = task.complete(pydarts.SearchConfig(**SIZES))

@@ -68,10 +68,11 @@ class Finalists:
     (`pydarts.methods.score_model`): Thompson sampling, which tries what may be the best.
 
     Each is trained from scratch on the data of the weights and scored on those of α, all of a round
-    alike. The best third goes on to the next round, to be trained anew for three times as many
-    epochs; the best of the last round wins, of equals the first. A round thus takes as long as any
-    other, and all of them as long as `rounds` times `candidates` / 3^(rounds - 1) of the longest
-    trainings: with the defaults twelve.
+    alike; of images that are in memory, where `max_images` left some out, on 8,000 and 4,000 of
+    all, or fewer of large ones. The best third goes on to the next round, to be trained anew for
+    three times as many epochs; the best of the last round wins, of equals the first. A round thus
+    takes as long as any other, and all of them as long as `rounds` times `candidates` / 3^(rounds -
+    1) of the longest trainings: with the defaults twelve.
 
     Attributes
     ----------
@@ -80,8 +81,8 @@ class Finalists:
         different cells.
     epochs : int or None
         Of each training of the last round; of an earlier one a third of those of the next, but at
-        least one. None: over images those that show 40,000 of them, at least 4 and at most 60; over
-        text 4.
+        least one. Of more than 1,500 images an epoch has so many, drawn anew. None: over images
+        those that show 40,000 of them, at least 4 and at most 60; over text 4.
     rounds : int
         At most so many, of which the last has two cells or more. With 1 all have the same training.
     seed : int

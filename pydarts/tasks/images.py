@@ -38,6 +38,7 @@ AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 # halves what the seed adds to the accuracy of a cell, and what is chosen by is the rest.
 _CONTEST = {"label_smoothing": 0.1, "weight_average": 0.995, "schedule": "step"}
 _CONTEST_IMAGES = 40_000
+_CONTEST_EPOCH = 1500
 _SHORT = {"accuracy": "acc", "balanced_accuracy": "balanced acc", "average_precision": "mAP"}
 
 
@@ -290,12 +291,15 @@ class ImageClassification(Task):
     def contest_config(self, config: SearchConfig, epochs: int | None, seed: int) -> TrainConfig:
         augmentation = ("crop_padding", "flip", "cutout")
         sizes = ("channels", "cells", "batch_size", "stem", "memory")
-        shown = round(_CONTEST_IMAGES / len(self.images))
+        count = len(self.images)
+        part = min(count, max(_CONTEST_EPOCH, config.batch_size))
+        shown = round(_CONTEST_IMAGES / part)
         fields = {
             **_options(config, *sizes, *augmentation),
             **_CONTEST,
             **({"label_smoothing": 0.0} if self.objective.task == "regression" else {}),
             "epochs": epochs or min(60, max(4, shown)),
+            "epoch_images": part if part < count else None,
             "seed": seed,
         }
         return self.complete(TrainConfig.make("quick", fields))

@@ -132,7 +132,9 @@ class SearchData(RunData):
 
     @abstractmethod
     def contest(self) -> Task:
-        """The task of learning from the data of the weights, and being scored on those of α."""
+        """The task of learning from the data of the weights, or more like them, and being scored on
+        others, as on those of α.
+        """
 
     @abstractmethod
     def probe(self, network: Any) -> tuple[float, dict[str, dict[str, NDArray[Any]]]]:
