@@ -216,6 +216,31 @@ def test_a_process_that_is_lost_while_idle_is_replaced() -> None:
     assert first.result()[1] != second.result()[1]
 
 
+KILLED = """
+import time
+from pydarts.common.jobs import Jobs
+with Jobs(1) as jobs:
+    jobs.submit("short", time.sleep, 0)
+    for key, future in jobs:
+        if key == "short":
+            print("works", flush=True)
+            jobs.submit("long", time.sleep, 60)
+"""
+
+
+@pytest.mark.slow
+@posix
+def test_processes_end_with_the_one_that_began_them() -> None:
+    command = [sys.executable, "-c", KILLED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as began:
+        assert began.stdout is not None
+        assert began.stdout.readline() == "works\n"
+        began.kill()
+        start = time.monotonic()
+        assert began.stdout.read() == ""  # which lasts as long as a process that may write to it
+        assert time.monotonic() < start + 30
+
+
 def test_an_error_ends_what_runs() -> None:
     with pytest.raises(ValueError, match=r"math domain|expected"), Jobs(2) as jobs:
         jobs.submit("forever", time.sleep, 600)

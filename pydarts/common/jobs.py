@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from queue import SimpleQueue
+from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -179,9 +181,23 @@ def _error(future: Any) -> BaseException | None:
 
 
 def _process() -> ProcessPoolExecutor:
-    """A single process, so that losing it costs one job. Ctrl-C is for the one that waits."""
+    """A single process, so that losing it costs one job."""
     import multiprocessing  # what only this wants of all that an import of the package takes
     from concurrent.futures import ProcessPoolExecutor
 
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin_process)
+
+
+def _begin_process() -> None:
+    """Leave Ctrl-C to the process that waits, and end with it, whatever ended it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
