@@ -224,7 +224,7 @@ with Jobs(1) as jobs:
     for key, future in jobs:
         if key == "short":
             print("works", flush=True)
-            jobs.submit("long", time.sleep, 60)
+            jobs.submit("long", time.sleep, 600)
 """
 
 
@@ -236,9 +236,7 @@ def test_processes_end_with_the_one_that_began_them() -> None:
         assert began.stdout is not None
         assert began.stdout.readline() == "works\n"
         began.kill()
-        start = time.monotonic()
-        assert began.stdout.read() == ""  # which lasts as long as a process that may write to it
-        assert time.monotonic() < start + 30
+        began.communicate(timeout=30)  # which lasts as long as a process that may write to it
 
 
 def test_an_error_ends_what_runs() -> None:
