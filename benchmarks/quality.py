@@ -26,8 +26,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pydarts
 from benchmarks.quality_settings import (
+    DEFAULT,
     SCREENING,
     STAGES,
     available,
@@ -41,7 +41,6 @@ from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError
 from pydarts.common.jobs import AnyExecutor
 from pydarts.evaluation.statistics import MAX_ARRANGEMENTS
-from pydarts.methods.named import as_method
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -75,12 +74,9 @@ def plan_of(args: argparse.Namespace) -> Plan:
     """Return what the command line asks for; ValueError for what there is none of."""
     stage, methods = STAGES[args.stage], default_methods()
     if args.quick:
-        usual = as_method(None, pydarts.SearchConfig.make("quick")).name
-        part = SCREENING.parts[0]
-        stage, methods = (
-            dataclasses.replace(SCREENING, parts=(part,), spaces=("darts",), random_cells=5),
-            (usual,),
-        )
+        part, spaces = SCREENING.parts[0], ("nas-bench-201",)
+        stage = dataclasses.replace(SCREENING, parts=(part,), spaces=spaces, random_cells=5)
+        methods = (DEFAULT,)
     if args.methods:
         methods = tuple(args.methods.split(","))
     if args.data:

@@ -32,6 +32,11 @@ SPOKEN: Final = pydarts.Preprocessing(
     "log_mel", rate=8000, length=6000, n_mels=24, hop=0.02, top_db=35, standardize=True
 )
 
+DEFAULT: Final = (
+    "darts:order=2:alpha_lr=0.003:epochs=15:max_images=3000:batch_size=64:selector=finalists"
+)
+"""The method, the selector and the steps of a search by the preset ``quick``."""
+
 # The strongest operation everywhere is a constant that scores well without any search.
 STRONGEST: Final = {"nas-bench-201": "nor_conv_3x3"}
 
@@ -220,8 +225,8 @@ class Images(NamedTuple):
 
 
 def default_methods() -> tuple[str, ...]:
-    """Return the names of all methods."""
-    return METHOD_NAMES
+    """Return the names of all methods, after what a search does if none is named."""
+    return DEFAULT, *METHOD_NAMES
 
 
 def space_of(name: str) -> Space:

@@ -393,6 +393,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quick = plan_of(read(["--quick", "--data", "digits"]))
     assert (len(quick.rows), len(quick.methods)) == (1, 1)
     assert (quick.stage.searches, quick.stage.random_cells) == (3, 5)
+    (space,) = quick.stage.spaces
+    (method,) = quick.methods
+    unit = quick.search(quick.stage.parts[0], space, method, 7)
+    usual = pydarts.SearchConfig.make("quick", {"seed": 7, "cells": unit.config.cells})
+    assert dataclasses.replace(unit.config, preset="quick") == usual
+    assert unit.method == method
+    assert "selector=finalists" in method
     for option, value in (("--methods", "dart"), ("--data", "cats"), ("--spaces", "s9")):
         with pytest.raises(SystemExit, match=rf"\(='{value}'\)"):
             main(["--table", "--data", "digits", option, value, *out])
