@@ -86,7 +86,7 @@ def train(folder: Path, comm: Any, **options: Any) -> None:
 
 def search_text(folder: Path, comm: Any) -> None:
     """A search over text, and short trainings of finalists."""
-    how = pydarts.Finalists(candidates=2, epochs=1)
+    how = pydarts.Finalists(candidates=2, epochs=1, drawn=1)
     options = {"selector": how, "memory_budget": "1GB", "max_tokens": 120}
     result = pydarts.search_text(text(), comm=comm, **TEXT_NET, **options)
     state = np.concatenate([v.ravel() for v in result.supernet.state_dict().values()])
@@ -153,7 +153,7 @@ def main() -> None:
     elif what == "sampled":
         search(folder, comm, method="gdas")
     elif what == "finalists":
-        how = pydarts.Finalists(candidates=2, epochs=1)
+        how = pydarts.Finalists(candidates=2, epochs=1, drawn=1)
         search(folder, comm, selector=how, time_budget="10min", memory_budget="1GB")
     elif what == "perturbation":
         how = pydarts.Perturbation(batches=1)

@@ -115,6 +115,21 @@ def test_what_is_tried_follows_from_the_scores_before(sign: int) -> None:
     assert cells != first_round(NAS_BENCH_201, selector, lambda _: 0.5, sign)
 
 
+@pytest.mark.parametrize("method", ["fair-darts", "gdas", "pc-darts", "fixed"])
+def test_scores_guide_finalists_of_any_method(method: str) -> None:
+    few = Finalists(candidates=3, epochs=1, drawn=1)
+    result = search(method=method, channels=4, selector=few)
+    assert len({str(each.genotype) for each in result.finalists}) == 3
+
+
+def test_a_score_that_is_no_number_is_the_worst() -> None:
+    cells = drawn(DARTS, uniform(DARTS), 3)
+    scores = (np.nan, 0.5, 0.25)
+    finalists = [Finalist(cell, score) for cell, score in zip(cells, scores, strict=True)]
+    assert best_of(finalists, 1) == [cells[1]]
+    assert best_of(finalists, -1) == [cells[2]]
+
+
 def test_all_may_be_drawn_from_the_mixing_weights() -> None:
     selector = Finalists(candidates=8, drawn=8)
     cells = first_round(NAS_BENCH_201, selector, convolutions)
@@ -495,7 +510,9 @@ def test_damaged_finalists_are_refused(bad: Any, tmp_path: Path) -> None:
 
 def test_over_text_the_lowest_perplexity_wins() -> None:
     words = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "epochs": 1}
-    found = pydarts.search_text(TEXT, level="word", selector=FEW, **words, **QUIET)
+    few = Finalists(candidates=4, epochs=1, drawn=2)
+    found = pydarts.search_text(TEXT, level="word", selector=few, **words, **QUIET)
+    assert len(found.finalists) == 4
     assert found.genotype == min(found.finalists, key=lambda each: each.score).genotype
     assert all(1 < each.score < 1e6 for each in found.finalists)
 

@@ -50,6 +50,7 @@ def test_normal_scores_are_those_of_ranks() -> None:
     found = normal_scores([5.0, -1.0, 3.0])
     np.testing.assert_allclose(found, [0.967421566, -0.967421566, 0.0], atol=1e-8)
     np.testing.assert_array_equal(found, normal_scores([1e9, -np.inf, 3.0]))
+    np.testing.assert_array_equal(found, normal_scores([1e9, np.nan, 3.0]))
     np.testing.assert_array_equal(normal_scores([2.0, 2.0, 2.0, 2.0]), np.zeros(4))
     tied = normal_scores([1.0, 1.0, 2.0])
     assert tied[0] == tied[1] == pytest.approx(-0.430727299, abs=1e-8)

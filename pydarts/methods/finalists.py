@@ -14,6 +14,7 @@ Arm Identification and Hyperparameter Optimization*, AISTATS 2016, https://arxiv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -210,9 +211,11 @@ class FirstRound:
 def best_of(finalists: Sequence[Finalist], sign: int, count: int = 1) -> list[BaseGenotype]:
     """Return the cells of the best scores of a round, in the order in which they were trained.
 
-    ``sign`` is 1 where higher is better, and else -1; of equals the first is better.
+    ``sign`` is 1 where higher is better, and else -1; of equals the first is better, and what is no
+    number is the worst.
     """
-    order = sorted(range(len(finalists)), key=lambda i: -sign * finalists[i].score)
+    scores = [sign * each.score for each in finalists]
+    order = sorted(range(len(scores)), key=lambda i: (math.isnan(scores[i]), -scores[i]))
     return [finalists[i].genotype for i in sorted(order[:count])]
 
 

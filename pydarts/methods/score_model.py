@@ -130,9 +130,11 @@ class ScoreModel:
 def normal_scores(scores: Sequence[float]) -> Array:
     """Return the quantiles of a normal distribution that the ranks of scores stand for.
 
-    ``Φ⁻¹((r - ½) / n)`` with the ranks r from 1, of equals their mean.
+    ``Φ⁻¹((r - ½) / n)`` with the ranks r from 1, of equals their mean; what is no number is the
+    worst.
     """
     values = np.asarray(scores, np.float64)
+    values = np.where(np.isnan(values), -np.inf, values)
     below = (values[:, np.newaxis] > values).sum(axis=1)
     equal = (values[:, np.newaxis] == values).sum(axis=1)
     quantile = NormalDist().inv_cdf
