@@ -74,8 +74,9 @@ def plan_of(args: argparse.Namespace) -> Plan:
     """Return what the command line asks for; ValueError for what there is none of."""
     stage, methods = STAGES[args.stage], default_methods()
     if args.quick:
-        part, spaces = SCREENING.parts[0], ("nas-bench-201",)
-        stage = dataclasses.replace(SCREENING, parts=(part,), spaces=spaces, random_cells=5)
+        stage = dataclasses.replace(
+            SCREENING, parts=SCREENING.parts[:1], spaces=("nas-bench-201",), random_cells=5
+        )
         methods = (DEFAULT,)
     if args.methods:
         methods = tuple(args.methods.split(","))
