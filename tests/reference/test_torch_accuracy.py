@@ -49,7 +49,8 @@ def test_it_learns_until_the_time_is_over(kind: str, clock: Iterator[int]) -> No
     codes = {"cross-entropy": half, "sigmoid": np.stack([1 - half, half], axis=1)}
     y = codes.get(kind, 2.0 * half[:, np.newaxis] - 1)
     recipe = resnet.Recipe(max_grad_norm=5.0)
-    given = (4, 8, 8), x, y, lambda images, _: images
+    # With four filters and one thread PyTorch 2.13 itself damages its heap on processors with AVX2 alone.
+    given = (8, 8, 8), x, y, lambda images, _: images
     net, planned, steps = resnet.train(*given, 1.5, recipe, 0, kind)
     assert 50 < steps == planned
     assert next(clock) < 150
