@@ -368,6 +368,17 @@ def test_scores_of_other_finalists_are_not_taken(tmp_path: Path) -> None:
         search(checkpoint=tmp_path)
 
 
+def test_scores_of_longer_trainings_are_not_taken(tmp_path: Path) -> None:
+    search(checkpoint=tmp_path, selector=Finalists(candidates=3, epochs=3))
+    path = tmp_path / "finalists.json"
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps(kept | {"trained": [[cell, 0.0] for cell, _ in kept["trained"]]}))
+    # The same cells first, in a round of one epoch.
+    again = search(checkpoint=tmp_path, selector=Finalists(candidates=4, epochs=3))
+    assert [each.epochs for each in again.finalists] == [1] * 4 + [3] * 2
+    assert 0.0 not in [each.score for each in again.finalists]
+
+
 def test_a_choice_by_training_is_not_called_chance(caplog: pytest.LogCaptureFixture) -> None:
     search(selector="magnitude")
     assert "close to chance" in caplog.text

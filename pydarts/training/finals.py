@@ -55,7 +55,7 @@ def choose_finalist(
     first = FirstRound(selector, method, result.alphas, task.space, largest, task.ranks)
     rounds = selector.rounds_of(len(first.drawn), config.epochs)
     total = sum(each.cells for each in rounds)
-    kept = _Scores(run, config, selector, total, data, task.ranks)
+    kept = _Scores(run, config, rounds, data, task.ranks)
     bar = progress_bar("finalists", total, run.progress, "training", len(kept))
     start = time.perf_counter()
     finalists: list[Finalist] = []
@@ -170,8 +170,7 @@ class _Scores:
         self,
         run: RunOptions,
         config: Any,
-        selector: Finalists,
-        trainings: int,
+        rounds: Sequence[Round],
         data: SearchData,
         ranks: Ranks,
     ):
@@ -182,15 +181,15 @@ class _Scores:
             remove_leftovers(self._path)
             self._what = {
                 "config": config.to_dict(),
-                "rounds": selector.rounds,
+                "rounds": [list(each) for each in rounds],
                 "data": fingerprint(*data.arrays),
             }
-        self._kept = ranks.on_first(lambda: self._found(run, trainings))
+        self._kept = ranks.on_first(lambda: self._found(run))
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def _found(self, run: RunOptions, trainings: int) -> list[list[Any]]:
+    def _found(self, run: RunOptions) -> list[list[Any]]:
         """Cells and scores that an earlier run kept."""
         found = run.resumable_file(FINALISTS_CHECKPOINT)
         if found is None:
@@ -199,7 +198,7 @@ class _Scores:
             if any(kept.get(name) != value for name, value in self._what.items()):
                 return []
             # Earlier versions drew other cells, and have scores alone.
-            pairs = kept.get("trained", [])[:trainings]
+            pairs = kept.get("trained", [])
             self.earlier_seconds = float(kept["seconds"]) if pairs else 0.0
             return [[str(cell), float(score)] for cell, score in pairs]
         return []
