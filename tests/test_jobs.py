@@ -231,7 +231,7 @@ with Jobs(1) as jobs:
 @pytest.mark.slow
 @posix
 def test_processes_end_with_the_one_that_began_them() -> None:
-    command = [sys.executable, "-c", KILLED]
+    command = [sys.executable, "-P", "-c", KILLED]  # not the sources here, which have no engine
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as began:
         assert began.stdout is not None
         assert began.stdout.readline() == "works\n"
