@@ -124,6 +124,7 @@ class TextPlan:
     searches: int
     random_cells: int
     seconds: float
+    hidden_size: int | None = None
 
     def search(self, method: str, seed: int) -> TextUnit:
         """Return the unit of a search."""
@@ -132,7 +133,8 @@ class TextPlan:
 
     def trainings(self, model: str, seed: int) -> list[TextUnit]:
         """Return the units of one model with one seed, one for each learning rate."""
-        usual = TextTrainConfig.make("quick", {"epochs": 10_000, "seed": seed})
+        size = {} if self.hidden_size is None else {"hidden_size": self.hidden_size}
+        usual = TextTrainConfig.make("quick", {"epochs": 10_000, "seed": seed, **size})
         configs = [dataclasses.replace(usual, lr=rate) for rate in RATES]
         return [TextUnit(self.data, c, model=model, seconds=self.seconds) for c in configs]
 
@@ -211,12 +213,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--searches", type=int, default=3, help="of each method (3)")
     parser.add_argument("--random", type=int, default=5, help="number of random cells (5)")
     parser.add_argument("--seconds", type=float, default=120.0, help="of training, each (120)")
+    parser.add_argument("--hidden-size", type=int, help="of all that are trained (the preset's)")
     parser.add_argument("--out", type=Path, default=Path("text.jsonl"), metavar="FILE")
     parser.add_argument("--jobs", type=int, default=1, help="units side by side (1)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="then begin no more units")
     args = parser.parse_args(argv)
     methods = tuple(args.methods.split(","))
-    plan = TextPlan(args.data, methods, args.searches, args.random, args.seconds)
+    plan = TextPlan(args.data, methods, args.searches, args.random, args.seconds, args.hidden_size)
     results = Results(args.out)
     for unit, entry in run_units(plan.units, results, args.jobs, args.minutes):
         outcome = entry.get("error") or {k: v for k, v in entry.items() if k != "genotype"}

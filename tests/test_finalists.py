@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from functools import partial
@@ -15,8 +16,16 @@ from numpy.typing import NDArray
 
 import pydarts
 from pydarts.common.ranks import Ranks
-from pydarts.methods.finalists import Finalist, Finalists, FirstRound, best_of, draw_finalists
+from pydarts.methods.finalists import (
+    Finalist,
+    Finalists,
+    FirstRound,
+    best_of,
+    constant_cells,
+    draw_finalists,
+)
 from pydarts.methods.gaea import Gaea
+from pydarts.methods.log_weights import log_weights
 from pydarts.methods.named import as_pair
 from pydarts.methods.weighting import largest_sum
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Space
@@ -49,6 +58,10 @@ def uniform(space: Space) -> dict[str, NDArray[Any]]:
 
 def drawn(space: Space, alphas: dict[str, NDArray[Any]], count: int, seed: int = 0) -> list[Any]:
     return draw_finalists(Finalists(candidates=count, seed=seed), Gaea(), alphas, space)
+
+
+def constants(space: Space, logs: dict[str, NDArray[Any]]) -> list[Any]:
+    return constant_cells(space, logs, partial(largest_sum, space=space))
 
 
 def test_first_finalist_is_the_cell_by_magnitude_and_all_differ() -> None:
@@ -89,6 +102,38 @@ def test_there_are_no_more_finalists_than_cells() -> None:
     assert len(drawn(NAS_BENCH_201, alphas, 8)) == 1
 
 
+@pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201, S2], ids=lambda space: space.name)
+def test_a_constant_cell_has_one_convolution_where_it_has_the_largest_weights(space: Space) -> None:
+    rng = np.random.default_rng(0)
+    alphas = {name: rng.normal(size=a.shape) for name, a in uniform(space).items()}
+    logs = log_weights(alphas, space, "softmax")
+    names = [op.name for op in space.operations if op.has_weights]
+    for name, found in zip(names, constants(space, logs), strict=True):
+        for cell in space.cells:
+            kept = found.kept(cell.name)
+            assert {op for op, _, _ in kept} == {name}
+            weights = logs[cell.name][:, cell.operations.index(name)]
+            of_edges = dict(zip(cell.edges_of(), weights, strict=True))
+            for _, source, node in kept:  # no edge into the node that was left has more weight
+                others = {edge[0] for edge in of_edges if edge[1] == node}
+                left = others - {s for _, s, to in kept if to == node}
+                assert all(of_edges[source, node] >= of_edges[s, node] for s in left)
+
+
+def test_a_convolution_that_some_edges_lack_is_on_the_others() -> None:
+    skip, conv = NAS_BENCH_201.operations[1:3]
+    edges = [[skip, conv], [skip], [skip, conv]]
+    cell = dataclasses.replace(NAS_BENCH_201.cells[0], nodes=2, edges=edges)
+    space = NAS_BENCH_201.replace(name="few", operations=[skip, conv], cells=[cell])
+    (found,) = constants(space, uniform(space))
+    assert [op for op, _, _ in found.kept("normal")] == [conv.name, skip.name, conv.name]
+
+
+def test_whether_there_are_constant_cells_is_true_or_false() -> None:
+    with pytest.raises(TypeError, match=r"`constants` \(=1\) must be True or False"):
+        Finalists(constants=1)  # type: ignore[arg-type]
+
+
 def first_round(space: Space, selector: Finalists, score: Any, sign: int = 1) -> list[Any]:
     """The cells of a first round in which ``score`` is what a training gives."""
     largest = partial(largest_sum, space=space)
@@ -105,7 +150,7 @@ def convolutions(cell: Any) -> int:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_what_is_tried_follows_from_the_scores_before(sign: int) -> None:
-    selector = Finalists(candidates=30, drawn=10)
+    selector = Finalists(candidates=30, drawn=10, constants=False)
     cells = first_round(NAS_BENCH_201, selector, convolutions, sign)
     assert len(set(map(str, cells))) == 30
     assert cells[:10] == drawn(NAS_BENCH_201, uniform(NAS_BENCH_201), 30)[:10]
@@ -115,9 +160,19 @@ def test_what_is_tried_follows_from_the_scores_before(sign: int) -> None:
     assert cells != first_round(NAS_BENCH_201, selector, lambda _: 0.5, sign)
 
 
+def test_constant_cells_come_after_that_by_magnitude() -> None:
+    expected = constants(NAS_BENCH_201, uniform(NAS_BENCH_201))
+    plain = drawn(NAS_BENCH_201, uniform(NAS_BENCH_201), 8)
+    for count, first in ((10, 10), (9, 5), (2, 2)):
+        selector = Finalists(candidates=count, drawn=first)
+        cells = first_round(NAS_BENCH_201, selector, convolutions)
+        assert len(cells) == len(set(map(str, cells))) == count
+        assert cells[:first] == [plain[0], *expected, *plain[1:]][:first]
+
+
 @pytest.mark.parametrize("method", ["fair-darts", "gdas", "pc-darts", "fixed"])
 def test_scores_guide_finalists_of_any_method(method: str) -> None:
-    few = Finalists(candidates=3, epochs=1, drawn=1)
+    few = Finalists(candidates=3, epochs=1, drawn=1, constants=False)
     result = search(method=method, channels=4, selector=few)
     assert len({str(each.genotype) for each in result.finalists}) == 3
 
@@ -131,7 +186,7 @@ def test_a_score_that_is_no_number_is_the_worst() -> None:
 
 
 def test_all_may_be_drawn_from_the_mixing_weights() -> None:
-    selector = Finalists(candidates=8, drawn=8)
+    selector = Finalists(candidates=8, drawn=8, constants=False)
     cells = first_round(NAS_BENCH_201, selector, convolutions)
     assert cells == drawn(NAS_BENCH_201, uniform(NAS_BENCH_201), 8)
 
@@ -141,7 +196,7 @@ def test_of_few_cells_each_is_trained_once() -> None:
     space = NAS_BENCH_201.replace(
         name="few", operations=NAS_BENCH_201.operations[1:3], cells=[cell], parameter_names="darts"
     )
-    cells = first_round(space, Finalists(candidates=20, drawn=2), lambda _: 0.5)
+    cells = first_round(space, Finalists(candidates=20, drawn=2, constants=False), lambda _: 0.5)
     assert len(cells) == len(set(map(str, cells))) == 2 * (2 + 2)
 
 
@@ -308,8 +363,9 @@ def test_epochs_show_a_number_of_images() -> None:
     [
         (0, FEW),
         (2, FEW),
-        (5, Finalists(candidates=4, epochs=3, drawn=2)),
-        (3, Finalists(candidates=5, drawn=1, epochs=1)),
+        (5, Finalists(candidates=4, epochs=3, drawn=2, constants=False)),
+        (3, Finalists(candidates=5, drawn=1, epochs=1, constants=False)),
+        (6, Finalists(candidates=7, drawn=1, epochs=1)),
     ],
 )
 def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(

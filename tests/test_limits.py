@@ -117,7 +117,7 @@ def test_the_usual_method_under_limits_is_gdas() -> None:
 
 def test_finalists_are_within_the_limits() -> None:
     limit = limit_at(0.3)
-    few = pydarts.Finalists(candidates=5, epochs=1, drawn=2)  # the scores guide the last three
+    few = pydarts.Finalists(candidates=9, epochs=1, drawn=6)  # four constant ones, three guided
     found = search(max_macs=limit, selector=few)
     macs = [count_network(cell, SHAPE).macs for cell, *_ in found.finalists]
     assert len(set(macs)) > 1

@@ -64,12 +64,12 @@ def test_table_by_hand(plan: TextPlan, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("checkout_in_processes")
 def test_command(plan: TextPlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "results.jsonl")
-    options = ["--searches", "0", "--random", "1", "--seconds", "0.05"]
+    options = ["--searches", "0", "--random", "1", "--seconds", "0.05", "--hidden-size", "8"]
     main(["--data", plan.data, "--out", out, *options])
     assert "| random cells | " in capsys.readouterr().out
     cell = str(text_cells.RecurrentGenotype.random(0))
-    quick = dataclasses.replace(plan, seconds=0.05)
+    quick = dataclasses.replace(plan, seconds=0.05, hidden_size=8)
     entry = best(quick, Results(Path(out)), cell, 0)
     assert entry is not None
-    assert entry["weights"] > 0
+    assert entry["config"]["hidden_size"] == 8
     assert math.isfinite(entry["test_loss"])

@@ -33,6 +33,13 @@ def integer(name: str, value: object, minimum: int, below: int = 2**31) -> int:
     return int(value)
 
 
+def boolean(name: str, value: object) -> bool:
+    """Return ``value`` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(name, f"(={show(value)}) must be True or False")
+    return bool(value)
+
+
 def number(
     name: str,
     value: object,

@@ -4,8 +4,9 @@
 The original does not believe its α either: of four searches it keeps the cell that does best on
 validation data when it is trained from scratch for a short time. Here the candidates come from one
 search: some are samples of what its mixing weights say, the others of what the scores of those
-before them say, by a linear model. They are trained in rounds, of which each takes the best of the
-one before: successive halving, by thirds.
+before them say, by a linear model. Cells of one convolution alone are among them, for they are what
+one would train without a search. All are trained in rounds, of which each takes the best of the one
+before: successive halving, by thirds.
 
 Sources: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
 https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2; Jamieson, Talwalkar, *Non-stochastic Best
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.common.checks import integer
+from pydarts.common.checks import boolean, integer
 from pydarts.common.errors import ArgumentError
 from pydarts.common.ranks import Ranks
 from pydarts.engine.network import Alphas
@@ -38,6 +39,8 @@ from pydarts.spaces.space import Space
 _DRAWS = 20
 # Of a round so many times fewer cells go on, to be trained so many times longer.
 _REDUCTION = 3
+# Of the logarithm of a mixing weight, where that is 0.
+_LEAST = -1e3
 
 
 class Finalist(NamedTuple):
@@ -61,12 +64,14 @@ class Round(NamedTuple):
 class Finalists:
     """How a cell is chosen among finalists, after the epochs of the search.
 
-    The first finalist is the cell that the method chooses by magnitude. The next ones, as far as
-    `drawn`, are drawn: with ``G = -log Exp(1)`` of each entry, the cell by magnitude of
-    ``log m + G``, where m are the mixing weights, so that an edge has an operation with the
-    probability of its share in them. Each further one has the operations of the largest sum by a
-    draw from the posterior of a linear model of all scores before it
-    (`pydarts.methods.score_model`): Thompson sampling, which tries what may be the best.
+    The first finalist is the cell that the method chooses by magnitude. With `constants` follow,
+    for each convolution of the space, the cell that has it on as many edges as can be, between
+    nodes where its mixing weights are largest. The next ones, as far as `drawn`, are drawn: with
+    ``G = -log Exp(1)`` of each entry, the cell by magnitude of ``log m + G``, where m are the
+    mixing weights, so that an edge has an operation with the probability of its share in them. Each
+    further one has the operations of the largest sum by a draw from the posterior of a linear model
+    of all scores before it (`pydarts.methods.score_model`): Thompson sampling, which tries what may
+    be the best.
 
     Each is trained from scratch on the data of the weights and scored on those of α, all of a round
     alike; of images that are in memory, where `max_images` left some out, on 8,000 and 4,000 of
@@ -89,8 +94,10 @@ class Finalists:
     seed : int
         Of what is drawn, and of the trainings of the first round; 1 more in each further one.
     drawn : int
-        How many of the first round come from the mixing weights, the cell by magnitude included;
-        of no fewer than `candidates`: all, and scores guide nothing.
+        How many of the first round do not follow from scores: the cell by magnitude, the constant
+        ones and those that are drawn. With no fewer than `candidates` scores guide nothing.
+    constants : bool
+        Whether the cells of one convolution alone are among the finalists.
     """
 
     candidates: int = 36
@@ -98,6 +105,7 @@ class Finalists:
     rounds: int = 3
     seed: int = 0
     drawn: int = 12
+    constants: bool = True
 
     def __post_init__(self) -> None:
         integer("candidates", self.candidates, 1)
@@ -106,6 +114,7 @@ class Finalists:
         integer("rounds", self.rounds, 1)
         integer("seed", self.seed, 0)
         integer("drawn", self.drawn, 1)
+        boolean("constants", self.constants)
 
     @property
     def name(self) -> str:
@@ -128,32 +137,63 @@ class Finalists:
 
 
 def draw_finalists(
-    selector: Finalists, method: Method, alphas: Mapping[str, Any], space: Space
+    selector: Finalists,
+    method: Method,
+    alphas: Mapping[str, Any],
+    space: Space,
+    constants: Sequence[BaseGenotype] = (),
 ) -> list[BaseGenotype]:
-    """Return the cells of the finalists, all different; the first one is that by magnitude."""
-    found = [method.select(dict(alphas), space)]
-    seen = {_what(found[0])}
+    """Return the cells of the finalists, all different: that by magnitude, the constant ones, and
+    what is drawn.
+    """
+    found: dict[tuple[Any, ...], BaseGenotype] = {}
+    missed = 0
+    first = [method.select(dict(alphas), space), *constants]
+    for cell in chain(first, _draws(selector, method, alphas, space)):
+        if len(found) == selector.candidates or missed == _DRAWS:
+            break
+        missed = missed + 1 if _what(cell) in found else 0
+        found.setdefault(_what(cell), cell)
+    return list(found.values())
+
+
+def constant_cells(
+    space: Space, logs: Alphas, largest: Callable[[Alphas], BaseGenotype]
+) -> list[BaseGenotype]:
+    """Return for each convolution the cell that has it on as many edges as can be, of these edges
+    where the logarithms of its mixing weights are largest.
+
+    ``largest`` returns the cell of the largest sum of values.
+    """
+    found = []
+    for convolution in (op for op in space.operations if op.has_weights):
+        values = {}
+        for cell in space.cells:
+            own = np.zeros((len(cell.candidates), cell.columns))
+            for row, operations in zip(own, cell.candidates, strict=True):
+                row[: len(operations)] = [op == convolution for op in operations]
+            values[cell.name] = np.maximum(logs[cell.name], _LEAST) - 2 * _LEAST * own
+        found.append(largest(values))
+    return found
+
+
+def _draws(
+    selector: Finalists, method: Method, alphas: Mapping[str, Any], space: Space
+) -> Iterator[BaseGenotype]:
+    """Yield cells that are drawn from the mixing weights, without an end."""
     weights = mixing_weights(alphas, space, weighting_of(method))
     rng = np.random.default_rng((selector.seed, 2))
-    missed = 0
-    while len(found) < selector.candidates and missed < _DRAWS:
+    while True:
         noisy = {}
         for name, alpha in alphas.items():
             gumbel = -np.log(rng.exponential(size=alpha.shape))
             # Weights of edges have no mixing weights beside them; their softmax is over a node.
             if name in weights:
                 with np.errstate(divide="ignore"):
-                    noisy[name] = np.maximum(np.log(weights[name]), -1e3) + gumbel
+                    noisy[name] = np.maximum(np.log(weights[name]), _LEAST) + gumbel
             else:
                 noisy[name] = alpha + gumbel
-        cell = method.select(noisy, space)
-        if _what(cell) in seen:
-            missed += 1
-            continue
-        missed = 0
-        seen.add(_what(cell))
-        found.append(cell)
-    return found
+        yield method.select(noisy, space)
 
 
 class FirstRound:
@@ -181,8 +221,9 @@ class FirstRound:
         largest: Callable[[Alphas], BaseGenotype],
         ranks: Ranks,
     ):
-        self.drawn = draw_finalists(selector, method, alphas, space)
         logs = log_weights(alphas, space, weighting_of(method))
+        constants = constant_cells(space, logs, largest) if selector.constants else []
+        self.drawn = draw_finalists(selector, method, alphas, space, constants)
         self._model = ScoreModel(space, self.drawn, logs)
         self._selector, self._largest, self._ranks = selector, largest, ranks
 

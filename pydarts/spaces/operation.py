@@ -76,6 +76,11 @@ class Stage:
         strides = f", strides={self.strides!r}" if self.strides is not None else ""
         return f"{self.kind}({size}{dilation}{strides})"
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it is a convolution, of whatever kind."""
+        return self.kind in ("depthwise", "conv", "pointwise")
+
     def to_dict(self) -> str | dict[str, Any]:
         """Return what JSON holds of the stage."""
         if self.kernel is None:
@@ -233,6 +238,11 @@ class Operation:
     def is_noise(self) -> bool:
         """Whether it replaces its input by noise."""
         return self.stages == (noise,)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether convolutions are a part of it."""
+        return any(stage.has_weights for stage in self.stages)
 
     @property
     def is_identity(self) -> bool:

@@ -20,8 +20,6 @@ from pydarts.spaces.recurrent import (
 )
 from pydarts.spaces.space import Space
 
-_WITH_WEIGHTS: Final = ("depthwise", "pointwise", "conv")
-
 #: The published cells, by name.
 PUBLISHED: Final[Mapping[str, BaseGenotype]] = MappingProxyType(
     {
@@ -52,7 +50,7 @@ def strongest(space: Space) -> BaseGenotype:
 
 
 def _strength(op: Operation) -> tuple[int, int]:
-    with_weights = [stage for stage in op.stages if stage.kind in _WITH_WEIGHTS]
+    with_weights = [stage for stage in op.stages if stage.has_weights]
     taps = sum(math.prod(stage.kernel or (1, 1)) for stage in with_weights)
     return len(with_weights), taps
 

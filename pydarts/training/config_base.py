@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from pydarts.common.checks import choice, integer, number
+from pydarts.common.checks import boolean, choice, integer, number
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 Self = TypeVar("Self", bound="Config")
@@ -161,9 +161,7 @@ def _checked(each: dataclasses.Field[Any], value: Any) -> Any:
             raise ArgumentError(name, f"(={value!r}) must be a pair of numbers")
         return tuple(_number(each, v) for v in value)
     if kind == "bool":
-        if not isinstance(value, (bool, np.bool_)):
-            raise ArgumentTypeError(name, f"(={value!r}) must be True or False")
-        return bool(value)
+        return boolean(name, value)
     return _number(each, value)
 
 

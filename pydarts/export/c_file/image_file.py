@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts import _core
-from pydarts.common.checks import show
-from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.checks import boolean
+from pydarts.common.errors import ArgumentError
 from pydarts.common.files import check_free, replace_file
 from pydarts.data.images import as_images, check_consistent
 from pydarts.export.c_file.float_code import FloatCode
@@ -59,8 +59,7 @@ def write_image_model(
     CFile
     """
     prefix, file = checked_name(name), Path(path)
-    if not isinstance(int8, bool):
-        raise ArgumentTypeError("int8", f"(={show(int8)}) must be True or False")
+    boolean("int8", int8)
     for argument, value in (("calibration", calibration), ("test", test)):
         if value is not None and not int8:
             raise ArgumentError(argument, "is of no use without `int8`=True")
