@@ -6,7 +6,7 @@ validation data when it is trained from scratch for a short time. Here the candi
 search: some are samples of what its mixing weights say, the others of what the scores of those
 before them say, by a linear model. Cells of one convolution alone are among them, for they are what
 one would train without a search. All are trained in rounds, of which each takes the best of the one
-before: successive halving, by thirds.
+before: successive halving, but by ninths.
 
 Sources: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
 https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2; Jamieson, Talwalkar, *Non-stochastic Best
@@ -37,8 +37,9 @@ from pydarts.spaces.space import Space
 
 # So often a cell may be one that was drawn before, until there are taken to be no others.
 _DRAWS = 20
-# Of a round so many times fewer cells go on, to be trained so many times longer.
-_REDUCTION = 3
+# Of a round so many times fewer cells go on, to be trained so many times longer. What a training of
+# a ninth of the time says of a cell is next to nothing, of a third as much as half (benchmarks).
+_FEWER, _LONGER = 9, 3
 # Of the logarithm of a mixing weight, where that is 0.
 _LEAST = -1e3
 
@@ -75,10 +76,9 @@ class Finalists:
 
     Each is trained from scratch on the data of the weights and scored on those of α, all of a round
     alike; of images that are in memory, where `max_images` left some out, on 8,000 and 4,000 of
-    all, or fewer of large ones. The best third goes on to the next round, to be trained anew for
-    three times as many epochs; the best of the last round wins, of equals the first. A round thus
-    takes as long as any other, and all of them as long as `rounds` times `candidates` / 3^(rounds -
-    1) of the longest trainings: with the defaults twelve.
+    all, or fewer of large ones. The best ninth, but two cells at least, goes on to the next round,
+    to be trained anew for three times as many epochs; the best of the last round wins, of equals
+    the first. With the defaults all take as long as sixteen of the longest trainings.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Finalists:
         least one. Of more than 1,500 images an epoch has so many, drawn anew. None: over images
         those that show 40,000 of them, at least 4 and at most 60; over text 4.
     rounds : int
-        At most so many, of which the last has two cells or more. With 1 all have the same training.
+        At most so many, each of at most half of the cells before. With 1 all are trained alike.
     seed : int
         Of what is drawn, and of the trainings of the first round; 1 more in each further one.
     drawn : int
@@ -102,7 +102,7 @@ class Finalists:
 
     candidates: int = 36
     epochs: int | None = None
-    rounds: int = 3
+    rounds: int = 2
     seed: int = 0
     drawn: int = 12
     constants: bool = True
@@ -125,14 +125,17 @@ class Finalists:
 
         Rounds of no more epochs than the one before are left out.
         """
-        last = self.rounds - 1
-        while last and cells <= _REDUCTION**last:
-            last -= 1
+        counts = [cells]
+        while len(counts) < self.rounds:
+            best = max(2, -(-counts[-1] // _FEWER))
+            if 2 * best > counts[-1]:
+                break
+            counts.append(best)
         found: list[Round] = []
-        for number in range(last + 1):
-            left = max(1, round(epochs / _REDUCTION ** (last - number)))
+        for number, count in enumerate(counts):
+            left = max(1, round(epochs / _LONGER ** (len(counts) - 1 - number)))
             if not found or left > found[-1].epochs:
-                found.append(Round(-(-cells // _REDUCTION**number), left))
+                found.append(Round(count, left))
         return found
 
 

@@ -161,7 +161,7 @@ def finalists_section(data: ReportData) -> Iterator[str]:
     metric = [by_kind, *(each for each in METRICS.values() if f"valid_{each.key}" in last)][-1]
     yield (
         "<p>After the epochs of the search these cells were trained from scratch for a short time, "
-        "all of a round alike. The best third of a round was trained anew for longer, and the cell "
+        "all of a round alike. The best of a round were trained anew for longer, and the cell "
         f"of the best {metric.name} on the validation data in the last round was chosen. The "
         "first has the operations and edges of the largest mixing weights, the others are drawn, "
         "some from these weights and later ones from what a linear model made of the scores before "
