@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pydarts
 from pydarts.common.errors import ArgumentError
 from pydarts.drawing.cells import genotype_svg
 from pydarts.spaces import (
@@ -41,6 +42,7 @@ from pydarts.spaces import (
     relu,
 )
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.layers import check_size
 from pydarts.spaces.published import parse_genotype
 
 CONVOLUTIONAL = (DARTS, NAS_BENCH_201, S2, S3, S4, DARTS_1D)
@@ -327,3 +329,24 @@ def test_the_guide() -> None:
     assert names["sensors"].cells[0].columns == 9
     (content,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert Space.from_json(content).cells[1].columns == 5
+
+
+@pytest.mark.parametrize("size", [(14, 14), (8, 6), (6, 8)])
+def test_residual_blocks_take_even_sides_alone(size: tuple[int, int]) -> None:
+    images, labels = np.zeros((40, *size), np.uint8), np.arange(40) % 2
+    shape = "x".join(map(str, size))
+    problem = (
+        rf"`X` is of {shape} pixels, which the residual blocks of 'nas-bench-201' halve: sides"
+        " must be multiples of 4"
+    )
+    with pytest.raises(ValueError, match=problem):
+        pydarts.search(images, labels, space=NAS_BENCH_201, epochs=1, progress=False)
+    with pytest.raises(ValueError, match=problem):
+        pydarts.train(Genotype.parse(BEST), images, labels, epochs=1, progress=False)
+
+
+def test_sides_are_halved_by_the_stem_too() -> None:
+    check_size(NAS_BENCH_201, 1, "imagenet", (64, 32))
+    with pytest.raises(ValueError, match="must be multiples of 32"):
+        check_size(NAS_BENCH_201, 1, "imagenet", (64, 48))
+    check_size(DARTS, 3, "cifar", (7, 5))  # cells halve odd sides as well

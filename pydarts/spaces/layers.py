@@ -6,9 +6,11 @@ The network is built from its space as the engine builds it; names are those of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from pydarts.common.errors import ArgumentError
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.operation import Operation, Stage
 from pydarts.spaces.space import Space
@@ -165,6 +167,23 @@ def stacked_layers(stack: Stack, cells: int) -> list[tuple[str, int, int]]:
             count = min(count, cells - len(found))
         found += [(layer.cell, layer.stride, layer.channels)] * count
     return found
+
+
+def check_size(space: Space, cells: int, stem: str, size: Sequence[int]) -> None:
+    """Raise ArgumentError of ``X`` where a residual block would halve an odd side: the pool of its
+    shortcut and its convolutions would give images of different sizes.
+    """
+    assert space.stack is not None
+    halvings = 0 if stem == "cifar" else 3
+    for kind, stride, _ in stacked_layers(space.stack, cells):
+        multiple = 2 ** (halvings + 1)
+        sides = [-(-side // 2**halvings) for side in size[2 - space.dimensions :]]
+        if kind == RESIDUAL_BLOCK and stride == 2 and any(side % 2 for side in sides):
+            shape = "x".join(map(str, size))
+            problem = f"is of {shape} pixels, which the residual blocks of {space.name!r} halve"
+            hint = f"sides must be multiples of {multiple}, with a border if need be"
+            raise ArgumentError("X", f"{problem}: {hint}")
+        halvings += stride == 2
 
 
 def _window(space: Space, side: int) -> Size:

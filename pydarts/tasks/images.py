@@ -25,6 +25,7 @@ from pydarts.data.weights import ClassWeight, check_sample_weight, class_weights
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.models.image_model import Model
 from pydarts.models.objectives import Classification, fit_objective
+from pydarts.spaces.layers import check_size
 from pydarts.spaces.ready import DARTS
 from pydarts.spaces.space import Space
 from pydarts.tasks.image_runs import Codes, Images, ImageSearchData, ImageTrainData, Pair
@@ -178,6 +179,8 @@ class ImageClassification(Task):
         return ImageSearchData(self, self.complete(config), rng)
 
     def supernet(self, config: SearchConfig, **options: Any) -> Supernet:
+        stem = self.complete(config).stem
+        check_size(self.space, config.cells, stem, self.images.shape[2:])
         return Supernet(
             config.channels,
             config.cells,
@@ -187,7 +190,7 @@ class ImageClassification(Task):
             threads=self.threads,
             memory=config.memory,
             space=self.space,
-            stem=self.complete(config).stem,
+            stem=stem,
             **self.objective.network_options,
             **options,
         )
@@ -248,6 +251,7 @@ class ImageClassification(Task):
 
     def model(self, genotype: Any, config: TrainConfig) -> Model:
         config = self.complete(config)
+        check_size(genotype.space, config.cells, config.stem, self.images.shape[2:])
         net = Network(
             genotype,
             config.channels,
