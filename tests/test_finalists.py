@@ -353,6 +353,16 @@ def test_an_epoch_of_many_images_is_a_part_of_them() -> None:
     assert task.contest_config(large, None, 0).epoch_images == 1550
 
 
+def test_networks_have_normal_cells_on_both_sides_of_reductions() -> None:
+    def cells_of(cells: int, space: Space) -> int:
+        task = ImageClassification(*images(), space=space)
+        config = task.complete(pydarts.SearchConfig(**(SIZES | {"cells": cells})))
+        return task.contest_config(config, None, 0).cells
+
+    assert [cells_of(cells, DARTS) for cells in (1, 3, 5, 8)] == [5, 5, 5, 8]
+    assert [cells_of(cells, NAS_BENCH_201) for cells in (1, 5)] == [1, 5]  # of each stage
+
+
 def test_epochs_show_a_number_of_images() -> None:
     task = ImageClassification(*images(), threads=1)
     config = task.complete(pydarts.SearchConfig(**SIZES))

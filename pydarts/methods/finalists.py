@@ -37,8 +37,8 @@ from pydarts.spaces.space import Space
 
 # So often a cell may be one that was drawn before, until there are taken to be no others.
 _DRAWS = 20
-# Of a round so many times fewer cells go on, to be trained so many times longer. What a training of
-# a ninth of the time says of a cell is next to nothing, of a third as much as half (benchmarks).
+# Of a round so many times fewer cells go on, to be trained so many times longer. By ninths and not
+# by thirds, for a training of a ninth of the longest one says too little (benchmarks/README.md).
 _FEWER, _LONGER = 9, 3
 # Of the logarithm of a mixing weight, where that is 0.
 _LEAST = -1e3
@@ -75,10 +75,12 @@ class Finalists:
     be the best.
 
     Each is trained from scratch on the data of the weights and scored on those of α, all of a round
-    alike; of images that are in memory, where `max_images` left some out, on 8,000 and 4,000 of
-    all, or fewer of large ones. The best ninth, but two cells at least, goes on to the next round,
-    to be trained anew for three times as many epochs; the best of the last round wins, of equals
-    the first. With the defaults all take as long as sixteen of the longest trainings.
+    alike: in networks of the search's sizes, but over images with five cells at least, unless
+    `cells` counts those of a stage; of images that are in memory, where `max_images` left some out,
+    on 8,000 and 4,000 of all, or fewer of large ones. The best ninth, but two cells at least, goes
+    on to the next round, to be trained anew for three times as many epochs; the best of the last
+    round wins, of equals the first. With the defaults all take as long as fourteen of the longest
+    trainings.
 
     Attributes
     ----------
@@ -100,7 +102,7 @@ class Finalists:
         Whether the cells of one convolution alone are among the finalists.
     """
 
-    candidates: int = 36
+    candidates: int = 30
     epochs: int | None = None
     rounds: int = 2
     seed: int = 0

@@ -40,6 +40,9 @@ AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 _CONTEST = {"label_smoothing": 0.1, "weight_average": 0.995, "schedule": "step"}
 _CONTEST_IMAGES = 40_000
 _CONTEST_EPOCH = 1500
+# Networks of at least so many cells: of three in the space of DARTS, one alone is a normal one, and
+# what its short training says of a cell's long one is next to nothing (benchmarks/README.md).
+_CONTEST_CELLS = 5
 _SHORT = {"accuracy": "acc", "balanced_accuracy": "balanced acc", "average_precision": "mAP"}
 
 
@@ -298,8 +301,10 @@ class ImageClassification(Task):
         count = len(self.images)
         part = min(count, max(_CONTEST_EPOCH, config.batch_size))
         shown = round(_CONTEST_IMAGES / part)
+        whole = self.space.stack is not None and not self.space.stack.counts_stages
         fields = {
             **_options(config, *sizes, *augmentation),
+            "cells": max(config.cells, _CONTEST_CELLS) if whole else config.cells,
             **_CONTEST,
             **({"label_smoothing": 0.0} if self.objective.task == "regression" else {}),
             "epochs": epochs or min(60, max(4, shown)),
