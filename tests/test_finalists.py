@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pydarts
+import pydarts.cli.main as cli
 from pydarts.common.ranks import Ranks
 from pydarts.methods.finalists import (
     Finalist,
@@ -451,8 +452,26 @@ def test_a_choice_by_training_is_not_called_chance(caplog: pytest.LogCaptureFixt
     search(selector="magnitude")
     assert "close to chance" in caplog.text
     caplog.clear()
-    assert not search().notes()
+    search()
     assert "close to chance" not in caplog.text
+
+
+def test_a_cell_that_takes_no_search_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The second of three finalists has one convolution alone.
+    for scores, alone in (([0.5, 0.9, 0.1], True), ([0.9, 0.5, 0.1], False)):
+        given = iter(scores)
+        monkeypatch.setattr(ImageClassification, "score", lambda *_, given=given: next(given))
+        caplog.clear()
+        result = search(selector=dataclasses.replace(FEW, rounds=1))
+        note = "The cell has sep_conv_3x3 on all of its edges: of the finalists none did better"
+        assert (note in caplog.text) == (note in " ".join(repr(result).split())) == alone
+        result.save(tmp_path, overwrite=True)
+        assert (
+            cli.main(["report", str(tmp_path), "--out", str(tmp_path / "r.html"), "--force"]) == 0
+        )
+        assert (note in (tmp_path / "r.html").read_text()) == alone
 
 
 def test_time_budget_ends_it_after_the_last_whole_training(monkeypatch: pytest.MonkeyPatch) -> None:

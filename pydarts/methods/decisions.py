@@ -10,6 +10,7 @@ from pydarts.common.checks import choice, integer
 from pydarts.common.errors import ArgumentError
 from pydarts.methods.perturbation import Decision, Perturbation, num_decisions, rounds
 from pydarts.methods.weighting import NEARLY_UNIFORM, candidates, entropy_share
+from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.space import Space
 
 
@@ -32,10 +33,16 @@ def _missed_by(value: float, selector: Perturbation) -> str:
 
 
 def selection_notes(
-    alphas: Mapping[str, Any], space: Space, selector: str | None, weighting: str, undecided: int
+    alphas: Mapping[str, Any],
+    genotype: BaseGenotype,
+    selector: str | None,
+    weighting: str,
+    undecided: int,
 ) -> list[str]:
-    """Return what must be known of a choice: that it is close to chance, or was not finished."""
-    notes = []
+    """Return what must be known of a choice: that it is close to chance, was not finished, or is
+    what one can have without a search.
+    """
+    notes, space = [], genotype.space
     if undecided:
         total = num_decisions(space)
         notes.append(
@@ -47,6 +54,12 @@ def selection_notes(
         notes.append(
             f"The mixing weights are nearly uniform (their entropy is {share:.1%} of that of a"
             " uniform choice): the choice of operations is close to chance."
+        )
+    kept = {op for cell in space.cells for op, _, _ in genotype.kept(cell.name)}
+    if selector == "finalists" and len(kept) == 1:
+        notes.append(
+            f"The cell has {kept.pop()} on all of its edges: of the finalists none did better than"
+            " this, which takes no search."
         )
     return notes
 

@@ -223,8 +223,7 @@ class ReportData:
         notes: list[str] = list(ended.get("data_notes", []))
         if alphas and "selector" in how:
             undecided = num_undecided(genotype.space, how["selector"], how["selection"])
-            selector, space = how["selector"], genotype.space
-            notes += selection_notes(alphas, space, selector, weighting, undecided)
+            notes += selection_notes(alphas, genotype, how["selector"], weighting, undecided)
         limits = ended.get("limits", {})
         notes += limit_notes(limits)
         outcome = _outcome(ended.get("interrupted"), ended.get("stopped"))

@@ -159,7 +159,7 @@ class SearchResult(Generic[AnyGenotype]):
         magnitude = self.selector == "finalists" and not self.finalists
         selector = "magnitude" if magnitude else self.selector
         of_choice = selection_notes(
-            self.alphas, self.space, selector, self.weighting, self.undecided
+            self.alphas, self.genotype, selector, self.weighting, self.undecided
         )
         return [*self.data_notes, *of_choice, *limit_notes(self.limits)]
 
