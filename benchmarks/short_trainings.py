@@ -33,6 +33,7 @@ from benchmarks.quality_settings import SCREENING, Part, images_of, space_of
 from benchmarks.units import Results, run_units
 from pydarts.common.checks import choice
 from pydarts.common.errors import ArgumentError
+from pydarts.methods.score_model import middle_ranks
 from pydarts.spaces.published import parse_genotype
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.run import run_training
@@ -149,13 +150,8 @@ class ShortPlan:
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
     """Return Spearman's rank correlation; of equals each has the mean of their ranks."""
-    first, second = (_ranks(np.asarray(values)) for values in (a, b))
+    first, second = (middle_ranks(np.asarray(values, np.float64)) for values in (a, b))
     return float(np.corrcoef(first, second)[0, 1])
-
-
-def _ranks(values: Any) -> Any:
-    below = (values[:, np.newaxis] > values).sum(axis=1)
-    return below + (values[:, np.newaxis] == values).sum(axis=1) / 2
 
 
 def table(plan: ShortPlan, results: Results) -> str:

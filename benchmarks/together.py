@@ -3,9 +3,10 @@
 
 Each pair of data and space in each file is a stratum, whose found cells are those of the searches
 by one method, and whose others are the random ones; of trainings those of the seeds that all cells
-have. The statistic is the mean of the strata's differences, weighted by their inverse variances. If
-a search is worth no more than a random draw, labels can be exchanged within each stratum: the
-two-sided p-value is of many random exchanges.
+have. Random cells that are cut off from their input have no part: which are, the cell says and not
+its score. The statistic is the mean of the strata's differences, weighted by their inverse
+variances. If a search is worth no more than a random draw, labels can be exchanged within each
+stratum: the two-sided p-value is of many random exchanges.
 
     python -m benchmarks.together --method fixed --selector finalists nb.jsonl darts.jsonl
 """
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quality_units import constants, ordered, parse_method
+from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
 
 DRAWS = 200_000
@@ -96,10 +98,27 @@ def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
         stratum = Stratum(f"{path.name}: {where[0]}, {where[1]}")
         stratum.found = [score for cell, score in trained.items() if cell in own]
         known = any_found[where] | fixed
-        stratum.others = [score for cell, score in trained.items() if cell not in known]
+        stratum.others = [
+            score
+            for cell, score in trained.items()
+            if cell not in known and reaches_output(parse_genotype(cell))
+        ]
         if stratum.found and stratum.others:
             found.append(stratum)
     return found
+
+
+def reaches_output(genotype: BaseGenotype) -> bool:
+    """Whether the output of each kind of cell depends on an input of it."""
+    for cell in genotype.space.cells:
+        named = {op.name for row in cell.candidates for op in row if op.is_none or op.is_noise}
+        reached = set(range(cell.inputs))
+        for op, source, node in sorted(genotype.kept(cell.name), key=lambda edge: edge[2]):
+            if source in reached and op not in named:
+                reached.add(node)
+        if not reached & set(genotype.outputs(cell.name)):
+            return False
+    return True
 
 
 def report(strata: Iterable[Stratum]) -> str:

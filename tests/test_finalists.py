@@ -456,6 +456,17 @@ def test_a_choice_by_training_is_not_called_chance(caplog: pytest.LogCaptureFixt
     assert "close to chance" not in caplog.text
 
 
+def test_before_any_finalist_is_trained_the_choice_is_by_magnitude(tmp_path: Path) -> None:
+    result = search()
+    result.finalists = []
+    assert "close to chance" in " ".join(result.notes())
+    result.save(tmp_path)
+    assert cli.main(["report", str(tmp_path), "--out", str(tmp_path / "r.html")]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "close to chance" in page
+    assert "takes no search" not in page
+
+
 def test_a_cell_that_takes_no_search_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

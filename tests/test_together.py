@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from benchmarks.quality_units import constants, ordered, random_cell
-from benchmarks.together import Stratum, main, strata_of, together
+from benchmarks.together import Stratum, main, reaches_output, strata_of, together
 from pydarts.evaluation.statistics import relabelling
+from pydarts.spaces import NAS_BENCH_201
+from pydarts.spaces.darts import Genotype
 
 FOUND, OTHERS = [5.0, 6.5, 7.0, 4.0], [3.0, 4.5, 5.5, 2.0, 3.5, 1.0]
 
@@ -77,3 +79,39 @@ def test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--method", "gaea", str(path)])
     assert "no file has such searches" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("edges", "expected"),
+    [
+        (("none", "none", "nor_conv_3x3", "none", "nor_conv_3x3", "nor_conv_3x3"), False),
+        (("none", "none", "none", "skip_connect", "none", "none"), True),
+        (("avg_pool_3x3", "none", "none", "none", "nor_conv_1x1", "none"), True),
+        (("avg_pool_3x3", "none", "none", "none", "none", "nor_conv_1x1"), False),
+    ],
+)
+def test_a_cell_may_be_cut_off_from_its_input(edges: tuple[str, ...], expected: bool) -> None:
+    sources = [0, 0, 1, 0, 1, 2]
+    entries = list(zip(edges, sources, strict=True))
+    assert reaches_output(Genotype(space=NAS_BENCH_201, normal=entries)) == expected
+
+
+def test_random_cells_that_are_cut_off_do_not_count(tmp_path: Path) -> None:
+    cut = Genotype(space=NAS_BENCH_201, normal=[("none", s) for s in (0, 0, 1, 0, 1, 2)])
+    cells = [random_cell("nas-bench-201", seed) for seed in range(30)]
+    whole = [cell for cell in cells if reaches_output(cell)][:4]
+    where = {"data": "digits", "space": "nas-bench-201"}
+    lines: list[dict[str, Any]] = [
+        {
+            "unit": {"kind": "training", **where, "genotype": ordered(c).to_json(), "config": {}},
+            "score": score,
+        }
+        for c, score in zip([*whole, cut], (0.9, 0.8, 0.7, 0.6, 0.1), strict=True)
+    ]
+    search = {"kind": "search", **where, "method": "darts:selector=finalists"}
+    lines.append({"unit": search, "genotype": whole[0].to_json()})
+    path = tmp_path / "q.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    (stratum,) = strata_of(path, "darts", "finalists")
+    assert stratum.found == pytest.approx([90])
+    assert sorted(stratum.others) == pytest.approx([60, 70, 80])

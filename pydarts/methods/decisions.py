@@ -36,11 +36,12 @@ def selection_notes(
     alphas: Mapping[str, Any],
     genotype: BaseGenotype,
     selector: str | None,
+    finalists: Sequence[Any],
     weighting: str,
     undecided: int,
 ) -> list[str]:
     """Return what must be known of a choice: that it is close to chance, was not finished, or is
-    what one can have without a search.
+    what one can have without a search. Before any finalist is trained it is by magnitude.
     """
     notes, space = [], genotype.space
     if undecided:
@@ -50,13 +51,14 @@ def selection_notes(
             " has the operations and edges of the largest mixing weights."
         )
     share = entropy_share(alphas, space, weighting) if alphas else 0.0
-    if (undecided or selector in (None, "magnitude")) and share > NEARLY_UNIFORM:
+    by_magnitude = selector != "perturbation" and not finalists
+    if (undecided or by_magnitude) and share > NEARLY_UNIFORM:
         notes.append(
             f"The mixing weights are nearly uniform (their entropy is {share:.1%} of that of a"
             " uniform choice): the choice of operations is close to chance."
         )
     kept = {op for cell in space.cells for op, _, _ in genotype.kept(cell.name)}
-    if selector == "finalists" and len(kept) == 1:
+    if finalists and len(kept) == 1:
         notes.append(
             f"The cell has {kept.pop()} on all of its edges: of the finalists none did better than"
             " this, which takes no search."

@@ -134,11 +134,16 @@ def normal_scores(scores: Sequence[float]) -> Array:
     worst.
     """
     values = np.asarray(scores, np.float64)
-    values = np.where(np.isnan(values), -np.inf, values)
+    ranks = middle_ranks(np.where(np.isnan(values), -np.inf, values))
+    quantile = NormalDist().inv_cdf
+    return np.array([quantile(float(q)) for q in ranks / len(values)])
+
+
+def middle_ranks(values: Array) -> Array:
+    """Return ``r - ½`` with the ranks r from 1, of equals their mean."""
     below = (values[:, np.newaxis] > values).sum(axis=1)
     equal = (values[:, np.newaxis] == values).sum(axis=1)
-    quantile = NormalDist().inv_cdf
-    return np.array([quantile(float(q)) for q in (below + equal / 2) / len(values)])
+    return np.asarray(below + equal / 2)
 
 
 def _directions(space: Space, logs: Alphas) -> tuple[Array, Array, Array]:

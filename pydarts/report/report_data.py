@@ -223,7 +223,8 @@ class ReportData:
         notes: list[str] = list(ended.get("data_notes", []))
         if alphas and "selector" in how:
             undecided = num_undecided(genotype.space, how["selector"], how["selection"])
-            notes += selection_notes(alphas, genotype, how["selector"], weighting, undecided)
+            selector, finalists = how["selector"], how.get("finalists", ())
+            notes += selection_notes(alphas, genotype, selector, finalists, weighting, undecided)
         limits = ended.get("limits", {})
         notes += limit_notes(limits)
         outcome = _outcome(ended.get("interrupted"), ended.get("stopped"))

@@ -156,11 +156,8 @@ class SearchResult(Generic[AnyGenotype]):
 
     def notes(self) -> list[str]:
         """What must be known of data and choice: sentences, if there are any."""
-        magnitude = self.selector == "finalists" and not self.finalists
-        selector = "magnitude" if magnitude else self.selector
-        of_choice = selection_notes(
-            self.alphas, self.genotype, selector, self.weighting, self.undecided
-        )
+        how = self.selector, self.finalists, self.weighting, self.undecided
+        of_choice = selection_notes(self.alphas, self.genotype, *how)
         return [*self.data_notes, *of_choice, *limit_notes(self.limits)]
 
     def describe_method(self, method: Method, selector: Selector | None) -> None:
