@@ -127,6 +127,7 @@ class CellUnit:
             "diverged": diverged,
             "options": _described(method),
             "selector": _described(selector),
+            "finalists": [[f.genotype.to_json(), f.score, f.epochs] for f in result.finalists],
         }
 
     def _train(self) -> dict[str, Any]:

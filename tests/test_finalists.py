@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections import Counter
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,14 @@ from pydarts.methods.finalists import (
     Finalist,
     Finalists,
     FirstRound,
-    best_of,
     constant_cells,
     draw_finalists,
 )
 from pydarts.methods.gaea import Gaea
-from pydarts.methods.log_weights import log_weights
 from pydarts.methods.named import as_pair
 from pydarts.methods.weighting import largest_sum
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Space
+from pydarts.spaces.published import strongest
 from pydarts.tasks.images import ImageClassification
 from pydarts.training import finals
 from pydarts.training.run import run_training
@@ -37,7 +37,8 @@ from pydarts.training.run_options import RunOptions
 
 SIZES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8, "seed": 3}
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
-FEW = Finalists(candidates=3, epochs=1, seed=5)
+FEW = Finalists(candidates=3, epochs=1, seed=5, repeats=0)
+score_of = attrgetter("score")
 TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
 
 
@@ -61,8 +62,8 @@ def drawn(space: Space, alphas: dict[str, NDArray[Any]], count: int, seed: int =
     return draw_finalists(Finalists(candidates=count, seed=seed), Gaea(), alphas, space)
 
 
-def constants(space: Space, logs: dict[str, NDArray[Any]]) -> list[Any]:
-    return constant_cells(space, logs, partial(largest_sum, space=space))
+def constants(space: Space) -> list[Any]:
+    return constant_cells(space, partial(largest_sum, space=space))
 
 
 def test_first_finalist_is_the_cell_by_magnitude_and_all_differ() -> None:
@@ -104,21 +105,19 @@ def test_there_are_no_more_finalists_than_cells() -> None:
 
 
 @pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201, S2], ids=lambda space: space.name)
-def test_a_constant_cell_has_one_convolution_where_it_has_the_largest_weights(space: Space) -> None:
-    rng = np.random.default_rng(0)
-    alphas = {name: rng.normal(size=a.shape) for name, a in uniform(space).items()}
-    logs = log_weights(alphas, space, "softmax")
+def test_a_constant_cell_has_one_convolution_on_the_first_edges(space: Space) -> None:
     names = [op.name for op in space.operations if op.has_weights]
-    for name, found in zip(names, constants(space, logs), strict=True):
+    first, *others = constants(space)
+    assert first == strongest(space)
+    assert first in others
+    for name, found in zip(names, others, strict=True):
         for cell in space.cells:
             kept = found.kept(cell.name)
             assert {op for op, _, _ in kept} == {name}
-            weights = logs[cell.name][:, cell.operations.index(name)]
-            of_edges = dict(zip(cell.edges_of(), weights, strict=True))
-            for _, source, node in kept:  # no edge into the node that was left has more weight
-                others = {edge[0] for edge in of_edges if edge[1] == node}
-                left = others - {s for _, s, to in kept if to == node}
-                assert all(of_edges[source, node] >= of_edges[s, node] for s in left)
+            nodes = range(cell.inputs, cell.inputs + cell.nodes)
+            assert [edge[1:] for edge in kept] == [
+                (s, n) for n in nodes for s in range(cell.kept(n))
+            ]
 
 
 def test_a_convolution_that_some_edges_lack_is_on_the_others() -> None:
@@ -126,7 +125,8 @@ def test_a_convolution_that_some_edges_lack_is_on_the_others() -> None:
     edges = [[skip, conv], [skip], [skip, conv]]
     cell = dataclasses.replace(NAS_BENCH_201.cells[0], nodes=2, edges=edges)
     space = NAS_BENCH_201.replace(name="few", operations=[skip, conv], cells=[cell])
-    (found,) = constants(space, uniform(space))
+    (found, again) = constants(space)
+    assert again == found
     assert [op for op, _, _ in found.kept("normal")] == [conv.name, skip.name, conv.name]
 
 
@@ -162,7 +162,7 @@ def test_what_is_tried_follows_from_the_scores_before(sign: int) -> None:
 
 
 def test_constant_cells_come_after_that_by_magnitude() -> None:
-    expected = constants(NAS_BENCH_201, uniform(NAS_BENCH_201))
+    expected = constants(NAS_BENCH_201)[:2]
     plain = drawn(NAS_BENCH_201, uniform(NAS_BENCH_201), 8)
     for count, first in ((10, 10), (9, 5), (2, 2)):
         selector = Finalists(candidates=count, drawn=first)
@@ -178,14 +178,6 @@ def test_scores_guide_finalists_of_any_method(method: str) -> None:
     assert len({str(each.genotype) for each in result.finalists}) == 3
 
 
-def test_a_score_that_is_no_number_is_the_worst() -> None:
-    cells = drawn(DARTS, uniform(DARTS), 3)
-    scores = (np.nan, 0.5, 0.25)
-    finalists = [Finalist(cell, score) for cell, score in zip(cells, scores, strict=True)]
-    assert best_of(finalists, 1) == [cells[1]]
-    assert best_of(finalists, -1) == [cells[2]]
-
-
 def test_all_may_be_drawn_from_the_mixing_weights() -> None:
     selector = Finalists(candidates=8, drawn=8, constants=False)
     cells = first_round(NAS_BENCH_201, selector, convolutions)
@@ -199,17 +191,6 @@ def test_of_few_cells_each_is_trained_once() -> None:
     )
     cells = first_round(space, Finalists(candidates=20, drawn=2, constants=False), lambda _: 0.5)
     assert len(cells) == len(set(map(str, cells))) == 2 * (2 + 2)
-
-
-def test_best_is_the_highest_or_lowest_and_of_equals_the_first() -> None:
-    cells = drawn(DARTS, uniform(DARTS), 3)
-    finalists = [
-        Finalist(cell, score) for cell, score in zip(cells, (0.5, 0.75, 0.75), strict=True)
-    ]
-    assert best_of(finalists, 1) == [cells[1]]
-    assert best_of(finalists, -1) == [cells[0]]
-    assert best_of(finalists, 1, 2) == cells[1:]
-    assert best_of(finalists, -1, 2) == cells[:2]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +218,7 @@ def test_of_each_round_the_best_ninth_is_trained_three_times_as_long(
 def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
     result = search()
     assert (result.selector, len(result.finalists)) == ("finalists", 3)
-    assert [result.genotype] == best_of(result.finalists, 1)
+    assert result.genotype == max(result.finalists, key=score_of).genotype
     task = ImageClassification(*images(), threads=1)
     config = task.complete(result.config)
     data = task.search_data(config, np.random.default_rng(config.seed))
@@ -257,11 +238,12 @@ def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
 
 
 def test_the_best_of_a_round_are_trained_anew_for_longer() -> None:
-    result = search(selector=Finalists(candidates=7, epochs=3, rounds=2, seed=2**31 - 1))
+    result = search(selector=Finalists(candidates=7, epochs=3, seed=2**31 - 1, repeats=0))
     first, last = result.finalists[:7], result.finalists[7:]
     assert [each.epochs for each in first + last] == [1] * 7 + [3] * 2
-    assert [each.genotype for each in last] == best_of(first, 1, 2)
-    assert [result.genotype] == best_of(last, 1)
+    best = sorted(first, key=score_of, reverse=True)[:2]
+    assert [each.genotype for each in last] == [f.genotype for f in first if f in best]
+    assert result.genotype == max(last, key=score_of).genotype
     assert "cell chosen by finalists (7 trained)" in repr(result)
     task = ImageClassification(*images(), threads=1)
     config = task.complete(result.config)
@@ -289,7 +271,7 @@ def test_the_last_round_that_was_finished_decides(
     monkeypatch.setattr("pydarts.training.run.run_training", train)
     scores = iter([0.1, 0.7, 0.3, 0.6, 0.5, 0.9, 0.2, 0.4, 0.8])
     monkeypatch.setattr(ImageClassification, "score", lambda *_: next(scores))
-    selector = Finalists(candidates=7, epochs=3, rounds=2)
+    selector = Finalists(candidates=7, epochs=3, repeats=0)
     result = search(selector=selector, time_budget="1h")
     assert len(result.finalists) == trained
     assert (result.stopped is None) == (trained == 9)
@@ -413,6 +395,40 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
         np.testing.assert_array_equal(again.alphas[name], alpha)
 
 
+def test_a_cell_that_takes_a_search_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def varied(task: Any, model: Any) -> float:
+        cell = model.genotype
+        return 0.1 * len({op for c in DARTS.cells for op, _, _ in cell.kept(c.name)})
+
+    def train(*arguments: Any) -> Any:
+        if len(trained) == 5:
+            raise KeyboardInterrupt
+        trained.append(arguments[2].seed)
+        return run_training(*arguments)
+
+    caplog.set_level("INFO", "pydarts")
+    monkeypatch.setattr(ImageClassification, "score", varied)
+    given: dict[str, Any] = {"selector": dataclasses.replace(FEW, repeats=2)}
+    whole = search(checkpoint=tmp_path / "whole", **given)
+    cells = [each.genotype for each in whole.finalists]
+    assert cells[3:] == [cells[0], cells[1]] * 2
+    assert whole.genotype == cells[0]
+    assert "best finalist again, 1/2: accuracy" in caplog.text
+    assert "strongest operations again, 2/2: accuracy" in caplog.text
+    trained: list[int] = []
+    monkeypatch.setattr("pydarts.training.run.run_training", train)
+    with pytest.raises(KeyboardInterrupt):
+        search(checkpoint=tmp_path / "cut", **given)
+    trained = []
+    assert search(checkpoint=tmp_path / "cut", **given).finalists == whole.finalists
+    assert trained == [7, 7]  # 5 of the first three, and 6 of the two after them, are done
+    monkeypatch.setattr(ImageClassification, "score", lambda *given: 1 - varied(*given))
+    other = search(**given)
+    assert (other.genotype, len(other.finalists)) == (cells[1], 3)
+
+
 def test_scores_of_other_finalists_are_not_taken(tmp_path: Path) -> None:
     search(checkpoint=tmp_path)
     path = tmp_path / "finalists.json"
@@ -476,7 +492,7 @@ def test_a_cell_that_takes_no_search_is_called_so(
         monkeypatch.setattr(ImageClassification, "score", lambda *_, given=given: next(given))
         caplog.clear()
         result = search(selector=dataclasses.replace(FEW, rounds=1))
-        note = "The cell has sep_conv_3x3 on all of its edges: of the finalists none did better"
+        note = "The cell has sep_conv_5x5 on all of its edges: no other finalist was shown"
         assert (note in caplog.text) == (note in " ".join(repr(result).split())) == alone
         result.save(tmp_path, overwrite=True)
         assert (

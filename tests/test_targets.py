@@ -391,7 +391,7 @@ def test_methods_take_other_tasks_and_weights(method: str) -> None:
 
 def test_finalists_of_other_tasks(tmp_path: Path) -> None:
     X = images()
-    selector = pydarts.Finalists(candidates=2, epochs=1, drawn=1)
+    selector = pydarts.Finalists(candidates=2, epochs=1, drawn=1, repeats=0)
     for task, y, metric in (
         ("regression", brightness(X), "R2"),
         ("multilabel", label_sets(X), "average precision"),

@@ -60,8 +60,8 @@ def selection_notes(
     kept = {op for cell in space.cells for op, _, _ in genotype.kept(cell.name)}
     if finalists and len(kept) == 1:
         notes.append(
-            f"The cell has {kept.pop()} on all of its edges: of the finalists none did better than"
-            " this, which takes no search."
+            f"The cell has {kept.pop()} on all of its edges: no other finalist was shown to be"
+            " better than this, which takes no search."
         )
     return notes
 

@@ -15,7 +15,6 @@ Arm Identification and Hyperparameter Optimization*, AISTATS 2016, https://arxiv
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -32,7 +31,7 @@ from pydarts.methods.method import Method
 from pydarts.methods.score_model import ScoreModel
 from pydarts.methods.weighting import mixing_weights, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.published import parse_genotype
+from pydarts.spaces.published import parse_genotype, strongest_values
 from pydarts.spaces.space import Space
 
 # So often a cell may be one that was drawn before, until there are taken to be no others.
@@ -65,9 +64,10 @@ class Round(NamedTuple):
 class Finalists:
     """How a cell is chosen among finalists, after the epochs of the search.
 
-    The first finalist is the cell that the method chooses by magnitude. With `constants` follow,
-    for each convolution of the space, the cell that has it on as many edges as can be, between
-    nodes where its mixing weights are largest. The next ones, as far as `drawn`, are drawn: with
+    The first finalist is the cell that the method chooses by magnitude. With `constants` follow the
+    cells that take no search: that of the strongest operations
+    (`pydarts.spaces.published.strongest`) and, for each convolution of the space, the one that has
+    it on as many edges as can be. The next ones, as far as `drawn`, are drawn: with
     ``G = -log Exp(1)`` of each entry, the cell by magnitude of ``log m + G``, where m are the
     mixing weights, so that an edge has an operation with the probability of its share in them. Each
     further one has the operations of the largest sum by a draw from the posterior of a linear model
@@ -78,9 +78,13 @@ class Finalists:
     alike: in networks of the search's sizes, but over images with five cells at least, unless
     `cells` counts those of a stage; of images that are in memory, where `max_images` left some out,
     on 8,000 and 4,000 of all, or fewer of large ones. The best ninth, but two cells at least, goes
-    on to the next round, to be trained anew for three times as many epochs; the best of the last
-    round wins, of equals the first. With the defaults all take as long as fourteen of the longest
-    trainings.
+    on to the next round, to be trained anew for three times as many epochs.
+
+    The best of the last round wins, of equals the first; but the burden of proof is on what takes a
+    search. The cell of the strongest operations goes on to the last round in any case, and where it
+    is behind there, it and the best are trained `repeats` times more, with other seeds: the best is
+    chosen if each of its scores is above all of the other's, and else the other. With the defaults
+    all take as long as fourteen of the longest trainings, or up to eighteen.
 
     Attributes
     ----------
@@ -99,7 +103,10 @@ class Finalists:
         How many of the first round do not follow from scores: the cell by magnitude, the constant
         ones and those that are drawn. With no fewer than `candidates` scores guide nothing.
     constants : bool
-        Whether the cells of one convolution alone are among the finalists.
+        Whether the cells that take no search are among the finalists.
+    repeats : int
+        How often the best cell and that of the strongest operations are trained again, at most.
+        With 0 the best of the last round wins, whatever it is.
     """
 
     candidates: int = 30
@@ -108,6 +115,7 @@ class Finalists:
     seed: int = 0
     drawn: int = 12
     constants: bool = True
+    repeats: int = 2
 
     def __post_init__(self) -> None:
         integer("candidates", self.candidates, 1)
@@ -117,6 +125,7 @@ class Finalists:
         integer("seed", self.seed, 0)
         integer("drawn", self.drawn, 1)
         boolean("constants", self.constants)
+        integer("repeats", self.repeats, 0)
 
     @property
     def name(self) -> str:
@@ -140,6 +149,14 @@ class Finalists:
                 found.append(Round(count, left))
         return found
 
+    def most_epochs(self, epochs: int, space: Space) -> int:
+        """Return how many epochs all trainings have together at most, with so many in the last
+        round.
+        """
+        again = self.constants and any(op.has_weights for op in space.operations)
+        rounds = self.rounds_of(self.candidates, epochs)
+        return sum(each.cells * each.epochs for each in rounds) + 2 * self.repeats * again * epochs
+
 
 def draw_finalists(
     selector: Finalists,
@@ -162,22 +179,23 @@ def draw_finalists(
     return list(found.values())
 
 
-def constant_cells(
-    space: Space, logs: Alphas, largest: Callable[[Alphas], BaseGenotype]
-) -> list[BaseGenotype]:
-    """Return for each convolution the cell that has it on as many edges as can be, of these edges
-    where the logarithms of its mixing weights are largest.
+def constant_cells(space: Space, largest: Callable[[Alphas], BaseGenotype]) -> list[BaseGenotype]:
+    """Return what one would train without a search: the cell of the strongest operations, and for
+    each convolution the cell that has it on as many edges as can be, which are the first.
 
-    ``largest`` returns the cell of the largest sum of values.
+    ``largest`` returns the cell of the largest sum of values. A space without convolutions has no
+    such cells.
     """
-    found = []
-    for convolution in (op for op in space.operations if op.has_weights):
+    strong = strongest_values(space)
+    convolutions = [op for op in space.operations if op.has_weights]
+    found = [largest(strong)] if convolutions else []
+    for convolution in convolutions:
         values = {}
         for cell in space.cells:
             own = np.zeros((len(cell.candidates), cell.columns))
             for row, operations in zip(own, cell.candidates, strict=True):
                 row[: len(operations)] = [op == convolution for op in operations]
-            values[cell.name] = np.maximum(logs[cell.name], _LEAST) - 2 * _LEAST * own
+            values[cell.name] = strong[cell.name] + 2 * own
         found.append(largest(values))
     return found
 
@@ -215,6 +233,13 @@ class FirstRound:
         Returns the cell of the largest sum of values, (edges, columns) by kind of cell.
     ranks : Ranks
         Of which the first draws for all.
+
+    Attributes
+    ----------
+    drawn : list of genotype
+        The cells that do not follow from scores, as many as there are finalists.
+    strongest : genotype or None
+        Which of them has the strongest operations, if there are constant ones.
     """
 
     def __init__(
@@ -227,8 +252,10 @@ class FirstRound:
         ranks: Ranks,
     ):
         logs = log_weights(alphas, space, weighting_of(method))
-        constants = constant_cells(space, logs, largest) if selector.constants else []
+        constants = constant_cells(space, largest) if selector.constants else []
         self.drawn = draw_finalists(selector, method, alphas, space, constants)
+        first = {_what(cell) for cell in constants[:1]}
+        self.strongest = next((cell for cell in self.drawn if _what(cell) in first), None)
         self._model = ScoreModel(space, self.drawn, logs)
         self._selector, self._largest, self._ranks = selector, largest, ranks
 
@@ -252,17 +279,6 @@ class FirstRound:
     ) -> BaseGenotype:
         cells, scores = [f.genotype for f in finalists], [sign * f.score for f in finalists]
         return self._largest(self._ranks.on_first(lambda: self._model.draw(cells, scores, rng)))
-
-
-def best_of(finalists: Sequence[Finalist], sign: int, count: int = 1) -> list[BaseGenotype]:
-    """Return the cells of the best scores of a round, in the order in which they were trained.
-
-    ``sign`` is 1 where higher is better, and else -1; of equals the first is better, and what is no
-    number is the worst.
-    """
-    scores = [sign * each.score for each in finalists]
-    order = sorted(range(len(scores)), key=lambda i: (math.isnan(scores[i]), -scores[i]))
-    return [finalists[i].genotype for i in sorted(order[:count])]
 
 
 def num_finalists(finalists: Sequence[Finalist]) -> int:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pydarts.spaces.darts import DARTS_V1, DARTS_V2, Genotype
 from pydarts.spaces.genotype import BaseGenotype
@@ -40,13 +41,19 @@ def strongest(space: Space) -> BaseGenotype:
     """The cell with, on every edge, the operation of the most stages that have weights, then of the
     largest kernels; of the edges into a node those that come first.
     """
-    alphas = {}
+    return space.derive(strongest_values(space))
+
+
+def strongest_values(space: Space) -> dict[str, NDArray[np.float64]]:
+    """Return 1 for the strongest operation of each edge and else 0, (edges, columns) by kind of
+    cell.
+    """
+    found = {}
     for cell in space.cells:
-        alpha = np.zeros((len(cell.candidates), cell.columns))
-        for row, candidates in zip(alpha, cell.candidates, strict=True):
+        found[cell.name] = values = np.zeros((len(cell.candidates), cell.columns))
+        for row, candidates in zip(values, cell.candidates, strict=True):
             row[max(range(len(candidates)), key=lambda k: _strength(candidates[k]))] = 1.0
-        alphas[cell.name] = alpha
-    return space.derive(alphas)
+    return found
 
 
 def _strength(op: Operation) -> tuple[int, int]:

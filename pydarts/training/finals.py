@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The short trainings that choose among the finalists of a search, round by round."""
+"""The short trainings that choose among the finalists of a search."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,8 @@ from pydarts.common.files import read_described, remove_leftovers, write_json
 from pydarts.common.ranks import Ranks
 from pydarts.engine.network import Alphas
 from pydarts.engine.sgd import SGD
-from pydarts.methods.finalists import Finalist, Finalists, FirstRound, Round, best_of
+from pydarts.methods.finalist_rounds import Rounds
+from pydarts.methods.finalists import Finalist, Finalists, FirstRound, Round
 from pydarts.methods.method import Method
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.training.checkpoint import fingerprint
@@ -47,21 +48,19 @@ def choose_finalist(
     ``largest`` returns the cell of the largest sum of values, of those that may be chosen. Each
     score is kept in the folder of the checkpoint at once, so that a search that is taken up again
     trains what is left, to the same bits. Ctrl-C and the time budget end it after the last one that
-    was trained whole; the result says so, and has the best cell of the last round that was
-    finished, or of what there is of the first.
+    was trained whole; the result says so, and has the cell that is chosen by what there is.
     """
     contest = data.contest()
     config = contest.contest_config(result.config, selector.epochs, selector.seed)
     first = FirstRound(selector, method, result.alphas, task.space, largest, task.ranks)
-    rounds = selector.rounds_of(len(first.drawn), config.epochs)
-    total = sum(each.cells for each in rounds)
-    kept = _Scores(run, config, rounds, data, task.ranks)
+    rounds = Rounds(selector, first, config.epochs, task.metric.sign)
+    kept = _Scores(run, config, rounds.planned, data, task.ranks)
+    total = max(rounds.total, len(kept))
     bar = progress_bar("finalists", total, run.progress, "training", len(kept))
     start = time.perf_counter()
-    finalists: list[Finalist] = []
     try:
-        for number, cell in _trainings(rounds, first, finalists, task.metric.sign):
-            epochs, done = rounds[number].epochs, len(finalists)
+        for number, epochs, cell in rounds.trainings():
+            done = len(rounds.finalists)
             score = kept.find(done, cell)
             if score is None:
                 left = task.ranks.of_first(run.seconds_left)
@@ -80,42 +79,22 @@ def choose_finalist(
                     score = contest.score(model)
                 kept.add(cell, score, time.perf_counter() - start)
                 shown = f"{task.metric.name} {task.metric.show(score)}"
-                which = f"{done + 1}/{total}, round {number + 1}/{len(rounds)}"
-                log_line(bar, f"finalist {which}: {shown} on the validation data")
+                log_line(bar, f"{rounds.name_of(number, cell)}: {shown} on the validation data")
+                bar.total = max(total, done + 1)
                 bar.update()
-            finalists.append(Finalist(cell, score, epochs))
+            rounds.finalists.append(Finalist(cell, score, epochs))
     finally:
         bar.close()
     result.seconds += kept.earlier_seconds + time.perf_counter() - start
-    result.finalists = finalists
-    if finalists:
-        (result.genotype,) = best_of(_last_round(rounds, finalists), task.metric.sign)
+    result.finalists = rounds.finalists
+    if rounds.finalists:
+        result.genotype = rounds.chosen
     if result.interrupted:  # it can go on
         return
-    if len(finalists) < total:
+    if not rounds.finished:
         result.stopped = f"the time budget of {run.time_budget:g} s is spent"
     for note in result.notes():
         log.warning(note)
-
-
-def _trainings(
-    rounds: Sequence[Round], first: FirstRound, finalists: list[Finalist], sign: int
-) -> Iterator[tuple[int, BaseGenotype]]:
-    """Yield each training's round, from 0, and cell, as what the trainings before gave decides."""
-    yield from ((0, cell) for cell in first.cells(finalists, sign))
-    for number, (count, _) in enumerate(rounds[1:], start=1):
-        cells = best_of(finalists[-rounds[number - 1].cells :], sign, count)
-        yield from ((number, cell) for cell in cells)
-
-
-def _last_round(rounds: Sequence[Round], finalists: Sequence[Finalist]) -> Sequence[Finalist]:
-    """Those of the last round that is finished, or what there is of the first."""
-    last, end = finalists, 0
-    for count, _ in rounds:
-        if end + count > len(finalists):
-            break
-        last, end = finalists[end : end + count], end + count
-    return last
 
 
 def leave_time(
@@ -158,8 +137,7 @@ def finals_seconds(
         step(**{**training.inputs(item, network, 0, 0), "lr": 0.0})
         seconds.append(time.perf_counter() - start)
     _, units = training.size(item)
-    rounds = selector.rounds_of(selector.candidates, config.epochs)
-    epochs = sum(each.cells * each.epochs for each in rounds)
+    epochs = selector.most_epochs(config.epochs, task.space)
     return float(np.median(seconds[1:])) * epochs * training.units / units
 
 
