@@ -37,9 +37,6 @@ DEFAULT: Final = (
 )
 """The method, the selector and the steps of a search by the preset ``quick``."""
 
-# The strongest operation everywhere is a constant that scores well without any search.
-STRONGEST: Final = {"nas-bench-201": "nor_conv_3x3"}
-
 SEARCH: Final[Mapping[str, Any]] = {
     "channels": 4,
     "cells": 3,

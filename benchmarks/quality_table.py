@@ -15,8 +15,15 @@ from dataclasses import dataclass, field
 from statistics import mean, stdev, variance
 from typing import Any, Final
 
-from benchmarks.quality_settings import STRONGEST, Part, Stage
-from benchmarks.quality_units import Plan, constants, found_genotype, random_cell
+from benchmarks.quality_settings import Part, Stage
+from benchmarks.quality_units import (
+    Plan,
+    constants,
+    found_genotype,
+    ordered,
+    random_cell,
+    strongest_operation,
+)
 from benchmarks.units import Results
 from pydarts.evaluation.statistics import MAX_ARRANGEMENTS, holm, relabelling
 from pydarts.spaces.genotype import BaseGenotype
@@ -33,7 +40,7 @@ class Row:
     ----------
     method, data, space : str
     found, random : list of float
-        The accuracy of each cell.
+        The accuracy of each cell, once if several searches found it.
     constants : dict
         Accuracies by name.
     searches : list of dict
@@ -89,6 +96,7 @@ def rows(plan: Plan, results: Results) -> list[Row]:
         }
         for method in plan.methods:
             row = Row(method, part.data, space, [], shared, constant)
+            scores: dict[BaseGenotype, float] = {}
             for seed in plan.seeds:
                 search = plan.search(part, space, method, seed)
                 cell = found_genotype(results, search)
@@ -97,7 +105,8 @@ def rows(plan: Plan, results: Results) -> list[Row]:
                 row.searches.append(results.done[search.key])
                 score = _score(plan, results, part, space, cell)
                 if score is not None:
-                    row.found.append(score)
+                    scores[ordered(cell)] = score
+            row.found.extend(scores.values())
             found.append(row)
     return found
 
@@ -146,7 +155,7 @@ def _comparison(found: Sequence[Row]) -> str:
         zip(map(id, tested), holm(row.p for row in tested if row.p is not None), strict=True)
     )
     for row in found:
-        strongest = STRONGEST.get(row.space, "sep_conv_3x3")
+        strongest = strongest_operation(row.space)
         constant = "; ".join(f"{name} {100 * score:.1f}" for name, score in row.constants.items())
         entropy = [search["share_of_uniform"] for search in row.searches]
         edges = "–"

@@ -13,14 +13,14 @@ from functools import cache, cached_property
 from typing import Any, Final
 
 import pydarts
-from benchmarks.quality_settings import STRONGEST, Part, Stage, images_of, space_of
+from benchmarks.quality_settings import Part, Stage, images_of, space_of
 from benchmarks.units import Results
 from pydarts.common.errors import ArgumentError
 from pydarts.evaluation.trials import train_once
 from pydarts.methods.diagnostics import entropies
 from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.published import parse_genotype, published
+from pydarts.spaces.published import parse_genotype, published, strongest
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.config_base import Config
@@ -237,17 +237,25 @@ def random_cell(space: str, seed: int) -> BaseGenotype:
     return known.genotype.random(seed, space=known)
 
 
+def strongest_operation(space: str) -> str:
+    """Return the operation that a space's strongest cell has on its edges."""
+    known = space_of(space)
+    return strongest(known).kept(known.cells[0].name)[0][0]
+
+
 @cache
 def constants(space: str) -> dict[str, BaseGenotype]:
     """Return the cells that no search is needed for, by name.
 
     The strongest operation on all edges, of a node's edges those from the two inputs where not all
-    are kept; in NAS-Bench-201 also that with a skip connection from the input to the output; the
-    best published one of the space.
+    are kept; in the space of DARTS also sep_conv_3x3; in NAS-Bench-201 also that with a skip
+    connection from the input to the output; the best published one of the space.
     """
     known = space_of(space)
-    operation = STRONGEST.get(space, "sep_conv_3x3")
-    found = {operation: _constant(known, operation)}
+    operation = strongest_operation(space)
+    found = {operation: strongest(known)}
+    if space == "darts":
+        found["sep_conv_3x3"] = _constant(known, "sep_conv_3x3")
     if space == "nas-bench-201":
         entries = found[operation].kept("normal")
         skipped = [

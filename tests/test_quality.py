@@ -197,12 +197,12 @@ def test_the_order_gives_whole_comparisons_early(tmp_path: Path) -> None:
         for method in ("darts", "gdas")
     ]
     kinds = ["search" if unit.method else "training" for unit in plan.units(results)]
-    # Two random cells and the constants (in the space of DARTS two) with the first search.
+    # Two random cells and the constants (in the space of DARTS three) with the first search.
     assert kinds == [
         *["search"] * 2,
         *["training"] * 3,
         *["search"] * 2,
-        *["training"] * 4,
+        *["training"] * 5,
         *(["search"] * 2 + ["training"]) * 2,
     ]
     # A cell that was found is trained right after its search.
@@ -279,6 +279,7 @@ def test_constants() -> None:
     skipped = constants("nas-bench-201")["nor_conv_3x3, skip 0→3"].kept("normal")
     assert [edge for edge in skipped if edge[0] != "nor_conv_3x3"] == [("skip_connect", 0, 3)]
     assert all(cell.space == NAS_BENCH_201 for cell in constants("nas-bench-201").values())
+    assert constants("darts").keys() == {"sep_conv_5x5", "sep_conv_3x3", "DARTS_V2"}
     assert constants("darts")["DARTS_V2"] == pydarts.DARTS_V2
     assert constants("s4").keys() == {"sep_conv_3x3"}
     assert constants("s4")["sep_conv_3x3"].kept("reduce") == [
@@ -310,6 +311,18 @@ def compared(tmp_path: Path) -> tuple[Plan, Results]:
         for unit in plan.trainings(TINY, "s2", random_cell("s2", seed)):
             finished(unit, results, score=score)
     return plan, results
+
+
+def test_a_cell_that_several_searches_found_counts_once(compared: tuple[Plan, Results]) -> None:
+    plan, results = compared
+    first, second = (plan.search(TINY, "s2", "darts", seed) for seed in list(plan.seeds)[:2])
+    found = results.done[first.key]
+    shown = {name: found[name] for name in ("genotype", "operations", "share_of_uniform")}
+    finished(second, results, **shown)
+    row = rows(plan, Results(results.path))[0]
+    assert row.found == pytest.approx([0.95, 0.94])
+    assert len(row.searches) == 3
+    assert row.p == pytest.approx(2 / 10)  # the two lowest of five are as far from the others
 
 
 def test_table(compared: tuple[Plan, Results]) -> None:
