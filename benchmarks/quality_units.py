@@ -69,9 +69,16 @@ class CellUnit:
             "kind": "search" if self.method else "training",
             **self.part.identity,
             "space": self.space,
-            **({"method": self.method} if self.method else {"genotype": self.genotype}),
+            **(self._search_identity if self.method else {"genotype": self.genotype}),
             "config": own,
         }
+
+    @property
+    def _search_identity(self) -> dict[str, Any]:
+        """With the selector's options, whose defaults may change in the library."""
+        assert self.method is not None
+        selector = _described(_pair(self.method, self.config)[1])
+        return {"method": self.method, **({} if selector is None else {"selector": selector})}
 
     @cached_property
     def key(self) -> str:

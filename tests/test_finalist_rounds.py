@@ -97,7 +97,9 @@ def test_the_strongest_operations_go_on_in_any_case() -> None:
         ([(0.9, 0.6), (0.8, 0.7), (0.7, 0.1)], 3, False),
         ([(0.9, 0.6), (0.8, 0.7), (0.9, 0.8)], 4, False),
         ([(0.9, 0.6), (np.nan, 0.1), (0.9, 0.1)], 1, False),
-        ([(0.9, 0.6), (0.8, np.nan), (0.9, 0.1)], 2, False),
+        ([(0.9, 0.6), (0.8, np.nan), (0.9, 0.1)], 4, True),
+        ([(0.9, np.nan), (0.8, 0.7), (0.9, 0.1)], 4, True),
+        ([(np.nan, np.nan), (0.8, 0.7), (0.9, 0.1)], 0, False),
         ([(0.6, 0.6), (0.9, 0.1), (0.9, 0.1)], 0, False),
     ],
 )
@@ -107,7 +109,7 @@ def test_all_scores_of_a_cell_must_be_above_those_of_the_strongest_operations(
 ) -> None:
     def score(of_round: int, number: int) -> float:
         if number not in (7, STRONGEST):
-            return 0.0
+            return -1.0 if of_round == 0 else np.nan
         return scores[max(of_round - 1, 0)][number == STRONGEST]
 
     rounds, cells = played(SELECTOR, score, sign)
@@ -127,18 +129,80 @@ def test_where_the_strongest_operations_are_the_best_nothing_is_tried_again() ->
 @pytest.mark.parametrize(
     ("until", "chosen"),
     [
-        (5, 4),  # of the first round what there is
-        (8, 7),  # all of it
-        (9, 7),  # of the second one not all
-        (10, 7),  # nothing was tried again
-        (11, 7),
-        (13, 7),  # ahead in all that were
+        (1, 0),  # there is nothing else
+        (2, STRONGEST),
+        (8, STRONGEST),
+        (10, STRONGEST),
+        (13, STRONGEST),
     ],
 )
-def test_what_there_is_decides_where_time_is_over(until: int, chosen: int) -> None:
+def test_where_time_is_over_nothing_is_shown(until: int, chosen: int) -> None:
     rounds, cells = played(SELECTOR, found_ahead, until=until)
     assert not rounds.finished
     assert cells.index(rounds.chosen) == chosen
+
+
+@pytest.mark.parametrize(
+    ("until", "chosen"),
+    [
+        (5, 4),  # of the first round what there is
+        (8, 7),  # all of it
+        (9, 7),  # of the second one not all
+    ],
+)
+def test_without_the_strongest_operations_the_last_whole_round_decides(
+    until: int, chosen: int
+) -> None:
+    def score(of_round: int, number: int) -> float:
+        return 0.1 * number - 0.8 * of_round * (number == 7)
+
+    plain = Finalists(candidates=8, drawn=8, constants=False)
+    rounds, cells = played(plain, score, until=until)
+    assert cells.index(rounds.chosen) == chosen
+    assert played(plain, score)[0].chosen == cells[6]
+
+
+@pytest.mark.parametrize(("count", "drawn"), [(1, 1), (2, 1), (2, 2), (3, 1), (30, 1)])
+@pytest.mark.parametrize("of_rounds", [1, 2, 3])
+def test_however_few_are_drawn_the_strongest_operations_are_among_them(
+    count: int, drawn: int, of_rounds: int
+) -> None:
+    largest = partial(largest_sum, space=NAS_BENCH_201)
+    alphas = {"normal": np.zeros((6, 5))}
+    selector = Finalists(candidates=count, drawn=drawn, rounds=of_rounds)
+    first = FirstRound(selector, Gaea(), alphas, NAS_BENCH_201, largest, Ranks())
+    rounds = Rounds(selector, first, 27, 1)
+    counts: dict[int, int] = {}
+    for training in rounds.trainings():
+        counts[training.round] = counts.get(training.round, 0) + 1
+        score = 0.5 - 0.1 * (training.cell == first.strongest)
+        rounds.finalists.append(Finalist(training.cell, score, training.epochs))
+    planned = [each.cells for each in rounds.planned]
+    assert [counts[number] for number in range(len(planned))] == planned
+    again = {} if count == 1 else {len(planned): 2, len(planned) + 1: 2}
+    assert dict(list(counts.items())[len(planned) :]) == again
+    assert (first.strongest is None) == (count == 1)
+    epochs = sum(each.epochs or 0 for each in rounds.finalists)
+    assert epochs == selector.most_epochs(27, NAS_BENCH_201)
+
+
+def test_the_cell_by_magnitude_may_be_that_of_the_strongest_operations() -> None:
+    largest = partial(largest_sum, space=NAS_BENCH_201)
+    alphas = {"normal": np.eye(5)[[3] * 6]}
+    first = FirstRound(SELECTOR, Gaea(), alphas, NAS_BENCH_201, largest, Ranks())
+    assert first.strongest == first.drawn[0]
+    rounds = Rounds(SELECTOR, first, 27, 1)
+    for training in rounds.trainings():
+        rounds.finalists.append(Finalist(training.cell, 0.5, training.epochs))
+    assert (rounds.chosen, len(rounds.finalists)) == (first.drawn[0], rounds.total)
+
+
+def test_under_limits_that_the_strongest_operations_do_not_meet_they_are_no_reference() -> None:
+    allowed = NAS_BENCH_201.genotype.random(5, space=NAS_BENCH_201)
+    alphas = {"normal": np.zeros((6, 5))}
+    first = FirstRound(SELECTOR, Gaea(), alphas, NAS_BENCH_201, lambda _: allowed, Ranks())
+    assert first.strongest is None
+    assert allowed in first.drawn
 
 
 def test_trainings_have_names() -> None:

@@ -486,19 +486,59 @@ def test_before_any_finalist_is_trained_the_choice_is_by_magnitude(tmp_path: Pat
 def test_a_cell_that_takes_no_search_is_called_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The second of three finalists has one convolution alone.
-    for scores, alone in (([0.5, 0.9, 0.1], True), ([0.9, 0.5, 0.1], False)):
+    strong = "The cell has sep_conv_5x5 on all of its edges: no other finalist was shown"
+    other = "The cell has sep_conv_3x3 on all of its edges, which takes no search."
+    # Of three finalists the second has the strongest operations, the third another convolution.
+    for scores, expected in (
+        ([0.5, 0.9, 0.1], {strong}),
+        ([0.5, 0.1, 0.9], {other}),
+        ([0.9, 0.5, 0.1], set()),
+    ):
         given = iter(scores)
         monkeypatch.setattr(ImageClassification, "score", lambda *_, given=given: next(given))
         caplog.clear()
         result = search(selector=dataclasses.replace(FEW, rounds=1))
-        note = "The cell has sep_conv_5x5 on all of its edges: no other finalist was shown"
-        assert (note in caplog.text) == (note in " ".join(repr(result).split())) == alone
         result.save(tmp_path, overwrite=True)
-        assert (
-            cli.main(["report", str(tmp_path), "--out", str(tmp_path / "r.html"), "--force"]) == 0
-        )
-        assert (note in (tmp_path / "r.html").read_text()) == alone
+        command = ["report", str(tmp_path), "--out", str(tmp_path / "r.html"), "--force"]
+        assert cli.main(command) == 0
+        page = (tmp_path / "r.html").read_text()
+        for text in (caplog.text, " ".join(repr(result).split()), page):
+            assert {note for note in (strong, other) if note in text} == expected
+        assert "were trained again" not in page
+
+
+def test_the_page_says_what_was_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.9, 0.5, 0.1, 0.4])
+    monkeypatch.setattr(ImageClassification, "score", lambda *_: next(scores))
+    result = search(selector=dataclasses.replace(FEW, repeats=1))
+    assert [each.genotype for each in result.finalists[3:]] == [result.finalists[0].genotype]
+    assert result.genotype == result.finalists[1].genotype  # 0.4 is not above 0.5
+    result.report(tmp_path / "r.html")
+    assert "were trained again" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize("ends", ["time", "interrupt"])
+def test_where_the_last_trainings_are_cut_short_nothing_is_shown(
+    ends: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*arguments: Any) -> Any:
+        model = run_training(*arguments)
+        done.append(arguments[1])
+        if len(done) == 5:
+            model.stopped, model.interrupted = "the time budget is spent", ends == "interrupt"
+        return model
+
+    done: list[Any] = []
+    scores = iter([0.9, 0.5, 0.1, 0.8])
+    monkeypatch.setattr("pydarts.training.run.run_training", train)
+    monkeypatch.setattr(ImageClassification, "score", lambda *_: next(scores))
+    result = search(selector=dataclasses.replace(FEW, repeats=2), time_budget="1h")
+    assert [each.score for each in result.finalists] == [0.9, 0.5, 0.1, 0.8]
+    assert result.genotype == result.finalists[1].genotype
+    assert result.interrupted == (ends == "interrupt")
+    assert (result.stopped is None) == (ends == "interrupt")
 
 
 def test_time_budget_ends_it_after_the_last_whole_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ import pydarts
 from pydarts import ArgumentError, Plan
 from pydarts.api import fitting
 from pydarts.cli import main as cli
+from pydarts.spaces import NAS_BENCH_201, S4
 from pydarts.spaces.published import strongest
 from pydarts.spaces.space import READY
 from pydarts.training import plan as rule
@@ -169,6 +170,22 @@ def test_the_strongest_cell(name: str) -> None:
         name == "s2"  # some of its edges have nothing else
     )
     assert kept == expected.get(name, kept)
+
+
+@pytest.mark.parametrize("name", ["none", "noise"])
+def test_of_operations_without_weights_none_and_noise_are_not_the_strongest(name: str) -> None:
+    none, skip, *others = NAS_BENCH_201.operations
+    noise = next(op for op in S4.operations if op.is_noise)
+    operations = [none, noise, skip, *others]
+    weak = none if name == "none" else noise
+    edges = [[weak, skip], [weak, skip, others[1]], [skip]]
+    cell = replace(NAS_BENCH_201.cells[0], nodes=2, edges=edges)
+    space = NAS_BENCH_201.replace(name="few", operations=operations, cells=[cell])
+    assert [op for op, *_ in strongest(space).kept("normal")] == [
+        "skip_connect",
+        "nor_conv_3x3",
+        "skip_connect",
+    ]
 
 
 # Real runs

@@ -272,6 +272,15 @@ def test_images_have_sides_that_the_space_can_halve() -> None:
     assert (padded.X == 2).all()
 
 
+def test_other_options_of_the_selector_are_other_searches() -> None:
+    method = "darts:selector=finalists"
+    unit = search_unit(TINY, "darts", method, 0)
+    assert unit.identity["selector"]["repeats"] == pydarts.Finalists().repeats
+    other = search_unit(TINY, "darts", f"{method}:selector.repeats=1", 0)
+    assert other.identity["selector"]["repeats"] == 1
+    assert "selector" not in search_unit(TINY, "darts", "darts", 0).identity
+
+
 def test_constants() -> None:
     assert constants("nas-bench-201").keys() == {"nor_conv_3x3", "nor_conv_3x3, skip 0→3"}
     operations = [op for op, _, _ in constants("nas-bench-201")["nor_conv_3x3"].kept("normal")]

@@ -11,6 +11,7 @@ from pydarts.common.errors import ArgumentError
 from pydarts.methods.perturbation import Decision, Perturbation, num_decisions, rounds
 from pydarts.methods.weighting import NEARLY_UNIFORM, candidates, entropy_share
 from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.published import strongest
 from pydarts.spaces.space import Space
 
 
@@ -58,12 +59,20 @@ def selection_notes(
             " uniform choice): the choice of operations is close to chance."
         )
     kept = {op for cell in space.cells for op, _, _ in genotype.kept(cell.name)}
-    if finalists and len(kept) == 1:
+    alone = kept.pop() if len(kept) == 1 else None
+    if finalists and _same(genotype, strongest(space)):
         notes.append(
-            f"The cell has {kept.pop()} on all of its edges: no other finalist was shown to be"
-            " better than this, which takes no search."
+            f"The cell has {alone or 'the strongest operations'} on all of its edges: no other"
+            " finalist was shown to be better than this, which takes no search."
         )
+    elif finalists and alone:
+        notes.append(f"The cell has {alone} on all of its edges, which takes no search.")
     return notes
+
+
+def _same(one: BaseGenotype, other: BaseGenotype) -> bool:
+    """Whether two cells of a space have the same operations on the same edges."""
+    return all(set(one.kept(c.name)) == set(other.kept(c.name)) for c in one.space.cells)
 
 
 def read_decisions(value: object, space: Space) -> list[Decision]:

@@ -3,8 +3,9 @@
 
 The best of a round go on to the next. In the end the burden of proof is on a cell that takes a
 search: the best of several scores that differ by chance is ahead of most, and so the cell of the
-strongest operations is left only for one whose scores are all above its own. Of three trainings of
-each, as usual, one order in 20 is such: this is the exact permutation test at a level of 5 %.
+strongest operations is left only for one whose scores are all above its own. As usual, with three
+trainings of each of which the first decided among four cells, that happens to cells that are equal
+once in twelve times; of two cells it would be one order in 20.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from pydarts.spaces.genotype import BaseGenotype
 
 
 class Training(NamedTuple):
-    """A training that is next: number of the round, from 0, its epochs, and the cell."""
+    """A training that is next: number of the round, from 0, its epochs, and the cell.
+
+    The trainings after the last planned round count as rounds, too.
+    """
 
     round: int
     epochs: int
@@ -65,7 +69,7 @@ class Rounds:
         for number, (count, epochs) in enumerate(self.planned[1:], start=1):
             for cell in self._going_on(self._round(number - 1), count):
                 yield Training(number, epochs, cell)
-        best, reference = self._best(self._round(len(self.planned) - 1)), self._reference
+        best, reference = self._best(self.finalists[self._last_begin :]), self._reference
         if reference is not None and best != reference:
             for again in range(self._repeats):
                 for cell in (best, reference):
@@ -84,25 +88,35 @@ class Rounds:
 
     @property
     def chosen(self) -> BaseGenotype:
-        """The best cell of the last round that is finished, or of what there is of the first; that
-        of the strongest operations where this was not behind in all trainings since the last round.
+        """The cell of the strongest operations, if it was trained, unless in the end the best of
+        the last round is ahead of it in all trainings since; without it the best of the last round
+        that is finished, or of what there is of the first.
         """
+        trained = [each.genotype for each in self.finalists]
+        if self._reference is not None and self._reference in trained:
+            best = self._best(self.finalists[self._last_begin : self.total] or self.finalists)
+            return best if self.finished and self._is_ahead(best) else self._reference
         last: Sequence[Finalist] = self.finalists
         for number in range(len(self.planned)):
             if self._end(number) <= len(self.finalists):
                 last = self._round(number)
-        best = self._best(last)
-        return best if self._reference is None or self._is_ahead(best) else self._reference
+        return self._best(last)
 
     def _is_ahead(self, cell: BaseGenotype) -> bool:
         """Whether all scores of a cell since the last round are above all of the reference."""
-        scores = [
-            (each.genotype, self._sign * each.score)
-            for each in self.finalists[self._end(len(self.planned) - 2) :]
-        ]
-        own = [score for genotype, score in scores if genotype == cell]
-        others = [score for genotype, score in scores if genotype == self._reference]
+        since = self.finalists[self._last_begin :]
+        own = [self._value(each) for each in since if each.genotype == cell]
+        others = [self._value(each) for each in since if each.genotype == self._reference]
         return all(score > other for score in own for other in others)
+
+    @property
+    def _last_begin(self) -> int:
+        return self._end(len(self.planned) - 2)
+
+    def _value(self, finalist: Finalist) -> float:
+        """Higher is better; what is no number is the worst."""
+        value = self._sign * finalist.score
+        return -math.inf if math.isnan(value) else value
 
     def _end(self, number: int) -> int:
         return sum(each.cells for each in self.planned[: number + 1])
@@ -124,14 +138,12 @@ class Rounds:
         """The best cell of a round; of equals the reference, or else the first."""
         best = finalists[self._order(finalists)[0]]
         if self._reference is not None:
-            equals = [each.genotype for each in finalists if each.score == best.score]
+            value = self._value(best)
+            equals = [each.genotype for each in finalists if self._value(each) == value]
             if self._reference in equals:
                 return self._reference
         return best.genotype
 
     def _order(self, finalists: Sequence[Finalist]) -> list[int]:
-        """From the best to the worst; of equals the first is better, and what is no number is the
-        worst.
-        """
-        scores = [self._sign * each.score for each in finalists]
-        return sorted(range(len(scores)), key=lambda i: (math.isnan(scores[i]), -scores[i]))
+        """From the best to the worst; of equals the first is better."""
+        return sorted(range(len(finalists)), key=lambda i: -self._value(finalists[i]))

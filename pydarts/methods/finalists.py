@@ -4,9 +4,10 @@
 The original does not believe its α either: of four searches it keeps the cell that does best on
 validation data when it is trained from scratch for a short time. Here the candidates come from one
 search: some are samples of what its mixing weights say, the others of what the scores of those
-before them say, by a linear model. Cells of one convolution alone are among them, for they are what
-one would train without a search. All are trained in rounds, of which each takes the best of the one
-before: successive halving, but by ninths.
+before them say, by a linear model. Cells of the strongest operations and of one convolution alone
+are among them, for they are what one would train without a search. All are trained in rounds, of
+which each takes the best of the one before (successive halving, but by ninths), and the best must
+be ahead of the strongest operations (`pydarts.methods.finalist_rounds`).
 
 Sources: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
 https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2; Jamieson, Talwalkar, *Non-stochastic Best
@@ -31,7 +32,7 @@ from pydarts.methods.method import Method
 from pydarts.methods.score_model import ScoreModel
 from pydarts.methods.weighting import mixing_weights, weighting_of
 from pydarts.spaces.genotype import BaseGenotype
-from pydarts.spaces.published import parse_genotype, strongest_values
+from pydarts.spaces.published import parse_genotype, strongest, strongest_values
 from pydarts.spaces.space import Space
 
 # So often a cell may be one that was drawn before, until there are taken to be no others.
@@ -80,11 +81,12 @@ class Finalists:
     on 8,000 and 4,000 of all, or fewer of large ones. The best ninth, but two cells at least, goes
     on to the next round, to be trained anew for three times as many epochs.
 
-    The best of the last round wins, of equals the first; but the burden of proof is on what takes a
-    search. The cell of the strongest operations goes on to the last round in any case, and where it
-    is behind there, it and the best are trained `repeats` times more, with other seeds: the best is
-    chosen if each of its scores is above all of the other's, and else the other. With the defaults
-    all take as long as fourteen of the longest trainings, or up to eighteen.
+    The best of the last round wins; but the burden of proof is on what takes a search. The cell of
+    the strongest operations goes on to the last round in any case, and where it is behind there, it
+    and the best are trained `repeats` times more, with other seeds: the best is chosen if each of
+    its scores is above all of the other's, and else the other, also where time was over before
+    that. With the defaults all take as long as fourteen of the longest trainings, or up to 18.
+    Under limits that the strongest operations do not meet the best of the last round wins.
 
     Attributes
     ----------
@@ -153,7 +155,7 @@ class Finalists:
         """Return how many epochs all trainings have together at most, with so many in the last
         round.
         """
-        again = self.constants and any(op.has_weights for op in space.operations)
+        again = self.constants and self.candidates > 1 and _has_convolutions(space)
         rounds = self.rounds_of(self.candidates, epochs)
         return sum(each.cells * each.epochs for each in rounds) + 2 * self.repeats * again * epochs
 
@@ -187,9 +189,8 @@ def constant_cells(space: Space, largest: Callable[[Alphas], BaseGenotype]) -> l
     such cells.
     """
     strong = strongest_values(space)
-    convolutions = [op for op in space.operations if op.has_weights]
-    found = [largest(strong)] if convolutions else []
-    for convolution in convolutions:
+    found = [largest(strong)] if _has_convolutions(space) else []
+    for convolution in (op for op in space.operations if op.has_weights):
         values = {}
         for cell in space.cells:
             own = np.zeros((len(cell.candidates), cell.columns))
@@ -239,7 +240,7 @@ class FirstRound:
     drawn : list of genotype
         The cells that do not follow from scores, as many as there are finalists.
     strongest : genotype or None
-        Which of them has the strongest operations, if there are constant ones.
+        Which of them is that of the strongest operations, if any.
     """
 
     def __init__(
@@ -254,8 +255,8 @@ class FirstRound:
         logs = log_weights(alphas, space, weighting_of(method))
         constants = constant_cells(space, largest) if selector.constants else []
         self.drawn = draw_finalists(selector, method, alphas, space, constants)
-        first = {_what(cell) for cell in constants[:1]}
-        self.strongest = next((cell for cell in self.drawn if _what(cell) in first), None)
+        strong = {_what(strongest(space))} & {_what(cell) for cell in constants}
+        self.strongest = next((cell for cell in self.drawn if _what(cell) in strong), None)
         self._model = ScoreModel(space, self.drawn, logs)
         self._selector, self._largest, self._ranks = selector, largest, ranks
 
@@ -264,14 +265,14 @@ class FirstRound:
         yielded before, with their scores, of which higher is better if ``sign`` is 1 and not -1.
         """
         seed = self._selector.seed
-        found: set[tuple[Any, ...]] = set()
+        found: dict[tuple[Any, ...], BaseGenotype] = {}
         for number in range(len(self.drawn)):
             proposals: Iterator[BaseGenotype] = iter(())
-            if number >= self._selector.drawn:
+            if number >= self._selector.drawn and self.strongest in (None, *found.values()):
                 rng = np.random.default_rng((seed, 3, number))
                 proposals = (self._guided(finalists, sign, rng) for _ in range(_DRAWS))
             cell = next(c for c in chain(proposals, self.drawn) if _what(c) not in found)
-            found.add(_what(cell))
+            found[_what(cell)] = cell
             yield cell
 
     def _guided(
@@ -303,6 +304,10 @@ def read_finalists(value: object, space: Space) -> list[Finalist]:
             epochs = integer(f"epochs of finalists[{number}]", pair[2], 1)
         found.append(Finalist(genotype, float(pair[1]), epochs))
     return found
+
+
+def _has_convolutions(space: Space) -> bool:
+    return any(op.has_weights for op in space.operations)
 
 
 def _what(genotype: BaseGenotype) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -162,13 +163,18 @@ def finalists_section(data: ReportData) -> Iterator[str]:
     yield (
         "<p>After the epochs of the search these cells were trained from scratch for a short time, "
         "all of a round alike. The best of a round were trained anew for longer, and the cell "
-        f"of the best {metric.name} on the validation data in the last round was chosen; but where "
-        "it was ahead of the cell of the strongest operations, which takes no search, both were "
-        "trained again, and the latter was chosen unless all of its scores were worse. The first "
+        f"of the best {metric.name} on the validation data in the last round was chosen. The first "
         "has the operations and edges of the largest mixing weights; after that of the strongest "
         "operations and those of one convolution alone, if any, the others are drawn, some from "
         "these weights and later ones from what a linear model made of the scores before them.</p>"
     )
+    trained = Counter((str(each.genotype), each.epochs) for each in data.finalists)
+    if max(trained.values()) > 1:
+        yield (
+            "<p>Last, the best cell and that of the strongest operations, which takes no search, "
+            "were trained again: the former is chosen only if all of its scores are above those of "
+            "the latter.</p>"
+        )
     numbers: dict[str, str] = {}
     for each in data.finalists:
         numbers.setdefault(str(each.genotype), str(len(numbers) + 1))

@@ -39,7 +39,8 @@ def published(space: Space) -> dict[str, BaseGenotype]:
 
 def strongest(space: Space) -> BaseGenotype:
     """The cell with, on every edge, the operation of the most stages that have weights, then of the
-    largest kernels; of the edges into a node those that come first.
+    largest kernels, and no `none` or noise where there is anything else; of the edges into a node
+    those that come first.
     """
     return space.derive(strongest_values(space))
 
@@ -56,10 +57,10 @@ def strongest_values(space: Space) -> dict[str, NDArray[np.float64]]:
     return found
 
 
-def _strength(op: Operation) -> tuple[int, int]:
+def _strength(op: Operation) -> tuple[int, int, bool]:
     with_weights = [stage for stage in op.stages if stage.has_weights]
     taps = sum(math.prod(stage.kernel or (1, 1)) for stage in with_weights)
-    return len(with_weights), taps
+    return len(with_weights), taps, not (op.is_none or op.is_noise)
 
 
 def parse_genotype(text: str) -> BaseGenotype:

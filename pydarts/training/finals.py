@@ -55,13 +55,13 @@ def choose_finalist(
     first = FirstRound(selector, method, result.alphas, task.space, largest, task.ranks)
     rounds = Rounds(selector, first, config.epochs, task.metric.sign)
     kept = _Scores(run, config, rounds.planned, data, task.ranks)
-    total = max(rounds.total, len(kept))
-    bar = progress_bar("finalists", total, run.progress, "training", len(kept))
+    bar = progress_bar("finalists", rounds.total, run.progress, "training", len(kept))
     start = time.perf_counter()
     try:
         for number, epochs, cell in rounds.trainings():
             done = len(rounds.finalists)
             score = kept.find(done, cell)
+            bar.total = max(rounds.total, done + 1)  # more only where cells are trained again
             if score is None:
                 left = task.ranks.of_first(run.seconds_left)
                 if left is not None and left <= 0:
@@ -80,7 +80,6 @@ def choose_finalist(
                 kept.add(cell, score, time.perf_counter() - start)
                 shown = f"{task.metric.name} {task.metric.show(score)}"
                 log_line(bar, f"{rounds.name_of(number, cell)}: {shown} on the validation data")
-                bar.total = max(total, done + 1)
                 bar.update()
             rounds.finalists.append(Finalist(cell, score, epochs))
     finally:

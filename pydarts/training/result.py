@@ -101,7 +101,8 @@ class SearchResult(Generic[AnyGenotype]):
     finalists : list of Finalist
         The ``genotype``, ``score`` (accuracy on the validation half; over text perplexity) and
         ``epochs`` of each training of a selection by finalists, round by round, the cell of the
-        largest mixing weights first.
+        largest mixing weights first; last those of the best cell and of the strongest operations
+        that were trained again.
     limits : dict of dict
         Of a search under limits, by ``"latency"`` (seconds), ``"macs"``, ``"weights"`` and
         ``"memory"`` (bytes) what the network that is to be trained costs: its ``limit``, None if it
