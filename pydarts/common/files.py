@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in the place of the one before, which stays whole if anything fails."""
-    temporary = path.with_name(_temporary(path) + secrets.token_hex(4))
+    temporary = path.with_name(_temporary(path) + os.urandom(4).hex())
     try:
         with temporary.open("xb") as file:
             file.write(content)
