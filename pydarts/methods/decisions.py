@@ -8,6 +8,7 @@ from typing import Any
 
 from pydarts.common.checks import choice, integer
 from pydarts.common.errors import ArgumentError
+from pydarts.methods.finalists import computed
 from pydarts.methods.perturbation import Decision, Perturbation, num_decisions, rounds
 from pydarts.methods.weighting import NEARLY_UNIFORM, candidates, entropy_share
 from pydarts.spaces.genotype import BaseGenotype
@@ -60,7 +61,7 @@ def selection_notes(
         )
     kept = {op for cell in space.cells for op, _, _ in genotype.kept(cell.name)}
     alone = kept.pop() if len(kept) == 1 else None
-    if finalists and _same(genotype, strongest(space)):
+    if finalists and computed(genotype) == computed(strongest(space)):
         notes.append(
             f"The cell has {alone or 'the strongest operations'} on all of its edges: no other"
             " finalist was shown to be better than this, which takes no search."
@@ -68,11 +69,6 @@ def selection_notes(
     elif finalists and alone:
         notes.append(f"The cell has {alone} on all of its edges, which takes no search.")
     return notes
-
-
-def _same(one: BaseGenotype, other: BaseGenotype) -> bool:
-    """Whether two cells of a space have the same operations on the same edges."""
-    return all(set(one.kept(c.name)) == set(other.kept(c.name)) for c in one.space.cells)
 
 
 def read_decisions(value: object, space: Space) -> list[Decision]:

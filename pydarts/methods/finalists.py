@@ -176,8 +176,8 @@ def draw_finalists(
     for cell in chain(first, _draws(selector, method, alphas, space)):
         if len(found) == selector.candidates or missed == _DRAWS:
             break
-        missed = missed + 1 if _what(cell) in found else 0
-        found.setdefault(_what(cell), cell)
+        missed = missed + 1 if computed(cell) in found else 0
+        found.setdefault(computed(cell), cell)
     return list(found.values())
 
 
@@ -255,8 +255,8 @@ class FirstRound:
         logs = log_weights(alphas, space, weighting_of(method))
         constants = constant_cells(space, largest) if selector.constants else []
         self.drawn = draw_finalists(selector, method, alphas, space, constants)
-        strong = {_what(strongest(space))} & {_what(cell) for cell in constants}
-        self.strongest = next((cell for cell in self.drawn if _what(cell) in strong), None)
+        strong = {computed(strongest(space))} & {computed(cell) for cell in constants}
+        self.strongest = next((cell for cell in self.drawn if computed(cell) in strong), None)
         self._model = ScoreModel(space, self.drawn, logs)
         self._selector, self._largest, self._ranks = selector, largest, ranks
 
@@ -271,8 +271,8 @@ class FirstRound:
             if number >= self._selector.drawn and self.strongest in (None, *found.values()):
                 rng = np.random.default_rng((seed, 3, number))
                 proposals = (self._guided(finalists, sign, rng) for _ in range(_DRAWS))
-            cell = next(c for c in chain(proposals, self.drawn) if _what(c) not in found)
-            found[_what(cell)] = cell
+            cell = next(c for c in chain(proposals, self.drawn) if computed(c) not in found)
+            found[computed(cell)] = cell
             yield cell
 
     def _guided(
@@ -310,8 +310,8 @@ def _has_convolutions(space: Space) -> bool:
     return any(op.has_weights for op in space.operations)
 
 
-def _what(genotype: BaseGenotype) -> tuple[Any, ...]:
-    """What a cell computes: the order of the edges of a node does not matter."""
+def computed(genotype: BaseGenotype) -> tuple[Any, ...]:
+    """Return what a cell computes: the order of the edges of a node does not matter."""
     return tuple(
         tuple(sorted(genotype.kept(cell.name), key=lambda edge: (edge[2], edge[1], edge[0])))
         for cell in genotype.space.cells

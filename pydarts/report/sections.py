@@ -162,11 +162,11 @@ def finalists_section(data: ReportData) -> Iterator[str]:
     metric = [by_kind, *(each for each in METRICS.values() if f"valid_{each.key}" in last)][-1]
     yield (
         "<p>After the epochs of the search these cells were trained from scratch for a short time, "
-        "all of a round alike. The best of a round were trained anew for longer, and the cell "
-        f"of the best {metric.name} on the validation data in the last round was chosen. The first "
-        "has the operations and edges of the largest mixing weights; after that of the strongest "
-        "operations and those of one convolution alone, if any, the others are drawn, some from "
-        "these weights and later ones from what a linear model made of the scores before them.</p>"
+        "all of a round alike. The best of a round were trained anew for longer, for the choice is "
+        f"by the {metric.name} on the validation data in the last round. The first has the "
+        "operations and edges of the largest mixing weights; after that of the strongest "
+        "operations and those of one convolution alone, if any, the others are drawn, some from these "
+        "weights and later ones from what a linear model made of the scores before them.</p>"
     )
     trained = Counter((str(each.genotype), each.epochs) for each in data.finalists)
     if max(trained.values()) > 1:
