@@ -165,8 +165,8 @@ def finalists_section(data: ReportData) -> Iterator[str]:
         "all of a round alike. The best of a round were trained anew for longer, for the choice is "
         f"by the {metric.name} on the validation data in the last round. The first has the "
         "operations and edges of the largest mixing weights; after that of the strongest "
-        "operations and those of one convolution alone, if any, the others are drawn, some from these "
-        "weights and later ones from what a linear model made of the scores before them.</p>"
+        "operations and those of one convolution alone, if any, the others are drawn, some from "
+        "these weights and later ones from what a linear model made of the scores before them.</p>"
     )
     trained = Counter((str(each.genotype), each.epochs) for each in data.finalists)
     if max(trained.values()) > 1:
