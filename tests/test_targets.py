@@ -400,7 +400,7 @@ def test_finalists_of_other_tasks(tmp_path: Path) -> None:
         assert len(result.finalists) == 2
         result.report(tmp_path / f"{task}.html")
         page = (tmp_path / f"{task}.html").read_text(encoding="utf-8")
-        assert f"the cell of the best {metric} on" in page
+        assert f"the choice is by the {metric} on the validation data" in page
 
 
 @pytest.mark.slow
