@@ -55,21 +55,25 @@ void RecurrentNetwork<T>::start_step(int t, int block, const Regularisation& reg
   const T slowness = length > 1 ? T(2 * regularisation.slowness / (numbers * (length - 1))) : T(0);
   const T share = T(1) / T(cell_.outputs.size());
   for (int b = 0; b < batch; ++b) {
-    T d[kUnits];
     const std::size_t at = std::size_t(b) * stride_, row = std::size_t(t) * state_size + at + units;
-    for (int i = 0; i < kUnits; ++i) {
-      const T factor = output_mask ? output_mask[units + at + i] : T(1);
-      d[i] = (arena_.data()[at_.d_outputs + row + i] + activation * arena_.data()[at_.outputs + row + i]) * factor;
-      if (t + 1 < length)
-        d[i] += d_states[at + i] + d_masked[at + i] * (hidden_mask ? hidden_mask[units + at + i] : T(1));
-      if (slowness == 0) continue;
+    const T *outputs = arena_.data() + at_.outputs + row, *d_outputs = arena_.data() + at_.d_outputs + row;
+    T d[kUnits];
+    for (int i = 0; i < kUnits; ++i) d[i] = d_outputs[i] + activation * outputs[i];
+    if (output_mask)
+      for (int i = 0; i < kUnits; ++i) d[i] *= output_mask[units + at + i];
+    if (t + 1 < length) {
+      for (int i = 0; i < kUnits; ++i) d[i] += d_states[at + i];
+      if (hidden_mask)
+        for (int i = 0; i < kUnits; ++i) d[i] += d_masked[at + i] * hidden_mask[units + at + i];
+    }
+    for (int i = 0; slowness != 0 && i < kUnits; ++i) {
       const T h = states[hidden_at(t) + at + i];
       if (t > 0) d[i] += slowness * (h - states[hidden_at(t - 1) + at + i]);
       if (t + 1 < length) d[i] -= slowness * (states[hidden_at(t + 1) + at + i] - h);
     }
     for (int state = 0; state <= nodes(); ++state) {
       std::fill_n(d_states + state * state_size + at, kUnits, T(0));
-      std::fill_n(d_masked + state * state_size + at, kUnits, T(0));
+      if (hidden_mask) std::fill_n(d_masked + state * state_size + at, kUnits, T(0));
     }
     for (int output : cell_.outputs)
       for (int i = 0; i < kUnits; ++i) d_states[(output + 2) * state_size + at + i] += d[i] * share;
@@ -84,10 +88,10 @@ void RecurrentNetwork<T>::backward_node(int t, int node, int block, bool wants_a
   T* d_state = d_states + (node + 1) * state_size;
   const T* d_masked = arena_.data() + at_.d_masked + units + (node + 1) * state_size;
   const T* factor = mask(kHiddenMask);
-  for (int b = 0; b < segment_.batch; ++b)
+  for (int b = 0; factor && b < segment_.batch; ++b)
     for (int i = 0; i < kUnits; ++i) {
       const std::size_t at = std::size_t(b) * stride_ + i;
-      d_state[at] += factor ? d_masked[at] * factor[units + at] : d_masked[at];
+      d_state[at] += d_masked[at] * factor[units + at];
     }
   NodeBlock<T> call = node_block(t, node, block);
   call.gradient = d_state;

@@ -37,12 +37,13 @@ void RecurrentNetwork<T>::run_forward() {
   const int batch = segment_.batch;
   T* states = arena_.data() + at_.states;
   T* masked = arena_.data() + at_.masked;
+  const T* factor = mask(kHiddenMask);
   for (int b = 0; b < batch; ++b) {
+    const std::size_t row = std::size_t(b) * stride_;
     const T* from = segment_.hidden + std::size_t(b) * hidden_;
-    std::copy_n(from, hidden_, states + std::size_t(b) * stride_);
-    const T* factor = mask(kHiddenMask);
-    for (int h = 0; h < hidden_; ++h)
-      masked[std::size_t(b) * stride_ + h] = factor ? from[h] * factor[std::size_t(b) * stride_ + h] : from[h];
+    std::copy_n(from, hidden_, states + row);
+    if (factor)
+      for (int h = 0; h < hidden_; ++h) masked[row + h] = from[h] * factor[row + h];
   }
   for (int t = 0; t < segment_.length; ++t) {
     for (int node = 0; node < nodes(); ++node) {
@@ -105,20 +106,22 @@ void RecurrentNetwork<T>::finish_node(int t, int node, int block) {
         to[at] = factors ? state[at] * factors[units + at] : state[at];
       }
   };
-  copy_masked(arena_.data() + at_.states + state_at(t, node + 1) + units,
-              arena_.data() + at_.masked + state_at(t, node + 1) + units, factor);
+  if (factor)
+    copy_masked(arena_.data() + at_.states + state_at(t, node + 1) + units,
+                arena_.data() + at_.masked + state_at(t, node + 1) + units, factor);
   if (node + 1 < nodes()) return;
-  const std::size_t next = hidden_at(t);
+  const std::size_t next = hidden_at(t), first = state_at(t, 0), state_size = state_at(t, 1) - first;
+  const T* states = arena_.data() + at_.states + first + units;
   T* hidden = arena_.data() + at_.states + next + units;
   const T share = T(1) / T(cell_.outputs.size());
-  for (int b = 0; b < batch; ++b)
-    for (int i = 0; i < kUnits; ++i) {
-      T total = 0;
-      for (int output : cell_.outputs)
-        total += arena_.data()[at_.states + state_at(t, output + 2) + units + std::size_t(b) * stride_ + i];
-      hidden[std::size_t(b) * stride_ + i] = total * share;
-    }
-  copy_masked(hidden, arena_.data() + at_.masked + next + units, factor);
+  for (int b = 0; b < batch; ++b) {
+    const std::size_t row = std::size_t(b) * stride_;
+    T total[kUnits] = {};
+    for (int output : cell_.outputs)
+      for (int i = 0; i < kUnits; ++i) total[i] += states[(output + 2) * state_size + row + i];
+    for (int i = 0; i < kUnits; ++i) hidden[row + i] = total[i] * share;
+  }
+  if (factor) copy_masked(hidden, arena_.data() + at_.masked + next + units, factor);
   copy_masked(hidden, arena_.data() + at_.outputs + std::size_t(t) * batch * stride_ + units, mask(kOutputMask));
 }
 

@@ -139,25 +139,27 @@ void RecurrentNetwork<T>::add_matrix(std::size_t offset, std::size_t row_step, s
 }
 
 template <class T>
-typename RecurrentNetwork<T>::Sizes RecurrentNetwork<T>::sizes(int length, int batch, bool backward) const {
+typename RecurrentNetwork<T>::Sizes RecurrentNetwork<T>::sizes(int length, int batch, bool backward,
+                                                               bool masked) const {
   const std::size_t rows = std::size_t(length) * batch, states = nodes() + 1, kept = backward ? length : 1;
   std::size_t edge_count = 0;
   for (int n = 1; n < nodes(); ++n) edge_count += edges(n);
   Sizes s{};
-  s.states = s.masked = (kept * states + 1) * batch * stride_;  // and h behind the last step
+  s.states = (kept * states + 1) * batch * stride_;  // and h behind the last step
   s.embedded = s.outputs = rows * stride_;
   s.d_outputs = backward ? rows * stride_ : 0;
   s.gates = std::size_t(own_blocks()) * kPanel * batch * (length + kept * edge_count);
   s.statistics = cell_.search ? 2 * kept * nodes() * stride_ : 0;
   s.logits = std::min<std::size_t>(rows, kDecoderRows) * padded(vocabulary_, kPanel);
-  s.d_states = s.d_masked = backward ? states * batch * stride_ : 0;
+  s.d_states = backward ? states * batch * stride_ : 0;
+  if (masked) s.masked = s.states, s.d_masked = s.d_states;
   s.masks = std::size_t(batch) * stride_;
   return s;
 }
 
 template <class T>
 std::size_t RecurrentNetwork<T>::memory(int length, int batch, bool backward) const {
-  const Sizes s = sizes(length, batch, backward);
+  const Sizes s = sizes(length, batch, backward, dropout_.hidden > 0);
   const std::size_t arena = s.states + s.masked + s.gates + s.outputs + s.d_outputs + s.embedded + s.statistics +
                             s.logits + s.d_states + s.d_masked;
   return (arena + 4 * s.masks + forward_size_ + (backward ? backward_size_ + gradient_size_ : 0)) * sizeof(T);
@@ -200,14 +202,16 @@ std::size_t RecurrentNetwork<T>::gates_stride(int node) const {
 
 template <class T>
 void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, bool training, bool backward,
-                                const T* mixing) {
+                                const T* mixing, const DropoutMasks<T>* masks) {
   segment_ = segment;
   stop_ = false;
   pass_weights_ = weights;
   training_ = training;
   backward_ = backward;
   kept_ = backward ? segment.length : 1;
-  const Sizes size = sizes(segment.length, segment.batch, backward);
+  draw(masks);
+  const bool masked = mask(kHiddenMask) != nullptr;
+  const Sizes size = sizes(segment.length, segment.batch, backward, masked);
   std::size_t offset = 0;
   auto part = [&](std::size_t elements) {
     offset += elements;
@@ -224,6 +228,7 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
          part(size.d_states),
          part(size.d_masked),
          0};
+  if (!masked) at_.masked = at_.states, at_.d_masked = at_.d_states;
   std::size_t gates_at = at_.gates;
   for (int n = 0; n < nodes(); ++n) {
     gates_at_[n] = gates_at;
@@ -236,10 +241,9 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
     transposed_.reserve(backward_size_);
     gradient_.reserve(gradient_size_);
   }
-  mask_size_ = size.masks;
-  masks_.reserve(4 * mask_size_);
   // Units beyond the hidden size meet weights of zero: they must be numbers.
-  const std::size_t now[3] = {std::size_t(segment.length), std::size_t(segment.batch), backward ? 2u : 1u};
+  const std::size_t kind = (backward ? 2 : 1) + (masked ? 2 : 0);
+  const std::size_t now[3] = {std::size_t(segment.length), std::size_t(segment.batch), kind};
   if (!std::equal(now, now + 3, cleared_))
     parallel_for(threads_, int((offset + kClear - 1) / kClear), [&](int i, int) {
       const std::size_t first = std::size_t(i) * kClear;
@@ -321,6 +325,8 @@ void RecurrentNetwork<T>::mix(const T* given) {
 
 template <class T>
 void RecurrentNetwork<T>::draw(const DropoutMasks<T>* given) {
+  mask_size_ = std::size_t(segment_.batch) * stride_;
+  masks_.reserve(4 * mask_size_);
   const double rate[4] = {dropout_.output, dropout_.hidden, dropout_.input, dropout_.embedding};
   const T* from[4] = {};
   if (given) {
@@ -347,8 +353,7 @@ template <class T>
 Loss RecurrentNetwork<T>::evaluate(const Segment<T>& segment, const T* weights, T* d_weights, T* d_alphas,
                                    const DropoutMasks<T>* masks, const Regularisation& regularisation,
                                    const T* mixing) {
-  begin(segment, weights, true, d_weights || d_alphas, mixing);
-  draw(masks);
+  begin(segment, weights, true, d_weights || d_alphas, mixing, masks);
   run_forward();
   const Loss loss = decode(d_weights, backward_);
   if (backward_) run_backward(d_weights, d_alphas, regularisation);
@@ -358,8 +363,7 @@ Loss RecurrentNetwork<T>::evaluate(const Segment<T>& segment, const T* weights, 
 template <class T>
 Loss RecurrentNetwork<T>::test(const Segment<T>& segment, const T* mixing) {
   const DropoutMasks<T> none{};
-  begin(segment, weights_.data(), false, false, mixing);
-  draw(&none);
+  begin(segment, weights_.data(), false, false, mixing, &none);
   run_forward();
   return decode(nullptr, false);
 }

@@ -121,7 +121,7 @@ class RecurrentNetwork {
   void keep_statistics();
   void update_running();
 
-  // Bytes that a pass takes on this rank beside weights and gradients.
+  // Bytes that a pass takes on this rank beside weights and gradients, with the masks that it draws.
   std::size_t memory(int length, int batch, bool backward) const;
 
  private:
@@ -148,21 +148,22 @@ class RecurrentNetwork {
   // recurrent.cpp
   void add_matrix(std::size_t offset, std::size_t row_step, std::size_t column_step, int depth, int columns,
                   bool gates);
-  Sizes sizes(int length, int batch, bool backward) const;
-  void begin(const Segment<T>& segment, const T* weights, bool training, bool backward, const T* mixing);
+  Sizes sizes(int length, int batch, bool backward, bool masked) const;
+  void begin(const Segment<T>& segment, const T* weights, bool training, bool backward, const T* mixing,
+             const DropoutMasks<T>* masks);
   void pack(bool backward);
   void mix(const T* given);
   void draw(const DropoutMasks<T>* given);
   void check_cancelled();
   void unpack(const Matrix& matrix, T* d_weights);
 
-  // recurrent_forward.cpp
+  // forward.cpp
   void embed();
   void run_forward();
   void forward_node(int t, int node, int first, int last);
   void finish_node(int t, int node, int block);
 
-  // recurrent_backward.cpp
+  // backward.cpp
   void run_backward(T* d_weights, T* d_alphas, const Regularisation& regularisation);
   void start_step(int t, int block, const Regularisation& regularisation);
   int first_edge(int node) const;
@@ -252,7 +253,7 @@ class RecurrentNetwork {
   bool training_ = true, backward_ = false;
   std::size_t forward_size_ = 0, backward_size_ = 0, gradient_size_ = 0, mask_size_ = 0;
   bool masked_[4] = {};  // output, hidden, input, embedding
-  Sizes at_{};           // of the parts of the arena
+  Sizes at_{};           // of the parts of the arena; without a mask of the states the masked ones are the states
   Buffer<T> arena_, forward_, transposed_, gradient_, masks_;
   std::vector<std::size_t> gates_at_;
   Vector<T> mixing_;  // [edge][kActivations]
