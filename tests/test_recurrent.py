@@ -128,6 +128,22 @@ def test_gradients_with_masks_and_regularisation() -> None:
     check_gradients(net, *segment(7, 4, 3, 9), masks=masks, ar=0.7, tar=0.4)
 
 
+def test_passes_without_masks_between_those_with_masks() -> None:
+    """Without a mask of the states the memory is laid out otherwise; factors of 1 are no mask."""
+    net, (batch, hidden) = supernet(7, 9), segment(7, 4, 3, 9)
+    ones = {"hidden": np.ones((3, 9))}
+    halves = {"hidden": np.full((3, 9), 0.5)}
+    for masks in (None, ones, halves, None, ones):
+        loss, gradients = net.loss_and_grads(*batch, hidden=hidden, masks=masks)
+        if masks is halves:
+            continue
+        expected, others = supernet(7, 9).loss_and_grads(*batch, hidden=hidden)
+        assert loss == expected
+        for part in ("weights", "alphas"):
+            for name, gradient in gradients[part].items():
+                np.testing.assert_allclose(gradient, others[part][name], rtol=1e-9, atol=1e-12)
+
+
 def test_one_sequence_normalises_to_zero() -> None:
     net = supernet(5, 8)
     batch, hidden = segment(5, 3, 1, 8)
@@ -309,8 +325,12 @@ def test_memory_plan_is_what_is_used() -> None:
     assert small.memory_plan(8, 10)["total"] < small.memory_plan(16, 10)["total"]
     assert small.memory_plan(8, 10, training=False)["total"] < small.memory_plan(8, 10)["total"]
     # The decoder's logits, the states of every step and the gates of every edge, at the least.
-    least = 4 * (10 * 8 * 200 + 2 * 10 * 8 * 10 * 40 + 10 * 8 * 37 * 2 * 40)
+    states = 10 * 8 * 10 * 40
+    least = 4 * (10 * 8 * 200 + 2 * states + 10 * 8 * 37 * 2 * 40)
     assert least < small.memory_plan(8, 10)["activations"] < 2.5 * least
+    unmasked = pydarts.RecurrentSupernet(200, 40, **NO_DROPOUT)
+    saved = small.memory_plan(8, 10)["activations"] - unmasked.memory_plan(8, 10)["activations"]
+    assert saved > 4 * states  # those behind the mask
 
 
 def test_names_and_number_of_weights() -> None:
