@@ -152,7 +152,10 @@ typename RecurrentNetwork<T>::Sizes RecurrentNetwork<T>::sizes(int length, int b
   s.statistics = cell_.search ? 2 * kept * nodes() * stride_ : 0;
   s.logits = std::min<std::size_t>(rows, kDecoderRows) * padded(vocabulary_, kPanel);
   s.d_states = backward ? states * batch * stride_ : 0;
-  if (masked) s.masked = s.states, s.d_masked = s.d_states;
+  if (masked) {
+    s.masked = s.states;
+    s.d_masked = s.d_states;
+  }
   s.masks = std::size_t(batch) * stride_;
   return s;
 }
@@ -228,7 +231,10 @@ void RecurrentNetwork<T>::begin(const Segment<T>& segment, const T* weights, boo
          part(size.d_states),
          part(size.d_masked),
          0};
-  if (!masked) at_.masked = at_.states, at_.d_masked = at_.d_states;
+  if (!masked) {
+    at_.masked = at_.states;
+    at_.d_masked = at_.d_states;
+  }
   std::size_t gates_at = at_.gates;
   for (int n = 0; n < nodes(); ++n) {
     gates_at_[n] = gates_at;
