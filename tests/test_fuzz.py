@@ -57,6 +57,7 @@ def _changed(name: str, seed: str, **members: object) -> bytes:
     [
         ("read_result", _changed("read_result", "result", limits=[1])),
         ("read_genotype", _changed("read_genotype", "space", base=[None])),
+        ("read_json", _changed("read_json", "profile", space="s" * 300)),
         ("read_result", b"hepoch,train_loss\n1," + b"9" * 200_000),
         ("read_report", b"hepoch,train_loss\n1," + b"9" * 200_000),
         ("read_npy", b"X\x93NUMPY\1\0\x0a\0{'descr':  "),

@@ -163,6 +163,7 @@ def test_ten_lines_make_a_space() -> None:
         (lambda: small(operations=[Operation("a", [Stage("tanh")])]), "'a' has tanh, a stage of"),
         (lambda: small(extra_operations=[Operation("conv_1x1", [relu])]), "two different ones"),
         (lambda: as_space("nas-bench-102"), "neither a ready space .*nas-bench-201"),
+        (lambda: as_space("s" * 300), "`space` .* neither a ready space"),
         (lambda: as_space(RECURRENT), "`search_text` takes it"),
         (lambda: as_space(3), "must be a name, a file or a Space"),  # type: ignore[arg-type]
     ],

@@ -197,7 +197,7 @@ class Profile:
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Profile:
         """Read what `to_dict` returned."""
-        space = as_space(d["space"]) if isinstance(d["space"], str) else Space.from_dict(d["space"])
+        space = Space.from_reference(d["space"])
         shape = NetworkShape(**{**d["shape"], "image_size": tuple(d["shape"]["image_size"])})
         timings = {}
         for each in d["operations"]:

@@ -319,8 +319,7 @@ def _space_of(kind: type[BaseGenotype], space: Space | None) -> Space:
 
 
 def _rebuilt(kind: type[Self], reference: object, fields: dict[str, Any]) -> Self:
-    space = READY[reference] if isinstance(reference, str) else Space.from_dict(reference)
-    return kind(space=space, **fields)
+    return kind(space=Space.from_reference(reference, kind.kind), **fields)
 
 
 def _last_node(cell: Cell, entries: Sequence[Entry]) -> int:

@@ -280,14 +280,9 @@ def load_json(text: object, kind: str, usual: str) -> tuple[Space, dict[str, Any
 
 
 def _space_member(value: object, kind: str) -> Space:
-    if isinstance(value, str):
-        if value not in READY or READY[value].kind != kind:
-            names = ", ".join(name for name, space in READY.items() if space.kind == kind)
-            problem = f"`space` (={show(value)}) is no ready one: {names}"
-            raise ValueError(f"genotype JSON: {problem}")
-        return READY[value]
     try:
-        return Space.from_dict(value)
+        return Space.from_reference(value, kind)
     except ArgumentError as error:
-        problem = f"`space`: `{error.argument}` {error.problem}"
+        place = "" if error.argument == "space" else "`space`: "
+        problem = f"{place}`{error.argument}` {error.problem}"
         raise ValueError(f"genotype JSON: {problem}") from None

@@ -97,7 +97,7 @@ def as_space(value: str | os.PathLike[str] | Space) -> Space:
 
 
 def _read_space(path: Path) -> Space:
-    if not path.is_file():
+    if not _is_file(path):
         names = ", ".join(name for name, space in READY.items() if space.kind == "convolutional")
         problem = f"(={str(path)!r}) is neither a ready space ({names}) nor a JSON file"
         raise ArgumentError("space", problem)
@@ -108,3 +108,10 @@ def _read_space(path: Path) -> Space:
         raise ArgumentError("space", f"{path}: `{error.argument}` {error.problem}") from error
     except ValueError as error:
         raise ArgumentError("space", f"{path}: {error}") from error
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for one
+        return False

@@ -152,6 +152,17 @@ class Space:
         """Its name if it is a ready space, else all of it: what a genotype's JSON holds."""
         return self.name if READY.get(self.name) == self else self.to_dict()
 
+    @classmethod
+    def from_reference(cls, value: object, kind: str = "convolutional") -> Space:
+        """Read `reference`; no string is ever the path of a file."""
+        if not isinstance(value, str):
+            return cls.from_dict(value)
+        found = READY.get(value)
+        if found is None or found.kind != kind:
+            names = ", ".join(name for name, space in READY.items() if space.kind == kind)
+            raise ArgumentError("space", f"(={show(value)}) is no ready one: {names}")
+        return found
+
     def cell(self, name: str) -> Cell:
         """The kind of cell of that name."""
         return next(cell for cell in self.cells if cell.name == name)
