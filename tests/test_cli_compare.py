@@ -5,30 +5,21 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from commands import ctrl_c_at, write_images
 
 import pydarts
 from pydarts.cli import main as cli
 from pydarts.evaluation.comparison import read_comparison
-
-sys.path.append(str(Path(__file__).parent))
-
-from test_cli import ctrl_c_at, images
 
 TINY = ["--channels", "1", "--cells", "3", "--batch-size", "8", "--epochs", "1", "--threads", "1"]
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    X, y = images(48, 0)
-    X_test, y_test = images(20, 1)
-    path = tmp_path / "data.npz"
-    np.savez(path, X=X, y=y, X_test=X_test, y_test=y_test)
-    return str(path)
+    return write_images(tmp_path / "data.npz")
 
 
 @pytest.fixture

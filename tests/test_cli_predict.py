@@ -5,20 +5,16 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import error, images
 
 import pydarts
 from pydarts import LanguageModel, Model
 from pydarts.cli import main as cli
 from pydarts.data.datasets import load
-
-sys.path.append(str(Path(__file__).parent))
-
-from test_cli import error, images
 
 TEXT = "all that glitters is not gold\nnor all that is gold shines\n" * 40
 

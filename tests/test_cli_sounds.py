@@ -8,20 +8,16 @@ import json
 import os
 import re
 import shutil
-import sys
 import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import TINY, TINY_TRAIN, error
 
 from pydarts import Model, Preprocessing
 from pydarts.cli import main as cli
 from pydarts.cli.images import ImageKind
-
-sys.path.append(str(Path(__file__).parent))
-
-from test_cli import TINY, TINY_TRAIN, error
 
 FSDD = os.environ.get("PYDARTS_FSDD")
 

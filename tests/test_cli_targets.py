@@ -5,19 +5,15 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import TINY, TINY_TRAIN, error
 
 from pydarts import Model
 from pydarts.cli import main as cli
-
-sys.path.append(str(Path(__file__).parent))
-
-from test_cli import TINY, TINY_TRAIN, error
 
 
 def arrays(count: int, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -8,13 +8,13 @@ import json
 import os
 import re
 import shlex
-import signal
 import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import ctrl_c_at, error, interrupt, names, option_of, posix
 
 from pydarts import (
     DARTS_V1,
@@ -29,20 +29,14 @@ from pydarts import (
 )
 from pydarts.cli import main as cli
 
-sys.path.append(str(Path(__file__).parent))
-
-from test_cli import HEED_SIGINT, ctrl_c_at, error, names, option_of, posix, start
-
 SEARCH_FILES = {
-    *(
-        "genotype.json",
-        "history.csv",
-        "alphas.npz",
-        "alpha_history.npz",
-        "checkpoint.safetensors",
-        "result.json",
-        "recurrent.svg",
-    ),
+    "genotype.json",
+    "history.csv",
+    "alphas.npz",
+    "alpha_history.npz",
+    "checkpoint.safetensors",
+    "result.json",
+    "recurrent.svg",
     "summary.json",
 }
 TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
@@ -577,18 +571,8 @@ def test_ctrl_c(command: str, data: str, tmp_path: Path) -> None:
     if command == "train-text":
         what = [command, "RECURRENT_DARTS_V1", data]
     endless = [*NET, "--epochs", "1000000", "--threads", "1", "--out", str(out)]
-    with start(*what, *endless, python=("-c", HEED_SIGINT)) as process:
-        try:
-            assert process.stderr is not None
-            while not (line := process.stderr.readline()).startswith("epoch   2/"):
-                assert line
-            os.kill(process.pid, signal.SIGINT)
-            shown, errors = process.communicate(timeout=120)
-        finally:
-            process.kill()
-    assert process.returncode == 130
+    shown = interrupt(*what, *endless)
     assert f"Interrupted.\nSaved in {out}:" in shown
-    assert "Traceback" not in errors
     summary = json.loads((out / "summary.json").read_text())
     assert summary["state"] == "interrupted"
     if command == "search-text":
