@@ -111,6 +111,12 @@ inline std::vector<std::vector<float>> state(const Net& net) {
   return {values(net, PYDARTS_WEIGHTS), values(net, PYDARTS_ALPHAS), values(net, PYDARTS_RUNNING)};
 }
 
+inline bool error_is(const Net& net, const std::string& text) {
+  const bool same = pydarts_network_error(net.get()) == text;
+  if (!same) std::fprintf(stderr, "\"%s\"\n", pydarts_network_error(net.get()));
+  return same;
+}
+
 struct Images {
   std::vector<float> pixels;
   std::vector<std::int32_t> labels;

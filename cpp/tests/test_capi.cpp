@@ -3,16 +3,8 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 #include <thread>
-
-#ifdef __linux__
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#endif
 
 #include "bilevel/network_oracle.hpp"
 #include "capi.hpp"
@@ -21,20 +13,6 @@
 #include "ranks.hpp"
 
 using namespace pydarts;
-namespace fs = std::filesystem;
-
-#ifdef __linux__
-namespace {
-std::string synced_path, synced;  // what fsync() was called for, while there was a file at that path or not
-}
-
-extern "C" int fsync(int file) {
-  struct stat status;
-  if (fstat(file, &status) == 0) synced += S_ISDIR(status.st_mode) ? "a folder" : "a file";
-  synced += std::filesystem::exists(synced_path) ? " with it, " : ", ";
-  return int(syscall(SYS_fsync, file));
-}
-#endif
 
 namespace {
 
@@ -69,12 +47,6 @@ bool same_state(const capi::Net& net, Network<float>& engine) {
   return capi::values(net, PYDARTS_WEIGHTS) == copy(engine.weights()) &&
          capi::values(net, PYDARTS_ALPHAS) == copy(engine.alphas()) &&
          capi::values(net, PYDARTS_RUNNING) == copy(engine.running());
-}
-
-bool error_is(const capi::Net& net, const char* text) {
-  const bool same = std::strcmp(pydarts_network_error(net.get()), text) == 0;
-  if (!same) std::fprintf(stderr, "\"%s\"\n", pydarts_network_error(net.get()));
-  return same;
 }
 
 void a_search_is_that_of_the_engine() {
@@ -177,7 +149,7 @@ void a_mixture_is_that_of_the_engine() {
     pydarts_batch bad = train.batch;
     change(bad);
     CHECK(pydarts_gradients(net.get(), &bad, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_INVALID_ARGUMENT);
-    CHECK(error_is(net, message));
+    CHECK(capi::error_is(net, message));
   };
   refused([](pydarts_batch& b) { b.num_mixing = 3; }, "`mixing` has 3 values, not 224");
   refused([](pydarts_batch& b) { b.mixing = nullptr; }, "`batch->mixing` is null, but not `active` or `num_mixing`");
@@ -195,7 +167,7 @@ void a_mixture_is_that_of_the_engine() {
   capi::Net derived;
   CHECK(capi::derived(derived, capi::runtime()) == PYDARTS_OK);
   CHECK(pydarts_gradients(derived.get(), &train.batch, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(derived, "`batch->mixing` must be null: the network is no supernet"));
+  CHECK(capi::error_is(derived, "`batch->mixing` must be null: the network is no supernet"));
 }
 
 void training_is_that_of_the_engine() {
@@ -252,7 +224,7 @@ void texts_are_given_in_two_calls() {
   CHECK(pydarts_network_label(net.get(), 2, label, sizeof label, &needed) == PYDARTS_OK);
   CHECK(std::strcmp(label, "2") == 0 && needed == 2);
   CHECK(pydarts_network_label(net.get(), 3, label, sizeof label, &needed) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(net, "`index` (=3) must lie in 0..2"));
+  CHECK(capi::error_is(net, "`index` (=3) must lie in 0..2"));
 }
 
 void tensors_cover_all_values() {
@@ -277,71 +249,8 @@ void tensors_cover_all_values() {
   CHECK(pydarts_network_tensor(net.get(), info.num_tensors, &t) == PYDARTS_INVALID_ARGUMENT);
 }
 
-bool has_leftovers(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().u8string();
-    if (name[0] == '.' || name.find(".partial") != std::string::npos) return true;
-  }
-  return false;
-}
-
-void files_come_back(const fs::path& folder) {
-  const capi::Images train(1);
-  capi::Net net, other;
-  capi::Optimizer optimizer;
-  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
-  CHECK(capi::optimizer(optimizer, net) == PYDARTS_OK);
-  CHECK(pydarts_weight_step(optimizer.get(), net.get(), &train.batch, 0.1, nullptr) == PYDARTS_OK);
-  const std::string path = (folder / "model.safetensors").u8string();
-  CHECK(pydarts_network_save(net.get(), path.c_str()) == PYDARTS_OK);
-  CHECK(!has_leftovers(folder));
-
-  CHECK(capi::derived(other, capi::runtime()) == PYDARTS_OK);
-  CHECK(capi::state(other) != capi::state(net));
-  CHECK(pydarts_network_load(other.get(), path.c_str()) == PYDARTS_OK);
-  CHECK(capi::state(other) == capi::state(net));
-
-  CHECK(capi::write((folder / "model.json").u8string(), capi::kDescription));
-  pydarts_network* made;
-  char message[300] = "";
-  CHECK(pydarts_model_load(folder.u8string().c_str(), nullptr, &made, message, sizeof message) == PYDARTS_OK);
-  capi::Net model(made);
-  CHECK(capi::state(model) == capi::state(net));
-  const pydarts_network_info info = capi::info(model);
-  CHECK(info.normalization == 1 && info.image_height == 6 && info.image_width == 7);
-  const char* labels[] = {"a\xc3\xa9", "7", "true"};
-  for (int i = 0; i < 3; ++i) {
-    char label[8];
-    CHECK(pydarts_network_label(model.get(), i, label, sizeof label, nullptr) == PYDARTS_OK);
-    CHECK(std::strcmp(label, labels[i]) == 0);
-  }
-  const std::uint8_t pixels[] = {0, 255, 3, 4};
-  float out[4];
-  CHECK(pydarts_normalize_u8(model.get(), 1, 2, 1, 2, pixels, out) == PYDARTS_OK);
-  CHECK(out[0] == -3 && out[1] == 507 && out[2] == 0.25 && out[3] == 0.5);
-  float raw[] = {0, 255, 3, 4};
-  CHECK(pydarts_normalize_f32(model.get(), 1, 2, 1, 2, raw, raw) == PYDARTS_OK);
-  CHECK(std::equal(raw, raw + 4, out));
-  CHECK(pydarts_normalize_f32(net.get(), 1, 2, 1, 2, raw, raw) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(net, "`network` is not of a model, so it has no normalisation"));
-
-  const pydarts_runtime nonsense = capi::runtime(-1);
-  CHECK(pydarts_model_load(folder.u8string().c_str(), &nonsense, &made, nullptr, 0) == PYDARTS_INVALID_ARGUMENT);
-
-  const std::string missing = (folder / "nothing").u8string();
-  CHECK(pydarts_network_load(net.get(), missing.c_str()) == PYDARTS_BAD_FILE);
-  CHECK(error_is(net, (missing + ": there is no such file").c_str()));
-  CHECK(pydarts_network_save(net.get(), (folder / "no" / "file").u8string().c_str()) == PYDARTS_BAD_FILE);
-  capi::Net supernet;
-  CHECK(capi::supernet(supernet, capi::runtime()) == PYDARTS_OK);
-  const auto before = capi::state(supernet);
-  CHECK(pydarts_network_load(supernet.get(), path.c_str()) == PYDARTS_BAD_FILE);
-  CHECK(capi::state(supernet) == before);
-  CHECK(pydarts_model_load(missing.c_str(), nullptr, &made, message, sizeof message) == PYDARTS_BAD_FILE && !made);
-}
-
 // Several labels and numbers, with weights of the samples.
-void other_losses_are_those_of_the_engine(const fs::path& folder) {
+void other_losses_are_those_of_the_engine() {
   for (std::int32_t loss = PYDARTS_CROSS_ENTROPY; loss <= PYDARTS_HUBER; ++loss) {
     pydarts_network_options options = capi::options();
     options.loss = loss;
@@ -374,7 +283,7 @@ void other_losses_are_those_of_the_engine(const fs::path& folder) {
       train.batch.sample_weights = bad->data();
       CHECK(pydarts_gradients(net.get(), &train.batch, nullptr, 0, nullptr, 0, nullptr) == PYDARTS_INVALID_ARGUMENT);
     }
-    CHECK(error_is(net, "weight -1 of sample 1 must be at least 0 and finite"));
+    CHECK(capi::error_is(net, "weight -1 of sample 1 must be at least 0 and finite"));
     train.batch.sample_weights = nullptr;
     train.batch.targets = nullptr;  // labels
     const pydarts_status labels = loss == PYDARTS_CROSS_ENTROPY ? PYDARTS_OK : PYDARTS_INVALID_ARGUMENT;
@@ -397,69 +306,7 @@ void other_losses_are_those_of_the_engine(const fs::path& folder) {
   options.size = offsetof(pydarts_network_options, huber_delta);  // as before there were losses
   CHECK(pydarts_supernet_create(&options, nullptr, &made, nullptr, 0) == PYDARTS_OK);
   CHECK(capi::info(capi::Net(made)).loss == PYDARTS_CROSS_ENTROPY);
-
-  std::string description = capi::kDescription;
-  const std::string version = "\"version\": 1, \"genotype\"",
-                    more =
-                        "\"version\": 2, \"task\": \"regression\", "
-                        "\"loss\": \"huber\", \"huber_delta\": 0.5, \"scale\": {\"mean\": [1, 2, 3], \"std\": [1, 0.5, "
-                        "10]}, \"genotype\"";
-  description.replace(description.find(version), version.size(), more);
-  const std::string weights = capi::content((folder / "model.safetensors").u8string());
-  const auto read = [&](const std::string& text) {
-    return pydarts_model_read(text.data(), text.size(), weights.data(), weights.size(), nullptr, &made, nullptr, 0);
-  };
-  CHECK(read(description) == PYDARTS_OK);
-  capi::Net model(made);
-  CHECK(capi::info(model).loss == PYDARTS_HUBER);
-  Floats values = {0, 1, -1};
-  CHECK(pydarts_predictions(model.get(), values.data(), 3, values.data()) == PYDARTS_OK);
-  CHECK(values == (Floats{1, 2.5, -7}));
-  for (const char* part : {"\"regression\"", "\"huber\"", "[1, 0.5, 10]", "0.5, \"scale\""}) {
-    std::string bad = description;
-    bad.replace(bad.find(part), std::strlen(part), part[0] == '[' ? "[1]" : part[0] == '0' ? "-1, \"scale\"" : "\"x\"");
-    CHECK(read(bad) == PYDARTS_BAD_FILE);
-  }
 }
-
-#ifdef __linux__
-// Two processes that save to one place at once: each succeeds, and what stands there is always whole.
-void processes_may_save_at_once(const fs::path& folder) {
-  capi::Net net;
-  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
-  const std::string path = (folder / "shared.safetensors").u8string();
-  CHECK(pydarts_network_save(net.get(), path.c_str()) == PYDARTS_OK);
-  std::vector<pid_t> children;
-  for (int i = 0; i < 2; ++i) {
-    const pid_t child = fork();
-    if (child == 0) {
-      int failed = 0;
-      for (int k = 0; k < 100; ++k) failed += pydarts_network_save(net.get(), path.c_str()) != PYDARTS_OK;
-      _exit(failed != 0);
-    }
-    CHECK(child > 0);
-    children.push_back(child);
-  }
-  for (int k = 0; k < 100; ++k) CHECK(pydarts_network_load(net.get(), path.c_str()) == PYDARTS_OK);
-  for (pid_t child : children) {
-    int status = -1;
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-  }
-  CHECK(pydarts_network_load(net.get(), path.c_str()) == PYDARTS_OK);
-  CHECK(!has_leftovers(folder));
-}
-
-// The new file is on the disk before it takes the old one's place, and its name afterwards.
-void a_saved_file_is_on_the_disk(const fs::path& folder) {
-  capi::Net net;
-  CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
-  synced_path = (folder / "synced.safetensors").u8string();
-  fs::remove(synced_path);
-  synced.clear();
-  CHECK(pydarts_network_save(net.get(), synced_path.c_str()) == PYDARTS_OK);
-  CHECK(synced == "a file, a folder with it, ");
-}
-#endif
 
 void structs_may_be_of_an_older_header() {
   const pydarts_network_options options = capi::options();
@@ -596,7 +443,7 @@ void nonsense_is_refused() {
     change(batch);
     pydarts_loss loss = {sizeof loss};
     CHECK(pydarts_gradients(net.get(), &batch, nullptr, 0, nullptr, 0, &loss) == PYDARTS_INVALID_ARGUMENT);
-    CHECK(error_is(net, message));
+    CHECK(capi::error_is(net, message));
   };
   refused([](pydarts_batch& b) { b.samples = 0; }, "`samples` (=0) must lie in 1..16777216");
   refused([](pydarts_batch& b) { b.height = -1; }, "`height` (=-1) must lie in 1..16384");
@@ -607,18 +454,18 @@ void nonsense_is_refused() {
   refused([&](pydarts_batch& b) { b.labels = wrong; }, "label 3 is not in 0..2");
 
   CHECK(pydarts_logits(net.get(), &images.batch, 0, logits.data(), 8) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(net, "`logits` has 8 values, not 9"));
+  CHECK(capi::error_is(net, "`logits` has 8 values, not 9"));
   CHECK(pydarts_logits(net.get(), &images.batch, 0, nullptr, 9) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(net, "`logits` is null"));
+  CHECK(capi::error_is(net, "`logits` is null"));
   CHECK(pydarts_logits(net.get(), &images.batch, 0, logits.data(), 9) == PYDARTS_OK);
-  CHECK(error_is(net, ""));
+  CHECK(capi::error_is(net, ""));
   CHECK(pydarts_logits(nullptr, &images.batch, 0, logits.data(), 9) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::strcmp(pydarts_network_error(nullptr), "the handle is null") == 0);
 
   Floats weights = before[0];
   weights[5] = std::numeric_limits<float>::infinity();
   CHECK(pydarts_network_set(net.get(), PYDARTS_WEIGHTS, weights.data(), weights.size()) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(net, "`values[5]` (=inf) must be finite"));
+  CHECK(capi::error_is(net, "`values[5]` (=inf) must be finite"));
   CHECK(pydarts_network_set(net.get(), pydarts_kind(3), weights.data(), weights.size()) == PYDARTS_INVALID_ARGUMENT);
 
   capi::Images bad(1);
@@ -809,8 +656,7 @@ void several_ranks_give_the_bits_of_one() {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc != 2) return 2;  // an empty folder
+int main() {
   CHECK(pydarts_abi() == PYDARTS_ABI);
   CHECK(std::strcmp(pydarts_version(), "0.1.0") == 0);
   for (int status = PYDARTS_OK; status <= PYDARTS_UNCONNECTED; ++status)
@@ -820,12 +666,7 @@ int main(int argc, char** argv) {
   training_is_that_of_the_engine();
   texts_are_given_in_two_calls();
   tensors_cover_all_values();
-  files_come_back(argv[1]);
-  other_losses_are_those_of_the_engine(argv[1]);
-#ifdef __linux__
-  processes_may_save_at_once(argv[1]);
-  a_saved_file_is_on_the_disk(argv[1]);
-#endif
+  other_losses_are_those_of_the_engine();
   structs_may_be_of_an_older_header();
   spaces_are_taken();
   skips_and_parts_are_taken();

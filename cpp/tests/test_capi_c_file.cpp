@@ -17,12 +17,6 @@ pydarts_c_options options(int height = 6, int width = 7) {
   return o;
 }
 
-bool error_is(const capi::Net& net, const std::string& text) {
-  const bool same = text == pydarts_network_error(net.get());
-  if (!same) std::fprintf(stderr, "\"%s\"\n", pydarts_network_error(net.get()));
-  return same;
-}
-
 void a_file_is_written(const std::string& path) {
   capi::Net net;
   CHECK(capi::derived(net, capi::runtime()) == PYDARTS_OK);
@@ -79,13 +73,13 @@ void nonsense_is_refused(const std::string& folder) {
     return pydarts_network_to_c(from.get(), &o, path.c_str(), nullptr);
   };
   CHECK(write(searched, options()) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(searched, "`network` is a supernet: what is written in C is a derived network"));
+  CHECK(capi::error_is(searched, "`network` is a supernet: what is written in C is a derived network"));
   for (const char* name : {"", "1a", "a b", "a;", "\xc3\xa9", "a23456789012345678901234567890123456789012345678x"}) {
     pydarts_c_options o = options();
     o.name = name;
     CHECK(write(net, o) == PYDARTS_INVALID_ARGUMENT);
-    CHECK(error_is(net, "`options->name` (=" + std::string(name) +
-                            ") must begin with a letter, and go on with up to 47 letters, digits and _"));
+    CHECK(capi::error_is(net, "`options->name` (=" + std::string(name) +
+                                  ") must begin with a letter, and go on with up to 47 letters, digits and _"));
   }
   CHECK(write(net, options(0, 7)) == PYDARTS_INVALID_ARGUMENT);
   CHECK(write(net, options(6, 1 << 20)) == PYDARTS_INVALID_ARGUMENT);
@@ -93,7 +87,7 @@ void nonsense_is_refused(const std::string& folder) {
   const float zero[] = {1, 0}, nan[] = {1, std::numeric_limits<float>::quiet_NaN()};
   o.deviation = zero;
   CHECK(write(net, o) == PYDARTS_INVALID_ARGUMENT);
-  CHECK(error_is(net, "`options->deviation[1]` (=0) must be positive and finite"));
+  CHECK(capi::error_is(net, "`options->deviation[1]` (=0) must be positive and finite"));
   o = options();
   o.mean = nan;
   CHECK(write(net, o) == PYDARTS_INVALID_ARGUMENT);
