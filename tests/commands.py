@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,24 +18,26 @@ import numpy as np
 import pytest
 
 import pydarts
+from pydarts.cli import main as cli
 
-SEARCH_FILES = {
+# What a search leaves, beside the drawings of its cells.
+RESULT_FILES = {
     "genotype.json",
     "history.csv",
     "alphas.npz",
     "alpha_history.npz",
     "checkpoint.safetensors",
     "result.json",
-    "normal.svg",
-    "reduce.svg",
     "summary.json",
 }
+SEARCH_FILES = RESULT_FILES | {"normal.svg", "reduce.svg"}
 TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
 
 NET = ["--channels", "1", "--cells", "3", "--batch-size", "8"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
-TINY = [*NET, "--epochs", "1", *TRAIN_NET, "--train-epochs", "2", "--threads", "1"]
-TINY_TRAIN = [*NET, "--epochs", "1", "--threads", "1"]
+SHORT = ["--epochs", "1", "--threads", "1"]
+TINY = [*NET, *TRAIN_NET, *SHORT, "--train-epochs", "2"]
+TINY_TRAIN = [*NET, *SHORT]
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
@@ -48,11 +51,12 @@ def images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return X.astype(np.uint8), np.resize(["a", "b"], count)
 
 
-def write_images(path: Path) -> str:
-    """Write images to learn from and to test with, and return the file's name."""
-    X, y = images(48, 0)
-    X_test, y_test = images(20, 1)
-    np.savez(path, X=X, y=y, X_test=X_test, y_test=y_test)
+def write_images(path: Path, count: int = 48, *, tested: bool = True) -> str:
+    """Write images to learn from, and to test with, and return the file's name."""
+    parts = dict(zip("Xy", images(count, 0), strict=True))
+    if tested:
+        parts["X_test"], parts["y_test"] = images(20, 1)
+    np.savez(path, **parts)  # type: ignore[arg-type]
     return str(path)
 
 
@@ -114,6 +118,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from pydarts.cli.main import main
 sys.exit(main())
 """
+
+
+def diverge(capsys: pytest.CaptureFixture[str], what: str, *command: str) -> None:
+    """Give a command a step that no weights survive, in its search or its training."""
+    prefix, step = ("--", r"\d+") if what == "search" else ("--train-", r"[1-9]\d*")
+    options = [f"{prefix}lr", "1e30", f"{prefix}max-grad-norm", "1e30", "--no-progress"]
+    assert cli.main([*command, *options]) == 1
+    assert re.search(rf"{what} stopped at step {step}: .*nan", error(capsys))
 
 
 def interrupt(*arguments: str) -> str:

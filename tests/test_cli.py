@@ -50,10 +50,7 @@ def data(tmp_path: Path) -> str:
 
 @pytest.fixture
 def untested(tmp_path: Path) -> str:
-    X, y = images(60, 0)
-    path = tmp_path / "untested.npz"
-    np.savez(path, X=X, y=y)
-    return str(path)
+    return write_images(tmp_path / "untested.npz", 60, tested=False)
 
 
 class TestSearch:

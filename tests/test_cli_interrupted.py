@@ -20,6 +20,7 @@ from commands import (
     TRAIN_FILES,
     TRAIN_NET,
     ctrl_c_at,
+    diverge,
     error,
     images,
     interrupt,
@@ -41,10 +42,7 @@ def data(tmp_path: Path) -> str:
 
 @pytest.fixture
 def untested(tmp_path: Path) -> str:
-    X, y = images(60, 0)
-    path = tmp_path / "untested.npz"
-    np.savez(path, X=X, y=y)
-    return str(path)
+    return write_images(tmp_path / "untested.npz", 60, tested=False)
 
 
 class TestCutShort:
@@ -54,9 +52,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--lr", "1e30", "--max-grad-norm", "1e30", "--no-progress"]
-        assert cli.main(["search", data, "--out", str(out), *options]) == 1
-        assert re.search(r"search stopped at step \d+: .*nan", error(capsys))
+        diverge(capsys, "search", "search", data, "--out", str(out), *TINY)
         assert names(out) == SEARCH_FILES
         assert json.loads((out / "summary.json").read_text())["state"] == "diverged"
 
@@ -64,9 +60,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--train-lr", "1e30", "--train-max-grad-norm", "1e30", "--no-progress"]
-        assert cli.main(["search", data, "--out", str(out), *options]) == 1
-        assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
+        diverge(capsys, "training", "search", data, "--out", str(out), *TINY)
         assert names(out) == SEARCH_FILES | TRAIN_FILES
 
     @posix

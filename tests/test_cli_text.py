@@ -14,7 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ctrl_c_at, error, interrupt, names, option_of, posix
+from commands import (
+    RESULT_FILES,
+    SHORT,
+    TRAIN_FILES,
+    ctrl_c_at,
+    diverge,
+    error,
+    interrupt,
+    names,
+    option_of,
+    posix,
+)
 
 from pydarts import (
     DARTS_V1,
@@ -29,22 +40,12 @@ from pydarts import (
 )
 from pydarts.cli import main as cli
 
-SEARCH_FILES = {
-    "genotype.json",
-    "history.csv",
-    "alphas.npz",
-    "alpha_history.npz",
-    "checkpoint.safetensors",
-    "result.json",
-    "recurrent.svg",
-    "summary.json",
-}
-TRAIN_FILES = {"model", "train_history.csv", "train_checkpoint.safetensors"}
+SEARCH_FILES = RESULT_FILES | {"recurrent.svg"}
 
 NET = ["--hidden-size", "8", "--batch-size", "4", "--bptt", "10"]
 TRAIN_NET = [argument.replace("--", "--train-") for argument in NET]
-TINY = [*NET, "--epochs", "1", *TRAIN_NET, "--train-epochs", "2", "--threads", "1"]
-TINY_TRAIN = [*NET, "--epochs", "1", "--threads", "1"]
+TINY = [*NET, *TRAIN_NET, *SHORT, "--train-epochs", "2"]
+TINY_TRAIN = [*NET, *SHORT]
 
 
 def lines(count: int, seed: int) -> str:
@@ -508,9 +509,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--lr", "1e30", "--max-grad-norm", "1e30", "--no-progress"]
-        assert cli.main(["search-text", data, "--out", str(out), *options]) == 1
-        assert re.search(r"search stopped at step \d+: .*nan", error(capsys))
+        diverge(capsys, "search", "search-text", data, "--out", str(out), *TINY)
         assert names(out) == SEARCH_FILES
         assert json.loads((out / "summary.json").read_text())["state"] == "diverged"
 
@@ -518,9 +517,7 @@ class TestCutShort:
         self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         out = tmp_path / "out"
-        options = [*TINY, "--train-lr", "1e30", "--train-max-grad-norm", "1e30", "--no-progress"]
-        assert cli.main(["search-text", data, "--out", str(out), *options]) == 1
-        assert re.search(r"training stopped at step [1-9]\d*: .*nan", error(capsys))
+        diverge(capsys, "training", "search-text", data, "--out", str(out), *TINY)
         assert names(out) == SEARCH_FILES | TRAIN_FILES
         LanguageModel.load(out / "model")
 
