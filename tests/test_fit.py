@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -159,6 +160,39 @@ def test_epochs_that_are_given() -> None:
     assert "3 epochs, as was asked for" in found.why
     with pytest.raises(ArgumentError, match="too short for 30 epochs of a network"):
         Clock(500.0).choose(40_000, epochs=30)
+
+
+def test_measuring_leaves_time_for_the_training() -> None:
+    clock = Clock(10.0, speed=1e4)  # where each measurement takes a tenth of the time
+    found = clock.choose(40_000, epochs=1)
+    assert (found.channels, found.cells, clock.measured) == (8, 3, 1)
+    assert "the largest that can be measured in little of the time" in found.why
+    found = Clock(100.0, speed=1e4).choose(40_000, epochs=1)
+    assert (found.channels, found.cells) == LADDER[-1]
+
+
+def test_a_size_gives_way_when_measuring_a_larger_one_took_its_time() -> None:
+    sizes = {(8, 3): 10.0, (8, 5): 90.0, (12, 5): 100.0}
+    left = iter([100.0, 99.0, 99.0, 98.0, 98.0])  # the third takes 48 s to be measured
+    found = choose_training(
+        sizes.__getitem__, lambda: next(left, 50.0), 40_000, 100.0, sizes=sizes, epochs=1
+    )
+    assert (found.channels, found.cells, found.epochs) == (8, 3, 1)
+    assert "the largest that there is still time for" in found.why
+
+
+def test_no_time_for_a_few_steps() -> None:
+    with pytest.raises(ArgumentError, match=r"\(=9.0 s\) is too short for a few steps of a netw"):
+        choose_training(lambda _: math.inf, lambda: 1.0, 40_000, 9.0)
+    sizes = {(8, 3): 0.1, (8, 5): math.inf}
+    found = choose_training(sizes.__getitem__, lambda: 9.0, 40_000, 9.0, sizes=sizes)
+    assert (found.channels, found.cells) == (8, 3)
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_few_epochs_fit_in_seconds(epochs: int) -> None:
+    model = pydarts.fit(*images(), 2, epochs=epochs, **QUIET)
+    assert len(model.history) == epochs
 
 
 @pytest.mark.parametrize("name", [n for n, s in READY.items() if s.kind == "convolutional"])

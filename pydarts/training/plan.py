@@ -37,6 +37,9 @@ LEFT_OVER: Final = 0.02
 MOST_EPOCHS: Final = 200
 #: The share of the time that is left for what is slower than it was measured.
 MARGIN: Final = 0.07
+#: The share of what is left that measuring a size may take, as far as it can be told from the one
+#: before, of which the next can take so many times as long.
+MEASURING, GROWTH = 0.2, 2.5
 #: The share of the time that a search may take, and how many epochs it must have.
 SEARCH_SHARE, LEAST_SEARCH_EPOCHS = 0.4, 3
 #: The seconds from which a search is worth its time where there is a published cell: no such budget
@@ -52,7 +55,8 @@ RECIPE: Final[Mapping[str, Any]] = {
 PLAN: Final = "plan.json"
 
 _FORMAT, _VERSION = "pydarts-plan", 1
-_TIMED_STEPS, _TIMED_SECONDS = 3, 0.5
+# Steps that are timed at least; for so many seconds, but no larger share of what is left.
+_TIMED_STEPS, _TIMED_SECONDS, _TIMED_SHARE = 3, 0.5, 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,30 +189,33 @@ def choose_training(
     shown = math.ceil(IMAGES_SEEN / (epoch_images or images))
     shown = min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, shown))
     enough, most = epochs or max(few, shown), max(few, MOST_EPOCHS)
-    chosen, each, why = (0, 0), math.inf, largest
+    least, why, took = epochs or 1, largest, 0.0
+    measured: list[tuple[Size, float]] = []
     for size in sizes:
+        before = seconds_left()
+        if measured and GROWTH * took > MEASURING * before:
+            why = "the largest that can be measured in little of the time"
+            break
         found = epoch_seconds(size)
-        fits = int(_usable(seconds_left()) / found)
-        if chosen != (0, 0) and fits < enough:
+        left = seconds_left()
+        took = before - left
+        if measured and _fitting(left, found) < enough:
             why = f"the largest of which {enough} epochs or more fit"
             break
-        chosen, each = size, found
-        if fits < enough:
+        measured.append((size, found))
+        if _fitting(left, found) < enough:
             why = f"the fastest, though not even {enough} epochs of it fit"
             break
-    fits = min(int(_usable(seconds_left()) / each), most)
-    least = 1 if epochs is None else epochs
-    if int(_usable(seconds_left()) / each) < least:
-        spent = budget - seconds_left()
-        need = duration(1.1 * (spent + least * each / (1 - MARGIN)))
-        what = "one epoch" if least == 1 else f"{least} epochs"
-        raise ArgumentError(
-            "time_budget",
-            f"(={duration(budget)}) is too short for {what} of a network of {chosen[0]} channels"
-            f" and {chosen[1]} cells: about {need} would do",
-        )
+    while len(measured) > 1 and _fitting(seconds_left(), measured[-1][1]) < least:
+        measured.pop()  # what larger ones took to be measured is gone
+        why = "the largest that there is still time for"
+    chosen, each = measured[-1]
+    left = seconds_left()
+    fits = min(_fitting(left, each), most)
+    if fits < least:
+        raise ArgumentError("time_budget", _too_short(budget, left, chosen, each, least))
     count, part, share = epochs or fits, epoch_images, 1.0
-    whole, exact = images // batch_size, _usable(seconds_left()) / each  # batches, epochs
+    whole, exact = images // batch_size, _usable(left) / each  # batches, epochs
     if epochs is None and part is None and fits < most and exact - fits > LEFT_OVER * exact:
         batches = int(exact * whole / (fits + 1))
         if fits * whole < (fits + 1) * batches:  # more than whole epochs are
@@ -225,6 +232,20 @@ def _usable(seconds: float) -> float:
     return max(0.0, seconds) * (1 - MARGIN)
 
 
+def _fitting(left: float, each: float) -> int:
+    """How many epochs of so many seconds each fit in the time that is left."""
+    return int(_usable(left) / each)
+
+
+def _too_short(budget: float, left: float, size: Size, each: float, least: int) -> str:
+    network = f"a network of {size[0]} channels and {size[1]} cells"
+    if math.isinf(each):
+        return f"(={duration(budget)}) is too short for a few steps of {network}"
+    need = duration(1.1 * (budget - left + least * each / (1 - MARGIN)))
+    what = "one epoch" if least == 1 else f"{least} epochs"
+    return f"(={duration(budget)}) is too short for {what} of {network}: about {need} would do"
+
+
 def _why_epochs(given: int | None, count: int, most: int, of: str) -> str:
     text = f"{count} epoch{'s' if count > 1 else ''}{of}"
     if given is not None:
@@ -236,7 +257,7 @@ def training_epoch_seconds(
     task: Task, genotype: Any, config: Any, data: TrainData, seconds_left: float
 ) -> float:
     """Measure some steps of a training on a throw-away network, the batches included, and a part of
-    its validation.
+    its validation; infinite where there is no time for that.
     """
     config = task.complete(config)
     network = task.model(genotype, config).network
@@ -255,8 +276,8 @@ def training_epoch_seconds(
 
     try:
         once()
-        steps = [once()]
-        while len(steps) < _TIMED_STEPS or (sum(steps) < _TIMED_SECONDS and len(steps) < 20):
+        steps, enough = [once()], min(_TIMED_SECONDS, _TIMED_SHARE * seconds_left)
+        while len(steps) < _TIMED_STEPS or (sum(steps) < enough and len(steps) < 20):
             steps.append(once())
             if sum(steps) > 4 * _TIMED_SECONDS:
                 break
@@ -265,5 +286,5 @@ def training_epoch_seconds(
         validation = data.validate_part(network)
         validation *= time.perf_counter() - start
     except _core.OutOfTime:
-        raise ArgumentError("time_budget", "is too short: not even a few steps fit") from None
+        return math.inf
     return float(np.median(steps)) * data.units + validation
