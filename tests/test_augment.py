@@ -42,7 +42,7 @@ def test_crop_and_flip_make_what_they_may(count, channels, height, width, pad, f
         assert among(result, allowed) or (flip and among(result[:, :, ::-1], allowed))
 
 
-@given(st.integers(1, 12), st.integers(0, 2**32))
+@given(st.integers(1, 7), st.integers(0, 2**32))
 def test_cutout_is_one_clipped_square(side, seed):
     images = batch()
     out = Augmentation(cutout=side)(images, np.random.default_rng(seed))
@@ -126,6 +126,25 @@ def test_impossible_options(name, value):
 
 
 @pytest.mark.parametrize(
+    ("option", "size", "usual"),
+    [
+        ("crop_padding", (8, 7), 1), ("crop_padding", (64, 80), 8), ("crop_padding", (1, 9), 1),
+        ("cutout", (8, 8), 4), ("cutout", (8, 7), 3), ("cutout", (1, 9), 4),
+        ("shift", (8, 7), 1), ("shift", (1, 64), 8),
+    ],
+)  # fmt: skip
+def test_something_of_an_image_is_always_left(option, size, usual):
+    side = {"crop_padding": min, "cutout": max, "shift": lambda each: each[1]}[option]
+    limit = side(size) if size[0] > 1 else size[1]
+    images, rng = np.repeat(batch(1, 1, *size), 3000, axis=0), np.random.default_rng(0)
+    assert Augmentation(**{option: limit - 1})(images, rng).any(axis=(1, 2, 3)).all()
+    what = f"signals of length {size[1]}" if size[0] == 1 else f"{size[0]}x{size[1]} pixels"
+    problem = rf"`{option}` \(={limit}\) .*{what}: .* less than {limit}, and {usual} is usual"
+    with pytest.raises(ValueError, match=problem):
+        Augmentation(**{option: limit})(images, rng)
+
+
+@pytest.mark.parametrize(
     ("images", "error"),
     [(np.zeros((2, 3, 4, 4), np.uint8), TypeError), (np.zeros((3, 4, 4)), ValueError)],
 )
@@ -151,7 +170,7 @@ def test_speed():
     assert quickest([images]) < quickest(np.split(images, len(images))) / 3
 
 
-@given(st.integers(1, 9), st.sampled_from([1, 5]), st.integers(0, 2**32))
+@given(st.integers(1, 6), st.sampled_from([1, 5]), st.integers(0, 2**32))
 def test_shift_moves_along_the_width_alone(shift, height, seed):
     images = batch(6, 2, height, 7)
     out = Augmentation(shift=shift)(images, np.random.default_rng(seed))

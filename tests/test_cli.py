@@ -179,6 +179,7 @@ class TestSearch:
     def test_training_takes_preset_and_seed_of_the_search(self, data: str, tmp_path: Path) -> None:
         common = ["search", data, *TINY, "--preset", "standard", "--seed", "5", "--no-progress"]
         other = ["--train-preset", "paper", "--train-seed", "6", "--no-train-auxiliary"]
+        other += ["--train-cutout", "4"]
         for options, chosen in (([], ("standard", 5)), (other, ("paper", 6))):
             out = tmp_path / str(len(options))
             assert cli.main([*common, *options, "--out", str(out)]) == 0

@@ -332,3 +332,20 @@ def test_turns_need_squares_before_anything_runs() -> None:
     for run in (pydarts.search, lambda *a, **k: pydarts.train(pydarts.DARTS_V2, *a, **k)):
         with pytest.raises(ValueError, match=r"`rotate` .*6x5 pixels"):
             run(X[:, :, :5], Y, rotate=True, progress=False, batch_size=4)
+
+
+def test_images_that_nothing_may_be_left_of_are_refused_before_anything_runs() -> None:
+    def train(X: Any, y: Any, **options: Any) -> Any:
+        return pydarts.train(pydarts.DARTS_V2, X, y, **options)
+
+    def fit(X: Any, y: Any, **options: Any) -> Any:
+        return pydarts.fit(X, y, "1min", **options)
+
+    def compare(X: Any, y: Any, **options: Any) -> Any:
+        return pydarts.compare({"v2": pydarts.DARTS_V2}, X, y, **options)
+
+    for run in (pydarts.search, train, fit, compare):
+        with pytest.raises(ValueError, match=r"`cutout` \(=6\) .*6x6 pixels: .* 3 is usual"):
+            run(X, Y, cutout=6, progress=False, batch_size=4)
+    with pytest.raises(ValueError, match=r"`cutout` \(=16\) .*6x6 pixels: .* 3 is usual"):
+        train(X, Y, preset="paper")

@@ -33,6 +33,9 @@ class Augmentation:
     its width; its frequencies are rows, or, where it is a signal, channels. Masks are those of
     SpecAugment (Park et al., https://arxiv.org/abs/1904.08779).
 
+    Crops, shifts and cutouts that may leave nothing of an image are refused where its size is
+    known: DARTS's are an eighth and a half of its 32 pixels.
+
     Attributes
     ----------
     crop_padding : int
@@ -84,10 +87,23 @@ class Augmentation:
         return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
 
     def check(self, height: int, width: int) -> None:
-        """Raise ArgumentError where images of this size cannot be changed so."""
+        """Raise ArgumentError where images of this size cannot be changed so, or where a crop, a
+        shift or a cutout may leave nothing of one.
+        """
         if self.rotate and height != width:
             problem = f"(=True) needs square images, and these have {height}x{width} pixels"
             raise ArgumentError("rotate", problem)
+        shorter, longer = width if height == 1 else min(height, width), max(height, width)
+        what = f"signals of length {width}" if height == 1 else f"images of {height}x{width} pixels"
+        for name, side, share in (
+            ("crop_padding", shorter, 8),
+            ("shift", width, 8),
+            ("cutout", longer, 2),
+        ):
+            value, usual = getattr(self, name), max(1, shorter // share)
+            if value >= side:
+                problem = f"(={value}) may leave nothing of {what}: it must be less than {side}"
+                raise ArgumentError(name, f"{problem}, and {usual} is usual")
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Augment images into a new array.
@@ -105,13 +121,14 @@ class Augmentation:
         Raises
         ------
         ValueError, TypeError
-            If the images are not of floating point, or do not have four axes.
+            If the images are not of floating point, do not have four axes, or are too small.
         """
         if images.dtype.kind != "f":
             raise ArgumentTypeError("images", f"has dtype {images.dtype}, but must be floats")
         if images.ndim != 4:
             raise ArgumentError("images", f"has shape {images.shape}, but must have 4 axes")
         count, _, height, width = images.shape
+        self.check(height, width)
         source = images
         if self.crop_padding:
             pad = self.crop_padding
@@ -130,7 +147,6 @@ class Augmentation:
             chosen = np.flatnonzero(rng.random(count) < 0.5)
             images[chosen] = images[chosen, :, :, ::-1]
         if self.rotate:
-            self.check(height, width)
             turns = rng.integers(0, 4, count)
             for quarters in (1, 2, 3):
                 chosen = np.flatnonzero(turns == quarters)

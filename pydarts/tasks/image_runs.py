@@ -206,7 +206,6 @@ class ImageTrainData(TrainData):
         task.check_train(config)
         self._config, self._rng = config, rng
         self._augment = Augmentation.of(config)
-        self._augment.check(*task.images.shape[2:])
         normalization = Normalization.fit(task.images)
         self._x, self._y = _normalized(normalization, task.images), task.codes
         self._weights = task.weights

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydarts.common.checks import choice, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.costs.shape import NetworkShape
+from pydarts.data.augmentation import Augmentation
 from pydarts.data.batches import require_batch
 from pydarts.data.images import as_images, check_consistent
 from pydarts.data.labels import Labels, as_sized, format_labels
@@ -225,6 +226,7 @@ class ImageClassification(Task):
         if config.label_smoothing > 0 and self.objective.task == "regression":
             problem = f"(={config.label_smoothing}) must be 0 in a regression"
             raise ArgumentError("label_smoothing", problem)
+        Augmentation.of(config).check(*self.images.shape[2:])
         count, batch_size = len(self.images), self.complete(config).batch_size
         require_batch(count, batch_size, self._learned)
         if config.epoch_images is not None and not batch_size <= config.epoch_images <= count:
