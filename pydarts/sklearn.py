@@ -34,7 +34,7 @@ from pydarts.data.images import MIN_SIZE, as_images
 from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing
 from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
-from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.genotype import BaseGenotype, require_kind
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import Space
@@ -144,6 +144,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         """Check the data, search a cell unless there is one, and train."""
         self.__dict__.pop("model_", None)  # of an earlier fit, which may be of other features
+        if self.genotype is not None:
+            require_kind("genotype", self.genotype, Genotype)
         rows, shape = self._rows(X)
         numeric = self._file == "regressor"
         rows, targets = validate_data(

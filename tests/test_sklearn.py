@@ -173,6 +173,14 @@ def test_options_reach_search_and_training(monkeypatch: pytest.MonkeyPatch) -> N
     assert calls["train"]["crop_padding"] == 0
 
 
+@pytest.mark.parametrize("budget", [None, "1min"])
+def test_a_genotype_is_one_as_in_train(budget: str | None) -> None:
+    for value in ("DARTS_V2", 3):
+        problem = rf"`genotype` \(={value!r}\) must be a Genotype; see Genotype\.parse"
+        with pytest.raises(TypeError, match=problem):
+            small(genotype=value, time_budget=budget).fit(*halves((12,)))
+
+
 def test_given_genotype_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pydarts.sklearn.search", None)
     classifier = small(genotype=pydarts.DARTS_V2).fit(*halves((12,)))
