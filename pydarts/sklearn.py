@@ -276,9 +276,15 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         FileNotFoundError
             If one of the three files is missing.
         ValueError
-            If a file is damaged or does not fit the others; names the file.
+            If a file is damaged or does not fit the others; names the file. If the folder holds
+            the other estimator; names that.
         """
         path = Path(folder) / f"{cls._file}.json"
+        for other in (DartsClassifier, DartsRegressor):
+            if not path.exists() and path.with_name(f"{other._file}.json").exists():
+                raise ValueError(
+                    f"{folder} holds a {other.__name__}: {other.__name__}.load reads it"
+                )
         with read_described(path, f"pydarts-{cls._file}", (1, _VERSION)) as d:
             parameters: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v

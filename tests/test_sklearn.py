@@ -402,6 +402,8 @@ def test_regressor(tmp_path: Path) -> None:
     loaded = DartsRegressor.load(tmp_path)
     assert loaded.get_params() == model.get_params()
     assert np.array_equal(loaded.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match=r"holds a DartsRegressor: DartsRegressor\.load reads it"):
+        DartsClassifier.load(tmp_path)
     (tmp_path / "regressor.json").rename(tmp_path / "classifier.json")
     text = (tmp_path / "classifier.json").read_text()
     (tmp_path / "classifier.json").write_text(text.replace("-regressor", "-classifier"))
