@@ -6,7 +6,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -181,7 +182,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         genotype = self.genotype
         if genotype is None:
             options = self._options(SearchConfig, "search_", _ROWS_SEARCH if known is None else {})
-            config = SearchConfig.make(self.preset, options)
+            with _named_in_search():
+                config = SearchConfig.make(self.preset, options)
             share = min(config.train_fraction, 1 - config.train_fraction)
             count = min(used, config.max_images or used)
             # Each class may have one image less than its share in the smaller part.
@@ -196,7 +198,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
                 "selector": self.selector,
                 **splitting,
             }
-            result = search(images, targets, seed=seeds[0], **how, **common, **options)
+            with _named_in_search():
+                result = search(images, targets, seed=seeds[0], **how, **common, **options)
             genotype = self.genotype_ = result.genotype
             if result.interrupted:
                 raise KeyboardInterrupt
@@ -626,6 +629,17 @@ class DartsRegressor(RegressorMixin, _DartsEstimator):  # type: ignore[misc]
 
     def _told(self) -> dict[str, Any]:
         return {"loss": self.loss, "huber_delta": self.huber_delta}
+
+
+@contextmanager
+def _named_in_search() -> Iterator[None]:
+    """Let errors of the options of a search call them as the estimators do."""
+    try:
+        yield
+    except ArgumentError as error:
+        if error.argument not in {each.name for each in SearchConfig.options()}:
+            raise
+        raise type(error)(f"search_{error.argument}", error.problem) from error
 
 
 def _image_shape(shape: Sequence[int] | None, features: int) -> tuple[int, int, int]:

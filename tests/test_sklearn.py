@@ -173,6 +173,27 @@ def test_options_reach_search_and_training(monkeypatch: pytest.MonkeyPatch) -> N
     assert calls["train"]["crop_padding"] == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("epochs", 0, "must be at least 1"),
+        ("lr", "high", "must be a number"),
+        ("cutout", 4, "may leave nothing"),  # which only the search itself can tell
+    ],
+)
+def test_options_of_the_search_are_named_as_they_were_given(
+    option: str, value: Any, problem: str
+) -> None:
+    for name in (option, f"search_{option}"):
+        with pytest.raises(ValueError, match=rf"^`{name}` \(={value!r}\) {problem}"):
+            small(**{name: value}).fit(*halves((12,)))
+
+
+def test_errors_of_the_data_of_a_search_keep_their_names() -> None:
+    with pytest.raises(ValueError, match=r"^`split` "):
+        small(split="even").fit(*halves((12,)))
+
+
 @pytest.mark.parametrize("budget", [None, "1min"])
 def test_a_genotype_is_one_as_in_train(budget: str | None) -> None:
     for value in ("DARTS_V2", 3):
