@@ -20,7 +20,7 @@ from pydarts.data.labels import Labels
         (np.array(["b", "a"]), ("a", "b")),
         ([(2, "x"), (1, "y")], ((1, "y"), (2, "x"))),
         ([np.int8(2), 1.5, True], (True, 1.5, 2)),
-        (["b", 2, None, "a", 2], ("b", 2, None, "a")),
+        (["b", 2, b"c", "a", 2], ("b", 2, b"c", "a")),
         (np.array(["b", 2, "b"], object), ("b", 2)),
     ],
 )
@@ -80,6 +80,8 @@ def test_labels_round_trip(y):
         (3, "sequence"),
         (["a", "a"], "one class only .'a'"),
         ([0.0, 1.0, float("nan")], "nan at index 2"),
+        (["a", "b", None], "None at index 2: that is no label"),
+        (np.array(["2024-01-01", "NaT"], "datetime64[D]"), "NaT.* at index 1"),
         ([0, [1]], r"\[1\] at index 1"),
         (np.eye(3), "argmax"),
         (np.zeros((3, 1)), "ravel"),

@@ -179,6 +179,7 @@ def fit(
         space=cell_space,
         threads=threads,
     )
+    data.warn_of_labels()
     limits = Limits(max_latency, max_macs, max_weights, max_memory, None, profile, latency_threads)
     how: Any = {"genotype": genotype, "search": search, "method": method, "plan": plan}
     fitting = Fitting(data, run, fields, limits=limits, **how)

@@ -90,7 +90,8 @@ def search(
         is read batch by batch. Without ``y``: what `pydarts.data.load_data` takes or returns, such
         as a folder of images or a data set of PyTorch.
     y : iterable, optional
-        (N,) labels of any hashable kind, or what ``task`` says.
+        (N,) labels of any hashable kind but None, or what ``task`` says. A model can be saved if
+        they are str, int, finite float or bool.
     X_valid, y_valid : optional
         What α learns on. Then nothing is split, and the weights learn on all of ``X``.
     space : str, path or Space, optional

@@ -104,6 +104,7 @@ def train(
         threads=as_ranks(comm).threads(threads),
     )
     data.ranks = as_ranks(comm)
+    data.warn_of_labels()
     model: Model = run_training(data, genotype, config, run)
     return model
 

@@ -48,8 +48,8 @@ class Labels:
         Raises
         ------
         ValueError
-            If `y` is empty, not a sequence of labels, or holds an unhashable or NaN label, or one
-            class only.
+            If `y` is empty, not a sequence of labels, or holds an unhashable label, NaN or None, or
+            one class only.
         """
         first: dict[Hashable, int] = {}
         for index, label in enumerate(_as_list(y)):
@@ -59,7 +59,7 @@ class Labels:
                 problem = f"holds {label!r} at index {index}: labels must be hashable"
                 raise ArgumentTypeError("y", problem) from error
         for label, index in first.items():
-            if label != label:
+            if label is None or label != label:
                 raise ArgumentError("y", f"holds {label!r} at index {index}: that is no label")
         if not first:
             raise ArgumentError("y", "is empty")

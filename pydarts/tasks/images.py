@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
@@ -36,6 +37,8 @@ from pydarts.training.task import Task
 Indices = NDArray[np.int64]
 AnyConfig = TypeVar("AnyConfig", SearchConfig, TrainConfig)
 
+_log = logging.getLogger("pydarts")
+
 # Of the short trainings among which a search chooses: at a few epochs the average of the weights
 # halves what the seed adds to the accuracy of a cell, and what is chosen by is the rest.
 _CONTEST = {"label_smoothing": 0.1, "weight_average": 0.995, "schedule": "step"}
@@ -55,7 +58,7 @@ class ImageClassification(Task):
     X : array-like
         Images (N, H, W), (N, H, W, C) or (N, C, H, W), of at least 4x4 pixels.
     y : iterable
-        (N,) labels of any hashable kind, or what `objective` says.
+        (N,) labels of any hashable kind but None, or what `objective` says.
     image_layout : {"NCHW", "NHWC"}, optional
         Where the shape leaves it open.
     groups : iterable, optional
@@ -178,6 +181,13 @@ class ImageClassification(Task):
         """The classes of a classification."""
         assert isinstance(self.objective, Classification)
         return self.objective.targets
+
+    def warn_of_labels(self) -> None:
+        """Log where a model of the labels cannot be saved."""
+        try:
+            self.objective.description()
+        except ValueError as error:
+            _log.warning("`Model.save` will fail: %s", error)
 
     def search_data(self, config: SearchConfig, rng: np.random.Generator) -> ImageSearchData:
         return ImageSearchData(self, self.complete(config), rng)
