@@ -498,6 +498,8 @@ def test_balancing_finds_a_rare_class() -> None:
         ({"task": "ranking"}, r"`task` \(='ranking'\) must be 'multiclass'"),
         ({"loss": "mse"}, "`loss` .* is for task='regression'"),
         ({"task": "regression", "loss": "l1"}, r"`loss` \(='l1'\) must be 'mse' or 'huber'"),
+        ({"huber_delta": 2}, r"`huber_delta` \(=2\) is for `loss`='huber'"),
+        ({"task": "regression", "huber_delta": 2}, r"`huber_delta` \(=2\) is for `loss`='huber'"),
         ({"task": "regression", "label_smoothing": 0.1}, "`label_smoothing` .* must be 0"),
         (
             {"task": "regression", "class_weight": "balanced"},

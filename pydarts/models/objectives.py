@@ -280,6 +280,8 @@ def fit_objective(
     """
     choice("task", task, TASKS)
     delta = number("huber_delta", huber_delta, positive=True)
+    if delta != Objective.huber_delta and loss != "huber":
+        raise ArgumentError("huber_delta", f"(={show(huber_delta)}) is for `loss`='huber'")
     if task == "regression":
         how = choice("loss", "mse" if loss is None else loss, ("mse", "huber"))
         values = y if hasattr(y, "__array__") else list(y)
