@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import pickle
+from types import FunctionType
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -207,6 +209,14 @@ def test_typed_options_are_both(name: str, parts: Any) -> None:
 
 
 # Errors
+
+
+def test_signatures_name_the_space() -> None:
+    assert inspect.signature(pydarts.search).parameters["space"].default == "darts"
+    for name in pydarts.__all__:
+        if isinstance(value := getattr(pydarts, name), (type, FunctionType)):
+            # A whole one takes 2,000 characters.
+            assert "Space(" not in str(inspect.signature(value)), name
 
 
 def test_argument_errors() -> None:

@@ -220,7 +220,7 @@ def random_search(
     *,
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     k: int = 5,
     train_fraction: float = 0.8,
     progress: bool = True,

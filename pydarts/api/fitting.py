@@ -33,7 +33,7 @@ from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import BaseGenotype, require_kind
 from pydarts.spaces.published import PUBLISHED, published, strongest
-from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.budget import duration, search_epoch_seconds
@@ -74,7 +74,7 @@ def fit(
     *,
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     genotype: Genotype | None = None,
     search: str = "auto",
     method: str | Method | None = None,

@@ -29,7 +29,7 @@ from pydarts.engine.network import resolve_threads
 from pydarts.methods.method import Method
 from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
-from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.ready import as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
@@ -69,7 +69,7 @@ def search_many(
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
     executor: AnyExecutor | None = None,
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,

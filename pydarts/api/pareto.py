@@ -20,7 +20,7 @@ from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.trade_off import TradeOff, run_trade_off
 from pydarts.methods.method import Method
 from pydarts.methods.named import as_pair
-from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import Space
 from pydarts.training.config import SearchConfig, TrainConfig
 from pydarts.training.options import SearchOptions, SearchRun
@@ -43,7 +43,7 @@ def pareto(
     target: str | TrainConfig | None = None,
     random_cells: int = 2,
     latency_threads: int | None = 1,
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,

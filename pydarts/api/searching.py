@@ -25,7 +25,7 @@ from pydarts.data.weights import ClassWeight
 from pydarts.methods.method import Method, supernet_options
 from pydarts.methods.named import Selector, as_pair
 from pydarts.spaces.darts import Genotype
-from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.ready import as_space
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
 from pydarts.tasks.text import LanguageModelling
@@ -50,7 +50,7 @@ def search(
     *,
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,
@@ -279,7 +279,7 @@ def estimate(
     *,
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     preset: str = "quick",
     config: SearchConfig | None = None,
     method: str | Method | None = None,

@@ -23,7 +23,7 @@ from pydarts.costs.shape import NetworkShape, Place, as_size, places
 from pydarts.costs.table import CostTable, table_of
 from pydarts.engine.network import resolve_threads
 from pydarts.spaces.darts import Genotype
-from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import Space
 
 FORMAT: Final = "pydarts-profile"
@@ -264,7 +264,7 @@ class Profile:
 
 
 def profile(
-    space: str | os.PathLike[str] | Space = DARTS,
+    space: str | os.PathLike[str] | Space = "darts",
     image_size: int | Sequence[int] = 32,
     channels: int = 16,
     cells: int = 8,

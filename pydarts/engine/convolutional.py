@@ -33,7 +33,7 @@ from pydarts.engine.network import (
 from pydarts.spaces.darts import OPERATIONS, Genotype
 from pydarts.spaces.genotype import require_kind
 from pydarts.spaces.operation import Operation
-from pydarts.spaces.ready import DARTS, as_space
+from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import Space
 
 
@@ -395,7 +395,7 @@ class Supernet(ImageNetwork, BaseSupernet[Genotype]):
         threads: int | None = None,
         memory: str = "store",
         *,
-        space: str | os.PathLike[str] | Space = DARTS,
+        space: str | os.PathLike[str] | Space = "darts",
         stem: str = "cifar",
         auxiliary_skip: bool = False,
         partial_channels: int = 1,
