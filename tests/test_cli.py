@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import sys
@@ -422,6 +423,15 @@ def test_help(
                 continue
             name = option.name.replace("_", "-")
             assert re.search(rf"^  --{prefix}{name}\b", helps[command], re.MULTILINE)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_help_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert cli.main(["search", "--help"]) == 0
+    alpha = "\u03b1" if encoding == "utf-8" else r"\u03b1"
+    assert f"learning rate of {alpha}" in shown.buffer.getvalue().decode()
 
 
 def test_help_tells_defaults(

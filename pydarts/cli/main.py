@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -99,10 +99,13 @@ def _main(argv: Sequence[str] | None, termination: Termination) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and whose help any terminal can show."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(UNUSABLE, f"pydarts: error: {message} (see {self.prog} --help)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        write(sys.stderr if file is None else file, message)
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
