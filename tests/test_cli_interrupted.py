@@ -8,7 +8,9 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -32,7 +34,10 @@ from commands import (
 
 from pydarts import DARTS_V1, Genotype, Model, SearchResult
 from pydarts.cli import main as cli
-from pydarts.cli.console import uninterrupted
+from pydarts.cli.console import alone_in, uninterrupted
+
+if sys.platform != "win32":
+    import fcntl
 
 
 @pytest.fixture
@@ -229,6 +234,60 @@ class TestGoingOn:
         other = ["DARTS_V1" if argument == "{cell}" else argument for argument in train]
         assert cli.main([*other, "--force"]) == 0
         assert names(out) == {"genotype.json", "summary.json", *TRAIN_FILES}
+
+
+@posix
+class TestOneAtATime:
+    """No two commands work in one folder; a killed one leaves it free."""
+
+    def test_a_second_command(
+        self, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "out"
+        search = ["search", data, *TINY, "--no-train", "--no-progress", "--out", str(out)]
+        assert cli.main(search) == 0
+        before = {path.name: path.read_bytes() for path in out.iterdir()}
+        train = ["train", "DARTS_V1", data, "--no-progress", "--out", str(out)]
+        capsys.readouterr()
+        with alone_in(out, "--out"):
+            for command in (search, [*search, "--force"], [*train, "--force"]):
+                assert cli.main(command) == 2
+                assert error(capsys).endswith(f"--out (={out}) is in use by another run")
+            assert cli.main(["compare", str(out)]) == 2
+            assert error(capsys).endswith(f"DIR (={out}) is in use by another run")
+        assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+        assert cli.main(search) == 0
+
+    def test_after_a_kill(self, data: str, tmp_path: Path) -> None:
+        out = tmp_path / "out"
+        search = ["search", data, *NET, "--no-train", "--threads", "1", "--out", str(out)]
+        with start(*search, "--epochs", "1000000") as process:
+            assert process.stderr is not None
+            while not (line := process.stderr.readline()).startswith("epoch   2/"):
+                assert line
+            process.kill()
+        assert (out / ".pydarts.lock").exists()
+        assert cli.main([*search, "--epochs", "1", "--force", "--no-progress"]) == 0
+        assert names(out) == SEARCH_FILES
+
+    def test_a_lock_that_was_removed_meanwhile(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flock, locked = fcntl.flock, []
+
+        def late(file: IO[str], how: int) -> None:
+            if not locked:  # the command before ends between the opening and the locking
+                (tmp_path / ".pydarts.lock").unlink()
+            flock(file, how)
+            locked.append(file)
+
+        monkeypatch.setattr(fcntl, "flock", late)
+        with alone_in(tmp_path, "--out"):
+            assert len(locked) == 2
+            assert names(tmp_path) == {".pydarts.lock"}
+            with pytest.raises(ValueError, match="in use"), alone_in(tmp_path, "--out"):
+                pass
+        assert not names(tmp_path)
 
 
 class TestBudgets:

@@ -26,7 +26,7 @@ from pydarts.cli.arguments import (
     named,
 )
 from pydarts.cli.base import Kind
-from pydarts.cli.console import DONE, INTERRUPTED, log, say
+from pydarts.cli.console import DONE, INTERRUPTED, alone_in, log, say
 from pydarts.cli.kinds import GENOTYPE, KINDS, SUMMARY, read_genotype_file
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.compare_cells import OtherComparison, run_comparison
@@ -95,6 +95,7 @@ def compare(args: argparse.Namespace) -> int:
     folder = Path(args.folder)
     if not (folder / GENOTYPE).is_file():
         raise FileNotFoundError(f"{folder} holds no cell: it has no {GENOTYPE}")
+    args.held.enter_context(alone_in(folder, "DIR"))
     genotype = read_genotype_file(folder / GENOTYPE)
     kind = KINDS[genotype.kind]
     if args.data is None:

@@ -7,6 +7,7 @@ Results go to standard output, progress and errors to standard error.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
@@ -18,12 +19,17 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO, TextIO
 
 from pydarts.common.termination import Terminated, Termination
 
+if sys.platform != "win32":
+    import fcntl
+
 DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
+
+_LOCK = ".pydarts.lock"
 
 log = logging.getLogger("pydarts")
 
@@ -104,27 +110,68 @@ def claim_file(name: str, force: bool) -> Path:
     return path
 
 
-def claim_folder(name: str | None, force: bool, checkpoint: str, what: str) -> Path | None:
-    """Make the output folder, having seen that it can be written to.
+def claim_folder(args: argparse.Namespace, checkpoint: str, what: str) -> Path | None:
+    """Make the output folder, having seen that it can be written to and that no other run does.
 
-    It must be empty, or hold the checkpoint of ``what`` the command goes on with, unless ``force``.
+    It must be empty, or hold the checkpoint of ``what`` the command goes on with, unless --force.
     """
-    if name is None:
+    if args.out is None:
         return None
-    out = Path(name)
+    out = Path(args.out)
     try:
-        used = out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir())
-        if used and not force and not (out / checkpoint).is_file():
-            raise ValueError(
-                f"--out (={name}) is not empty and holds no {what} to go on with; --force replaces"
-                " what is there"
-            )
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
+        args.held.enter_context(alone_in(out, "--out"))
+        used = any(not path.name.startswith(".") for path in out.iterdir())
     except OSError as error:
-        raise ValueError(f"--out (={name}) cannot be written to: {error.strerror}") from error
+        raise ValueError(f"--out (={args.out}) cannot be written to: {error.strerror}") from error
+    if used and not args.force and not (out / checkpoint).is_file():
+        raise ValueError(
+            f"--out (={args.out}) is not empty and holds no {what} to go on with; --force replaces"
+            " what is there"
+        )
     return out
+
+
+@contextmanager
+def alone_in(folder: Path, argument: str) -> Iterator[None]:
+    """Keep other commands out of a folder until this one ends, also if it is killed."""
+    if sys.platform == "win32":  # where nothing keeps them out
+        yield
+        return
+    path = folder / _LOCK
+    file = _locked(path)
+    while file is not None and not _is_file(path, file):  # whoever had it has removed it
+        file.close()
+        file = _locked(path)
+    if file is None:
+        raise ValueError(f"{argument} (={folder}) is in use by another run")
+    with file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """The file, locked if the file system can; None: another process has locked it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    except OSError:  # of a file system without locks
+        pass
+    return file
+
+
+def _is_file(path: Path, file: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

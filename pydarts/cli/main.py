@@ -14,7 +14,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from functools import partial
 from typing import Any, NoReturn
 
@@ -77,7 +77,7 @@ def _main(argv: Sequence[str] | None, termination: Termination) -> int:
                 f"`pydarts {args.command}` is for one process; an MPI launcher started"
                 f" {launched_ranks()}, as it may of: {several}"
             )
-        with args.ranks.together(), plain_lines(shown):
+        with args.ranks.together(), plain_lines(shown), ExitStack() as args.held:
             return int(args.run(args))
     except SystemExit as stop:  # of argparse, which has said why
         return int(stop.code or DONE)

@@ -95,7 +95,7 @@ def pareto(args: argparse.Namespace) -> int:
         method, _ = as_pair(args.method, None, config, space)
         run = RunOptions(
             progress=sys.stderr.isatty() if args.progress is None else args.progress,
-            checkpoint=claim_folder(args.out, args.force, PARETO, "curve"),
+            checkpoint=claim_folder(args, PARETO, "curve"),
             resume="never" if args.force else "auto",
         )
     kind = ImageKind.load(args, resolve_threads(args.threads), space)

@@ -296,7 +296,7 @@ class Run:
         for prefix in ("", "train-"):
             with named(args, prefix=prefix):
                 self._options(prefix)
-        out = self.ranks.on_first(lambda: claim_folder(args.out, args.force, checkpoint, what))
+        out = self.ranks.on_first(lambda: claim_folder(args, checkpoint, what))
         self.out = out if self.ranks.first else None  # which alone writes
         self.kind = kind.load(args, self.threads, space)
         self.task: Task = self.kind.task
