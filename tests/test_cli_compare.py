@@ -67,7 +67,7 @@ def test_it_goes_on_unless_forced(
     assert cli.main([*command, "1"]) == 2
     assert error(capsys).endswith("has not (seed 1): --force begins anew")
     assert cli.main([*command, "2", "--epochs", "2"]) == 2
-    assert "(`epochs` was 1, is 2): --force begins anew" in error(capsys)
+    assert "(--epochs was 1, is 2): --force begins anew" in error(capsys)
     assert (folder / "compare.json").read_text() == before
     assert cli.main([*command, "1", "--epochs", "2", "--force"]) == 0
     assert read_comparison(folder / "compare.json")[0].config["epochs"] == 2

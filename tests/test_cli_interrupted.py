@@ -192,8 +192,8 @@ class TestGoingOn:
         before = [path.read_bytes() for path in kept]
         capsys.readouterr()
         for data_and_options, words in (
-            ([data, "--lr", "0.5"], "`lr` was 0.025, is 0.5"),
-            ([data, "--train-lr", "0.5"], "`lr` was 0.1, is 0.5"),
+            ([data, "--lr", "0.5"], "--lr was 0.025, is 0.5"),
+            ([data, "--train-lr", "0.5"], "--train-lr was 0.1, is 0.5"),
             ([untested], "other data"),
         ):
             assert cli.main(["search", *data_and_options, *options]) == 2

@@ -116,6 +116,22 @@ def test_predict_and_evaluate(
     assert f"{new} has 16,000 samples a second, but {model} was trained on 8,000" in error(capsys)
 
 
+def test_bad_files_are_named_in_a_line(
+    model: Path, sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("low_p0_x.wav", "low_p0_y.wav"):
+        (sounds / name).write_bytes(b"nonsense")
+    predict = ["predict", str(model), str(sounds), "--out", str(tmp_path / "predicted.csv")]
+    for command in (["search", str(sounds), *TINY], predict):
+        assert cli.main(command) == 2
+        assert re.search(
+            r"2 of 74 files cannot be used; low_p0_x.wav: [^;]+; low_p0_y.wav: [^;]+;"
+            r" --on-bad skip leaves them out$",
+            error(capsys),
+        )
+    assert cli.main([*predict, "--on-bad", "skip"]) == 0
+
+
 def test_npz_of_sounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng, path = np.random.default_rng(0), tmp_path / "a.npz"
     X, y = rng.integers(-999, 999, (60, 800)).astype(np.int16), np.arange(60) % 2

@@ -44,7 +44,7 @@ def test_all_that_follows(data: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     # Another space is another search.
     assert cli.main([*search[:4], "--space", "s3", *sizes]) == 2
-    assert "`space` was 'nas-bench-201', is 's3'" in capsys.readouterr().err
+    assert "--space was 'nas-bench-201', is 's3'" in capsys.readouterr().err
 
 
 def test_a_file_is_a_space(data: str, tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     for options, message in (
         (["--task", "multilabel"], "matrix (N, labels)"),
         (["--class-weight", "balanced", "--task", "regression"], "--class-weight"),
-        (["--loss", "mse"], "--loss"),
+        (["--loss", "mse"], "--loss (='mse') is for --task regression"),
+        (["--split", "time", "--stratify"], "--stratify has no use with --split time"),
         (["--task", "regression", "--huber-delta", "0"], "--huber-delta"),
     ):
         assert cli.main(["train", "DARTS_V2", numbers, *options, *TINY_TRAIN]) != 0

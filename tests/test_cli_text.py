@@ -432,16 +432,16 @@ class TestBadInput:
         [
             (
                 ["--batch-size", "60"],
-                "--batch-size (=60) sequences of `bptt` (=35) + 1 characters take 2,160 of them,"
+                "--batch-size (=60) sequences of --bptt (=35) + 1 characters take 2,160 of them,"
                 " but the text to learn from has 1,",
             ),
             (
                 [*NET, "--max-tokens", "100", "--bptt", "25"],
-                "take 104 of them, but `max_tokens` has 100",
+                "take 104 of them, but --max-tokens has 100",
             ),
             (
                 [*NET, "--train-batch-size", "60"],
-                "--train-batch-size (=60) sequences of `bptt` (=35) + 1",
+                "--train-batch-size (=60) sequences of --train-bptt (=35) + 1",
             ),
         ],
     )

@@ -302,7 +302,7 @@ def test_npz_compressed_otherwise(tmp_path):
 
 def test_npz_lacks_arrays(tmp_path):
     refused(npz(tmp_path / "a.npz", images=X, y=Y), "'X' and 'y'", "'images'")
-    refused(npz(tmp_path / "b.npz", X=X, y=Y, X_test=X), "come together")
+    refused(npz(tmp_path / "b.npz", X=X, y=Y, X_test=X), "(X_test)", "(y_test) must come together")
     refused(npz(tmp_path / "c.npz", X=X, y=Y[:5]), "6 images", "5 labels")
     refused(npz(tmp_path / "d.npz", X=X, y=Y, X_test=X, y_test=Y[:4]), "6 images", "4 labels")
 

@@ -99,6 +99,11 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "searched" in out
     assert "resnet-8" in out
     assert main([*command, "--limits", "1m"]) == 2
+    capsys.readouterr()
+    assert main([*command, "--limits", "2s"]) == 2
+    refused = capsys.readouterr().err
+    assert f"--out (='{tmp_path / 'out'}') holds other work" in refused
+    assert refused.endswith(": --force replaces it\n")
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pydarts.common.errors import ArgumentError
+from pydarts.common.errors import ArgumentError, CheckpointError
 from pydarts.models.objectives import TASKS
 from pydarts.training.config_base import Config
+
+#: What may be an option in an error's text: `name`, `name`='value' or name='value'.
+_PYTHON = re.compile(r"`(\w+)`(?:='(\w+)')?|\b(\w+)='(\w+)'")
 
 
 @contextmanager
@@ -22,17 +26,33 @@ def named(
 
     Options of ``config`` have the prefix. What is no option of the command is of ``about``.
     """
+
+    def spoken(text: str) -> str:
+        return _PYTHON.sub(lambda found: _spoken(found, args, config, prefix), text)
+
     try:
         yield
     except ArgumentError as error:
         name = _flag(error.argument, args, config, prefix)
         if name is None:
             name = f"{about}: {error.argument}" if about else f"`{error.argument}`"
-        raise ValueError(f"{name} {error.problem}") from error
+        raise ValueError(f"{name} {spoken(error.problem)}") from error
+    except CheckpointError as error:
+        raise CheckpointError(spoken(error.reason)) from error
     except ValueError as error:
-        if not about or about in str(error):
-            raise
-        raise ValueError(f"{about}: {error}") from error
+        start = "" if about in str(error) else f"{about}: "
+        raise ValueError(start + spoken(str(error))) from error
+
+
+def _spoken(
+    found: re.Match[str], args: argparse.Namespace, config: type[Config] | None, prefix: str
+) -> str:
+    """What `_PYTHON` found, as the command line has it if it is an option."""
+    name, value = found[1] or found[3], found[2] or found[4]
+    if (name, value) == ("resume", "never"):
+        return "--force"
+    flag = _flag(name, args, config, prefix)
+    return found[0] if flag is None else f"{flag} {value}" if value else flag
 
 
 def _flag(
@@ -41,6 +61,7 @@ def _flag(
     """The flag of an argument; None: the command has no such option."""
     if name in ("data", "genotype", "model"):  # what has no flag
         return name.upper()
+    name = "out" if name == "checkpoint" else name
     dashed, given = name.replace("_", "-"), vars(args)
     known = {option.name for option in config.options()} if config is not None else set()
     if name in known or prefix.replace("-", "_") + name in given:

@@ -100,7 +100,7 @@ def compare(args: argparse.Namespace) -> int:
     kind = KINDS[genotype.kind]
     if args.data is None:
         _read_data(kind, args, folder)
-    with named(args, kind.task_type.train_config):
+    with named(args):
         threads = resolve_threads(args.threads)
         config, source = _config(kind, args, folder)
     task = kind.load(args, threads, genotype.space).task
@@ -108,7 +108,7 @@ def compare(args: argparse.Namespace) -> int:
     seeds = "1 seed" if args.seeds == 1 else f"{args.seeds} seeds each"
     say(f"Training {cells} cells with {seeds}, {source}.")
     log.info("comparing")
-    with named(args, kind.task_type.train_config):
+    with named(args):
         try:
             comparison = run_comparison(
                 task,

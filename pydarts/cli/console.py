@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -66,7 +67,8 @@ def report_error(problem: object, debug: bool = False) -> None:
     """Write a problem to standard error, as one line."""
     if debug:
         traceback.print_exc()
-    text = " ".join(str(problem).split()) or type(problem).__name__
+    lines = re.sub(r"(?<=[^\s.,:;])\s*\n", ";\n", str(problem).strip())
+    text = " ".join(lines.split()) or type(problem).__name__
     write(sys.stderr, f"pydarts: error: {text}\n")
 
 

@@ -73,7 +73,8 @@ def predict(args: argparse.Namespace) -> int:
         threads = resolve_threads(args.threads)
     kind, model = load_model(args.model, threads)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(kind.predict(args, model))
+    with named(args):
+        csv.writer(text, lineterminator="\n").writerows(kind.predict(args, model))
     replace_file(path, text.getvalue().encode())
     say(f"Saved in {path}")
     return DONE
@@ -88,7 +89,7 @@ def evaluate(args: argparse.Namespace) -> int:
     with named(args):
         threads = resolve_threads(ranks.threads(args.threads))
     kind, model = load_model(args.model, threads)
-    with model.network.shared_by(ranks):
+    with named(args), model.network.shared_by(ranks):
         scores, about = kind.evaluate(args, model)
     for line in repr(scores).split("\n"):
         say(textwrap.fill(line, 79) if len(line) > 79 else line)

@@ -83,7 +83,9 @@ class Dataset:
                 f" {len(self.y_train)} images need one each"
             )
         if (self.X_test is None) != (self.y_test is None):
-            raise ValueError(f"{self.name}: test images and test labels must come together")
+            raise ValueError(
+                f"{self.name}: test images (X_test) and test labels (y_test) must come together"
+            )
         if self.X_test is None or self.y_test is None:
             return
         _check_pair(f"{self.name} (test)", self.X_test, self.y_test)
