@@ -360,6 +360,22 @@ class TestBadInput:
         assert cli.main(["search", data, *TINY, "--out", str(tmp_path / "out")]) == 2
         assert words in error(capsys)
 
+    @pytest.mark.parametrize("option", [["--image-size", "14"], ["--on-bad", "skip"]])
+    def test_options_of_files_where_there_are_none(
+        self,
+        option: list[str],
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        out = str(tmp_path / "out")
+        assert cli.main(["search", data, *TINY, *option]) == 2
+        assert f"has no use with {data}: there are no files" in error(capsys)
+        assert cli.main(["train", "DARTS_V1", data, "--out", out, *TINY_TRAIN]) == 0
+        capsys.readouterr()
+        assert cli.main(["evaluate", out, data, *option]) == 2
+        assert option[0] in error(capsys)
+
     def test_no_data(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["search", str(tmp_path / "none")]) == 2
         assert "no dataset" in error(capsys)

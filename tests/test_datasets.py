@@ -405,6 +405,18 @@ def test_no_such_dataset(tmp_path):
         load(3)
 
 
+@pytest.mark.parametrize("option", [{"image_size": 14}, {"on_bad": "skip"}])
+def test_options_of_files_where_there_are_none(tmp_path, option):
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.save(folder / "X.npy", X)
+    np.save(folder / "y.npy", Y)
+    for source in (npz(tmp_path / "a.npz", X=X, y=Y), folder):
+        with pytest.raises(ValueError, match=rf"`{next(iter(option))}` .*has no use with {source}"):
+            load(source, **option)
+    assert load(folder, on_bad="raise").X_train.shape == X.shape
+
+
 def test_dataset_prints_in_a_line():
     text = repr(Dataset("mine", X, Y, description="six images"))
     assert text == "Dataset(name='mine', description='six images')"

@@ -125,6 +125,8 @@ class ImageKind(Kind):
         with named(args):
             size, on_bad = _image_size(args), args.on_bad or "raise"
             data = datasets.read(args.data, args.length, size, on_bad)
+            sources = [source for source in (args.data, args.valid) if source is not None]
+            datasets.check_of_use(sources, size, on_bad)
         for left_out in data.notes:
             say(left_out)
         groups = None if args.groups is False else data.groups
@@ -348,6 +350,7 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
         name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
+    datasets.check_of_use([args.data], _image_size(args), args.on_bad or "raise")
     _check_rate(name, rate, args.model, model)
     about, part, what, of = name, "all", "images", ""
     if "X_test" in arrays:

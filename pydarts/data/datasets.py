@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -153,13 +153,16 @@ def load(
     FileNotFoundError
         If there is no such dataset, or a part of it is missing.
     ValueError
-        If a file is truncated, damaged or claims what it does not hold; names the file.
+        If a file is truncated, damaged or claims what it does not hold; names the file. If
+        `image_size` or ``on_bad="skip"`` is given where no files are read that they are for.
     TypeError
         If `source` is none of these.
     ImportError
         If scikit-learn, Pillow or aeon is needed and not installed.
     """
     data = read(source, length, image_size, on_bad)
+    if isinstance(source, (str, os.PathLike)):
+        check_of_use((source,), image_size, on_bad)
     for note in data.notes:
         _log.warning(note)
     return data
@@ -287,6 +290,23 @@ def read_pictures(
     """Read what `picture_source` found."""
     read = read_picture_folder if path.is_dir() else read_picture_table
     return read(path, image_size, on_bad)
+
+
+def check_of_use(
+    sources: Collection[str | os.PathLike[str]],
+    image_size: int | tuple[int, int] | None,
+    on_bad: str,
+) -> None:
+    """Raise ArgumentError where what tells how files are read is given, but there are none."""
+    if any(picture_source(source) is not None for source in sources):
+        return
+    names = " or ".join(str(source) for source in sources)
+    if image_size is not None:
+        problem = f"has no use with {names}: there are no files of images to scale"
+        raise ArgumentError("image_size", problem)
+    if on_bad == "skip" and all(sound_folder(source) is None for source in sources):
+        problem = f"(='skip') has no use with {names}: there are no files of images or sounds"
+        raise ArgumentError("on_bad", problem)
 
 
 def _of_pictures(found: Pictures, name: str, about: str) -> Dataset:
