@@ -396,13 +396,31 @@ def test_fashion_mnist_elsewhere(tmp_path, monkeypatch):
 def test_no_such_dataset(tmp_path):
     with pytest.raises(FileNotFoundError, match="'digit'"):
         load("digit")
-    with pytest.raises(FileNotFoundError, match="neither train-images"):
-        load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"a\.npz': there is no such file .* aeon:NAME"):
+        load(tmp_path / "a.npz")
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"a\.csv"):
         load(tmp_path / "a.csv")
     with pytest.raises(TypeError, match=r"`source` \(=3\) must be a name, a path or a data set"):
         load(3)
+
+
+def test_folder_that_is_not_understood(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no files; .* \.webp .* NAME_TRAIN\.ts"):
+        load(tmp_path)
+    for name in ("a/1.tif", "a/2.tif", "b/1.tif", ".hidden", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match=r"holds 3 \.tif files, such as a/1\.tif, and noth"):
+        load(tmp_path)
+    inner = tmp_path / "deep" / "er"
+    for label in "abc":
+        (inner / label).mkdir(parents=True)
+        for number in range(3):
+            (inner / label / f"{number}.wav").touch()
+    words = rf"9 \.wav files, such as deep/er/a/0\.wav, too deep: it may be that {inner} is meant;"
+    with pytest.raises(FileNotFoundError, match=words):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"image_size": 14}, {"on_bad": "skip"}])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,15 @@ def test_training_and_test_folders(folder: Path, tmp_path: Path) -> None:
     assert data.y_test is not None
     np.testing.assert_array_equal(data.X_test, expected([90]))
     assert data.y_test.tolist() == ["a"]
+
+
+def test_parts_beside_training_and_test(folder: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    for part in ("train", "val"):
+        shutil.copytree(folder, parts / part)
+    words = f"holds the folders train, val, .*: give {parts / 'train'} itself"
+    with pytest.raises(ValueError, match=words):
+        load_data(parts)
 
 
 def test_a_table_of_paths(folder: Path) -> None:

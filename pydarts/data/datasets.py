@@ -6,8 +6,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ from numpy.typing import NDArray
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.cifar import cifar_batches, read_cifar_folder
-from pydarts.data.idx import read_idx_folder
+from pydarts.data.idx import holds_idx, read_idx_folder
 from pydarts.data.images import check_consistent
 from pydarts.data.lazy import LazyArray, take
 from pydarts.data.map_style import is_map_style, is_splits, is_stream, read_samples
 from pydarts.data.npz import read_npz
 from pydarts.data.pictures import (
+    SUFFIXES,
     Pictures,
     holds_pictures,
     read_picture_folder,
@@ -36,6 +39,13 @@ _log = logging.getLogger("pydarts")
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
+
+_READ = (
+    "digits, fashion-mnist, a folder of IDX files, of CIFAR-10 binary batches, of .wav files, of"
+    f" {', '.join(SUFFIXES)} files in folders named by their labels, of X.npy and y.npy, or of"
+    " NAME_TRAIN.ts, a .csv file that names images, an .npz file, or aeon:NAME"
+)
+_COUNTED = 10_000  # files of a folder that is not understood
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,9 +239,7 @@ def read(
         return _load_folder(path, str(path), length, image_size, on_bad)
     if not path.exists():
         raise FileNotFoundError(
-            f"no dataset {str(source)!r}: give digits, fashion-mnist, a folder of IDX files, of"
-            " CIFAR-10 binary batches, of .wav files or of images, a .csv file that names images,"
-            " an .npz file, or a folder of X.npy and y.npy"
+            f"no dataset {str(source)!r}: there is no such file or folder; give {_READ}"
         )
     if path.suffix == ".csv":
         about = f"images that {path} names"
@@ -393,7 +401,27 @@ def _load_folder(
     if holds_pictures(folder):
         found = read_picture_folder(folder, image_size, on_bad)
         return _of_pictures(found, name, f"images in {folder}")
+    if not holds_idx(folder):
+        raise FileNotFoundError(f"{folder} holds {_contents(folder)}; give {_READ}")
     return Dataset(name, *read_idx_folder(folder), f"IDX files in {folder}")
+
+
+def _contents(folder: Path) -> str:
+    """What a folder holds that is not understood, with the folder in it that may be meant."""
+    seen = (path for path in folder.rglob("*") if path.name[0] != "." and path.is_file())
+    files = list(islice(seen, _COUNTED))
+    if not files:
+        return "no files"
+    ((suffix, count), *_) = Counter(path.suffix for path in files).most_common()
+    example = min(path for path in files if path.suffix == suffix)
+    of = f"{suffix} file" if suffix else "file without a suffix"
+    at_least = "at least " if len(files) == _COUNTED else ""
+    found = f"{at_least}{count:,} {of}{'' if count == 1 else 's'}"
+    found = f"{found}, such as {example.relative_to(folder).as_posix()}"
+    inner = example.parents[1]
+    if folder in inner.parents and suffix.lower() in (*SUFFIXES, ".wav"):
+        return f"{found}, too deep: it may be that {inner} is meant"
+    return f"{found}, and nothing that is read"
 
 
 def _check_pair(name: str, X: NDArray[Any] | LazyArray, y: NDArray[Any]) -> None:

@@ -21,6 +21,11 @@ from pydarts.data.untrusted import DEFLATE_RATIO, Parts, naming, read_array
 _TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
+def holds_idx(folder: Path) -> bool:
+    """Whether a folder holds IDX files, if perhaps not all that it takes."""
+    return any(folder.glob("*-ubyte*"))
+
+
 def read_idx_folder(folder: Path) -> Parts:
     """Read a folder of IDX files, gzipped or not, that are named as MNIST's.
 
@@ -34,10 +39,7 @@ def read_idx_folder(folder: Path) -> Parts:
     X, y = _read_part(folder, "train-images", 3), _read_part(folder, "train-labels", 1)
     if X is None or y is None:
         missing = "train-images-idx3-ubyte" if X is None else "train-labels-idx1-ubyte"
-        raise FileNotFoundError(
-            f"{folder} holds neither {missing}[.gz], as a folder of IDX files does,"
-            " nor data_batch_1.bin …, as one of CIFAR-10 does"
-        )
+        raise FileNotFoundError(f"{folder} holds IDX files, but no {missing}[.gz]")
     return X, y, _read_part(folder, "t10k-images", 3), _read_part(folder, "t10k-labels", 1)
 
 

@@ -21,7 +21,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.bad_items import check_on_bad, report_bad
 from pydarts.data.lazy import CACHE_BYTES, CachedItems, LazyArray
 
-_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _FORMATS: Final = ("PNG", "JPEG", "BMP", "WEBP")
 _GREY: Final = ("1", "L", "LA", "La")
 _COLOUR: Final = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
@@ -133,6 +133,12 @@ def read_picture_folder(folder: Path, image_size: Any = None, on_bad: str = "rai
             f"{folder} holds both {flat[0].name} and {files[0].name}: images are either all in it"
             " or all in folders that are named by their labels"
         )
+    if not files and not flat and (folder / "train").is_dir():
+        there = ", ".join(each.name for each in _folders(folder))
+        raise ValueError(
+            f"{folder} holds the folders {there}, but train and test are read as parts where there"
+            f" are these two alone: give {folder / 'train'} itself"
+        )
     files = files or [_file(path, folder, None, False) for path in flat]
     notes = []
     if empty:
@@ -214,7 +220,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _is_picture(path: Path) -> bool:
     hidden = path.name.startswith(".")  # such as what other systems leave beside a file
-    return path.suffix.lower() in _SUFFIXES and not hidden and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
 def _read_all(files: list[_File], where: str, image_size: Any, on_bad: str) -> Pictures:
