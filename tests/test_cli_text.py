@@ -409,6 +409,8 @@ class TestBadInput:
             (["--threads", "0"], "--threads (=0) must be at least 1"),
             (["--max-vocab", "1"], "--max-vocab (=1) must be at least 2"),
             (["--level", "byte"], "argument --level: invalid choice: 'byte'"),
+            (["--method", "pc-darts"], "--method: (='pc-darts') needs a supernet with"),
+            (["--method", "dart"], "argument --method: invalid choice: 'dart' (choose from"),
             (["--max-tokens", "x"], "'x' is neither a number nor all"),
             (["--train-max-seconds", "9"], "unrecognized arguments: --train-max-seconds 9"),
             (["--train-time-budget", "x"], "--train-time-budget (='x') must be"),
@@ -605,4 +607,5 @@ def test_help(
     text = " ".join(helps["search-text"].split())
     assert "(default: python-docs, the language reference of Python)" in text
     assert "(default: word for a folder, else char)" in text
+    assert "fair-darts, gdas, gaea, fixed, fixed-pt, darts-pt (default: darts;" in text
     assert "Genotype(recurrent=...)" in helps["train-text"]

@@ -49,6 +49,7 @@ from pydarts.cli.kinds import (
     read_genotype_file,
 )
 from pydarts.common.environment import environment
+from pydarts.common.errors import ArgumentError
 from pydarts.common.files import replace_file, write_json
 from pydarts.common.ranks import Ranks
 from pydarts.common.termination import Termination
@@ -63,6 +64,7 @@ from pydarts.methods.named import (
     SELECTORS,
     UNDER_LIMITS,
     USUAL,
+    as_method,
     as_pair,
 )
 from pydarts.spaces.genotype import BaseGenotype
@@ -106,11 +108,20 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     _add_common(kind, parser)
     group = parser.add_argument_group("search")
     kind.add_space(group)
+    refused = _refused_methods(task)
+    methods = tuple(name for name in METHOD_NAMES if name not in refused)
+
+    def method(name: str) -> str:
+        if name in refused:
+            raise argparse.ArgumentTypeError(refused[name])
+        return name
+
     group.add_argument(
         "--method",
-        choices=METHOD_NAMES,
+        type=method,
+        choices=methods,
         metavar="NAME",
-        help=f"how the alphas are learned: {', '.join(METHOD_NAMES)} (default: {usual};"
+        help=f"how the alphas are learned: {', '.join(methods)} (default: {usual};"
         " darts is of either --order, all others of first order); fixed-pt and darts-pt are fixed"
         " and darts with --selector perturbation",
     )
@@ -141,6 +152,17 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     group.add_argument(
         "--train-time-budget", metavar="TIME", help="stop the training after that long"
     )
+
+
+def _refused_methods(task: type[Task]) -> dict[str, str]:
+    """Why each method is refused that is not for such a task."""
+    refused = {}
+    for name in METHOD_NAMES:
+        try:
+            supernet_options(as_method(name, task.search_config.make("quick")), task.kind)
+        except ArgumentError as error:
+            refused[name] = error.problem
+    return refused
 
 
 def add_train_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None:
