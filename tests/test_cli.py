@@ -16,6 +16,7 @@ import pytest
 from commands import (
     NET,
     SEARCH_FILES,
+    SHORT,
     TINY,
     TINY_TRAIN,
     TRAIN_FILES,
@@ -111,10 +112,18 @@ class TestSearch:
         assert cli.main(["search", untested, *TINY, "--no-progress"]) == 0
         shown = capsys.readouterr()
         assert names(tmp_path) == {"untested.npz"}
-        assert "Nothing was saved; --out DIR keeps" in shown.out
+        kept = "Nothing was saved; --out DIR keeps the cell, its drawings and the model.\n"
+        assert kept in shown.out
         assert "a fifth of each class is held out" in shown.out
         assert "48 to learn from and 12 to test on" in shown.out
         assert shown.err == ""
+        for command, kept in (
+            (["train", "DARTS_V1", untested, *TINY_TRAIN], "the cell and the model"),
+            (["search", untested, *NET, *SHORT, "--no-train"], "the cell and its drawings"),
+        ):
+            assert cli.main([*command, "--no-progress"]) == 0
+            assert capsys.readouterr().out.endswith(f"saved; --out DIR keeps {kept}.\n")
+        assert names(tmp_path) == {"untested.npz"}
 
     def test_held_out_images_are_not_learned_from(self, untested: str, tmp_path: Path) -> None:
         out = tmp_path / "out"

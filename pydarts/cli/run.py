@@ -466,8 +466,7 @@ class Run:
             termination.asked = self.ranks.any(termination.asked)  # whichever of them got it
             say("Ended by SIGTERM." if termination.asked else "Interrupted.")
         if self.out is None:
-            drawings = "drawings" if len(self.task.space.cells) > 1 else "drawing"
-            say(f"Nothing was saved; --out DIR keeps the cell, its {drawings} and the model.")
+            say(f"Nothing was saved; --out DIR keeps {self._kept()}.")
         elif not self.saved:
             say("Nothing was saved.")
         else:
@@ -484,6 +483,15 @@ class Run:
             again = [argument for argument in self.args.argv if argument != "--force"]
             say(f"To go on: {shlex.join(['pydarts', *again])}")
         return code
+
+    def _kept(self) -> str:
+        """What --out would have kept."""
+        kept = ["the cell"]
+        if "search_seconds" in self.record:
+            kept.append("its drawings" if len(self.task.space.cells) > 1 else "its drawing")
+        if getattr(self.args, "train", True):
+            kept.append("the model")
+        return " and ".join(filter(None, [", ".join(kept[:-1]), kept[-1]]))
 
     def _options(self, prefix: str = "") -> RunOptions:
         """How a search or training runs, with the budgets whose options have this prefix."""
