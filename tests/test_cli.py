@@ -125,6 +125,25 @@ class TestSearch:
             assert capsys.readouterr().out.endswith(f"saved; --out DIR keeps {kept}.\n")
         assert names(tmp_path) == {"untested.npz"}
 
+    @pytest.mark.parametrize(
+        ("selector", "words"),
+        [("magnitude", "weights are nearly uniform"), ("finalists", "no other finalist was shown")],
+    )
+    @pytest.mark.parametrize("progress", ["--progress", "--no-progress"])
+    def test_what_must_be_known_is_said_once(
+        self,
+        selector: str,
+        words: str,
+        progress: str,
+        data: str,
+        capsys: pytest.CaptureFixture[str],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        command = ["search", data, *NET, *SHORT, "--no-train", "--selector", selector, progress]
+        assert cli.main(command) == 0
+        shown = capsys.readouterr()
+        assert " ".join(f"{shown.out} {shown.err} {caplog.text}".split()).count(words) == 1
+
     def test_held_out_images_are_not_learned_from(self, untested: str, tmp_path: Path) -> None:
         out = tmp_path / "out"
         options = [*NET, "--epochs", "2", "--threads", "1"]

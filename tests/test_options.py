@@ -189,7 +189,7 @@ def test_typed_run_options_are_those_of_the_class() -> None:
     assert search.items() <= expected.items()
     assert train.items() < search.items()
     # What users do not set.
-    assert expected.keys() - search.keys() == {"log_epochs", "started"}
+    assert expected.keys() - search.keys() == {"log_epochs", "log_notes", "started"}
     assert not typed.SearchRun.__required_keys__
 
 

@@ -504,6 +504,7 @@ class Run:
             time_budget=getattr(args, f"{prefix}time_budget", None),
             memory_budget=getattr(args, f"{prefix}memory_budget", None),
             eigenvalue=getattr(args, "eigenvalue", False),
+            log_notes=False,  # which are said with the result
         )
 
     def _note(self, name: str, done: str, result: Any) -> None:

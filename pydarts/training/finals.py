@@ -92,7 +92,7 @@ def choose_finalist(
         return
     if not rounds.finished:
         result.stopped = f"the time budget of {run.time_budget:g} s is spent"
-    for note in result.notes():
+    for note in result.notes() if run.log_notes else ():
         log.warning(note)
 
 

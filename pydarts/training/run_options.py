@@ -70,6 +70,7 @@ class RunOptions:
     eigenvalue: bool = False
     # What the fronts set, not their users:
     log_epochs: bool = True
+    log_notes: bool = True
     started: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:

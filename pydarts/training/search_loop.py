@@ -169,8 +169,9 @@ class SearchLoop(TrainingLoop):
             self._result.selection = early
         # One that was interrupted can go on and decide yet, and finalists come afterwards.
         pending = self._result.interrupted or self._result.selector == "finalists"
-        for note in () if pending else self._result.notes():
-            log_line(self._bar, note, level=logging.WARNING)
+        if self._run.log_notes and not pending:
+            for note in self._result.notes():
+                log_line(self._bar, note, level=logging.WARNING)
 
     def state(self) -> State:
         return {
