@@ -415,7 +415,8 @@ class TestBadInput:
             (["--train-max-seconds", "9"], "unrecognized arguments: --train-max-seconds 9"),
             (["--train-time-budget", "x"], "--train-time-budget (='x') must be"),
             (["--train-patience", "0"], "--train-patience (=0) must be at least 1"),
-            (["--epoch", "3"], "unrecognized arguments: --epoch 3 (see pydarts search-text --help"),
+            (["--epoch", "3"], "--epoch 3: did you mean --epochs? (see pydarts search-text --help"),
+            (["--max-latencies", "1"], "--max-latencies 1 (see pydarts"),  # not what it refuses
             (["other.txt"], "unrecognized arguments: other.txt"),
         ],
     )

@@ -8,6 +8,7 @@ Results go to standard output, progress and errors to standard error.
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import platform
 import shutil
@@ -104,6 +105,13 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(UNUSABLE, f"pydarts: error: {message} (see {self.prog} --help)\n")
 
+    def meant(self, unknown: str) -> str | None:
+        """The option of this command that is most like one that there is not."""
+        actions = self._option_string_actions.items()
+        known = [flag for flag, action in actions if action.help is not argparse.SUPPRESS]
+        found = difflib.get_close_matches(unknown.partition("=")[0], known, 1, 0.76)
+        return found[0] if found else None
+
     def _print_message(self, message: str, file: Any = None) -> None:
         write(sys.stderr if file is None else file, message)
 
@@ -123,7 +131,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         # Before Python 3.13 argparse takes an optional DATA only where no option precedes it.
         args.data, unknown = unknown[0], []
     if unknown:  # not left to parse_args, which points at the help of the wrong parser
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        meant = args.parser.meant(unknown[0])
+        hint = "" if meant is None else f": did you mean {meant}?"
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args
 
 
