@@ -71,6 +71,29 @@ class Count(Interrupt):
     """Only count."""
 
 
+class Never(pydarts.Callback):
+    """Fails in a run that begins."""
+
+    def on_start(self, loop: Any) -> None:
+        raise AssertionError
+
+
+CELL, RECURRENT_CELL = pydarts.DARTS_V2, pydarts.RECURRENT_DARTS_V2
+NETWORK: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1}
+#: The functions that take a folder for checkpoints.
+FRONTS: dict[str, Search] = {
+    "search": search_images,
+    "search_text": search_text,
+    "train": lambda **o: pydarts.train(CELL, *images(), **NETWORK, **o),
+    "train_text": lambda **o: pydarts.train_text(RECURRENT_CELL, TEXT, batch_size=4, **o),
+    "search_many": lambda **o: pydarts.search_many(*images(), seeds=[0], **NETWORK, **o),
+    "search_many_text": lambda **o: pydarts.search_many_text(TEXT, seeds=[0], batch_size=4, **o),
+    "pareto": lambda **o: pydarts.pareto(*images(), cost="macs", limits=["1M"], **NETWORK, **o),
+    "fit": lambda **o: pydarts.fit(*images(), "1h", batch_size=4, **o),
+    "compare": lambda callbacks, **o: pydarts.compare(CELL, *images(), seeds=[0], **NETWORK, **o),
+}
+
+
 def same(a: Any, b: Any) -> None:
     """Assert that two results are the same in every bit but the seconds."""
     for name, value in a.supernet.state().items():
@@ -498,6 +521,19 @@ def test_a_full_disk_leaves_what_is_there(
     assert path.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {path.name}
     same(search(checkpoint=tmp_path), whole)
+
+
+@pytest.mark.parametrize("name", [*FRONTS])
+def test_a_folder_that_cannot_be_used_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for checkpoint, problem in (
+        (tmp_path / "file", "is a file, but must be a folder"),
+        (tmp_path / "file" / "run", "cannot be written to"),
+        (3, r"\(=3\) must be a path"),
+    ):
+        with pytest.raises(pydarts.ArgumentError, match=problem) as error:
+            FRONTS[name](checkpoint=checkpoint, callbacks=[Never()])
+        assert error.value.argument == "checkpoint"
 
 
 @pytest.mark.parametrize(

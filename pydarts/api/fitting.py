@@ -243,6 +243,7 @@ class Fitting:
         self._few = epochs_of_few(count, self._config.batch_size)
         self._fields, self._genotype = fields, genotype
         self._path = None if run.checkpoint is None else Path(run.checkpoint) / PLAN
+        run.claim_checkpoint(PLAN)
         if plan is None and run.resumable_file(PLAN) and self._path is not None:
             plan = Plan.load(self._path)
         if plan is None and run.time_budget is None:
@@ -311,7 +312,6 @@ class Fitting:
             self._show(sentence)
         self.plan = plan
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             plan.save(self._path)
 
     def _search_config(self, preset: str) -> SearchConfig:

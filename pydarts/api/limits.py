@@ -101,6 +101,7 @@ class Limits(NamedTuple):
         if not limits:
             return None
         check_limitable(method, selector)
+        task.ranks.on_first(lambda: run.claim_checkpoint(SEARCH_CHECKPOINT))
         resumes = run.resumable_file(SEARCH_CHECKPOINT) is not None
         table = None if resumes and self.profile is None else self.measured(task, target)
         threads = resolve_threads(self.latency_threads)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -65,6 +67,13 @@ def choice(name: str, value: T, choices: Collection[T]) -> T:
         allowed = " or ".join(map(repr, choices))
         raise ArgumentError(name, f"(={show(value)}) must be {allowed}")
     return value
+
+
+def file_path(name: str, value: object) -> Path:
+    """Return ``value`` as a path if it is one, or the text of one."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ArgumentTypeError(name, f"(={show(value)}) must be a path")
+    return Path(value)
 
 
 def token_array(name: str, values: ArrayLike, axes: int, size: int = 2**31) -> NDArray[np.int32]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pydarts.common.checks import file_path, show
+from pydarts.common.errors import ArgumentError
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -39,6 +43,27 @@ def remove_leftovers(path: Path) -> None:
 
 def _temporary(path: Path) -> str:
     return f".{path.name}."
+
+
+def claim_folder(name: str, value: object) -> Path:
+    """Make the folder that an argument names, having seen that files can be written there.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no path, or they cannot; names the argument.
+    """
+    folder = file_path(name, value)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise ArgumentError(name, f"(={show(value)}) is a file, but must be a folder") from None
+    except OSError as error:
+        problem = f"(={show(value)}) cannot be written to: {error.strerror}"
+        raise ArgumentError(name, problem) from error
+    return folder
 
 
 def check_free(overwrite: bool, *paths: Path) -> None:

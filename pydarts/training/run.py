@@ -28,7 +28,7 @@ from pydarts.training.finals import choose_finalist, leave_time
 from pydarts.training.limited import LimitedMethod, check_limitable
 from pydarts.training.loop import TrainingLoop
 from pydarts.training.result import SearchResult
-from pydarts.training.run_options import RunOptions
+from pydarts.training.run_options import SEARCH_CHECKPOINT, TRAIN_CHECKPOINT, RunOptions
 from pydarts.training.search_loop import SearchLoop
 from pydarts.training.task import Task
 from pydarts.training.weights import WeightTracker
@@ -52,6 +52,7 @@ def run_search(
     config = task.complete(config)
     rng = np.random.default_rng(config.seed)
     data = task.search_data(config, rng)
+    task.ranks.on_first(lambda: run.claim_checkpoint(SEARCH_CHECKPOINT))
     check_budgets(task, method, config, data, run, selector, budget)
     supernet = task.supernet(config, **needed)
     rounds = selector if isinstance(selector, Perturbation) else None
@@ -103,6 +104,7 @@ def run_training(task: Task, genotype: BaseGenotype, config: Any, run: RunOption
     task.check_train(config)
     needs = partial(task.train_bytes, genotype)
     check_memory(run, config, "training", needs, task)
+    task.ranks.on_first(lambda: run.claim_checkpoint(TRAIN_CHECKPOINT))
     return fit(task, task.model(genotype, config), run, genotype)
 
 

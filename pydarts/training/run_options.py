@@ -8,12 +8,14 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydarts.common.checks import choice, number, show
+from pydarts.common.checks import choice, file_path, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.common.files import claim_folder
 from pydarts.common.ranks import Ranks
 from pydarts.training.callbacks import Callback
 from pydarts.training.config_base import Config
@@ -41,8 +43,9 @@ class RunOptions:
     checkpoint : path or None
         Folder in which checkpoint.safetensors (of a training train_checkpoint.safetensors) holds
         all that is needed to go on: at the end of each epoch, every ``checkpoint_seconds`` seconds,
-        and at the end. If it cannot be written (a full disk), the one before stays, and the run
-        goes on with a warning.
+        and at the end. A folder that cannot be written to is refused before the run begins, unless
+        there is a checkpoint to go on from. If later one cannot be written (a full disk), the one
+        before stays, and the run goes on with a warning.
     checkpoint_seconds : float
     resume : {"auto", "never"}
         ``"auto"``: go on from a checkpoint if there is one, to the same bits as a run that was
@@ -80,6 +83,8 @@ class RunOptions:
             raise ArgumentTypeError(
                 "callbacks", f"(={show(self.callbacks)}) must be a list of pydarts.Callback"
             )
+        if self.checkpoint is not None:
+            file_path("checkpoint", self.checkpoint)
         choice("resume", self.resume, ("auto", "never"))
         number("checkpoint_seconds", self.checkpoint_seconds)
         budgets: tuple[tuple[str, Mapping[str, float]], ...] = (
@@ -97,6 +102,17 @@ class RunOptions:
             return None
         path = Path(self.checkpoint) / name
         return path if path.exists() else None
+
+    def claim_checkpoint(self, name: str) -> None:
+        """Make the folder, unless there is a checkpoint of that name to begin from: rather than to
+        find out at the end that it cannot be written.
+        """
+        if self.checkpoint is None:
+            return
+        with suppress(OSError):  # of a folder that cannot even be looked into
+            if self.resumable_file(name):
+                return
+        claim_folder("checkpoint", self.checkpoint)
 
     def on_rank(self, ranks: Ranks) -> RunOptions:
         """The options of one of several ranks: the first one alone shows and writes."""
