@@ -451,6 +451,22 @@ def test_other_data_is_refused(file: Path, tmp_path: Path) -> None:
         pydarts.search(images()[0], 1 - y, checkpoint=tmp_path, progress=False, **options)
 
 
+def test_renamed_labels_are_refused(tmp_path: Path) -> None:
+    def train(y: Any) -> pydarts.Model:
+        how = {"checkpoint": tmp_path, "progress": False, "threads": 1}
+        return pydarts.train(CELL, images()[0], y, **NETWORK, **how)
+
+    names = np.where(images()[1], "right", "left")
+    train(names)
+    with pytest.raises(CheckpointError, match=r"is of another run \(other labels\)"):
+        train(images()[1])
+    path = tmp_path / "train_checkpoint.safetensors"
+    saved = read_checkpoint(path)
+    del saved.identity["outputs"]  # as in one of an earlier version
+    write_checkpoint(path, saved.identity, saved.state)
+    assert train(names).labels.classes == ("left", "right")
+
+
 def test_of_text_is_refused(file: Path, tmp_path: Path) -> None:
     placed(file, tmp_path)
     with pytest.raises(CheckpointError, match="`hidden_size` was None, is 8"):

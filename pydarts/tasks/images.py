@@ -161,6 +161,13 @@ class ImageClassification(Task):
         return (self.images, self.codes, *self.conditions, *others)
 
     @property
+    def outputs(self) -> dict[str, Any] | None:
+        try:
+            return self.objective.description()
+        except ValueError:  # labels that no file can hold
+            return None
+
+    @property
     def conditions(self) -> tuple[NDArray[Any], ...]:
         """What else decides what is learned: weights, a loss that the targets leave open, and how
         parts are taken if not as by default.

@@ -116,7 +116,7 @@ def difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
             continue
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             parts.append(difference(old, new))
-        elif name in ("data", "genotype"):
+        elif name in ("data", "genotype", "outputs", "labels"):
             parts.append(f"other {name}")
         else:
             parts.append(f"`{name}` was {old!r}, is {new!r}")

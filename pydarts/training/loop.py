@@ -133,6 +133,7 @@ class TrainingLoop:
         self._identity: dict[str, Any] = {"config": result.config.to_dict(), **identity}
         if run.checkpoint is not None:
             self._identity["data"] = fingerprint(*data.arrays)
+            self._identity["outputs"] = task.outputs
         self.config, self.network, self.space = result.config, network, result.space
         self.epoch = 0
         self.stopped: str | None = None
@@ -384,7 +385,9 @@ class TrainingLoop:
         config = saved.identity["config"]
         with suppress(TypeError, ValueError):  # of another task: the difference says so
             config = type(self.config).from_dict(config).to_dict()
-        found = difference({**saved.identity, "config": config}, self._identity)
+        outputs = self._identity["outputs"]  # which checkpoints of earlier versions do not hold
+        there = {"outputs": outputs, **saved.identity, "config": config}
+        found = difference(there, self._identity)
         if found:
             raise CheckpointError(f"{self._path} is of another run ({found})")
         if saved.instruction_set != _core.instruction_set():

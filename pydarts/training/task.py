@@ -196,6 +196,11 @@ class Task(ABC):
     def arrays(self) -> tuple[Any, ...]:
         """All that is learned from and tested on, for the fingerprint of a comparison."""
 
+    @property
+    def outputs(self) -> dict[str, Any] | None:
+        """What models tell, such as the labels, as checkpoints hold it; None: not told."""
+        return None
+
     @abstractmethod
     def search_data(self, config: Any, rng: np.random.Generator) -> SearchData:
         """Split the data for a search.
