@@ -424,6 +424,7 @@ def _diverged(corpus: Any, **options: Any) -> pydarts.LanguageModel:
         ({"seeds": []}, "`seeds` (=()) must be 1 to 20 different ones"),
         ({"seeds": [1, 1]}, "`seeds` (=(1, 1)) must be 1 to 20"),
         ({"seeds": range(21)}, "must be 1 to 20"),
+        ({"seeds": 2}, "`seeds` (=2) must be several integers"),
         ({"seeds": [-1]}, "`seeds` (=-1) must be at least 0"),
         ({"random_cells": 0}, "`random_cells` (=0) must be at least 1"),
         ({"genotypes": [DARTS_V2] * 20, "random_cells": 20}, "`random_cells` (=20) and 20 found"),

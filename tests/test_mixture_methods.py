@@ -510,6 +510,10 @@ def test_names() -> None:
         pydarts.search(*images(), method="gdsa", **IMAGES, **QUIET)
     with pytest.raises(TypeError, match="has not the functions `step` and `select`"):
         pydarts.search(*images(), method=3, **IMAGES, **QUIET)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"`method` .* is a class: .* such as Gdas\(\)"):
+        pydarts.search(*images(), method=Gdas, **IMAGES, **QUIET)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"`selector` .* is a class: .* such as Finalists\(\)"):
+        pydarts.search(*images(), selector=pydarts.Finalists, **IMAGES, **QUIET)  # type: ignore[arg-type]
 
 
 def test_an_estimate_of_a_sampled_search_is_below_that_of_a_whole_one() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydarts.api.image_data import Splitting, Targets, image_task
 from pydarts.api.limits import Limit, Limits, as_target, refuse_limits
 from pydarts.api.searching import Text, search, search_text
-from pydarts.common.checks import integer
+from pydarts.common.checks import integers
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import claim_folder
 from pydarts.common.jobs import AnyExecutor, Jobs
@@ -235,9 +235,7 @@ def search_many_text(
 
 
 def _checked(seeds: Iterable[int], options: Mapping[str, Any]) -> list[int]:
-    if not isinstance(seeds, Iterable):
-        raise ArgumentTypeError("seeds", f"(={seeds!r}) must be several integers")
-    runs = [integer("seeds", seed, 0) for seed in seeds]
+    runs = integers("seeds", seeds, 0)
     if not runs or len(set(runs)) < len(runs):
         raise ArgumentError("seeds", f"(={runs}) must be different ones, and at least one")
     if "seed" in options:

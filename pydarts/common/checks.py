@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +33,13 @@ def integer(name: str, value: object, minimum: int, below: int = 2**31) -> int:
     if not minimum <= value < below:
         raise ArgumentError(name, f"(={value}) must be at least {minimum} and less than {below}")
     return int(value)
+
+
+def integers(name: str, values: object, minimum: int) -> list[int]:
+    """Return the integers of a sequence, none of which may be below ``minimum``."""
+    if not isinstance(values, Iterable):
+        raise ArgumentTypeError(name, f"(={show(values)}) must be several integers")
+    return [integer(name, value, minimum) for value in values]
 
 
 def boolean(name: str, value: object) -> bool:
@@ -67,6 +74,13 @@ def choice(name: str, value: T, choices: Collection[T]) -> T:
         allowed = " or ".join(map(repr, choices))
         raise ArgumentError(name, f"(={show(value)}) must be {allowed}")
     return value
+
+
+def no_class(name: str, value: object) -> None:
+    """Raise ArgumentTypeError for a class where one of its objects is meant."""
+    if isinstance(value, type):
+        hint = f"give an object of it, such as {value.__name__}()"
+        raise ArgumentTypeError(name, f"(={show(value)}) is a class: {hint}")
 
 
 def file_path(name: str, value: object) -> Path:

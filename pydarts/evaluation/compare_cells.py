@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydarts.common.checks import choice, integer, show
+from pydarts.common.checks import choice, integer, integers, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import claim_folder, remove_leftovers
 from pydarts.common.jobs import AnyExecutor, Jobs
@@ -143,7 +143,7 @@ def _contenders(task: Task, genotypes: Any, random_cells: int, published: bool) 
 
 
 def _checked(seeds: Iterable[int]) -> tuple[int, ...]:
-    own = tuple(integer("seeds", seed, 0) for seed in seeds)
+    own = tuple(integers("seeds", seeds, 0))
     maximum = int(math.log2(MAX_ARRANGEMENTS))
     if not 1 <= len(own) <= maximum or len(set(own)) < len(own):
         raise ArgumentError("seeds", f"(={own}) must be 1 to {maximum} different ones")

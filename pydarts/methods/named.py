@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydarts.common.checks import choice
+from pydarts.common.checks import choice, no_class
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.methods.beta_darts import BetaDarts
 from pydarts.methods.darts import Darts
@@ -91,6 +91,7 @@ def as_method(value: str | Method | None, config: Any, limited: Space | None = N
     if isinstance(value, str):
         name = choice("method", value, METHOD_NAMES)
         return METHODS[PAIRS.get(name, name)].from_config(config)
+    no_class("method", value)
     if not callable(getattr(value, "step", None)) or not callable(getattr(value, "select", None)):
         raise ArgumentTypeError("method", f"(={value!r}) has not the functions `step` and `select`")
     return value
@@ -111,6 +112,7 @@ def as_pair(
     ValueError, TypeError
         If there is no such method or selector, or the two do not fit: says why.
     """
+    no_class("selector", selector)
     name = selector.name if isinstance(selector, Selector) else selector
     # Perturbation goes with no limits, which is what there is to say, whatever the method.
     found = as_method(method, config, None if name == "perturbation" else limited)
