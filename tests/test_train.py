@@ -500,6 +500,10 @@ def test_places_that_are_no_folders(model: Model, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match=r"model\.json"):
             Model.load(tmp_path / place)
     model.save(tmp_path / "model")
+    with pytest.raises(FileNotFoundError, match=r"model\.json is missing: there is a model in "):
+        Model.load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"m\.c cannot be written: there is no folder "):
+        model.to_c(tmp_path / "none" / "m.c")
     (tmp_path / "model" / "model.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         Model.load(tmp_path / "model")

@@ -17,6 +17,8 @@ from pydarts.common.errors import ArgumentError
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put a file in the place of the one before, which stays whole if anything fails."""
+    if not path.parent.is_dir():  # rather than an error that names a file nobody knows
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
     temporary = path.with_name(_temporary(path) + os.urandom(4).hex())
     try:
         with temporary.open("xb") as file:

@@ -54,7 +54,9 @@ def find_model(folder: str | os.PathLike[str]) -> tuple[Path, Path]:
     paths = Path(folder) / _DESCRIPTION, Path(folder) / _WEIGHTS
     for needed in paths:
         if not needed.is_file():
-            raise FileNotFoundError(f"{needed} is missing")
+            inner = Path(folder) / "model"
+            hint = f": there is a model in {inner}" if (inner / _DESCRIPTION).is_file() else ""
+            raise FileNotFoundError(f"{needed} is missing{hint}")
     return paths
 
 
