@@ -7,6 +7,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -110,7 +111,10 @@ def test_words() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10min", 600), ("1.5 h", 5400), ("90s", 90), ("2D", 172800), (7, 7), (0.5, 0.5)],
+    [
+        *(("10min", 600), ("1.5 h", 5400), ("90s", 90), ("2D", 172800), (7, 7), (0.5, 0.5)),
+        (timedelta(minutes=1.5), 90),
+    ],
 )
 def test_times(text: Any, seconds: float) -> None:
     assert RunOptions(time_budget=text).time_budget == seconds
@@ -124,10 +128,18 @@ def test_sizes(text: Any, count: float) -> None:
     assert RunOptions(memory_budget=text).memory_budget == count
 
 
-@pytest.mark.parametrize("value", ["", "min", "10", "1.2.3s", "10 s x", ".h", "-1s"])
-def test_no_times(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["", "min", "10", "1.2.3s", "10 s x", ".h", "-1s", timedelta(seconds=-1)]
+)
+def test_no_times(value: Any) -> None:
     with pytest.raises(ValueError, match="`time_budget`"):
         RunOptions(time_budget=value)
+
+
+def test_what_would_be_a_time_is_told() -> None:
+    for value in ("90", "1h30m", "90 sec"):
+        with pytest.raises(ValueError, match=rf"'{value}'.* such as 90, .* such as '1.5h'"):
+            RunOptions(time_budget=value)
 
 
 def test_no_numbers() -> None:

@@ -328,8 +328,8 @@ class TestBadInput:
             (["--batch_size=3"], "arguments: --batch_size=3: did you mean --batch-size? (see py"),
             (["--preset", "slow"], "argument --preset: invalid choice: 'slow'"),
             (["--resume"], "unrecognized arguments: --resume (see pydarts search --help)"),
-            (["--time-budget", "never"], "--time-budget (='never') must be a number with one of"),
-            (["--memory-budget", "2 MP"], "--memory-budget (='2 MP') must be a number with one"),
+            (["--time-budget", "never"], "--time-budget (='never') must be a number, such as"),
+            (["--memory-budget", "2 MP"], "--memory-budget (='2 MP') must be a number, such as"),
             (["--checkpoint-seconds", "-1"], "--checkpoint-seconds (=-1.0) must be at least 0"),
         ],
     )

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ _SEARCHES = ("auto", "always", "never")
 def fit(
     X: Any,
     y: Iterable[Any] | None = None,
-    time_budget: float | str | None = None,
+    time_budget: float | str | timedelta | None = None,
     *,
     X_valid: Any = None,
     y_valid: Iterable[Any] | None = None,
@@ -109,9 +110,9 @@ def fit(
     ----------
     X, y
         As in `pydarts.search`.
-    time_budget : float or str
-        Seconds, or a string such as ``"5min"`` or ``"2h"``, for all of it: data, measuring, search
-        and training. May only be left out where there is a ``plan``.
+    time_budget : float, str or timedelta
+        Seconds, a string such as ``"5min"`` or ``"2h"``, or a timedelta, for all of it: data,
+        measuring, search and training. May only be left out where there is a ``plan``.
     X_valid, y_valid : optional
         What the α of a search learn on, and what the training is validated on after each epoch: all
         of ``X`` is learned from in both. Then ``restore_best_weights`` may choose the epoch.
@@ -337,8 +338,8 @@ class Fitting:
 
     def _plan_cell(self) -> Plan:
         """Which cell, and if one is to be searched, how."""
-        assert self.run.time_budget is not None
-        budget, space = float(self.run.time_budget), self.task.space
+        assert self.run.budget_seconds is not None
+        budget, space = self.run.budget_seconds, self.task.space
         spent = budget - self._left
         if self._genotype is not None:
             return Plan(cell="given", prepare_seconds=spent, why=("The cell was given.",))
@@ -516,7 +517,7 @@ class Fitting:
         return memory is None or self.task.train_bytes(genotype, self._sized(size)) <= float(memory)
 
     def _plan_training(self, plan: Plan) -> Plan:
-        assert self.run.time_budget is not None
+        assert self.run.budget_seconds is not None
         before = time.perf_counter()
         sizes, largest = self._training_sizes(plan)
         data = self.task.train_data(self.task.complete(self._config), np.random.default_rng(0))
@@ -529,7 +530,7 @@ class Fitting:
             epoch_seconds,
             lambda: self._left,
             len(self.task.images),
-            float(self.run.time_budget),
+            self.run.budget_seconds,
             sizes,
             self._fields.get("epochs"),
             largest,

@@ -114,11 +114,11 @@ def check_budgets(
     """Raise ArgumentError if a search cannot meet its budgets; say what would fit."""
     needs = partial(task.search_bytes, **supernet_options(method, task.kind))
     check_memory(run, config, "search", needs, task)
-    if run.time_budget is None:
+    if run.budget_seconds is None:
         return
     if not task.ranks.on_first(lambda: run.resumable_file(SEARCH_CHECKPOINT)):
         trial = _Trial(task, method, config, data, selector, limits)
-        _check_time(float(run.time_budget), run, trial)
+        _check_time(run.budget_seconds, run, trial)
 
 
 class _Trial:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TypedDict
 
 from pydarts.training.callbacks import Callback
@@ -21,7 +22,7 @@ class TrainRun(TypedDict, total=False):
     checkpoint: str | os.PathLike[str] | None
     checkpoint_seconds: float
     resume: str
-    time_budget: float | str | None
+    time_budget: float | str | timedelta | None
     memory_budget: int | str | None
 
 

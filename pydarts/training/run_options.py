@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,10 +52,10 @@ class RunOptions:
         ``"auto"``: go on from a checkpoint if there is one, to the same bits as a run that was
         never interrupted (of a finished one the result is returned at once); ``"never"``: begin
         anew, and replace it.
-    time_budget : float, str or None
-        Seconds, or a string such as ``"10min"`` or ``"2h"``: the run stops by then, and
-        ``stopped`` says so. What earlier runs took does not count. A search that cannot finish an
-        epoch by then is refused.
+    time_budget : float, str, timedelta or None
+        Seconds, a string such as ``"10min"`` or ``"2h"``, or a timedelta: the run stops by then,
+        and ``stopped`` says so. What earlier runs took does not count. A search that cannot finish
+        an epoch by then is refused.
     memory_budget : int, str or None
         Bytes, or a string such as ``"2GB"``: a run that needs more, as `estimate` counts it, is
         refused.
@@ -68,7 +69,7 @@ class RunOptions:
     checkpoint: str | os.PathLike[str] | None = None
     checkpoint_seconds: float = 60.0
     resume: str = "auto"
-    time_budget: float | str | None = None
+    time_budget: float | str | timedelta | None = None
     memory_budget: int | str | None = None
     eigenvalue: bool = False
     # What the fronts set, not their users:
@@ -93,6 +94,8 @@ class RunOptions:
         )
         for name, units in budgets:
             value = getattr(self, name)
+            if name == "time_budget" and isinstance(value, timedelta):
+                value = value.total_seconds()
             if value is not None:
                 object.__setattr__(self, name, quantity(name, value, units))
 
@@ -119,11 +122,17 @@ class RunOptions:
         return self if ranks.first else replace(self, progress=False, checkpoint=None)
 
     @property
+    def budget_seconds(self) -> float | None:
+        """The time budget as a number."""
+        assert not isinstance(self.time_budget, timedelta)  # nor a text, since it was checked
+        return None if self.time_budget is None else float(self.time_budget)
+
+    @property
     def seconds_left(self) -> float | None:
         """What is left of the time budget."""
-        if self.time_budget is None:
+        if self.budget_seconds is None:
             return None
-        return float(self.time_budget) - (time.perf_counter() - self.started)
+        return self.budget_seconds - (time.perf_counter() - self.started)
 
 
 def split_options(
@@ -158,6 +167,11 @@ def quantity(name: str, value: object, units: Mapping[str, float]) -> float:
         known = {unit.lower(): factor for unit, factor in units.items()}
         if not match or match[1].count(".") > 1 or match[2].lower() not in known:
             some = ", ".join(units)
-            raise ArgumentError(name, f"(={value!r}) must be a number with one of the units {some}")
+            example = f"'1.5{list(units)[len(units) // 2]}'"
+            raise ArgumentError(
+                name,
+                f"(={value!r}) must be a number, such as 90, or a text of a number and one of the"
+                f" units {some}, such as {example}",
+            )
         value, factor = float(match[1].strip(".") or 0), known[match[2].lower()]
     return number(name, value, positive=True, below=math.inf) * factor
