@@ -101,8 +101,11 @@ def test_words() -> None:
     assert str(Estimate(50, 19500, 93784.0, 1_932_000_000)) == (
         "19,500 steps in 50 epochs: about 1 d 2 h and 1.93 GB"
     )
-    assert [duration(s) for s in (0.04, 99.9, 100, 3599, 3600, 90061)] == [
-        *("0.0 s", "99.9 s", "1 min 40 s", "59 min 59 s", "1 h 0 min", "1 d 1 h")
+    assert [duration(s) for s in (0, 0.0001, 0.014, 0.05, 0.996)] == [
+        *("0 s", "0.0001 s", "0.014 s", "0.05 s", "1 s")
+    ]
+    assert [duration(s) for s in (1.04, 99.9, 100, 3599, 3600, 90061)] == [
+        *("1.0 s", "99.9 s", "1 min 40 s", "59 min 59 s", "1 h 0 min", "1 d 1 h")
     ]
     assert [size(b) for b in (0, 999, 1234, 999_999, 5.6e7, 2e12)] == [
         *("0 B", "999 B", "1.23 kB", "1 MB", "56 MB", "2e+03 GB")

@@ -503,7 +503,7 @@ def test_the_command(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--time-budget", "0.0001s"], "--time-budget (=0.0 s) is too short"),
+        (["--time-budget", "0.0001s"], "--time-budget (=0.0001 s) is too short"),
         (["--time-budget", "soon"], "--time-budget (='soon')"),
         (["--time-budget", "5s", "--epochs", "0"], "--epochs (=0)"),
         ([], "--time-budget"),

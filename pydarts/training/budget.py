@@ -268,6 +268,8 @@ def _timed(call: Callable[[], Any]) -> float:
 
 def duration(seconds: float) -> str:
     """A time as people say it."""
+    if seconds < 1:
+        return f"{seconds:.2g} s"
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
