@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pydarts.common.errors import ArgumentError
 from pydarts.data.labels import Labels
 from pydarts.data.splits import hold_out, sample, split_half
 
@@ -46,8 +47,15 @@ def test_split_is_random_and_repeatable():
 
 def test_class_with_one_image_is_named():
     labels = Labels.fit(["cat", "dog", "cat"])
-    with pytest.raises(ValueError, match="labels that the training half lacks: 'dog'"):
+    with pytest.raises(ArgumentError, match=r"`y` .* training half lacks: 'dog' \(each class"):
         split_half(labels.encode(["cat", "dog", "cat"]), np.random.default_rng(0), labels=labels)
+
+
+def test_numbers_as_labels_are_known_for_what_they_are():
+    numbers = [0.5, 1.5, 2.5, 2.5]
+    labels = Labels.fit(numbers)
+    with pytest.raises(ArgumentError, match=r"lacks: 0\.5, 1\.5: to .* `task`='regression'"):
+        split_half(labels.encode(numbers), np.random.default_rng(0), labels=labels)
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, float("nan")])

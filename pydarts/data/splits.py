@@ -113,10 +113,12 @@ def split_half(
     values, counts = np.unique(codes, return_counts=True)
     if np.any(counts < 2):
         names = _names(values[counts < 2], labels)
-        raise ValueError(
-            f"labels that the training half lacks: {names} (each class needs at least 2 images,"
-            " one for either part)"
-        )
+        problem = f"holds labels that the training half lacks: {names}"
+        floats = labels is not None and {type(label) for label in labels.classes} == {float}
+        if floats and np.mean(counts < 2) > 0.5:
+            raise ArgumentError("y", f"{problem}: to learn numbers, give `task`='regression'")
+        needs = "each class needs at least 2 images, one for either part"
+        raise ArgumentError("y", f"{problem} ({needs})")
     # Rounding the running total instead of each class keeps the parts' sizes at `fraction`.
     shares = np.diff(np.floor(np.cumsum(counts) * fraction + 0.5), prepend=0)
     shares = np.clip(shares, 1, counts - 1)
