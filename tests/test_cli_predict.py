@@ -158,7 +158,7 @@ class TestPredict:
                 {"X": images(4, 0)[0], "X_test": np.zeros((4, 3, 3))},
                 "data.npz (test): X has shape (4, 3, 3)",
             ),
-            ({"X": np.zeros((4, 8, 8, 3))}, "fitted on 1 channel(s)"),
+            ({"X": np.zeros((4, 8, 8, 3))}, "3 channel(s), but the model takes 1"),
             ({"X": np.zeros((4, 5, 8, 8))}, "does not say where the channels are"),
             ({"y": np.zeros(4)}, "needs arrays 'X'"),
         ],

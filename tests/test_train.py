@@ -156,7 +156,7 @@ def test_bad_calls_of_a_model(model: Model) -> None:
     X, y = pictures()
     with pytest.raises(ValueError, match="`X` is empty"):
         model.predict(X[:0])
-    with pytest.raises(ValueError, match="channel"):
+    with pytest.raises(ValueError, match=r"`X` .* 2 channel\(s\), but the model takes 1"):
         model.predict(np.stack([X, X], axis=1))
     with pytest.raises(ValueError, match="NaN"):
         model.predict(np.where(X > 200, np.nan, X))

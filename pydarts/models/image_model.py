@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
 from pydarts.common import extensions
+from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described
 from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.images import as_images, check_consistent
@@ -111,6 +112,10 @@ class Model(TrainedModel):
         """Return images, or what is to be preprocessed, as the network takes them."""
         prepared, dimensions = self.preprocessing.apply(X), self.space.dimensions
         images = as_images(prepared, image_layout=self.image_layout, dimensions=dimensions)
+        given, wanted = images.shape[1], self.network.in_channels
+        if given != wanted:
+            problem = f"holds images of {given} channel(s), but the model takes {wanted}"
+            raise ArgumentError("X", problem)
         normalized: NDArray[Any] = self.normalization.apply(images)
         return normalized
 
