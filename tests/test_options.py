@@ -140,6 +140,24 @@ def test_unknown_options(name: str) -> None:
         call(zzz=3)
 
 
+@pytest.mark.parametrize("name", fronts())
+def test_unknown_options_like_a_parameter(name: str) -> None:
+    call, _ = fronts()[name]
+    with pytest.raises(TypeError, match=r"`thread`: did you mean `threads`\?"):
+        call(thread=2)
+    with pytest.raises(TypeError, match=r"`random_state`: did you mean `seed`\?"):
+        call(random_state=0)
+
+
+def test_unknown_options_like_a_parameter_of_images() -> None:
+    for wrong, right in (("group", "groups"), ("class_weigh", "class_weight")):
+        message = rf"`{wrong}`: did you mean `{right}`\?"
+        with pytest.raises(TypeError, match=message):
+            pydarts.search(*images(), **{wrong: []})  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=message):
+            pydarts.fit(*images(), "1h", **{wrong: []})  # type: ignore[arg-type]
+
+
 RUNS = ("search", "estimate", "search_many", "train")
 RUNS += ("search_text", "estimate_text", "search_many_text", "train_text")
 

@@ -27,6 +27,7 @@ from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.spaces.space import Space
 from pydarts.tasks.text import LanguageModelling
 from pydarts.training.config import TextTrainConfig, TrainConfig
+from pydarts.training.config_base import parameters
 from pydarts.training.options import TextTrainFields, TrainFields
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def compare(
         For unusable images, labels or options; names the argument and its value. For a compare.json
         of another comparison; says what differs.
     """
-    config = TrainConfig.make(preset, _without_seed(options), config=config)
+    names = parameters(compare)
+    config = TrainConfig.make(preset, _without_seed(options), config=config, others=names)
     images = image_task(
         *(X, y, Splitting(X_valid, y_valid, groups, split, stratify)),
         Targets(task, sample_weight, class_weight, loss, huber_delta),
@@ -198,7 +200,8 @@ def compare_text(
     ValueError, TypeError
         As from `compare`.
     """
-    config = TextTrainConfig.make(preset, _without_seed(options), config=config)
+    names = parameters(compare_text)
+    config = TextTrainConfig.make(preset, _without_seed(options), config=config, others=names)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     return run_comparison(
         task,
@@ -285,7 +288,8 @@ def random_search(
     KeyboardInterrupt
         On Ctrl-C before the first training ended.
     """
-    config = TrainConfig.make(preset, options, config=config)
+    names = parameters(random_search)
+    config = TrainConfig.make(preset, options, config=config, others=names)
     splitting = Splitting(X_valid, y_valid, groups, split, stratify)
     splitting.check_used()
     images = image_task(
@@ -333,7 +337,8 @@ def random_search_text(
     ValueError, TypeError, KeyboardInterrupt
         As from `random_search`.
     """
-    config = TextTrainConfig.make(preset, options, config=config)
+    names = parameters(random_search_text)
+    config = TextTrainConfig.make(preset, options, config=config, others=names)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     return run_random_search(task, config, k, 0.8, progress, executor)
 

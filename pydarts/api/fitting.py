@@ -39,6 +39,7 @@ from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.budget import duration, search_epoch_seconds
 from pydarts.training.config import SearchConfig, TrainConfig, batch_of_few, epochs_of_few
+from pydarts.training.config_base import parameters
 from pydarts.training.options import FitOptions, TrainRun
 from pydarts.training.plan import (
     LADDER,
@@ -238,7 +239,8 @@ class Fitting:
         if task.objective.task == "regression":
             del recipe["label_smoothing"]
         values = {**recipe, **fields}
-        config = TrainConfig.make("quick", values, others=FitOptions.__annotations__)
+        names = (*FitOptions.__annotations__, *parameters(fit))
+        config = TrainConfig.make("quick", values, others=names)
         count = len(task.images)
         self._config = replace(config, batch_size=batch_of_few(config, count))
         self._few = epochs_of_few(count, self._config.batch_size)

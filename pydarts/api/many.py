@@ -146,7 +146,7 @@ def search_many(
         with ``checkpoint``, little is lost.
     """
     runs = _checked(seeds, options)
-    made, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    made, run = split_options(SearchConfig, SearchRun, search_many, preset, config, options)
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
@@ -227,7 +227,7 @@ def search_many_text(
     """
     runs = _checked(seeds, options)
     refuse_limits(options)
-    TextSearchConfig.make(preset, _fields(options), config=config, others=SearchRun.__annotations__)
+    split_options(TextSearchConfig, SearchRun, search_many_text, preset, config, options)
     corpus = as_corpus(data, level, max_vocab)
     how = {"method": method, "selector": selector}
     given = {"preset": preset, "config": config, **how, **options}
@@ -257,11 +257,6 @@ def _limited(
     limits = limits._replace(target=trained, profile=table)
     limits.budget(task, *pair, preset, run)
     return limits._asdict()
-
-
-def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are fields of the configuration."""
-    return {k: v for k, v in options.items() if k not in SearchRun.__annotations__}
 
 
 def _search_all(

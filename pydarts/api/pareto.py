@@ -109,7 +109,7 @@ def pareto(
         raise ArgumentError("limits", f"holds one that {error.problem}") from None
     if len(set(numbers)) < len(numbers):
         raise ArgumentError("limits", f"(={limits!r}) holds one twice")
-    config, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    config, run = split_options(SearchConfig, SearchRun, pareto, preset, config, options)
     task = image_task(
         *(X, y, Splitting(X_valid, y_valid, groups, split, stratify), Targets()),
         image_layout=image_layout,

@@ -195,7 +195,7 @@ def search(
     Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*,
     https://arxiv.org/abs/1806.09055
     """
-    config, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    config, run = split_options(SearchConfig, SearchRun, search, preset, config, options)
     splitting = Splitting(X_valid, y_valid, groups, split, stratify)
     splitting.check_used()
     data = image_task(
@@ -264,7 +264,7 @@ def search_text(
         that step.
     """
     refuse_limits(options)
-    config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
+    config, run = split_options(TextSearchConfig, SearchRun, search_text, preset, config, options)
     ranks = as_ranks(comm)
     corpus = as_corpus(data, level, max_vocab)
     task = LanguageModelling(corpus, threads=ranks.threads(threads))
@@ -323,7 +323,7 @@ def estimate(
     -------
     Estimate
     """
-    config, run = split_options(SearchConfig, SearchRun, preset, config, options)
+    config, run = split_options(SearchConfig, SearchRun, estimate, preset, config, options)
     splitting = Splitting(X_valid, y_valid, groups, split, stratify)
     splitting.check_used()
     data = image_task(
@@ -369,7 +369,7 @@ def estimate_text(
     Estimate
     """
     refuse_limits(options)
-    config, run = split_options(TextSearchConfig, SearchRun, preset, config, options)
+    config, run = split_options(TextSearchConfig, SearchRun, estimate_text, preset, config, options)
     task = LanguageModelling(as_corpus(data, level, max_vocab), threads=threads)
     chosen, how = as_pair(method, selector, config)
     return _estimate(task, chosen, how, config, run)

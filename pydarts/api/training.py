@@ -94,7 +94,7 @@ def train(
     Diverged
         When a loss or gradient is not finite. Its ``result`` holds the model as it was before.
     """
-    config, run = split_options(TrainConfig, TrainRun, preset, config, options)
+    config, run = split_options(TrainConfig, TrainRun, train, preset, config, options)
     data = image_task(
         *(X, y, Splitting(X_valid, y_valid)),
         Targets(task, sample_weight, class_weight, loss, huber_delta),
@@ -156,7 +156,7 @@ def train_text(
         When a loss or gradient is not finite; names the step. Its ``result`` holds the best model
         before, chosen likewise.
     """
-    config, run = split_options(TextTrainConfig, TrainRun, preset, config, options)
+    config, run = split_options(TextTrainConfig, TrainRun, train_text, preset, config, options)
     ranks = as_ranks(comm)
     corpus = as_corpus(data, level, max_vocab)
     task = LanguageModelling(corpus, threads=ranks.threads(threads))

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -27,6 +28,9 @@ _RENAMED: Mapping[str, str | None] = {
     "slowness": "tar",
     "max_seconds": None,
 }
+
+#: What others call an option.
+_ELSEWHERE: Mapping[str, str] = {"random_state": "seed"}
 
 
 def option(
@@ -105,7 +109,8 @@ class Config:
         overrides = overrides or {}
         for name in overrides:
             if name not in known:
-                near = difflib.get_close_matches(name, [*known, *others], 1)
+                wanted = _ELSEWHERE.get(name, name)
+                near = difflib.get_close_matches(wanted, [*known, *others], 1)
                 hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
                 raise TypeError(f"unknown option `{name}`: {hint}")
         if config is not None:
@@ -130,6 +135,12 @@ class Config:
         if unknown:
             raise ValueError(f"there is no option {min(unknown)!r}")
         return cls(**{**cls.earlier, **current})
+
+
+def parameters(front: Callable[..., Any]) -> list[str]:
+    """The names that a function lists itself, beside those that its ``**options`` take."""
+    found = inspect.signature(front).parameters.values()
+    return [each.name for each in found if each.kind is not each.VAR_KEYWORD]
 
 
 def current_names(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

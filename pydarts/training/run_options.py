@@ -7,7 +7,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import claim_folder
 from pydarts.common.ranks import Ranks
 from pydarts.training.callbacks import Callback
-from pydarts.training.config_base import Config
+from pydarts.training.config_base import Config, parameters
 
 ConfigT = TypeVar("ConfigT", bound=Config)
 
@@ -138,6 +138,7 @@ class RunOptions:
 def split_options(
     kind: type[ConfigT],
     run_kind: type[Any],
+    front: Callable[..., Any],
     preset: str,
     config: ConfigT | None,
     options: Mapping[str, Any],
@@ -150,13 +151,16 @@ def split_options(
         Class of the configuration.
     run_kind : type
         The TypedDict of the options that are about the run; others are the configuration's.
+    front : callable
+        The function that was called, for the hint in an error.
     preset, config, options
         As the fronts take them.
     """
     run_names = run_kind.__annotations__
     run = {name: value for name, value in options.items() if name in run_names}
     fields = {name: value for name, value in options.items() if name not in run_names}
-    return kind.make(preset, fields, config=config, others=run_names), RunOptions(**run)
+    others = [*run_names, *parameters(front)]
+    return kind.make(preset, fields, config=config, others=others), RunOptions(**run)
 
 
 def quantity(name: str, value: object, units: Mapping[str, float]) -> float:
