@@ -82,7 +82,9 @@ def test_make(kind: Any, small: dict[str, Any]) -> None:
     whole = kind.make("standard", small)
     assert whole == kind(preset="standard", **{**kind.presets["standard"], **small})
     assert whole.preset == "standard"
-    assert kind.make("paper", config=whole) == whole
+    assert kind.make("standard", config=whole) == kind.make(config=whole) == whole
+    with pytest.raises(ArgumentError, match=r"`preset` \(='paper'\) has no use beside `config`"):
+        kind.make("paper", config=whole)
     other = kind.make(overrides={"seed": 3}, config=whole)
     assert other == dataclasses.replace(whole, seed=3)
     assert kind.from_dict(whole.to_dict()) == whole
@@ -266,6 +268,10 @@ def test_argument_errors() -> None:
         ("search", {"flip": 1}, "flip", ArgumentTypeError),
         ("search", {"alpha_betas": (0.5,)}, "alpha_betas", ArgumentError),
         ("search", {"order": 3}, "order", ArgumentError),
+        ("search", {"progress": "foo"}, "progress", ArgumentTypeError),
+        ("search", {"eigenvalue": 1}, "eigenvalue", ArgumentTypeError),
+        ("compare", {"progress": "foo", "batch_size": 4}, "progress", ArgumentTypeError),
+        ("random_search", {"progress": "foo", "batch_size": 4}, "progress", ArgumentTypeError),
         ("search", {"preset": "fast"}, "preset", ArgumentError),
         ("search", {"threads": 0, "batch_size": 4}, "threads", ArgumentError),
         ("search", {"image_layout": "CHW"}, "image_layout", ArgumentError),
@@ -314,6 +320,11 @@ def test_errors_know_their_argument(
     assert error.value.argument == argument
     assert type(error.value) is kind
     assert str(error.value).startswith(f"`{argument}` ")
+
+
+def test_what_none_means_is_told() -> None:
+    with pytest.raises(ArgumentTypeError, match="must be an integer, or None, which means 'all'"):
+        pydarts.search(*images(), max_images="all")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

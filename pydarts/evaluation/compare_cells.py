@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pydarts.common.checks import choice, integer, integers, show
+from pydarts.common.checks import boolean, choice, integer, integers, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import claim_folder, remove_leftovers
 from pydarts.common.jobs import AnyExecutor, Jobs
@@ -54,6 +54,7 @@ def run_comparison(
     side.
     """
     choice("resume", resume, ("auto", "never"))
+    boolean("progress", progress)
     cells = _contenders(task, genotypes, random_cells, published)
     task.check_train(config)
     config = task.complete(config)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pydarts.common.checks import integer
+from pydarts.common.checks import boolean, integer
 from pydarts.common.errors import ArgumentError
 from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.evaluation.trials import for_workers, try_cell
@@ -84,6 +84,7 @@ def run_random_search(
     if not 0 < train_fraction < 1:
         raise ArgumentError("train_fraction", f"(={train_fraction!r}) must lie between 0 and 1")
     count = integer("k", k, 1)
+    boolean("progress", progress)
     rng = np.random.default_rng(config.seed)
     task = task.split(train_fraction, rng)
     task.check_train(config)

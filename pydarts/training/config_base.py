@@ -96,7 +96,7 @@ class Config:
         overrides : mapping, optional
             Values by the names of fields.
         config : Config, optional
-            A whole configuration, in place of the preset.
+            A whole configuration, in place of the preset, which must then be the usual one.
         others : collection of str
             Names that the caller takes as well, for the hint in an error.
 
@@ -116,6 +116,8 @@ class Config:
         if config is not None:
             if not isinstance(config, cls):
                 raise ArgumentTypeError("config", f"(={config!r}) must be a {cls.__name__}")
+            if preset not in ("quick", config.preset):
+                raise ArgumentError("preset", f"(={preset!r}) has no use beside `config`")
             return dataclasses.replace(config, **overrides)
         if preset not in cls.presets:
             raise ArgumentError("preset", f"(={preset!r}) must be one of {', '.join(cls.presets)}")
@@ -173,7 +175,13 @@ def _checked(each: dataclasses.Field[Any], value: Any) -> Any:
         return tuple(_number(each, v) for v in value)
     if kind == "bool":
         return boolean(name, value)
-    return _number(each, value)
+    try:
+        return _number(each, value)
+    except ArgumentTypeError as error:
+        if not kind.endswith("None"):
+            raise
+        meaning = f"or None, which means {each.metadata['none']!r}"
+        raise ArgumentTypeError(name, f"{error.problem}, {meaning}") from None
 
 
 def _number(each: dataclasses.Field[Any], value: Any) -> int | float:

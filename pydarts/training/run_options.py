@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydarts.common.checks import choice, file_path, number, show
+from pydarts.common.checks import boolean, choice, file_path, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import claim_folder
 from pydarts.common.ranks import Ranks
@@ -86,6 +86,8 @@ class RunOptions:
             )
         if self.checkpoint is not None:
             file_path("checkpoint", self.checkpoint)
+        boolean("progress", self.progress)
+        boolean("eigenvalue", self.eigenvalue)
         choice("resume", self.resume, ("auto", "never"))
         number("checkpoint_seconds", self.checkpoint_seconds)
         budgets: tuple[tuple[str, Mapping[str, float]], ...] = (
