@@ -240,17 +240,20 @@ class TestOut:
         assert not (out / "model" / "model.json").exists()
         Genotype.from_json((out / "genotype.json").read_text())
 
-    @pytest.mark.parametrize("inside", ["", "sub/sub"])
+    @pytest.mark.parametrize(
+        ("inside", "problem"), [("", "is a file, but must be"), ("sub/sub", "cannot be written to")]
+    )
     def test_a_file_in_the_way(
         self,
         inside: str,
+        problem: str,
         data: str,
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         (tmp_path / "file").touch()
         assert cli.main(["search", data, "--force", "--out", str(tmp_path / "file" / inside)]) == 2
-        assert "cannot be written to" in error(capsys)
+        assert problem in error(capsys)
 
     def test_no_permission(
         self,

@@ -307,7 +307,7 @@ def test_constant_images_and_channels_work() -> None:
         [(0, "x"), (0, "y"), (1, "a")],
         [1.5, 2.5, 3.5],
         [-1, 7, 2**70],
-        [None, "b", 3],
+        [("a",), "b", 3],
         [b"a", b"b", b"c"],
     ],
     ids=str,

@@ -17,7 +17,7 @@ from pydarts.api.limits import Limit, Limits, as_target, refuse_limits
 from pydarts.api.searching import Text, search, search_text
 from pydarts.common.checks import integers
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.common.files import claim_folder
+from pydarts.common.files import writable_folder
 from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import as_corpus
@@ -252,7 +252,7 @@ def _limited(
 ) -> dict[str, Any]:
     """The limits as each search takes them, checked, with a profile that all of them share."""
     trained = as_target(limits.target, preset)
-    folder = None if run.checkpoint is None else claim_folder("checkpoint", run.checkpoint)
+    folder = None if run.checkpoint is None else writable_folder("checkpoint", run.checkpoint)
     table = limits.measured(task, trained, folder, run.resume == "auto")
     limits = limits._replace(target=trained, profile=table)
     limits.budget(task, *pair, preset, run)
@@ -268,7 +268,7 @@ def _search_all(
 ) -> list[SearchResult[Any]]:
     checkpoint, progress = options.pop("checkpoint", None), options.pop("progress", True)
     options["threads"] = threads = resolve_threads(threads)
-    base = None if checkpoint is None else claim_folder("checkpoint", checkpoint).absolute()
+    base = None if checkpoint is None else writable_folder("checkpoint", checkpoint).absolute()
     results: dict[int, SearchResult[Any]] = {}
     errors: dict[int, Exception] = {}
     if executor is None:

@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 import unicodedata
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TextIO
 
+from pydarts.common.files import writable_folder
 from pydarts.common.termination import Terminated, Termination
 
 if sys.platform != "win32":
@@ -119,15 +119,9 @@ def claim_folder(args: argparse.Namespace, checkpoint: str, what: str) -> Path |
     """
     if args.out is None:
         return None
-    out = Path(args.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-        args.held.enter_context(alone_in(out, "--out"))
-        used = any(not path.name.startswith(".") for path in out.iterdir())
-    except OSError as error:
-        raise ValueError(f"--out (={args.out}) cannot be written to: {error.strerror}") from error
+    out = writable_folder("out", args.out)
+    args.held.enter_context(alone_in(out, "--out"))
+    used = any(not path.name.startswith(".") for path in out.iterdir())
     if used and not args.force and not (out / checkpoint).is_file():
         raise ValueError(
             f"--out (={args.out}) is not empty and holds no {what} to go on with; --force replaces"

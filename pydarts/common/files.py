@@ -47,7 +47,7 @@ def _temporary(path: Path) -> str:
     return f".{path.name}."
 
 
-def claim_folder(name: str, value: object) -> Path:
+def writable_folder(name: str, value: object) -> Path:
     """Make the folder that an argument names, having seen that files can be written there.
 
     Raises

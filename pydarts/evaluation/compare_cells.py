@@ -13,7 +13,7 @@ from typing import Any
 
 from pydarts.common.checks import boolean, choice, integer, integers, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.common.files import claim_folder, remove_leftovers
+from pydarts.common.files import remove_leftovers, writable_folder
 from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.evaluation.comparison import COMPARISON, Comparison, Contender, read_comparison
 from pydarts.evaluation.statistics import MAX_ARRANGEMENTS
@@ -60,7 +60,7 @@ def run_comparison(
     config = task.complete(config)
     own_seeds, data = _checked(seeds), fingerprint(*task.arrays)
     comparison = Comparison(task.metric.name, own_seeds, cells, _without_seed(config), data)
-    path = None if checkpoint is None else claim_folder("checkpoint", checkpoint) / COMPARISON
+    path = None if checkpoint is None else writable_folder("checkpoint", checkpoint) / COMPARISON
     if path is not None:
         remove_leftovers(path)
         if resume == "auto" and path.exists():

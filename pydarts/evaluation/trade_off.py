@@ -18,7 +18,7 @@ import numpy as np
 
 from pydarts.common.checks import choice, integer
 from pydarts.common.errors import ArgumentError
-from pydarts.common.files import claim_folder, read_described, write_json
+from pydarts.common.files import read_described, writable_folder, write_json
 from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.costs.budget import COSTS, Budget, show_cost
 from pydarts.costs.counts import count_network
@@ -245,7 +245,7 @@ def run_trade_off(
     if cost not in COSTS:
         raise ArgumentError("cost", f"(={cost!r}) must be one of {', '.join(COSTS)}")
     shape, space = task.network_shape(target), task.space
-    folder = None if run.checkpoint is None else claim_folder("checkpoint", run.checkpoint)
+    folder = None if run.checkpoint is None else writable_folder("checkpoint", run.checkpoint)
     found = TradeOff(cost, tuple(limits), threads)
     found.identity = {
         "config": config.to_dict(),

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydarts.common.checks import boolean, choice, file_path, number, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
-from pydarts.common.files import claim_folder
+from pydarts.common.files import writable_folder
 from pydarts.common.ranks import Ranks
 from pydarts.training.callbacks import Callback
 from pydarts.training.config_base import Config, parameters
@@ -117,7 +117,7 @@ class RunOptions:
         with suppress(OSError):  # of a folder that cannot even be looked into
             if self.resumable_file(name):
                 return
-        claim_folder("checkpoint", self.checkpoint)
+        writable_folder("checkpoint", self.checkpoint)
 
     def on_rank(self, ranks: Ranks) -> RunOptions:
         """The options of one of several ranks: the first one alone shows and writes."""
