@@ -322,6 +322,24 @@ def test_errors_know_their_argument(
     assert str(error.value).startswith(f"`{argument}` ")
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("epochs", 0, "(=0) must be at least 1"),
+        ("epochs", 2**31, "(=2147483648) must be at least 1 and less than 2147483648"),
+        ("lr", -1.0, "(=-1.0) must be more than 0"),
+        ("lr", float("inf"), "(=inf) must be more than 0 and less than 1.79769e+308"),
+        ("momentum", 1.0, "(=1.0) must be at least 0 and less than 1"),
+    ],
+)
+def test_bounds_that_go_without_saying_are_not_told(
+    option: str, value: float, problem: str
+) -> None:
+    with pytest.raises(ArgumentError) as error:
+        TrainConfig(**{option: value})
+    assert str(error.value) == f"`{option}` {problem}"
+
+
 def test_what_none_means_is_told() -> None:
     with pytest.raises(ArgumentTypeError, match="must be an integer, or None, which means 'all'"):
         pydarts.search(*images(), max_images="all")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,8 @@ from pydarts.common.errors import ArgumentError, ArgumentTypeError
 
 T = TypeVar("T")
 
+_INTEGERS_BELOW = 2**31
+
 
 def show(value: object) -> str:
     """Repr for an error message: of bounded length, and never failing."""
@@ -26,12 +29,14 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def integer(name: str, value: object, minimum: int, below: int = 2**31) -> int:
+def integer(name: str, value: object, minimum: int, below: int = _INTEGERS_BELOW) -> int:
     """Return ``value`` if it is an integer in [minimum, below)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise ArgumentTypeError(name, f"(={show(value)}) must be an integer")
     if not minimum <= value < below:
-        raise ArgumentError(name, f"(={value}) must be at least {minimum} and less than {below}")
+        usual = below == _INTEGERS_BELOW and value < below  # goes without saying
+        limit = "" if usual else f" and less than {below}"
+        raise ArgumentError(name, f"(={value}) must be at least {minimum}{limit}")
     return int(value)
 
 
@@ -63,7 +68,8 @@ def number(
         raise ArgumentTypeError(name, f"(={show(value)}) must be a number")
     if not ((value > 0 if positive else value >= minimum) and value < below):
         bounds = "more than 0" if positive else f"at least {minimum:g}"
-        limit = f" and less than {below:g}" if below < math.inf else ""
+        usual = below >= sys.float_info.max and not value >= below
+        limit = "" if usual else f" and less than {below:g}"
         raise ArgumentError(name, f"(={value}) must be {bounds}{limit}")
     return float(value)
 
