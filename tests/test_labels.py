@@ -7,6 +7,7 @@ from drawn_text import CHARACTERS
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pydarts
 from pydarts.data.labels import Labels
 
 
@@ -130,3 +131,22 @@ def test_malformed_saved_labels(classes):
 def test_labels_of_a_wrong_type(y):
     with pytest.raises(TypeError, match="`y`"):
         Labels.fit(y)
+
+
+@pytest.mark.parametrize("kind", [str, lambda each: (each,), np.datetime64])
+def test_labels_that_cannot_be_saved_are_told_at_the_start(kind, tmp_path, caplog):
+    X = np.random.default_rng(0).random((16, 8, 8), np.float32)
+    labels = [kind(f"2024-01-0{index % 2 + 1}") for index in range(16)]
+    options = {"channels": 1, "cells": 1, "epochs": 1, "batch_size": 8, "progress": False}
+    for run in (
+        lambda: pydarts.train(pydarts.DARTS_V2, X, labels, **options),
+        lambda: pydarts.fit(X, labels, "1min", genotype=pydarts.DARTS_V2, **options),
+    ):
+        caplog.clear()
+        model = run()
+        told = [each for each in caplog.messages if "`Model.save` will fail" in each]
+        assert len(told) == (kind is not str)
+        if told:
+            with pytest.raises(ValueError, match="cannot be saved") as error:
+                model.save(tmp_path / "model")
+            assert told == [f"`Model.save` will fail: {error.value}"]

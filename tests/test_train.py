@@ -175,27 +175,6 @@ def test_published_cells_learn(name: str) -> None:
     assert model.history[-1]["train_loss"] < 0.7 * model.history[0]["train_loss"]
 
 
-@pytest.mark.parametrize("kind", [str, lambda each: (each,), np.datetime64])
-def test_labels_that_cannot_be_saved_are_told_at_the_start(
-    kind: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    X, y = pictures(16)
-    labels = [kind(f"2024-01-0{code + 1}") for code in y]
-    options: dict[str, Any] = {"channels": 1, "cells": 1, "epochs": 1, "progress": False}
-    for run in (
-        lambda: train(pydarts.DARTS_V2, X, labels, **options),
-        lambda: pydarts.fit(X, labels, "1min", genotype=pydarts.DARTS_V2, **options),
-    ):
-        caplog.clear()
-        model = run()
-        told = [each for each in caplog.messages if "`Model.save` will fail" in each]
-        assert len(told) == (kind is not str)
-        if told:
-            with pytest.raises(ValueError, match="cannot be saved") as error:
-                model.save(tmp_path / "model")
-            assert told == [f"`Model.save` will fail: {error.value}"]
-
-
 def test_defaults_of_the_original() -> None:
     # SPEC §4
     paper = TrainConfig.make("paper", {})
