@@ -94,6 +94,22 @@ def test_an_interrupt_is_honoured(channels: int, cells: int, samples: int, call:
     step(**small, lr=0.1)
 
 
+@needs_timer
+def test_a_signal_handler_cannot_use_the_network_that_it_interrupts() -> None:
+    net = pydarts.Supernet(16, 4, classes=3, in_channels=2, threads=2)
+    x, y = np.zeros((8, 2, 32, 32), np.float32), np.zeros(8, int)
+    previous = signal.signal(signal.SIGPROF, lambda *_: net.logits(x))  # would wait for itself
+    try:
+        signal.setitimer(signal.ITIMER_PROF, 0.1, 0.1)
+        with pytest.raises(ValueError, match="is in a call of this thread"):
+            while True:
+                net.loss_and_grads(x, y)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, previous)
+    assert np.isfinite(net.loss_and_grads(x, y)[0])
+
+
 @pytest.mark.slow
 @needs_timer
 @pytest.mark.parametrize(

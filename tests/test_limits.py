@@ -24,7 +24,15 @@ from pydarts.costs.table import budget_table
 from pydarts.methods.log_weights import log_weights
 from pydarts.methods.mixture import MixtureMethod
 from pydarts.methods.named import as_method
-from pydarts.spaces import DARTS, NAS_BENCH_201, Space
+from pydarts.spaces import (
+    DARTS,
+    NAS_BENCH_201,
+    Operation,
+    Space,
+    batch_norm,
+    depthwise,
+    max_pool,
+)
 from pydarts.training.limited import COLDEST, MAX_REPEATS, phase_epochs
 
 TARGET = pydarts.TrainConfig.make("quick", {"channels": 4, "cells": 3})
@@ -146,6 +154,8 @@ def test_other_spaces_have_limits() -> None:
     costs = found.limits["macs"]["measured"]
     assert costs is not None
     assert costs <= limit
+    free = pydarts.search(*(X, y), space="nas-bench-201", threads=1, **options)
+    assert count_network(free.genotype, NetworkShape((8, 8), 4, 3, 2, 1)).macs > limit
 
 
 def test_a_regression_has_limits() -> None:
@@ -170,12 +180,19 @@ def test_the_least_is_told_where_no_cell_meets_a_limit() -> None:
         search(max_macs=least - 1)
     with pytest.raises(ValueError, match=r"`max_memory` .* is met by no cell"):
         search(max_memory=100)
-    # Of each alone there are cells, and of both none.
-    macs, weights = limit_at(0.001), limit_at(0.001, cost="weights")
-    budget = Budget(DARTS, SHAPE, {"macs": macs, "weights": weights})
-    assert budget.choose({n: np.zeros_like(a) for n, a in search().alphas.items()}) is None or (
-        budget.check() is None
-    )
+
+
+def test_limits_that_no_cell_meets_together() -> None:
+    operations = [
+        Operation("multiplies", [depthwise(1)]),
+        Operation("weighs", [max_pool(3), batch_norm]),
+    ]
+    space = DARTS.replace(name="apart", operations=operations, extra_operations=())
+    limits = {cost: limit_at(0.0, space, cost) for cost in ("macs", "weights")}
+    for cost, limit in limits.items():  # of each alone there are cells
+        Budget(space, SHAPE, {cost: limit}).check()
+    with pytest.raises(ValueError, match=r"`max_macs` .* no cell together with `max_weights`"):
+        Budget(space, SHAPE, limits).check()
 
 
 class Own(MixtureMethod):

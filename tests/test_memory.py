@@ -64,7 +64,12 @@ def test_recomputing_takes_less() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [((0, 32), "`batch_size` (=0)"), ((4, 0), "`image_size` (=0)"), ((4, (8, -1)), "(=-1)")],
+    [
+        ((0, 32), "`batch_size` (=0)"),
+        ((4, 0), "`image_size` (=0)"),
+        ((4, (8, -1)), "(=-1)"),
+        ((1, 65536), "`height` (=65536)"),
+    ],
 )
 def test_bad_sizes(arguments: tuple[Any, ...], named: str) -> None:
     with pytest.raises(ValueError) as error:

@@ -129,6 +129,18 @@ def test_logits_and_gradients_are_those_in_plain_numpy(case: str) -> None:
         assert found == pytest.approx(far.imag / STEP, rel=1e-9, abs=1e-12)
 
 
+def test_entries_behind_the_edges_of_a_node_have_no_gradient() -> None:
+    net, x, y = network(), *batch()
+    ones = {name: np.ones_like(a) for name, a in net.alphas.items()}
+    net.loss_and_grads(x, y, wrt=("mixing",), mixing=ones)  # nothing of it is left
+    _, grads = net.loss_and_grads(x, y, wrt=("alphas",))
+    for cell in net.space.cells:
+        rows = grads["alphas"][cell.edge_group]
+        exist = np.arange(rows.shape[1]) < np.arange(2, 2 + len(rows))[:, np.newaxis]
+        assert (rows[exist] != 0).all()
+        assert not rows[~exist].any()
+
+
 def test_given_weights_are_as_the_softmax() -> None:
     net, x, y = network(), *batch()
     shares = {cell.name: cell.mixing_weights(net.alphas[cell.name]) for cell in net.space.cells}

@@ -205,6 +205,8 @@ void bind_costs(py::module_& m) {
           "find",
           [](const Budget& self, const Doubles& log_weights, const std::array<double, kCostKinds>& most) {
             const std::vector<double> logs = entries_of(self.space(), log_weights, "log_weights");
+            // The table of the memory is made when it is first wanted: not without the lock.
+            if (most[int(CostKind::memory)] < kInfinity) self.table(CostKind::memory);
             py::gil_scoped_release release;
             return text_of(self.find(logs, {most}));
           },

@@ -6,10 +6,12 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "bilevel/bilevel.hpp"
@@ -109,7 +111,8 @@ struct Engine {
   template <class... Arguments>
   explicit Engine(Arguments&&... arguments) : network(std::forward<Arguments>(arguments)...) {}
   Net network;
-  std::mutex busy;  // one call at a time
+  std::mutex busy;                     // one call at a time
+  std::atomic<std::thread::id> owner;  // of the call, if there is one
   std::optional<Clock::time_point> deadline;
   std::optional<PythonCommunicator> communicator;
 
@@ -124,12 +127,26 @@ struct Engine {
   static constexpr double kLongest = 1e9;  // seconds; Clock's own range is not much larger
 };
 
+// Marks the thread whose call an engine is in.
+class Owned {
+ public:
+  Owned(std::atomic<std::thread::id>& owner, std::thread::id self) : owner_(owner) { owner_ = self; }
+  Owned(const Owned&) = delete;
+  ~Owned() { owner_ = std::thread::id(); }
+
+ private:
+  std::atomic<std::thread::id>& owner_;
+};
+
 // Runs `call` without the GIL; a Python error that the interrupt check met is raised, else OutOfTime.
 template <class Net, class Call>
 auto run(Engine<Net>& engine, Call call) {
   try {
     py::gil_scoped_release release;
+    const std::thread::id self = std::this_thread::get_id();
+    require(engine.owner.load() != self, "the network is in a call of this thread: what interrupts that cannot use it");
     std::lock_guard<std::mutex> lock(engine.busy);
+    const Owned owned(engine.owner, self);
     engine.network.set_cancel(Interrupt(engine.deadline));
     return call(engine.network);
   } catch (const Cancelled&) {

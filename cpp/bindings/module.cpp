@@ -208,6 +208,8 @@ void bind(py::module_& m, const std::string& suffix) {
       .def(
           "memory",
           [](const Net& self, int samples, int height, int width, bool backward) {
+            const Graph& graph = self.network.graph();
+            check_images(graph, samples, graph.in_channels, height, width);
             const auto memory = self.network.memory(samples, height, width, backward);
             return py::make_tuple(memory.activations, memory.scratch);
           },

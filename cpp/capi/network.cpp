@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "capi/creation.hpp"
 #include "capi/handles.hpp"
@@ -36,14 +37,14 @@ NetworkConfig config_of(const pydarts_network_options& o) {
 static_assert(int(LossKind::softmax) == PYDARTS_CROSS_ENTROPY && int(LossKind::sigmoid) == PYDARTS_SIGMOID &&
               int(LossKind::squared) == PYDARTS_MSE && int(LossKind::huber) == PYDARTS_HUBER);
 
-std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Genotype& genotype, bool auxiliary,
-                                         double auxiliary_weight, std::uint64_t seed, const pydarts_runtime& runtime,
-                                         bool recompute, std::size_t weights_at_hand) {
+Graph graph_of(const NetworkConfig& config, const Genotype& genotype, bool auxiliary, double auxiliary_weight) {
   require(auxiliary_weight >= 0 && std::isfinite(auxiliary_weight), "`auxiliary_weight` (=", auxiliary_weight,
           ") must be at least 0");
-  Graph graph = derived_graph(genotype, config, auxiliary, auxiliary_weight);
-  require(graph.num_weights <= weights_at_hand, "it describes ", graph.num_weights,
-          " weights, more than the other file can hold");
+  return derived_graph(genotype, config, auxiliary, auxiliary_weight);
+}
+
+std::unique_ptr<pydarts_network> derived(Graph graph, const NetworkConfig& config, const Genotype& genotype,
+                                         std::uint64_t seed, const pydarts_runtime& runtime, bool recompute) {
   auto network = std::make_unique<pydarts_network>(std::move(graph), seed, runtime, recompute);
   network->genotype = genotype;
   network->config = config;
@@ -54,13 +55,16 @@ std::unique_ptr<pydarts_network> derived(const NetworkConfig& config, const Geno
 template <class Load>
 std::unique_ptr<pydarts_network> model_of(const char* json, std::size_t json_size, const std::string& name,
                                           const pydarts_runtime& runtime, std::size_t size, const Load& load) {
-  environment_of(runtime);  // what is wrong with it is no fault of the file
-  auto network = reading(name, [&] {
+  auto [description, graph] = reading(name, [&] {
     Description d = read_description(json, json_size);
-    auto made = derived(d.config, d.genotype, d.auxiliary, d.auxiliary_weight, 0, runtime, false, size / sizeof(float));
-    made->model = std::move(d);
-    return made;
+    Graph described = graph_of(d.config, d.genotype, d.auxiliary, d.auxiliary_weight);
+    require(described.num_weights <= size / sizeof(float), "it describes ", described.num_weights,
+            " weights, more than the other file can hold");
+    return std::pair(std::move(d), std::move(described));
   });
+  // What is wrong from here on, with the runtime, is no fault of the file.
+  auto network = derived(std::move(graph), description.config, description.genotype, 0, runtime, false);
+  network->model = std::move(description);
   load(*network);
   return network;
 }
@@ -158,8 +162,10 @@ pydarts_status pydarts_derived_create(const char* genotype, size_t genotype_size
             "`options->auxiliary_skip` and `partial_channels` (=", o.auxiliary_skip, ", ", o.partial_channels,
             ") are for supernets");
     const Genotype cells = reading("`genotype`", [&] { return read_genotype(genotype, genotype_size); });
-    return derived(config_of(o), cells, flag(o.auxiliary, "options->auxiliary"), o.auxiliary_weight, o.seed,
-                   runtime_of(runtime), flag(o.recompute, "options->recompute"), std::size_t(-1));
+    const NetworkConfig config = config_of(o);
+    Graph graph = graph_of(config, cells, flag(o.auxiliary, "options->auxiliary"), o.auxiliary_weight);
+    return derived(std::move(graph), config, cells, o.seed, runtime_of(runtime),
+                   flag(o.recompute, "options->recompute"));
   });
 }
 

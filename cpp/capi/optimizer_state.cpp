@@ -11,6 +11,8 @@ using namespace pydarts;
 
 namespace {
 
+constexpr std::int64_t kMostSteps = std::int64_t(1) << 53;  // more than any search takes, and counted on from safely
+
 // A state apart from the optimizer's: what is read stands here until all of it is known to be sound.
 struct OptimizerState {
   Vector<float> momentum, first, second;
@@ -45,6 +47,7 @@ std::vector<StoredTensor> stored(pydarts_optimizer& optimizer, std::int64_t& ste
 void require_sound(const OptimizerState& state) {
   for (float value : state.second)
     require_file(value >= 0, "'alphas.second_moment' holds ", value, ", which is negative");
+  require_file(state.steps >= 0 && state.steps < kMostSteps, "its number of steps is ", state.steps);
 }
 
 // Nothing can fail.

@@ -54,14 +54,15 @@ std::unique_ptr<pydarts_network> derived(TextDescription description, int vocab_
 
 std::unique_ptr<pydarts_network> model_of(const char* json, std::size_t json_size, const std::string& name,
                                           const pydarts_runtime& runtime, std::size_t size) {
-  environment_of(runtime);  // what is wrong with it is no fault of the file
-  return reading(name, [&] {
+  TextDescription description = reading(name, [&] {
     TextDescription d = read_text_description(json, json_size);
     const std::size_t weights = weights_of(d.genotype.operations.size(), d.tokens.size(), d.hidden);
     require(weights <= size / sizeof(float), "it describes ", weights, " weights, more than the other file can hold");
-    const int vocab_size = int(d.tokens.size());
-    return derived(std::move(d), vocab_size, 0, runtime);
+    return d;
   });
+  // What is wrong from here on, with the runtime, is no fault of the file.
+  const int vocab_size = int(description.tokens.size());
+  return derived(std::move(description), vocab_size, 0, runtime);
 }
 
 }  // namespace

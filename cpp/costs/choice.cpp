@@ -14,6 +14,7 @@ namespace {
 constexpr int kBins = 4000;                    // into which what is left of a limit is cut
 constexpr std::size_t kMostOptions = 1 << 20;  // of a node: a space may come from a file
 constexpr std::size_t kMostPools = 12;         // of a cell whose sets are all tried where the cheapest is looked for
+constexpr double kRounding = 1e-12;            // of a sum of costs
 constexpr int kBoundRounds = 8;                // of other bounds where equal pools count once
 
 struct Entry {
@@ -172,11 +173,12 @@ std::optional<Genotype> choose_by_sum(const Space& space, const std::vector<doub
                                       double least, double most) {
   const std::vector<Group> groups = groups_of(space, values, table);
   if (most == kInfinity) most = largest_cost(space, table);
-  const double left = most - table.fixed;
-  if (left < 0) return std::nullopt;
-  double lowest = 0;  // of a fitted table
-  for (const Group& group : groups) lowest += std::min(0.0, group.cheapest());
-  const double step = left > lowest ? (left - lowest) / kBins : 1.0;
+  double lowest = table.fixed;
+  for (const Group& group : groups) lowest += group.cheapest();
+  const double left = most - lowest;
+  if (left < -kRounding * std::abs(most)) return std::nullopt;
+  // Bins are of what a cell costs more than the cheapest. Where nothing is left, no dearer one is in any.
+  const double step = left > 0 ? left / kBins : std::numeric_limits<double>::min();
   std::vector<double> best(kBins + 1, -kInfinity);
   best[0] = 0;
   struct Pick {
@@ -184,11 +186,11 @@ std::optional<Genotype> choose_by_sum(const Space& space, const std::vector<doub
   };
   std::vector<Pick> picks;
   for (const Group& group : groups) {
-    const double shift = std::min(0.0, group.cheapest());
+    const double cheapest = group.cheapest();
     Pick pick{std::vector<int>(kBins + 1), {}};
     std::vector<double> after(kBins + 1, -kInfinity);
     for (std::size_t k = 0; k < group.values.size(); ++k) {
-      const double bins = std::ceil((group.costs[k] - shift) / step - 1e-9);
+      const double bins = std::ceil((group.costs[k] - cheapest) / step - 1e-9);
       const int down = int(std::min(bins, kBins + 1.0));
       pick.moved.push_back(down);
       for (int bin = down; bin <= kBins; ++bin) {
@@ -201,7 +203,7 @@ std::optional<Genotype> choose_by_sum(const Space& space, const std::vector<doub
     best = std::move(after);
     picks.push_back(std::move(pick));
   }
-  const double first_bin = std::max(0.0, std::ceil((least - table.fixed - lowest) / step));
+  const double first_bin = std::max(0.0, std::ceil((least - lowest) / step));
   const int first = int(std::min(first_bin, kBins + 1.0));
   // What was rounded up may lie below the first bound, by a bin for each group at most.
   for (int start : {first, first + int(groups.size())}) {

@@ -15,10 +15,11 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();  // as a b
 double least_cost(const Space& space, const CostTable& table);
 double largest_cost(const Space& space, const CostTable& table);
 
-// By dynamic programming over the costs, node by node. Costs are rounded up to a four thousandth of what `most` leaves
-// for operations, so that neither bound is ever passed; of cells that are as close as that to a bound some may be
-// missed. Without bounds, and with the logarithms of mixing weights as values, they are those that alphas stand for.
-// Where equal pools count once, costs are no sums over nodes, and a likelier cell with equal pools may be missed.
+// By dynamic programming over the costs, node by node. What operations cost more than the cheapest ones is rounded up
+// to a four thousandth of what `most` leaves for that, so that neither bound is ever passed; of cells that are as close
+// as that to a bound some may be missed. Without bounds, and with the logarithms of mixing weights as values, they are
+// those that alphas stand for. Where equal pools count once, costs are no sums over nodes, and a likelier cell with
+// equal pools may be missed.
 std::optional<Genotype> choose_cell(const Space& space, const std::vector<double>& values, const CostTable& table,
                                     double least, double most);
 

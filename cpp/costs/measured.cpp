@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <numeric>
 
 #include "core/error.hpp"
 #include "network/limits.hpp"
@@ -97,9 +98,11 @@ int length_of(const Place& place) { return place.stride == 1 && place.inputs == 
 
 std::unique_ptr<Subject> chain_of(const Operation& operation, const Place& place, int dimensions,
                                   const Measurement& how) {
-  const int growth = place.channels % place.inputs == 0 ? place.channels / place.inputs : 1;
-  const NetworkShape shape{place.height, place.width, place.inputs, length_of(place), 2, 1};
-  return std::make_unique<Subject>(row_of(operation, dimensions, 1, place.stride, growth), shape, how);
+  // Of the largest channels of which input and output are multiples.
+  const int channels = std::gcd(place.inputs, place.channels);
+  const NetworkShape shape{place.height, place.width, channels, length_of(place), 2, 1};
+  return std::make_unique<Subject>(
+      row_of(operation, dimensions, place.inputs / channels, place.stride, place.channels / channels), shape, how);
 }
 
 // Of sorted values, as NumPy interpolates between them.

@@ -11,7 +11,7 @@
  * Errors. A function that can fail gives a status; the text of a handle's last call is asked from the handle, which is
  * the call's first argument. Functions that make a handle, or have none, write the text into `message`
  * (`message_size` bytes with the final NUL; may be null and 0). After any error weights, alphas and optimiser are as
- * before the call and the handle stays usable. Nothing aborts, prints or throws. Files are not believed: sizes are
+ * before the call and the handle stays usable. Nothing aborts, prints or throws. Files are untrusted: sizes are
  * checked before memory is spent. INVALID_ARGUMENT may come from any function, OUT_OF_MEMORY and BUSY from any that
  * takes a handle, OUT_OF_MEMORY from any that makes one; further statuses are named with the function.
  *
@@ -211,7 +211,7 @@ typedef struct pydarts_network_info {
   int32_t num_droppable;             /* rows of `drop` */
   int32_t normalization;             /* 1: of a model, so pydarts_normalize_u8 and _f32 work */
   int32_t image_height, image_width; /* of the training images of a model, else 0; other sizes work as well */
-  const char* instruction_set;       /* static memory: "avx512", "avx2", "neon", "baseline" */
+  const char* instruction_set;       /* static memory: "avx512-wide", "avx512", "avx2", "neon", "baseline" */
   int32_t loss;                      /* a pydarts_loss_kind; of a model it tells what is predicted */
 } pydarts_network_info;
 
@@ -280,7 +280,7 @@ typedef struct pydarts_batch {
   size_t num_drop;   /* elements of `drop` */
   /* In place of labels: how much of each class a sample is, (samples, classes), at least 0; null: labels. They need not
      sum to 1; those of label smoothing and mixup do. Other losses than cross-entropy take nothing else: 0 to 1 for each
-     label, or numbers, of a model in its units, (value - mean) / deviation. */
+     label, or numbers, of a model in its units, (value - mean) / standard deviation. */
   const float* targets;
   /* Of a supernet, in place of the softmax of the alphas: the weight of each operation, in the order of the alphas;
      null: the softmax. Nothing normalises them. Not for search steps, which learn the alphas. */
@@ -296,8 +296,8 @@ typedef struct pydarts_batch {
 /* Threads: any. */
 PYDARTS_API pydarts_status pydarts_batch_defaults(pydarts_batch* batch);
 
-/* out = (pixels - mean) / deviation by channel, as Python does it; arrays of shape (samples, channels, height, width).
-   `pixels` may be `out`. INVALID_ARGUMENT if the network is not of a model. Threads: by handle. */
+/* out = (pixels - mean) / standard deviation by channel, as Python does it; arrays of shape (samples, channels, height,
+   width). `pixels` may be `out`. INVALID_ARGUMENT if the network is not of a model. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_normalize_u8(const pydarts_network* network, int32_t samples, int32_t channels,
                                                 int32_t height, int32_t width, const uint8_t* pixels, float* out);
 PYDARTS_API pydarts_status pydarts_normalize_f32(const pydarts_network* network, int32_t samples, int32_t channels,
@@ -322,8 +322,8 @@ typedef struct pydarts_loss {
 } pydarts_loss;
 
 /* Loss with the batch's statistics and its gradients; null with count 0: not wanted. With `batch->mixing` `d_alphas` is
-   the gradient by these weights. Without any gradient only the forward pass runs, in the workspace of one. The running
-   statistics stay as they are. `loss` may be null. CANCELLED. Threads: by handle. */
+   the gradient with respect to these weights. Without any gradient only the forward pass runs, in the workspace of one.
+   The running statistics stay as they are. `loss` may be null. CANCELLED. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_gradients(pydarts_network* network, const pydarts_batch* batch, float* d_weights,
                                              size_t num_weights, float* d_alphas, size_t num_alphas,
                                              pydarts_loss* loss);
@@ -400,7 +400,7 @@ typedef struct pydarts_step_info {
   size_t size;
   double train_loss, valid_loss; /* the latter of the alpha step; 0 after a weight step */
   int32_t train_correct, valid_correct;
-  double gradient_norm;       /* by the weights, before clipping */
+  double gradient_norm;       /* with respect to the weights, before clipping */
   double alpha_gradient_norm; /* 0 after a weight step */
 } pydarts_step_info;
 
@@ -468,7 +468,8 @@ typedef struct pydarts_segment {
   int32_t length, batch; /* steps, sequences side by side: default 0; at least 1 */
   const int32_t *x, *y;  /* (length, batch): the tokens, and those that follow them */
   const float* hidden;   /* the state before the first token, (batch, hidden_size); null: zero */
-  float* hidden_after;   /* gets the state after the last one, of the last pass; may be `hidden`; null: not wanted */
+  float* hidden_after;   /* gets the state after the last one, of the last pass; may be `hidden`; null: not wanted. Not
+                            by pydarts_text_arch_gradient, which takes no step */
   /* For gradients: factors of dropout, (batch, hidden_size), the same at all steps. If one is given, a null one drops
      nothing; if none is, they are drawn. Null in all other calls. */
   const float *output_mask, *hidden_mask, *input_mask, *embedding_mask;

@@ -6,7 +6,7 @@
 namespace pydarts {
 namespace PYDARTS_ISA {
 
-// Factors of a product, in the terms of product.inl; z[p * Step + k * z_row + block * z_block].
+// Factors of a product, in the terms of product.cpp; z[p * Step + k * z_row + block * z_block].
 template <class T>
 struct RowsProduct {
   T* y;

@@ -359,7 +359,8 @@ void Network<T>::alpha_gradient(const Pass& pass, T* d_alphas) {
       const std::size_t at = group.offset + std::size_t(row) * group.columns;
       double mean = 0;
       for (int k = 0; k < group.counts[row]; ++k) mean += shares_[at + k] * d_mixing_[at + k];
-      for (int k = 0; k < group.columns; ++k) d_alphas[at + k] = T(shares_[at + k] * (d_mixing_[at + k] - mean));
+      for (int k = 0; k < group.columns; ++k)  // behind its counts a row has nothing that is used
+        d_alphas[at + k] = k < group.counts[row] ? T(shares_[at + k] * (d_mixing_[at + k] - mean)) : T(0);
     }
 }
 

@@ -223,8 +223,8 @@ void GraphBuilder::add_pool(const Incoming& in, int node) {
   const Link& link = links[0];
   const bool max = link.kind == Link::Kind::max_pool;
   const Channels channels = read_by(in);
-  const std::array<int, 7> key = {state,         channels.blocks(), max,          link.kernel_h,
-                                  link.kernel_w, link.stride_h,     link.stride_w};
+  const std::array<int, 8> key = {state,         channels.blocks(), max,           link.kernel_h,
+                                  link.kernel_w, link.stride_h,     link.stride_w, link.rounds_up};
   if (pools_.find(key) == pools_.end()) {
     pools_[key] = int(graph_.pools.size());
     graph_.states[state].pools.push_back(int(graph_.pools.size()));

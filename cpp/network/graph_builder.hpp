@@ -70,7 +70,7 @@ class GraphBuilder {
   void connect(const Incoming& in, int node);
 
   Graph graph_;
-  std::map<std::array<int, 7>, int> pools_;  // by state, channels, kind, window and strides
+  std::map<std::array<int, 8>, int> pools_;  // by state, channels, kind, window, strides and rounding
 };
 
 }  // namespace pydarts

@@ -66,7 +66,8 @@ RecurrentNetwork<T>::RecurrentNetwork(RecurrentCell cell, int vocabulary, int hi
     const RecurrentNode& node = cell_.nodes[i];
     require(node.first >= 0 && node.inputs >= 1 && node.first + node.inputs <= int(i) + 1, "node ", i + 1,
             " reads a state that does not precede it");
-    require(node.activation < kActivations, "node ", i + 1, " has no such activation");
+    require(node.activation >= (cell_.search ? -1 : 0) && node.activation < kActivations, "node ", i + 1,
+            " has no such activation");
   }
   for (int output : cell_.outputs)
     require(output >= -1 && output < int(cell_.nodes.size()), "output ", output, " is no node");

@@ -200,8 +200,9 @@ Cell read_cell(const Json& json, const std::vector<Operation>* candidates, int d
       require_file(candidates, "neither the space has `operations`, nor the cell `edges`");
       cell.edges.assign(count, *candidates);
     }
+    const auto computes = [](const Operation& operation) { return !operation.is_none(); };
     for (std::size_t e = 0; e < cell.edges.size() && !cell.keeps_none; ++e)
-      require_file(cell.edges[e].size() > 1 || !cell.edges[e][0].is_none(), "edge ", e,
+      require_file(std::any_of(cell.edges[e].begin(), cell.edges[e].end(), computes), "edge ", e,
                    " has only `none`, which its genotype may not hold");
     return cell;
   });

@@ -113,6 +113,12 @@ void a_model_of_another_loss_is_read(const fs::path& folder) {
   std::vector<float> values = {0, 1, -1};
   CHECK(pydarts_predictions(model.get(), values.data(), 3, values.data()) == PYDARTS_OK);
   CHECK(values == (std::vector<float>{1, 2.5, -7}));
+  pydarts_runtime runtime = capi::runtime();
+  runtime.ranks = -3;  // which is no fault of the file
+  char message[200];
+  CHECK(pydarts_model_read(description.data(), description.size(), weights.data(), weights.size(), &runtime, &made,
+                           message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strstr(message, "`runtime->ranks` (=-3)"));
   for (const char* part : {"\"regression\"", "\"huber\"", "[1, 0.5, 10]", "0.5, \"scale\""}) {
     std::string bad = description;
     bad.replace(bad.find(part), std::strlen(part), part[0] == '[' ? "[1]" : part[0] == '0' ? "-1, \"scale\"" : "\"x\"");

@@ -65,6 +65,9 @@ void descriptions_are_checked() {
   CHECK(bad_space(mine("\"conv_9x9\""), {"space 'mine'", "'conv_9x9'"}));
   CHECK(bad_space(mine("\"none\", \"none\""), {"'none' twice"}));
   CHECK(bad_space(mine("\"none\""), {"cell 'c'", "edge 0", "`none`"}));
+  const std::string two = "\"none\", " + operation("\"none\"");
+  CHECK(bad_space(mine(two), {"cell 'c'", "edge 0", "`none`"}));
+  space_of(mine(two, R"(, "keeps_none": true)"));
   CHECK(bad_space(mine("\"skip_connect\"", "", "", R"(, "depth": 3)"), {"'depth' is unknown"}));
   CHECK(bad_space(mine("\"skip_connect\"", "", "", R"(, "dimensions": 3)"), {"`dimensions` (=3)"}));
   CHECK(bad_space(mine("\"sep_conv_3x3\"", "", "", R"(, "dimensions": 1)"), {"'sep_conv_3x3'", "height 3"}));
