@@ -56,6 +56,20 @@ else:
     settings.load_profile("pydarts")
 
 
+def note_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Add what was skipped, and why, to the file that `PYDARTS_SKIPPED` names: `.ci/run` runs it
+    again where what it lacked is installed.
+    """
+    name = os.environ.get("PYDARTS_SKIPPED")
+    if name and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else ""
+        with open(name, "a", encoding="utf-8") as file:
+            file.write(f"{report.nodeid}\t{reason}\n")
+
+
+pytest_runtest_logreport = pytest_collectreport = note_skipped
+
+
 @pytest.fixture(scope="session", autouse=True)
 def usual_selectors() -> Iterator[Mapping[str, str]]:
     """Let searches choose by magnitude where a test does not say how, for most are about something

@@ -396,3 +396,10 @@ def test_no_direction() -> None:
     one = np.ones((1, 1, 8, 8)), np.array([0])
     with pytest.raises(ArithmeticError, match="zero"):
         arch_gradient(net, train=one, valid=one, weight_decay=0.0)
+    step = BilevelStep(net, weight_decay=0.0)
+    before = net.flat_weights.copy(), net.flat_alphas.copy(), step.state()
+    with pytest.raises(ArithmeticError, match=r"^step 0: .*zero"):
+        step(train=one, valid=one, lr=0.1)
+    np.testing.assert_array_equal(net.flat_weights, before[0])
+    np.testing.assert_array_equal(net.flat_alphas, before[1])
+    assert str(step.state()) == str(before[2])

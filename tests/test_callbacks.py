@@ -456,3 +456,16 @@ def test_tensorboard_without_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(ImportError, match=r"pydarts-nas\[tensorboard\]"):
         pydarts.TensorBoard("log")
+
+
+def test_early_stopping_leaves_out_what_was_not_measured() -> None:
+    seen = []
+    stopping = pydarts.EarlyStopping("eigenvalue", patience=2)
+    loop: Any = SimpleNamespace(history=[], stop=lambda reason: seen.append(reason))
+    for value in (1.0, None, 2.0, None, 3.0):
+        loop.history.append({"epoch": 1, "eigenvalue": value})
+        stopping.on_epoch_end(loop, loop.history[-1])
+    assert len(seen) == 1
+    loop.history = [{"epoch": 1, "eigenvalue": None}]
+    with pytest.raises(ValueError, match=r"`monitor` \(='eigenvalue'\) must be one of epoch"):
+        stopping.on_epoch_end(loop, loop.history[0])

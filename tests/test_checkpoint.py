@@ -233,7 +233,7 @@ def train_text(**options: Any) -> Any:
         "dropout": 0.5,
         "patience": 1,
     }
-    small |= {"lr": 60.0, "threads": 1, "progress": False}
+    small |= {"lr": 90.0, "threads": 1, "progress": False}
     return pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **{**small, **options})
 
 
@@ -282,13 +282,13 @@ def test_left_while_the_average_is_validated(
 ) -> None:
     # Then the average stands in the network in the place of the weights.
     whole = train_text()
-    assert whole.history[2]["averaged"]
+    assert whole.history[3]["averaged"]
     real, calls = text.text_loss, 0
 
     def evaluate(net: Any, tokens: Any) -> float:
         nonlocal calls
         calls += 1
-        if calls == 3:
+        if calls == 4:
             signal.raise_signal(signal.SIGINT)
             long = np.zeros((6000, 100), np.int32)  # Ctrl-C is seen fifty milliseconds later
             for _ in range(100):
@@ -296,8 +296,8 @@ def test_left_while_the_average_is_validated(
         return real(net, tokens)
 
     monkeypatch.setattr(text, "text_loss", evaluate)
-    assert len(train_text(checkpoint=tmp_path).history) == 2
-    assert calls == 3
+    assert len(train_text(checkpoint=tmp_path).history) == 3
+    assert calls == 4
     result = train_text(checkpoint=tmp_path)
     assert calls == 5
     assert untimed(result.history) == untimed(whole.history)

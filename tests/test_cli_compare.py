@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import ctrl_c_at, write_images
 
@@ -104,6 +106,36 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert c.cells[0].scores[0] == summary["test_perplexity"]  # the same level, too
     assert c.cells[0].genotype == pydarts.RECURRENT_DARTS_V1
     assert "perplexity, lower is better" in capsys.readouterr().out
+
+
+def test_data_are_read_as_for_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text, out = tmp_path / "text.txt", tmp_path / "text"
+    text.write_text("the cat sat on the mat and the dog sat on the log. " * 40)
+    tiny = ["--hidden-size", "4", "--epochs", "1", "--batch-size", "2", "--bptt", "5"]
+    options = ["--level", "word", "--max-vocab", "5", "--out", str(out), *tiny]
+    assert cli.main(["train-text", "RECURRENT_DARTS_V1", str(text), *options]) == 0
+    assert json.loads((out / "summary.json").read_text())["max_vocab"] == 5
+    short = ["--random", "1", "--seeds", "1", "--no-progress"]
+    assert cli.main(["compare", str(out), *short]) == 0
+    found, _ = read_comparison(out / "compare.json")
+    score = json.loads((out / "summary.json").read_text())["test_perplexity"]
+    assert found.cells[0].scores[0] == score
+    # A folder that is called like a data set, and images whose last axis is that of the channels.
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "digits").mkdir()
+    np.save(tmp_path / "digits" / "X.npy", rng.integers(0, 256, (48, 8, 8, 8), np.uint8))
+    np.save(tmp_path / "digits" / "y.npy", np.arange(48) % 2)
+    given = ["--image-layout", "NHWC", "--out", "images", *TINY]
+    assert cli.main(["train", "DARTS_V1", "./digits", *given]) == 0
+    summary = json.loads((tmp_path / "images" / "summary.json").read_text())
+    assert summary["data"] == os.path.join(".", "digits")
+    assert summary["image_layout"] == "NHWC"
+    assert cli.main(["compare", "images", *short]) == 0
+    found, _ = read_comparison(tmp_path / "images" / "compare.json")
+    assert found.cells[0].scores[0] == summary["accuracy"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -37,6 +38,7 @@ from pydarts.evaluation import trials
 from pydarts.evaluation.comparison import Contender, read_comparison
 from pydarts.evaluation.statistics import relabelling, sign_flip
 from pydarts.evaluation.trials import train_once
+from pydarts.tasks.images import ImageClassification
 
 Array = NDArray[Any]
 SMALL: dict[str, Any] = {"channels": 1, "cells": 3, "epochs": 2, "batch_size": 8}
@@ -290,6 +292,37 @@ def test_found_and_random_cells_are_trained_alike(tmp_path: Path) -> None:
     assert len({score for cell in c.cells for score in cell.scores.values()}) > 2
     assert c.config["drop_path"] == 0.5
     assert json.loads((tmp_path / "new" / "compare.json").read_text()) == c.to_dict()
+
+
+def test_random_cells_have_the_nodes_of_each_kind() -> None:
+    normal, reduce = DARTS_V2.space.cells
+    space = DARTS_V2.space.replace(name="own", cells=[normal, dataclasses.replace(reduce, nodes=2)])
+    cell = Genotype.random(5, space=space)
+    found = compare(cell, *pictures(), seeds=[0], random_cells=2, **SMALL, **QUIET)
+    nodes = [[c.genotype.nodes(name) for name in ("normal", "reduce")] for c in found.cells]
+    assert nodes == [[4, 2]] * 3
+
+
+def test_scores_that_are_no_numbers() -> None:
+    X, y = pictures()
+    numbers, sets = X.mean(axis=(1, 2)), np.eye(2, dtype=int)[(y == "a").astype(int)]
+    common = {"seeds": [0], "random_cells": 1, **SMALL, **QUIET}
+    for task, truth, wrong, match in (
+        (
+            "regression",
+            numbers,
+            numbers[:1],
+            r"`y_test` holds one number alone .*R² is not defined",
+        ),
+        ("multilabel", sets, 0 * sets[:3], "`y_test` holds no label: the average precision"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            compare(
+                *(DARTS_V2, X, truth), task=task, X_test=X[: len(wrong)], y_test=wrong, **common
+            )
+    task = ImageClassification(X, numbers, objective="regression")
+    logits = np.full((len(X), 1), np.nan)
+    assert task.objective.score(logits, task.codes) == task.objective.worst == -1e6
 
 
 def test_a_seed_gives_all_cells_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_the_strongest_operations_go_on_in_any_case() -> None:
     assert len(alone.finalists) == 8 + 2
 
 
-# By round, from the last one on: of the best cell, of the strongest operations.
+# By round, from the last one on: of the best cell, of the strongest-operation constant.
 @pytest.mark.parametrize(
     ("scores", "trained", "ahead"),
     [
@@ -209,7 +209,7 @@ def test_trainings_have_names() -> None:
     rounds, cells = played(SELECTOR, found_ahead, until=8)
     assert rounds.name_of(1, cells[7]) == "finalist 9/10, round 2/2"
     assert rounds.name_of(2, cells[7]) == "best finalist again, 1/2"
-    assert rounds.name_of(3, cells[STRONGEST]) == "strongest operations again, 2/2"
+    assert rounds.name_of(3, cells[STRONGEST]) == "strongest-operation constant again, 2/2"
 
 
 @pytest.mark.parametrize("space", [NAS_BENCH_201, DARTS], ids=lambda space: space.name)

@@ -278,7 +278,8 @@ def test_the_last_round_that_was_finished_decides(
     # Of the first round 0.7 and 0.9 go on, and have 0.4 and 0.8 in the second.
     best = {5: 1, 8: 5, 9: 8}[trained]
     assert result.genotype == result.finalists[best].genotype
-    assert of_round == (best >= 7)
+    assert [each.epochs for each in result.finalists] == [1] * min(7, trained) + [3] * (trained - 7)
+    assert result.finalists[best].epochs == (1, 3)[of_round]
 
 
 def test_where_a_search_leaves_images_out_finalists_have_more(
@@ -376,8 +377,9 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
         return run_training(*arguments)
 
     monkeypatch.setattr("pydarts.training.run.run_training", train)
-    with pytest.raises(KeyboardInterrupt):
-        search(checkpoint=tmp_path / "cut", selector=selector)
+    cut = search(checkpoint=tmp_path / "cut", selector=selector)
+    assert cut.interrupted
+    assert len(cut.finalists) == before
     monkeypatch.undo()
     assert len(trained) == before
     scores = tmp_path / "cut" / "finalists.json"
@@ -393,6 +395,25 @@ def test_a_search_that_is_interrupted_goes_on_to_the_same_bits(
     assert again.genotype == whole.genotype
     for name, alpha in whole.alphas.items():
         np.testing.assert_array_equal(again.alphas[name], alpha)
+
+
+def test_ctrl_c_while_a_finalist_is_scored_keeps_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain, scores = search(selector=None), iter([0.1, 0.2])
+    monkeypatch.setattr(ImageClassification, "score", lambda *_: next(scores))
+
+    def score(*_: Any) -> float:
+        if found := next(scores, None):
+            return found
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ImageClassification, "score", score)
+    result = search(selector=FEW)
+    assert result.interrupted
+    assert [each.score for each in result.finalists] == [0.1, 0.2]
+    for name, alpha in plain.alphas.items():
+        np.testing.assert_array_equal(result.alphas[name], alpha)
 
 
 def test_a_cell_that_takes_a_search_is_tried_again(
@@ -416,11 +437,10 @@ def test_a_cell_that_takes_a_search_is_tried_again(
     assert cells[3:] == [cells[0], cells[1]] * 2
     assert whole.genotype == cells[0]
     assert "best finalist again, 1/2: accuracy" in caplog.text
-    assert "strongest operations again, 2/2: accuracy" in caplog.text
+    assert "strongest-operation constant again, 2/2: accuracy" in caplog.text
     trained: list[int] = []
     monkeypatch.setattr("pydarts.training.run.run_training", train)
-    with pytest.raises(KeyboardInterrupt):
-        search(checkpoint=tmp_path / "cut", **given)
+    assert search(checkpoint=tmp_path / "cut", **given).interrupted
     trained = []
     assert search(checkpoint=tmp_path / "cut", **given).finalists == whole.finalists
     assert trained == [7, 7]  # 5 of the first three, and 6 of the two after them, are done
@@ -692,3 +712,21 @@ def test_bad_options_are_named() -> None:
     with pytest.raises(ValueError, match="contradicts `method`"):
         as_pair("fixed-pt", "finalists", pydarts.SearchConfig())
     assert as_pair("darts", "finalists", pydarts.SearchConfig(seed=4))[1] == Finalists(seed=4)
+
+
+def test_a_search_without_time_left_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finals, "finals_seconds", lambda *_: pytest.fail("measured"))
+    task = ImageClassification(*images())
+    for started in (-np.inf, 0.0):
+        run = pydarts.RunOptions(time_budget=1.0, started=started)
+        nothing: Any = None
+        assert finals.leave_time(task, nothing, nothing, FEW, nothing, run) is run
+
+
+def test_finalists_learn_from_what_the_search_learned_from() -> None:
+    own = {"crop_padding": 1, "shift": 2, "rotate": True, "noise": 0.1, "time_mask": 3}
+    own |= {"mixup": 0.2, "flip": True, "cutout": 2, "frequency_mask": 1}
+    task = ImageClassification(*images())
+    config = task.complete(pydarts.SearchConfig(**SIZES, **own))
+    found = task.contest_config(config, None, 0)
+    assert {name: getattr(found, name) for name in own} == own

@@ -285,8 +285,13 @@ def test_the_options_go_where_they_belong(timed: Callable[..., None]) -> None:
     [
         ("darts", {}, "DARTS_V2", "it is not known that a search is worth its part of 4.0 s"),
         ("darts", {"search": "never"}, "DARTS_V2", "as no search was wanted"),
-        ("s4", {}, "strongest", "would want about .* each edge has its strongest operation"),
-        ("s4", {"search": "never"}, "strongest", "s4 has no published cell: each edge has its"),
+        ("s4", {}, "strongest", "would want about .* the cell is the strongest-operation constant"),
+        (
+            "s4",
+            {"search": "never"},
+            "strongest",
+            "s4 has no published cell: it is the strongest",
+        ),
     ],
 )
 def test_cells_without_a_search(
@@ -423,8 +428,16 @@ def test_why_is_logged(timed: Callable[..., None], caplog: pytest.LogCaptureFixt
         ({"time_budget": 3, "plan": {}}, "plan", r"\(=\{\}\) must be a pydarts.Plan"),
         ({"time_budget": 3, "epochs": 0}, "epochs", r"\(=0\)"),
         ({"time_budget": 3, "batch_size": 99}, "batch_size", "99"),
-        ({"plan": Plan(cell="DARTS_V3", channels=1)}, "plan", "has the cell 'DARTS_V3'"),
-        ({"plan": Plan(cell="given", channels=1)}, "plan", "`genotype` that was given"),
+        (
+            {"plan": Plan(cell="DARTS_V3", channels=1, cells=2, epochs=1)},
+            "plan",
+            "has the cell 'DARTS_V3'",
+        ),
+        (
+            {"plan": Plan(cell="given", channels=1, cells=2, epochs=1)},
+            "plan",
+            "`genotype` that was given",
+        ),
         (
             {"time_budget": 3, "search": "always", "genotype": pydarts.DARTS_V2},
             "search",
@@ -535,3 +548,27 @@ def test_the_estimator(timed: Callable[..., None], tmp_path: Path) -> None:
         DartsClassifier(time_budget=5, search_epochs=3).fit(X, y)
     with pytest.raises(ArgumentError, match=r"`selector` \(='perturbation'\) is not used with a"):
         DartsClassifier(time_budget=5, selector="perturbation").fit(X, y)
+
+
+def test_what_is_not_as_planned_is_refused(timed: Callable[..., None], tmp_path: Path) -> None:
+    timed(search=1.0, train=20.0)
+    plan = fit("100s", checkpoint=tmp_path).plan
+    assert plan is not None
+    assert (plan.cell, plan.epochs) == ("DARTS_V2", 5)
+    for options, match in (
+        (
+            {"genotype": pydarts.DARTS_V1},
+            "`genotype` is not that of the `plan`, which has .*V2",
+        ),
+        ({"search": "always"}, r"`search` \(='always'\) .*, with the cell 'DARTS_V2'"),
+        ({"epochs": 3}, r"`epochs` \(=3\) is not that of the `plan`, 5"),
+        ({"channels": 4}, r"`channels` \(=4\) is not that of the `plan`, 1"),
+    ):
+        for given in ({"checkpoint": tmp_path}, {"plan": plan}):
+            with pytest.raises(ArgumentError, match=match):
+                fit("100s", **given, **options)
+    searched = Plan(cell="search", search_preset="quick", search_epochs=3)
+    with pytest.raises(ArgumentError, match=r"`search` \(='never'\) .*, with a search"):
+        fit("100s", plan=searched, search="never")
+    with pytest.raises(ArgumentError, match=r"`time_budget` .*the `plan` has no training yet"):
+        fit(plan=searched)

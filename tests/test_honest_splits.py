@@ -74,6 +74,37 @@ def test_strata_of_ones_own() -> None:
     assert len(train) == len(valid) == 20
 
 
+def test_strata_of_which_a_part_holds_single_samples() -> None:
+    # Of pairs a draw takes one each: in what was drawn all strata are single.
+    pairs, y = np.arange(40) // 2, np.arange(40) % 2
+    for options in ({"stratify": pairs}, {"objective": "multilabel"}):
+        labels: Any = y
+        if "objective" in options:
+            labels = (pairs[:, np.newaxis] >> np.arange(5)) & 1  # sets that occur twice
+        task = ImageClassification(X, labels, **options)
+        chosen = task.draw(30, np.random.default_rng(0))
+        assert len(np.unique(pairs[chosen])) == 20
+        train, valid = task.halves(chosen, np.random.default_rng(0), 0.5)
+        assert sorted([*train, *valid]) == list(range(len(chosen)))
+
+
+def test_what_is_held_out_may_lack_a_class() -> None:
+    y = np.array([0, 1] * 18 + [2] * 4)
+    task, lacking = ImageClassification(X, y, stratify=False), 0
+    for seed in range(20):
+        part = task.hold_out(0.2, np.random.default_rng(seed))
+        assert part.test is not None
+        assert set(part.codes) == {0, 1, 2}
+        lacking += 2 not in part.test[1]
+    assert 0 < lacking < 20
+
+
+def test_a_class_too_rare_for_a_part_is_named() -> None:
+    y = np.array(["often", "more"] * 19 + ["often", "rare"])
+    with pytest.raises(ValueError, match="lacks: 'rare' "):
+        pydarts.search(X, y, max_images=30, **TINY)
+
+
 def test_without_strata_shares_are_left_to_chance() -> None:
     counts = set()
     for seed in range(8):
@@ -323,8 +354,13 @@ def test_mixup_of_every_task(task: str, weighted: bool) -> None:
         found["x"], share * plain + (1 - share) * plain[order], rtol=1e-4, atol=1e-5
     )
     targets = found["y"].targets if weighted else found["y"]
+    own = objective.codes[item] if task != "multiclass" else np.eye(2)[Y[item]]
+    first, second = share * np.ones((10, 1)), (1 - share) * np.ones((10, 1))
+    if weights is not None:  # a heavier sample has the larger part of the targets
+        first, second = first * weights[item, None], second * weights[item, None][order]
+    expected = (first * own + second * own[order]) / (first + second)
     assert targets.dtype == np.float32
-    assert targets.shape == (10, objective.objective.outputs)
+    np.testing.assert_allclose(targets, expected, rtol=1e-5, atol=1e-6)
     assert isinstance(found["y"], pydarts.Weighted) == weighted
 
 

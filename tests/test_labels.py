@@ -150,3 +150,9 @@ def test_labels_that_cannot_be_saved_are_told_at_the_start(kind, tmp_path, caplo
             with pytest.raises(ValueError, match="cannot be saved") as error:
                 model.save(tmp_path / "model")
             assert told == [f"`Model.save` will fail: {error.value}"]
+
+
+def test_values_that_are_missing_in_pandas_are_no_labels() -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="holds <NA> at index 1: that is no label"):
+        Labels.fit(["a", pandas.NA, "b"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 import re
 import signal
 from collections.abc import Callable
@@ -24,11 +25,14 @@ import pydarts.cli.main as cli
 from pydarts import _core
 from pydarts.methods.adam import Adam
 from pydarts.methods.beta_darts import BetaDarts
+from pydarts.methods.darts_minus import DartsMinus
+from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.fixed import Fixed
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.gdas import Gdas
 from pydarts.methods.mixture import MixtureMethod, MixtureStep, Moment
-from pydarts.methods.named import METHODS, as_method
+from pydarts.methods.named import METHODS, as_method, own_options
+from pydarts.methods.pc_darts import PcDarts
 from pydarts.methods.smooth_darts import SmoothDarts
 from pydarts.spaces import DARTS, NAS_BENCH_201, Cell, Layer, Space, Stack
 from pydarts.training.checkpoint import read_checkpoint
@@ -486,12 +490,16 @@ def test_on_the_command_line(name: str, tmp_path: Path) -> None:
     assert checkpoint.identity["method"] == name
 
 
-def test_in_the_classifier() -> None:
+def test_in_the_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
     sklearn = pytest.importorskip("pydarts.sklearn")
     X, y = images()
     small = {"search_channels": 1, "search_cells": 1, "search_epochs": 1, "channels": 1, "cells": 1}
+    calls: list[Any] = []
+    mixture = Gdas.mixture
+    monkeypatch.setattr(Gdas, "mixture", lambda *given: calls.append(given) or mixture(*given))
     found = sklearn.DartsClassifier(method="gdas", epochs=1, threads=1, **small).fit(X, y)
     assert found.predict(X).shape == y.shape
+    assert calls
     with pytest.raises(ValueError, match="`method`"):
         sklearn.DartsClassifier(method="gdsa", epochs=1, **small).fit(X, y)
 
@@ -557,3 +565,37 @@ def test_steps_tell_what_they_saw() -> None:
         moved = np.linalg.norm(net.flat_weights - before)
         assert info.gradient_norm == pytest.approx(moved / 0.1)
         assert (info.valid_loss is None) == (info.valid_correct is None) == (not method.learns)
+
+
+def test_the_options_of_a_class_that_is_derived_from_a_method() -> None:
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Mine(Gdas):
+        extra: float = 1.0
+
+    config = pydarts.SearchConfig.make("quick")
+    assert own_options(Gdas.from_config(config), config) is None
+    assert own_options(Mine.from_config(config), config) == {"extra": 1.0}
+    mine = dataclasses.replace(Mine.from_config(config), hottest=5.0, extra=2.0)
+    assert own_options(mine, config) == {"hottest": 5.0, "extra": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Gdas, {"coldest": 0.0}),
+        (Gdas, {"hottest": math.inf}),
+        (Gdas, {"seed": -1}),
+        (Gaea, {"rate": -1}),
+        (Gaea, {"floor": math.nan}),
+        (SmoothDarts, {"last": -0.1}),
+        (BetaDarts, {"decay": -1.0}),
+        (FairDarts, {"decided": -1.0}),
+        (DartsMinus, {"first": -1.0}),
+        (PcDarts, {"partial": 0}),
+        (Fixed, {"alpha_lr": 0.0}),
+    ],
+)
+def test_unusable_options_of_methods(kind: Any, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(pydarts.ArgumentError, match=f"`{name}` "):
+        kind(**options)

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from pydarts.costs.counts import count_network
 from pydarts.costs.shape import NetworkShape
 from pydarts.evaluation import trade_off
 from pydarts.evaluation.trade_off import PARETO, TradeOff, residual_network
+from pydarts.spaces import DARTS
 
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1, "order": 1}
 TARGET = pydarts.TrainConfig.make(
@@ -122,3 +127,38 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_unusable_arguments(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         pareto(**options)
+
+
+def test_a_training_that_was_cut_short_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pydarts.RunOptions(time_budget=0.001, callbacks=(pydarts.StopOnSkipCollapse(),))
+    given: list[Any] = []
+
+    def train(*arguments: Any) -> Any:
+        given.extend(arguments[3].callbacks)
+        return SimpleNamespace(interrupted=False, stopped="the time budget is spent")
+
+    monkeypatch.setattr(trade_off, "run_training", train)
+    task: Any = SimpleNamespace(score=lambda _: 0.1)
+    time.sleep(0.002)
+    assert trade_off._train(task, residual_network(), TARGET, run, False, "") is None
+    longer = replace(run, time_budget="1h")
+    assert trade_off._train(task, residual_network(), TARGET, longer, False, "") == 0.1
+    assert given == []  # those of searches are not for trainings
+
+
+def test_it_goes_on_with_the_same_space_and_threads_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trade_off._Work, "do", lambda *_: False)
+    one, other = (DARTS.replace(name="own", operations=DARTS.operations[:k]) for k in (7, 6))
+    pareto(checkpoint=tmp_path, space=one)
+    pareto(checkpoint=tmp_path, space=one)
+    with pytest.raises(ValueError, match=r"`checkpoint` .*`threads` was 1, is 2"):
+        pareto(checkpoint=tmp_path, space=one, latency_threads=2)
+    with pytest.raises(ValueError, match=r"`checkpoint` .*operations"):
+        pareto(checkpoint=tmp_path, space=other)
+    kept = json.loads((tmp_path / PARETO).read_text())
+    for name in ("threads", "method_options"):  # earlier versions had neither
+        del kept["identity"][name]
+    (tmp_path / PARETO).write_text(json.dumps(kept))
+    pareto(checkpoint=tmp_path, space=one)

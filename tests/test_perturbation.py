@@ -17,6 +17,7 @@ import pydarts
 import pydarts.cli.main as cli
 from pydarts import _core
 from pydarts.methods import perturbation, tuning
+from pydarts.methods.decisions import selection_notes
 from pydarts.methods.fair_darts import FairDarts
 from pydarts.methods.mixture import Mixture
 from pydarts.methods.named import as_pair
@@ -71,6 +72,25 @@ def same(first: Any, second: Any) -> None:
     np.testing.assert_array_equal(first.supernet.flat_alphas, second.supernet.flat_alphas)
 
 
+def largest_of(share: float) -> float:
+    """The largest of eight shares, the others equal, whose entropy is such a part of ln 8."""
+    low, high = 0.126, 0.999
+    for _ in range(60):
+        p = (low + high) / 2
+        entropy = -p * np.log(p) - (1 - p) * np.log((1 - p) / 7)
+        low, high = (p, high) if entropy > share * np.log(8) else (low, p)
+    return low
+
+
+def test_where_a_choice_is_called_close_to_chance() -> None:
+    for above, share in ((False, 0.89), (True, 0.91)):
+        p = largest_of(share)
+        row = np.log([p] + [(1 - p) / 7] * 7)
+        alphas = {cell.name: np.tile(row, (len(cell.candidates), 1)) for cell in DARTS.cells}
+        notes = selection_notes(alphas, DARTS.derive(alphas), "magnitude", [], "softmax", 0)
+        assert any("close to chance" in note for note in notes) == above
+
+
 # Decisions
 
 
@@ -85,6 +105,22 @@ def plain_losses(
     sizes = [len(part) for part in parts]
     loss = sum(each * n for (each, _), n in zip(found, sizes, strict=True)) / len(x)
     return loss, sum(correct for _, correct in found) / len(x)
+
+
+@pytest.mark.parametrize("space", [SMALL, DARTS, NAS_BENCH_201], ids=str)
+def test_of_what_is_missed_alike_the_first_is_kept(space: Space) -> None:
+    selection = Selection(Perturbation(epochs=0), space)
+    mixing = {cell.name: cell.exists(len(cell.candidates)) * 1.0 for cell in space.cells}
+    for epoch in range(perturbation.rounds(space)):
+        selection.decide(Mixture(mixing), epoch, lambda _: (1.0, 0.5))
+    assert len(selection.decisions) == perturbation.num_decisions(space)
+    for each in selection.decisions:
+        cell = next(cell for cell in space.cells if cell.name == each["cell"])
+        if each["source"] is None:
+            assert each["kept"] == list(range(cell.kept(each["node"])))
+        else:
+            assert each["kept"] == next(iter(each["without"]))
+        assert not any(each["missed"].values())
 
 
 @pytest.mark.parametrize("measure", ["loss", "accuracy"])
@@ -263,14 +299,11 @@ def test_tuning_begins_without_momentum_and_leaves_what_lost(
     monkeypatch.undo()
     row = SMALL.cells[0].edges_of().index((first["source"], first["node"]))
     lost = [k for k, op in enumerate(SMALL.cells[0].candidates[row]) if op.name != first["kept"]]
-    short = pydarts.search(
-        *images(), **{**SIZES, **QUIET}, space=SMALL, method="fixed"
-    ).supernet.split_weights
-    names = short(result.supernet.flat_weights)
+    names = result.supernet.split_weights(result.supernet.flat_weights)
     untouched = [n for n in names if any(f"_ops.{row}._ops.{k}." in n for k in lost)]
     plain = pydarts.search(*images(), **{**SIZES, **QUIET}, space=SMALL, method="fixed")
     before = plain.supernet.split_weights(plain.supernet.flat_weights)
-    assert untouched or row == 3  # pools and skips have no weights
+    assert untouched
     for name in untouched:
         np.testing.assert_array_equal(names[name], before[name])
 
@@ -611,3 +644,21 @@ def test_fair_darts_keeps_the_largest_sigmoids() -> None:
                     if i == node]  # fmt: skip
             strongest = [(DARTS.operations[k].name, j) for _, k, j in sorted(into)[::-1][:2]]
             assert [(op, j) for op, j, i in kept if i == node] == strongest
+
+
+def test_accuracy_is_refused_at_the_start_where_there_is_none() -> None:
+    X, _ = images()
+    started: list[Any] = []
+
+    class Start(pydarts.Callback):
+        def on_start(self, loop: Any) -> None:
+            started.append(loop)
+
+    selector = Perturbation(measure="accuracy")
+    options: Any = {**SIZES, **QUIET, "callbacks": [Start()], "selector": selector}
+    with pytest.raises(ValueError, match=r"`measure` \(='accuracy'\) is for images with labels"):
+        pydarts.search(X, X.mean(axis=(1, 2)), task="regression", space=SMALL, **options)
+    words: Any = {**WORDS, **QUIET, "callbacks": [Start()], "selector": selector}
+    with pytest.raises(ValueError, match=r"`measure` \(='accuracy'\) is for images with labels"):
+        pydarts.search_text(TEXT, level="word", **words)
+    assert started == []

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import pydarts
+from pydarts.cli.main import main
 from pydarts.data import load_data, pictures
 from pydarts.data.lazy import LazyArray
 from pydarts.data.pictures import read_picture_folder, read_picture_table
 
 Image = pytest.importorskip("PIL.Image")
 
+TINY_TRAIN = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 4, "progress": False}
 TINY = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 4, "order": 1, "progress": False}
 
 
@@ -84,6 +86,18 @@ def test_grey_and_colour_together_are_colour(tmp_path: Path) -> None:
     np.testing.assert_array_equal(X[0], np.repeat(grey(1, 8, 6)[np.newaxis], 3, axis=0))
     np.testing.assert_array_equal(X[1], colour.transpose(2, 0, 1))
     np.testing.assert_array_equal(X[2], X[1])
+
+
+def test_grey_ones_for_a_model_of_colours(folder: Path, tmp_path: Path) -> None:
+    found = read_picture_folder(folder, colour=True).X
+    np.testing.assert_array_equal(found, np.repeat(read_picture_folder(folder).X, 3, axis=1))
+    for index in range(12):
+        colour = np.random.default_rng(index).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+        save(tmp_path / "colour" / "ab"[index % 2] / f"{index}.png", colour)
+    pydarts.train(pydarts.DARTS_V2, tmp_path / "colour", **TINY_TRAIN).save(tmp_path / "model")
+    given = [str(tmp_path / "model"), str(folder), "--out", str(tmp_path / "found.csv")]
+    assert main(["predict", *given]) == 0
+    assert len((tmp_path / "found.csv").read_text().splitlines()) == 13
 
 
 def test_sizes_that_differ_need_one(folder: Path) -> None:
@@ -182,6 +196,13 @@ def test_parts_beside_training_and_test(folder: Path, tmp_path: Path) -> None:
     words = f"holds the folders train, val, .*: give {parts / 'train'} itself"
     with pytest.raises(ValueError, match=words):
         load_data(parts)
+
+
+def test_parts_without_labels(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        save(tmp_path / part / "1.png", grey(1))
+    with pytest.raises(ValueError, match="holds the folders test and train, but neither"):
+        read_picture_folder(tmp_path)
 
 
 def test_a_table_of_paths(folder: Path) -> None:

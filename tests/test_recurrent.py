@@ -190,16 +190,30 @@ def test_dropout_is_drawn_anew_and_repeats_by_seed() -> None:
     assert len(set(losses(1))) == 3
 
 
-def test_dropout_keeps_what_the_rates_say() -> None:
-    """Of the output: the decoder sees a unit or not, so its gradient by it is zero or not."""
-    rates = {**NO_DROPOUT, "dropout": 0.75}
-    net = pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V1, 50, 400, seed=1, **rates)
-    batch, hidden = segment(50, 1, 10, 400)
-    _, grads = net.loss_and_grads(*batch, hidden=hidden)
-    # Of the token that is not read, the embedding's gradient is the decoder's alone.
+@pytest.mark.parametrize(
+    ("which", "rate"), [("output", 0.75), ("hidden", 0.25), ("input", 0.6), ("embedding", 0.2)]
+)
+def test_dropout_keeps_what_the_rates_say(which: str, rate: float) -> None:
+    """A unit that is dropped has no part in a gradient; with what is kept as masks, scaled by
+    1 / (1 - rate), the loss is the same.
+    """
+    size = 400
+    rates = {**NO_DROPOUT, "dropout" if which == "output" else f"dropout_{which}": rate}
+    net = pydarts.RecurrentNetwork(
+        pydarts.RECURRENT_DARTS_V1, 50, size, dtype="float64", seed=1, **rates
+    )
+    batch, hidden = segment(50, 3, 1, size)
+    loss, grads = net.loss_and_grads(*batch, hidden=hidden)
+    first = grads["weights"]["rnns.0._W0"]  # rows of the input, then of the hidden state
+    # Of a token that is not read, the embedding's gradient is the decoder's alone: by step.
     unread = next(v for v in range(50) if v not in batch[0])
-    share = 1 - (grads["weights"]["encoder.weight"][unread] == 0).mean()
-    assert share == pytest.approx(1 - 0.75**10, abs=0.04)
+    decoder = grads["weights"]["encoder.weight"][unread]
+    seen = {"output": decoder, "hidden": first[size:], "input": first[:size]}
+    kept = seen.get(which, first[:size]).reshape(size, -1).any(axis=1)
+    assert kept.mean() == pytest.approx(1 - rate, abs=4 * np.sqrt(rate * (1 - rate) / size))
+    masks = {which: kept[np.newaxis] / (1 - rate)}
+    expected, _ = net.loss_and_grads(*batch, hidden=hidden, masks=masks)
+    assert loss == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("order", [1, 2])

@@ -125,3 +125,15 @@ def test_a_missing_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "result.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"result\.json is missing"):
         SearchResult.load(tmp_path)
+
+
+def test_a_result_that_is_replaced_is_never_half_of_two(
+    search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = search()
+    result.save(tmp_path)
+    monkeypatch.setattr("pydarts.training.result.write_history", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        result.save(tmp_path, overwrite=True)
+    with pytest.raises(FileNotFoundError):
+        pydarts.SearchResult.load(tmp_path)

@@ -351,3 +351,8 @@ def test_sides_are_halved_by_the_stem_too() -> None:
     with pytest.raises(ValueError, match="must be multiples of 32"):
         check_size(NAS_BENCH_201, 1, "imagenet", (64, 48))
     check_size(DARTS, 3, "cifar", (7, 5))  # cells halve odd sides as well
+
+
+def test_a_kind_of_cell_that_is_unknown_is_named() -> None:
+    with pytest.raises(ValueError, match=r"`name` \(='normale'\) must be 'normal' or 'reduce'"):
+        DARTS.cell("normale")

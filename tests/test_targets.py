@@ -171,6 +171,22 @@ def test_label_sets() -> None:
     assert strata[0] == strata[1] != strata[2] == strata[3]  # what occurs once is together
 
 
+def test_smoothed_sets() -> None:
+    objective = MultiLabel(LabelSets(("a", "b")))
+    found = objective.smoothed(np.array([[0.0, 1.0], [1.0, 1.0]]), 0.2)
+    np.testing.assert_allclose(found, [[0.1, 0.9], [0.9, 0.9]], rtol=1e-6)
+
+
+def test_strata_of_numbers_are_their_quantiles() -> None:
+    y = np.random.default_rng(0).lognormal(sigma=2, size=103)  # nearly all in a tenth of the range
+    numbers = Numbers.fit(y)
+    strata = numbers.strata(numbers.encode(y))
+    counts = np.bincount(strata)
+    assert len(counts) == 10
+    assert set(counts) <= {10, 11}
+    assert (np.diff(strata[np.argsort(y)]) >= 0).all()
+
+
 def test_numbers_come_back() -> None:
     y = np.array([[1.0, 5.0], [3.0, 5.0], [8.0, 5.0]])
     numbers = Numbers.fit(y)

@@ -123,12 +123,14 @@ def fit(
         A cell to train instead, of any space.
     search : {"auto", "always", "never"}
         Whether to search a cell. ``"auto"``: where the space has no published one. Without search
-        and published cell every edge gets the strongest operation, also where the time is too
+        and published cell it is the strongest-operation constant
+        (`pydarts.spaces.published.strongest`), also where the time is too
         short for a search.
     method : str or Method, optional
         Of a search, as in `pydarts.search`.
     plan : Plan, optional
-        ``model.plan`` of an earlier call. The plan depends on the speed of the machine: only with
+        ``model.plan`` of an earlier call, which decides cell, sizes and epochs: others that are
+        given are refused. The plan depends on the speed of the machine: only with
         the same one does the same seed give the same model.
     image_layout, groups, split, stratify, preprocessing, threads
     task, sample_weight, class_weight, loss, huber_delta
@@ -249,11 +251,14 @@ class Fitting:
         run.claim_checkpoint(PLAN)
         if plan is None and run.resumable_file(PLAN) and self._path is not None:
             plan = Plan.load(self._path)
-        if plan is None and run.time_budget is None:
-            raise ArgumentError("time_budget", "(=None) must be a time: there is no `plan`")
+        if run.time_budget is None and (plan is None or plan.epochs == 0):
+            lack = "there is no `plan`" if plan is None else "the `plan` has no training yet"
+            raise ArgumentError("time_budget", f"(=None) must be a time: {lack}")
         if plan is not None and dict(plan.limits) != limits.numbers():
             there, here = (describe_limits(each) for each in (plan.limits, limits.numbers()))
             raise ArgumentError("plan", f"is one with {there}, and not with {here}")
+        if plan is not None:
+            self._check_plan(plan)
         self.plan = plan
         self._limited = task.space if limits.numbers() else None
         self._method = as_method(method, self._search_config("quick"), self._limited)
@@ -262,6 +267,21 @@ class Fitting:
         self._made: tuple[Size, Budget | None] | None = None
         self._known_costs: dict[tuple[Any, ...], dict[str, float]] = {}
         task.check_train(self._config)
+
+    def _check_plan(self, plan: Plan) -> None:
+        """Raise ArgumentError where what is given now is not what the plan decided."""
+        if self._genotype is not None and plan.cell != "given":
+            raise ArgumentError("genotype", f"is not that of the `plan`, which has {plan.cell!r}")
+        if self.search == ("never" if plan.searched else "always"):
+            what = "a search" if plan.searched else f"the cell {plan.cell!r}"
+            raise ArgumentError("search", f"(={self.search!r}) is not for the `plan`, with {what}")
+        if plan.epochs == 0:
+            return
+        for name in ("channels", "cells", "epochs", "epoch_images"):
+            planned = getattr(plan, name)
+            if self._fields.get(name, planned) != planned:
+                problem = f"(={self._fields[name]}) is not that of the `plan`, {planned}"
+                raise ArgumentError(name, problem)
 
     def find_cell(self) -> SearchResult[Any] | None:
         """Decide whether to search, and do it; None: there is another cell."""
@@ -360,10 +380,9 @@ class Fitting:
             why = f"The cell is the published {best[0]}, {reason}{more}."
             return Plan(cell=best[0], prepare_seconds=spent, why=(why,))
         if self.search == "never":
-            why = f"No search was wanted, and {space.name} has no published cell: each edge has its"
-            return Plan(
-                cell="strongest", prepare_seconds=spent, why=(f"{why} strongest operation.",)
-            )
+            why = f"No search was wanted, and {space.name} has no published cell: it is the"
+            why += " strongest-operation constant."
+            return Plan(cell="strongest", prepare_seconds=spent, why=(why,))
         return self._plan_search(budget, f"{best[0]} {above}" if above else "")
 
     def _plan_search(self, budget: float, above: str) -> Plan:
@@ -404,7 +423,7 @@ class Fitting:
             )
             why = (
                 f"{space.name} has no published cell, and a search of {LEAST_SEARCH_EPOCHS} epochs"
-                f" would want {want}: each edge has its strongest operation."
+                f" would want {want}: the cell is the strongest-operation constant."
             )
             return Plan(cell="strongest", prepare_seconds=spent, why=(why,))
         reason = "A search was wanted"

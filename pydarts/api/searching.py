@@ -115,8 +115,8 @@ def search(
         loss on the validation half by which the supernet misses each operation, in rounds with
         further epochs of tuning between them (`pydarts.Perturbation` has its options, the result's
         ``selection`` what it decided); or short trainings of cells that are drawn from the mixing
-        weights, and from what the scores so far say, unless none is shown to be better than that of
-        the strongest operations (`pydarts.Finalists`; the result's ``finalists``). The last is
+        weights, and from what the scores so far say, unless none is shown to be better than the
+        strongest-operation constant (`pydarts.Finalists`; the result's ``finalists``). The last is
         usual with the presets ``"quick"`` and ``"standard"``, the first with ``"paper"``, under
         limits and over text.
     image_layout : {"NCHW", "NHWC"}, optional

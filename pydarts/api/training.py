@@ -124,9 +124,10 @@ def train_text(
 ) -> LanguageModel:
     """Train the language model with the cell ``genotype`` on a text.
 
-    SGD with clipped gradients; once the validation loss has not improved for ``patience`` epochs,
-    averaged SGD: what is validated and returned is then the mean of the weights of all steps since
-    (non-monotonically triggered, Merity et al., arXiv:1708.02182). Appendix B of arXiv:1806.09055.
+    SGD with clipped gradients; once the validation loss is above the lowest of more than
+    ``patience`` epochs before, averaged SGD: what is validated and returned is then the mean of the
+    weights of all steps since (non-monotonically triggered, Merity et al., arXiv:1708.02182).
+    Appendix B of arXiv:1806.09055.
 
     Parameters
     ----------

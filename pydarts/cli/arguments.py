@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,8 +91,12 @@ def add_options(
     dest: str,
     prefix: str = "",
     defaults: Mapping[str, str] | None = None,
+    preset: str | None = None,
 ) -> None:
-    """An argument for each option of ``config``; those that are given end up in `given`."""
+    """An argument for each option of ``config``; those that are given end up in `given`. Shown are
+    the defaults of a preset, or of each of them.
+    """
+    presets = tuple(config.presets) if preset is None else (preset,)
     for option in config.options():
         kind, none = str(option.type), option.metadata["none"]
         number: Callable[[str], Any] = int if kind.startswith("int") else float
@@ -107,7 +111,7 @@ def add_options(
         elif none:
             settings["type"] = _number_or(number, none)
             settings["metavar"] += f"|{none}"
-        default = (defaults or {}).get(option.name) or _default(config, option)
+        default = (defaults or {}).get(option.name) or _default(config, option, presets)
         text = option.metadata["help"].replace("None", str(none))
         group.add_argument(
             f"--{prefix}{option.name.replace('_', '-')}",
@@ -134,7 +138,7 @@ def _number_or(number: Callable[[str], Any], none: str) -> Callable[[str], Any]:
     return convert
 
 
-def _default(config: type[Config], option: dataclasses.Field[Any]) -> str:
+def _default(config: type[Config], option: dataclasses.Field[Any], presets: Collection[str]) -> str:
     def shown(value: Any) -> str:
         if value is None or isinstance(value, bool):
             return str({None: option.metadata["none"], True: "on", False: "off"}[value])
@@ -142,9 +146,9 @@ def _default(config: type[Config], option: dataclasses.Field[Any]) -> str:
             return value
         return " ".join(f"{v:g}" for v in (value if isinstance(value, tuple) else (value,)))
 
-    values = {p: shown(getattr(config.make(p), option.name)) for p in config.presets}
+    values = {p: shown(getattr(config.make(p), option.name)) for p in presets}
     if len(set(values.values())) == 1:
-        return f"default: {values['paper']}"
+        return f"default: {next(iter(values.values()))}"
     return ", ".join(f"{preset} {value}" for preset, value in values.items())
 
 
@@ -230,7 +234,7 @@ def add_splitting(parser: argparse.ArgumentParser) -> None:
         "--valid",
         metavar="DATA",
         help="what the alphas learn on, and each training is validated on, of the same kind as DATA"
-        " (default: half of DATA, and nothing)",
+        " (default: the alphas learn on half of DATA, and trainings are not validated)",
     )
 
 

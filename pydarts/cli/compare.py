@@ -73,7 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " options that the model in DIR was trained with, or quick)",
     )
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help="passes of a training (default: of the preset)"
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="passes of a training (default: as the model in DIR was trained, or of --preset)",
     )
     add_image_layout(parser)
     add_targets(parser)

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate",
         metavar="DATA",
-        help="where --int8 sees activations, on at most 500 images that are spread over those to"
-        " learn from; on at most 2,000 of the test images it tells what accuracy is lost",
+        help="data of which at most 500 training images tell --int8 the ranges of activations, and"
+        " at most 2,000 test images what accuracy is lost",
     )
     add_force(parser)
     add_debug(parser)

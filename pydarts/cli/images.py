@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pydarts.api.image_data import HELD_OUT
 from pydarts.api.limits import Limits
 from pydarts.cli.arguments import (
     add_files,
@@ -42,6 +44,22 @@ from pydarts.training.run_options import RunOptions
 _TARGETS = ("task", "class_weight", "loss", "huber_delta")
 #: Options that tell how files of images are read.
 _FILES = ("image_size", "on_bad")
+#: What says how DATA is read and split, and what is learned of it, as a run's summary holds it.
+_DATA: Mapping[str, type] = {
+    "task": str,
+    "class_weight": str,
+    "loss": str,
+    "huber_delta": float,
+    "image_layout": str,
+    "features": str,
+    "length": int,
+    "groups": bool,
+    "split": str,
+    "stratify": bool,
+    "valid": str,
+    "image_size": str,
+    "on_bad": str,
+}
 
 
 class ImageKind(Kind):
@@ -87,7 +105,7 @@ class ImageKind(Kind):
 
     @classmethod
     def add_limits(cls, parser: argparse.ArgumentParser) -> None:
-        group = parser.add_argument_group("limits on the network that is trained (--train-...)")
+        group = parser.add_argument_group("limits on what the network that is trained costs")
         helps = {
             "latency": ("TIME", "time for one image on this processor, such as 0.5ms or 200us"),
             "macs": ("N", "multiply-adds, such as 5M"),
@@ -106,7 +124,7 @@ class ImageKind(Kind):
         group.add_argument(
             "--profile",
             metavar="FILE",
-            help="of pydarts profile, for these sizes (default: it is measured first)",
+            help="what pydarts profile wrote of a network of these sizes (default: measured)",
         )
 
     def budget(
@@ -156,7 +174,7 @@ class ImageKind(Kind):
                 stratify=args.stratify,
             )
             if test is None:
-                task = task.hold_out(0.2, np.random.default_rng(0))
+                task = task.hold_out(HELD_OUT, np.random.default_rng(0))
             if getattr(args, "out", None) is not None:
                 task.objective.description()
         assert task.test is not None
@@ -201,9 +219,8 @@ class ImageKind(Kind):
     def describe(self) -> dict[str, Any]:
         assert self.task.test is not None
         sizes = {"train_images": len(self.task.images), "test_images": len(self.task.test[0])}
-        flags = (*_TARGETS, "features", "length", "groups", "split", "stratify", "valid", *_FILES)
-        signals = {name: getattr(self.args, name) for name in flags}
-        given = {name: value for name, value in signals.items() if value is not None}
+        of_all = {name: getattr(self.args, name) for name in _DATA}
+        given = {name: value for name, value in of_all.items() if value is not None}
         return {"data": self.name, **given, **sizes}
 
     def test(self, model: Model) -> dict[str, Any]:
@@ -293,10 +310,7 @@ class ImageKind(Kind):
     @classmethod
     def saved_data(cls, summary: dict[str, Any], args: argparse.Namespace) -> None:
         args.data = str(summary["data"])
-        known: dict[str, type] = {"features": str, "length": int, "groups": bool}
-        known |= {"task": str, "class_weight": str, "loss": str, "huber_delta": float}
-        known |= {"split": str, "stratify": bool, "valid": str, "image_size": str, "on_bad": str}
-        for name, kind in known.items():
+        for name, kind in _DATA.items():
             if getattr(args, name) is None and name in summary:
                 if type(summary[name]) is not kind:
                     raise ValueError(f"{name} holds {summary[name]!r}")
@@ -335,7 +349,8 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
             arrays["y"] = read.y
     elif pictures is not None:
         height, width = _image_size(args) or model.image_size
-        found = datasets.read_pictures(pictures, (height, width), args.on_bad or "raise")
+        size, colour = (height, width), model.network.in_channels == 3
+        found = datasets.read_pictures(pictures, size, args.on_bad or "raise", colour=colour)
         for note in found.notes:
             say(note)
         name, part_of = str(pictures), found.test if found.test.any() else ~found.test

@@ -129,8 +129,9 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
         "--selector",
         choices=SELECTORS,
         help="what chooses the cell: the largest mixing weights; in rounds after the search, the"
-        " loss by which each operation is missed; or short trainings of cells that are drawn from"
-        f" the mixing weights (default: {chosen_by})",
+        " loss by which each operation is missed; or finalists, short trainings of candidate cells,"
+        " of which one has to beat a cell that takes no search, the strongest-operation constant"
+        f" (default: {chosen_by})",
     )
     add_preset(group, task.search_config)
     add_options(group, task.search_config, "search")
@@ -139,8 +140,8 @@ def add_search_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> N
     group.add_argument(
         "--eigenvalue",
         action="store_true",
-        help="record how sharp the validation loss is in the alphas (some thirty passes over a"
-        " batch an epoch)",
+        help="record the dominant eigenvalue of the Hessian of the validation loss with respect to"
+        " the alphas (some thirty passes over a batch an epoch)",
     )
     group = parser.add_argument_group("final training")
     group.add_argument(
@@ -201,7 +202,7 @@ def add_fit_arguments(kind: type[Kind], parser: argparse.ArgumentParser) -> None
     group = parser.add_argument_group("training")
     shown = {**dict.fromkeys(("channels", "cells", "epochs"), "default: chosen for the time")}
     shown |= {name: f"default: {value}" for name, value in RECIPE.items()}
-    add_options(group, task.train_config, "train", defaults=shown)
+    add_options(group, task.train_config, "train", defaults=shown, preset="quick")
 
 
 def _add_long_runs(

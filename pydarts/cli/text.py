@@ -13,6 +13,7 @@ from pydarts.api.limits import NOT_OVER_TEXT
 from pydarts.cli.arguments import named
 from pydarts.cli.base import Kind
 from pydarts.cli.console import printable, say
+from pydarts.common.checks import integer
 from pydarts.costs.budget import COSTS
 from pydarts.data.corpus import (
     PYTHON_DOCS,
@@ -108,6 +109,7 @@ class TextKind(Kind):
         return {
             "data": corpus.name,
             "level": corpus.level,
+            **({"max_vocab": self.args.max_vocab} if self.args.max_vocab else {}),
             "vocabulary": len(corpus.vocabulary),
             **{f"{part}_tokens": len(getattr(corpus, part)) for part in PARTS},
             **{f"unknown_{part}": getattr(corpus, f"unknown_{part}") for part in PARTS},
@@ -169,6 +171,8 @@ class TextKind(Kind):
         name = str(summary["data"])
         args.data = PYTHON_DOCS if is_python_docs(name) else name
         args.level = args.level or str(summary["level"])
+        if args.max_vocab is None and "max_vocab" in summary:
+            args.max_vocab = integer("max_vocab", summary["max_vocab"], 1)
 
 
 def _source(args: argparse.Namespace) -> Path | str:

@@ -38,11 +38,6 @@ class CostTable:
         """Return the cost of a genotype."""
         return self.native(genotype.space).predict(genotype.to_json())
 
-    def scaled(self, factor: float) -> CostTable:
-        """Return the table with all costs times a factor."""
-        tables = {name: factor * table for name, table in self.tables.items()}
-        return CostTable(factor * self.fixed, tables, self.pools_once)
-
     def native(self, space: Space) -> _core.CostTable:
         """Return the engine's form of the table."""
         return _core.CostTable(self.fixed, joined(space, self.tables), self.pools_once)

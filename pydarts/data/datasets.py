@@ -37,6 +37,8 @@ from pydarts.data.wav import holds_sounds, read_wav_folder
 
 _log = logging.getLogger("pydarts")
 
+KNOWN = ("digits", "fashion-mnist")
+"""Names that `load` knows."""
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
 
@@ -236,7 +238,9 @@ def read(
         return _load_folder(FASHION_MNIST, source)
     path = Path(source).expanduser()
     if path.is_dir():
-        return _load_folder(path, str(path), length, image_size, on_bad)
+        # A folder that is called like what comes with the package keeps its ./ as a name.
+        name = os.path.join(os.curdir, path) if str(path) in KNOWN else str(path)
+        return _load_folder(path, name, length, image_size, on_bad)
     if not path.exists():
         raise FileNotFoundError(
             f"no dataset {str(source)!r}: there is no such file or folder; give {_READ}"
@@ -265,7 +269,7 @@ def npz_rate(path: Path, arrays: Mapping[str, NDArray[Any]]) -> int | None:
 def sound_folder(source: str | os.PathLike[str]) -> Path | None:
     """Return the folder of ``.wav`` files that `load` would read, if it would read one."""
     path = Path(source).expanduser()
-    named = source in ("digits", "fashion-mnist")
+    named = source in KNOWN
     sounds = not named and path.is_dir() and not cifar_batches(path) and holds_sounds(path)
     return path if sounds else None
 
@@ -285,7 +289,7 @@ def _load_digits() -> Dataset:
 def picture_source(source: str | os.PathLike[str]) -> Path | None:
     """Return the folder or table of images that `load` would read, if it would read one."""
     path = Path(source).expanduser()
-    if source in ("digits", "fashion-mnist") or cifar_batches(path):
+    if source in KNOWN or cifar_batches(path):
         return None
     if path.suffix == ".csv" and path.is_file():
         return path
@@ -293,11 +297,15 @@ def picture_source(source: str | os.PathLike[str]) -> Path | None:
 
 
 def read_pictures(
-    path: Path, image_size: int | tuple[int, int] | None, on_bad: str = "raise"
+    path: Path,
+    image_size: int | tuple[int, int] | None,
+    on_bad: str = "raise",
+    *,
+    colour: bool = False,
 ) -> Pictures:
     """Read what `picture_source` found."""
     read = read_picture_folder if path.is_dir() else read_picture_table
-    return read(path, image_size, on_bad)
+    return read(path, image_size, on_bad, colour=colour)
 
 
 def check_of_use(

@@ -59,7 +59,7 @@ class Labels:
                 problem = f"holds {label!r} at index {index}: labels must be hashable"
                 raise ArgumentTypeError("y", problem) from error
         for label, index in first.items():
-            if label is None or label != label:
+            if label is None or not _equals_itself(label):
                 raise ArgumentError("y", f"holds {label!r} at index {index}: that is no label")
         if not first:
             raise ArgumentError("y", "is empty")
@@ -168,6 +168,14 @@ class Labels:
                 problem = f"holds {show(label)}: saved labels are str, int, float or bool"
                 raise ArgumentTypeError("classes", problem)
         return cls(labels)
+
+
+def _equals_itself(label: Any) -> bool:
+    """Unlike NaN, and values of pandas that are missing, whose comparison has no truth."""
+    try:
+        return bool(label == label)
+    except TypeError:
+        return False
 
 
 def format_labels(labels: Iterable[Any], limit: int = 10) -> str:

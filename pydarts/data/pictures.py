@@ -90,7 +90,9 @@ def holds_pictures(folder: Path) -> bool:
     )
 
 
-def read_picture_folder(folder: Path, image_size: Any = None, on_bad: str = "raise") -> Pictures:
+def read_picture_folder(
+    folder: Path, image_size: Any = None, on_bad: str = "raise", *, colour: bool = False
+) -> Pictures:
     """Read the images of a folder.
 
     Parameters
@@ -102,6 +104,8 @@ def read_picture_folder(folder: Path, image_size: Any = None, on_bad: str = "rai
         Height and width to which all are scaled. Needed only if they differ.
     on_bad : {"raise", "skip"}
         What is done where files cannot be read.
+    colour : bool
+        Whether they have three channels even if all are grey.
 
     Returns
     -------
@@ -133,6 +137,11 @@ def read_picture_folder(folder: Path, image_size: Any = None, on_bad: str = "rai
             f"{folder} holds both {flat[0].name} and {files[0].name}: images are either all in it"
             " or all in folders that are named by their labels"
         )
+    if not files and not flat and len(parts) == 2:
+        raise ValueError(
+            f"{folder} holds the folders test and train, but neither holds folders that are named"
+            " by their labels, with images in them"
+        )
     if not files and not flat and (folder / "train").is_dir():
         there = ", ".join(each.name for each in _folders(folder))
         raise ValueError(
@@ -145,11 +154,13 @@ def read_picture_folder(folder: Path, image_size: Any = None, on_bad: str = "rai
         notes.append(f"{folder}: there are no images in {', '.join(empty)}, which is no class")
     if others:
         notes.append(f"{folder}: {others:,} files or folders that are no images were left out")
-    read = _read_all(files, str(folder), image_size, on_bad)
+    read = _read_all(files, str(folder), image_size, on_bad, colour)
     return read._replace(notes=[*notes, *read.notes])
 
 
-def read_picture_table(path: Path, image_size: Any = None, on_bad: str = "raise") -> Pictures:
+def read_picture_table(
+    path: Path, image_size: Any = None, on_bad: str = "raise", *, colour: bool = False
+) -> Pictures:
     """Read the images that a CSV file names.
 
     Parameters
@@ -158,7 +169,7 @@ def read_picture_table(path: Path, image_size: Any = None, on_bad: str = "raise"
         With a header: ``path`` (or ``file``, ``filename``, ``image``), relative to the file's
         folder; ``label`` (or ``class``, ``target``, ``y``), which may be missing; and, if one
         likes, ``group`` and ``split``, which is ``train`` or ``test``.
-    image_size, on_bad
+    image_size, on_bad, colour
         As of `read_picture_folder`.
 
     Returns
@@ -179,7 +190,7 @@ def read_picture_table(path: Path, image_size: Any = None, on_bad: str = "raise"
         raise ValueError(f"{path} is no CSV file in UTF-8: {error}") from error
     if not files:
         raise ValueError(f"{path} names no image")
-    return _read_all(files, str(path), image_size, on_bad)
+    return _read_all(files, str(path), image_size, on_bad, colour)
 
 
 def _columns(path: Path, header: Sequence[str]) -> dict[str, str]:
@@ -223,7 +234,9 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
-def _read_all(files: list[_File], where: str, image_size: Any, on_bad: str) -> Pictures:
+def _read_all(
+    files: list[_File], where: str, image_size: Any, on_bad: str, colour: bool
+) -> Pictures:
     size = check_image_size(image_size)
     check_on_bad(on_bad)
     heads: dict[int, tuple[bool, tuple[int, int]]] = {}
@@ -233,7 +246,7 @@ def _read_all(files: list[_File], where: str, image_size: Any, on_bad: str) -> P
             heads[index] = _head(file.path)
         except ValueError as error:
             bad[file.name] = str(error)
-    channels = 1 if all(grey for grey, _ in heads.values()) else 3
+    channels = 3 if colour or not all(grey for grey, _ in heads.values()) else 1
     if heads and size is None:
         size = common_size(where, [(files[i].name, each) for i, (_, each) in heads.items()])
     kept, item = [], (channels, *(size or (0, 0)))

@@ -240,6 +240,18 @@ def strata_codes(stratify: Iterable[Any], count: int) -> NDArray[np.int64]:
     return codes
 
 
+def without_singles(codes: NDArray[Any]) -> NDArray[np.int64]:
+    """Codes of which each occurs twice at least: those that occur once are one, or join another."""
+    codes = codes.astype(np.int64)
+    values, counts = np.unique(codes, return_counts=True)
+    lone = np.isin(codes, values[counts < 2])
+    if not lone.any():
+        return codes
+    if lone.sum() > 1 or lone.all():
+        return np.where(lone, values.max() + 1, codes)
+    return np.where(lone, values[counts.argmax()], codes)
+
+
 def hold_out(
     X: ArrayLike,
     y: Iterable[Any],
@@ -285,7 +297,12 @@ def hold_out(
 
 
 def sample(
-    images: Any, codes: NDArray[np.int64], size: int | None, rng: np.random.Generator
+    images: Any,
+    codes: NDArray[np.int64],
+    size: int | None,
+    rng: np.random.Generator,
+    *,
+    labels: Labels | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Draw a random part of the images, stratified by class.
 
@@ -299,6 +316,8 @@ def sample(
         smaller than N.
     rng : numpy.random.Generator
         Decides which images they are.
+    labels : Labels, optional
+        Names the classes in errors.
 
     Returns
     -------
@@ -312,5 +331,5 @@ def sample(
     """
     if size is None or size >= len(codes):
         return images, codes
-    chosen, _ = split_half(codes, rng, size / len(codes))
+    chosen, _ = split_half(codes, rng, size / len(codes), labels=labels)
     return images[chosen], codes[chosen]

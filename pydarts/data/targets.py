@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from pydarts.common.checks import show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
+from pydarts.data.splits import without_singles
 
 _QUANTILES = 10
-"""Parts of the range of a number from each of which a split takes its share."""
+"""Parts of equally many samples, by their numbers, from each of which a split takes its share."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class LabelSets:
         more.
         """
         _, sets = np.unique(codes, axis=0, return_inverse=True)
-        return _joined(sets.reshape(-1))
+        return without_singles(sets.reshape(-1))
 
     def to_json(self) -> list[Any]:
         """Return the labels as JSON can hold them; a ValueError if one cannot be saved."""
@@ -162,26 +163,14 @@ class Numbers:
         return values
 
     def strata(self, codes: NDArray[Any]) -> NDArray[np.int64]:
-        """Numbers by which a split keeps shares: tenths of the range of the first output."""
+        """Numbers by which a split keeps shares: quantiles of the first output."""
         parts = max(1, min(_QUANTILES, len(codes) // 4))
         edges = np.quantile(codes[:, 0], np.linspace(0, 1, parts + 1)[1:-1])
-        return _joined(np.searchsorted(edges, codes[:, 0], side="right"))
+        return without_singles(np.searchsorted(edges, codes[:, 0], side="right"))
 
     def to_json(self) -> list[Any]:
         """Return the names as JSON can hold them."""
         return [name if type(name) in (str, int) else str(name) for name in self.names]
-
-
-def _joined(codes: NDArray[Any]) -> NDArray[np.int64]:
-    """Codes of which each occurs twice at least: those that occur once are one, or join another."""
-    codes = codes.astype(np.int64)
-    values, counts = np.unique(codes, return_counts=True)
-    lone = np.isin(codes, values[counts < 2])
-    if not lone.any():
-        return codes
-    if lone.sum() > 1 or lone.all():
-        return np.where(lone, values.max() + 1, codes)
-    return np.where(lone, values[counts.argmax()], codes)
 
 
 def _names(y: Any, count: int) -> tuple[Hashable, ...]:

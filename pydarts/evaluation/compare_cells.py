@@ -126,7 +126,10 @@ def _contenders(task: Task, genotypes: Any, random_cells: int, published: bool) 
         )
     cells = [Contender(name, "found", genotype) for name, genotype in found.items()]
     space = cells[0].genotype.space
-    nodes = cells[0].genotype.nodes(space.cells[0].name)
+    counts = {each.name: cells[0].genotype.nodes(each.name) for each in space.cells}
+    # Published cells may have more nodes than their space, then of every kind.
+    usual = all(count == space.cell(name).nodes for name, count in counts.items())
+    nodes = None if usual else counts[space.cells[0].name]
     cells += [
         Contender(f"random {i}", "random", kind.random(i, space=space, nodes=nodes))
         for i in range(count)

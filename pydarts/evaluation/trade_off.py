@@ -27,6 +27,7 @@ from pydarts.costs.profile import kept_profile
 from pydarts.costs.shape import NetworkShape
 from pydarts.evaluation.trials import for_workers
 from pydarts.methods.method import Method
+from pydarts.methods.named import own_options
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.ready import NAS_BENCH_201
@@ -251,14 +252,18 @@ def run_trade_off(
         "config": config.to_dict(),
         "target": target.to_dict(),
         "method": method.name,
-        "space": space.name,
+        "method_options": own_options(method, config),
+        "space": space.reference,
+        "threads": threads,
         "limits": list(limits),
         "cost": cost,
         "data": fingerprint(*task.arrays),
     }
     if folder is not None and run.resume == "auto" and (folder / PARETO).is_file():
         before = TradeOff.load(folder / PARETO)
-        differs = difference(before.identity, found.identity)
+        # Earlier versions kept fewer members.
+        known = {name: found.identity[name] for name in before.identity if name in found.identity}
+        differs = difference(before.identity, known)
         if differs:
             problem = f"(={str(folder)!r}) holds other work ({differs}): `resume`='never'"
             raise ArgumentError("checkpoint", f"{problem} replaces it")
@@ -300,7 +305,9 @@ class _Work:
     def do(
         self, searches: Sequence[Any], drawn: Sequence[Sequence[Genotype]], residual: bool
     ) -> bool:
-        """Do what is left, and return whether that is all: not, if it was interrupted."""
+        """Do what is left, and return whether that is all: not, if it was interrupted, or had too
+        little time.
+        """
         try:
             with Jobs(self._executor) as jobs:
                 for number, limit in enumerate(self._found.limits):
@@ -428,10 +435,14 @@ def _train(
     elsewhere: bool,
     about: str,
 ) -> float | None:
-    """A job: the score of a model; None: interrupted."""
+    """A job: the score of a model; None: interrupted, or out of time."""
     log.info(about)
-    model = run_training(task, genotype, config, _begun(run, elsewhere))
-    return None if model.interrupted else task.score(model)
+    callbacks = tuple(each for each in run.callbacks if not each.search_only)
+    run = replace(_begun(run, elsewhere), callbacks=callbacks)
+    model = run_training(task, genotype, config, run)
+    left = run.seconds_left
+    cut_short = model.stopped is not None and left is not None and left <= 0
+    return None if model.interrupted or cut_short else task.score(model)
 
 
 def _begun(run: RunOptions, elsewhere: bool) -> RunOptions:

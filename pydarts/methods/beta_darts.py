@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydarts.common.checks import number
 from pydarts.engine.network import Alphas
 from pydarts.methods.mixture import MixtureMethod, Moment, softmax
 
@@ -26,6 +27,10 @@ class BetaDarts(MixtureMethod):
     """
 
     decay: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("decay", self.decay)
 
     @property
     def name(self) -> str:

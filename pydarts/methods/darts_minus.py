@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydarts.common.checks import number
 from pydarts.common.errors import ArgumentError
 from pydarts.methods.mixture import MixtureMethod, MixtureStep
 
@@ -30,6 +31,10 @@ class DartsMinus(MixtureMethod):
     """
 
     first: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("first", self.first)
 
     @property
     def name(self) -> str:

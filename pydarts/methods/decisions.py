@@ -62,9 +62,11 @@ def selection_notes(
     kept = {op for cell in space.cells for op, _, _ in genotype.kept(cell.name)}
     alone = kept.pop() if len(kept) == 1 else None
     if finalists and computed(genotype) == computed(strongest(space)):
+        cell = "The cell is the strongest-operation constant"
+        if alone:
+            cell = f"The cell has {alone} on all of its edges"
         notes.append(
-            f"The cell has {alone or 'the strongest operations'} on all of its edges: no other"
-            " finalist was shown to be better than this, which takes no search."
+            f"{cell}: no other finalist was shown to be better than this, which takes no search."
         )
     elif finalists and alone:
         notes.append(f"The cell has {alone} on all of its edges, which takes no search.")

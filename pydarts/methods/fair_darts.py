@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from pydarts.common.checks import number
 from pydarts.engine.network import Alphas
 from pydarts.methods.mixture import Mixture, MixtureMethod, Moment
 from pydarts.methods.weighting import derive, mixing_weights
@@ -43,6 +44,10 @@ class FairDarts(MixtureMethod):
     decided: float = 10.0
 
     weighting: ClassVar[str] = "sigmoid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("decided", self.decided)
 
     @property
     def name(self) -> str:

@@ -2,10 +2,10 @@
 """Which finalists are trained in which round, and which of them is chosen.
 
 The best of a round go on to the next. In the end the burden of proof is on a cell that takes a
-search: the best of several scores that differ by chance is ahead of most, and so the cell of the
-strongest operations is left only for one whose scores are all above its own. As usual, with three
-trainings of each of which the first decided among four cells, that happens to cells that are equal
-once in twelve times; of two cells it would be one order in 20.
+search: the best of several scores that differ by chance is ahead of most, and so the
+strongest-operation constant is left only for a cell whose scores are all above its own. As usual,
+with three trainings of each of which the first decided among four cells, that happens to cells that
+are equal once in twelve times; of two cells it would be one order in 20.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Rounds:
     finalists : list of Finalist
         What was trained, in this order; the caller appends each before it asks for the next.
     planned : list of Round
-        Those before the best cell is held against that of the strongest operations.
+        Those before the best cell is held against the strongest-operation constant.
     total : int
         Trainings of these.
     finished : bool
@@ -81,14 +81,14 @@ class Rounds:
         """Name the next training, for people."""
         again = number + 1 - len(self.planned)
         if again > 0:
-            which = "strongest operations" if cell == self._reference else "best finalist"
+            which = "strongest-operation constant" if cell == self._reference else "best finalist"
             return f"{which} again, {again}/{self._repeats}"
         place = f"{len(self.finalists) + 1}/{self.total}"
         return f"finalist {place}, round {number + 1}/{len(self.planned)}"
 
     @property
     def chosen(self) -> BaseGenotype:
-        """The cell of the strongest operations, if it was trained, unless in the end the best of
+        """The strongest-operation constant, if it was trained, unless in the end the best of
         the last round is ahead of it in all trainings since; without it the best of the last round
         that is finished, or of what there is of the first.
         """

@@ -4,10 +4,10 @@
 The original does not believe its α either: of four searches it keeps the cell that does best on
 validation data when it is trained from scratch for a short time. Here the candidates come from one
 search: some are samples of what its mixing weights say, the others of what the scores of those
-before them say, by a linear model. Cells of the strongest operations and of one convolution alone
-are among them, for they are what one would train without a search. All are trained in rounds, of
-which each takes the best of the one before (successive halving, but by ninths), and the best must
-be ahead of the strongest operations (`pydarts.methods.finalist_rounds`).
+before them say, by a linear model. The strongest-operation constant and cells of one convolution
+alone are among them, for they are what one would train without a search. All are trained in rounds,
+of which each takes the best of the one before (successive halving, but by ninths), and the best
+must be ahead of the strongest-operation constant (`pydarts.methods.finalist_rounds`).
 
 Sources: Liu, Simonyan, Yang, *DARTS: Differentiable Architecture Search*, ICLR 2019,
 https://arxiv.org/abs/1806.09055, sections 2.4 and 3.2; Jamieson, Talwalkar, *Non-stochastic Best
@@ -66,7 +66,7 @@ class Finalists:
     """How a cell is chosen among finalists, after the epochs of the search.
 
     The first finalist is the cell that the method chooses by magnitude. With `constants` follow the
-    cells that take no search: that of the strongest operations
+    cells that take no search: the strongest-operation constant
     (`pydarts.spaces.published.strongest`) and, for each convolution of the space, the one that has
     it on as many edges as can be. The next ones, as far as `drawn`, are drawn: with
     ``G = -log Exp(1)`` of each entry, the cell by magnitude of ``log m + G``, where m are the
@@ -81,12 +81,12 @@ class Finalists:
     on 8,000 and 4,000 of all, or fewer of large ones. The best ninth, but two cells at least, goes
     on to the next round, to be trained anew for three times as many epochs.
 
-    The best of the last round wins; but the burden of proof is on what takes a search. The cell of
-    the strongest operations goes on to the last round in any case, and where it is behind there, it
-    and the best are trained `repeats` times more, with other seeds: the best is chosen if each of
-    its scores is above all of the other's, and else the other, also where time was over before
-    that. With the defaults all take as long as fourteen of the longest trainings, or up to 18.
-    Under limits that the strongest operations do not meet the best of the last round wins.
+    The best of the last round wins; but the burden of proof is on what takes a search. The
+    strongest-operation constant goes on to the last round in any case, and where it is behind
+    there, it and the best are trained `repeats` times more, with other seeds: the best is chosen if
+    each of its scores is above all of the other's, and else the other, also where time was over
+    before that. With the defaults all take as long as fourteen of the longest trainings, or up to
+    18. Under limits that the constant does not meet the best of the last round wins.
 
     Attributes
     ----------
@@ -107,7 +107,7 @@ class Finalists:
     constants : bool
         Whether the cells that take no search are among the finalists.
     repeats : int
-        How often the best cell and that of the strongest operations are trained again, at most.
+        How often the best cell and the strongest-operation constant are trained again, at most.
         With 0 the best of the last round wins, whatever it is.
     """
 
@@ -182,7 +182,7 @@ def draw_finalists(
 
 
 def constant_cells(space: Space, largest: Callable[[Alphas], BaseGenotype]) -> list[BaseGenotype]:
-    """Return what one would train without a search: the cell of the strongest operations, and for
+    """Return what one would train without a search: the strongest-operation constant, and for
     each convolution the cell that has it on as many edges as can be, which are the first.
 
     ``largest`` returns the cell of the largest sum of values. A space without convolutions has no
@@ -240,7 +240,7 @@ class FirstRound:
     drawn : list of genotype
         The cells that do not follow from scores, as many as there are finalists.
     strongest : genotype or None
-        Which of them is that of the strongest operations, if any.
+        Which of them is the strongest-operation constant, if any.
     """
 
     def __init__(

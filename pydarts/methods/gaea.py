@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pydarts.common.checks import number
 from pydarts.engine.network import Alphas
 from pydarts.methods.adam import Adam
 from pydarts.methods.mixture import MixtureMethod, Moment, softmax
@@ -30,6 +31,11 @@ class Gaea(MixtureMethod):
 
     rate: float = 0.1
     floor: float = 1e-5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("rate", self.rate, positive=True)
+        number("floor", self.floor)
 
     @property
     def name(self) -> str:

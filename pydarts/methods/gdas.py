@@ -7,12 +7,14 @@ https://arxiv.org/abs/1910.04465.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common.checks import number
 from pydarts.engine.network import Alphas
 from pydarts.methods.mixture import Mixture, MixtureMethod, Moment, softmax
 
@@ -38,6 +40,11 @@ class Gdas(MixtureMethod):
         "its weights learn with one operation an edge, and never in the mixture of all from which"
         " one would be removed"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("hottest", self.hottest, positive=True, below=math.inf)
+        number("coldest", self.coldest, positive=True, below=math.inf)
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from pydarts import _core
+from pydarts.common.checks import integer, number
 from pydarts.engine.network import Alphas, BaseSupernet, MixingGradient
 from pydarts.engine.sgd import SGD, SGDInfo
 from pydarts.methods.adam import Adam
@@ -83,6 +84,11 @@ class MixtureMethod:
     weighting: ClassVar[str] = "softmax"
     #: Why the cell cannot be chosen by perturbation, if it cannot.
     no_perturbation: ClassVar[str | None] = None
+
+    def __post_init__(self) -> None:
+        number("alpha_lr", self.alpha_lr, positive=True)
+        number("alpha_weight_decay", self.alpha_weight_decay)
+        integer("seed", self.seed, 0)
 
     @property
     def name(self) -> str:

@@ -71,7 +71,9 @@ def own_options(method: Method, config: Any) -> dict[str, Any] | None:
     if kind is None or not isinstance(method, kind):
         return None
     usual, own = dataclasses.asdict(kind.from_config(config)), dataclasses.asdict(method)
-    return {name: value for name, value in own.items() if value != usual[name]} or None
+    # A class that is derived from the method's may have more of them.
+    new = own.keys() - usual.keys()
+    return {n: value for n, value in own.items() if n in new or value != usual[n]} or None
 
 
 def as_method(value: str | Method | None, config: Any, limited: Space | None = None) -> Method:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
 from pydarts.methods.mixture import MixtureMethod, MixtureStep
 
@@ -35,6 +36,8 @@ class PcDarts(MixtureMethod):
     warm_up: float = 0.3
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        integer("partial", self.partial, 1)
         if not 0 <= self.warm_up < 1:
             raise ArgumentError("warm_up", f"(={self.warm_up}) must lie in [0, 1)")
 

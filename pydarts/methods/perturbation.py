@@ -72,6 +72,13 @@ class Perturbation:
     def name(self) -> str:
         return "perturbation"
 
+    def check(self, counts_correct: bool) -> None:
+        """Raise ArgumentError if the selector is not for a task, by whether predictions of that are
+        right or wrong.
+        """
+        if self.measure == "accuracy" and not counts_correct:
+            raise ArgumentError("measure", "(='accuracy') is for images with labels")
+
     def rounds_due(self, space: Space, epochs_tuned: int) -> int:
         """How many rounds are to be played when so many epochs of tuning are done; negative: the
         search itself goes on.
@@ -284,8 +291,7 @@ class Selection:
         loss, accuracy = found
         if self.selector.measure == "loss":
             return loss
-        if accuracy is None:
-            raise ArgumentError("measure", "(='accuracy') is for images with labels")
+        assert accuracy is not None  # `Perturbation.check`
         return accuracy
 
     def _missed(self, value: float, without: Mapping[str, float]) -> dict[str, float]:

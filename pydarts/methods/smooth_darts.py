@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts.common.checks import number
 from pydarts.engine.network import Alphas
 from pydarts.methods.mixture import Mixture, MixtureMethod, Moment, softmax
 
@@ -31,6 +32,11 @@ class SmoothDarts(MixtureMethod):
 
     first: float = 0.03
     last: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("first", self.first)
+        number("last", self.last)
 
     @property
     def name(self) -> str:

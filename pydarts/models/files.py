@@ -29,7 +29,7 @@ def write_model(
     """Write both files into ``folder``, which is made if need be."""
     to = Path(folder)
     check_free(overwrite, to / _DESCRIPTION, to / _WEIGHTS)
-    json.dumps(description)  # raises before anything is written
+    json.dumps(description, allow_nan=False)  # raises before anything is written
     to.mkdir(parents=True, exist_ok=True)
     replace_file(to / _WEIGHTS, save(network.state_dict()))
     write_json(to / _DESCRIPTION, description)

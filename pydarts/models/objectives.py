@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,9 +45,12 @@ class Objective(ABC):
         By which models are compared.
     train_metric : str or None
         Name in the history of the share of samples that the steps of an epoch got right.
+    worst : float
+        The score of a model of which the metric is not a number.
     """
 
     task: ClassVar[str]
+    worst: ClassVar[float] = 0.0
     targets: Labels | LabelSets | Numbers
     loss: str
     huber_delta: float = 1.0
@@ -84,8 +88,12 @@ class Objective(ABC):
         """Return what `Model.evaluate` does."""
 
     def score(self, logits: NDArray[Any], codes: NDArray[Any]) -> float:
-        """Return the metric."""
-        return self.metrics(logits, codes)[self.metric.key]
+        """Return the metric; `worst` where it is not a number, as of a network that diverged."""
+        found = self.metrics(logits, codes)[self.metric.key]
+        return found if math.isfinite(found) else self.worst
+
+    def check_test(self, codes: NDArray[Any]) -> None:  # noqa: B027  # accuracy always is
+        """Raise ArgumentError for test data on which the metric is not defined."""
 
     def smoothed(self, codes: NDArray[Any], smoothing: float) -> NDArray[Any]:
         """Return codes after label smoothing."""
@@ -185,6 +193,10 @@ class MultiLabel(Objective):
         scores = self.scores(logits, codes)
         return {"average_precision": scores.average_precision, "f1": scores.f1}
 
+    def check_test(self, codes: NDArray[Any]) -> None:
+        if not (codes > 0.5).any():
+            raise ArgumentError("y_test", "holds no label: the average precision is not defined")
+
     def predictions(self, logits: NDArray[Any]) -> NDArray[Any]:
         return self.targets.decode(logits > 0)
 
@@ -218,6 +230,7 @@ class Regression(Objective):
     huber_delta: float = 1.0
 
     task = "regression"
+    worst = -1e6
     metric = R2
     train_metric = None
 
@@ -232,6 +245,11 @@ class Regression(Objective):
 
     def metrics(self, logits: NDArray[Any], codes: NDArray[Any]) -> Values:
         return {"r2": self.scores(logits, codes).r2}
+
+    def check_test(self, codes: NDArray[Any]) -> None:
+        if not np.ptp(codes, axis=0).any():
+            problem = f"holds one number alone ({len(codes)} times): R² is not defined"
+            raise ArgumentError("y_test", problem)
 
     def predictions(self, logits: NDArray[Any]) -> NDArray[Any]:
         return self.targets.decode(logits)

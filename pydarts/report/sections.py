@@ -164,14 +164,14 @@ def finalists_section(data: ReportData) -> Iterator[str]:
         "<p>After the epochs of the search these cells were trained from scratch for a short time, "
         "all of a round alike. The best of a round were trained anew for longer, for the choice is "
         f"by the {metric.name} on the validation data in the last round. The first has the "
-        "operations and edges of the largest mixing weights; after that of the strongest "
-        "operations and those of one convolution alone, if any, the others are drawn, some from "
+        "operations and edges of the largest mixing weights; after the strongest-operation "
+        "constant and the cells of one convolution alone, if any, the others are drawn, some from "
         "these weights and later ones from what a linear model made of the scores before them.</p>"
     )
     trained = Counter((str(each.genotype), each.epochs) for each in data.finalists)
     if max(trained.values()) > 1:
         yield (
-            "<p>Last, the best cell and that of the strongest operations, which takes no search, "
+            "<p>Last, the best cell and the strongest-operation constant, which takes no search, "
             "were trained again: the former is chosen only if all of its scores are above those of "
             "the latter.</p>"
         )

@@ -38,9 +38,9 @@ def published(space: Space) -> dict[str, BaseGenotype]:
 
 
 def strongest(space: Space) -> BaseGenotype:
-    """The cell with, on every edge, the operation of the most stages that have weights, then of the
-    largest kernels, and no `none` or noise where there is anything else; of the edges into a node
-    those that come first.
+    """The strongest-operation constant, a cell that takes no search: on every edge the operation of
+    the most stages that have weights, then of the largest kernels, and no `none` or noise where
+    there is anything else; of the edges into a node those that come first.
     """
     return space.derive(strongest_values(space))
 

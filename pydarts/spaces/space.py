@@ -164,8 +164,9 @@ class Space:
         return found
 
     def cell(self, name: str) -> Cell:
-        """The kind of cell of that name."""
-        return next(cell for cell in self.cells if cell.name == name)
+        """The kind of cell of that name; a ValueError if there is none."""
+        kinds = {cell.name: cell for cell in self.cells}
+        return kinds[choice("name", name, tuple(kinds))]
 
     def derive(self, alphas: Mapping[str, Any]) -> BaseGenotype:
         """The genotype that architecture parameters stand for."""

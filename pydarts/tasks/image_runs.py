@@ -17,13 +17,12 @@ from pydarts.data.batches import Batches, require_batch
 from pydarts.data.duplicates import shared_note
 from pydarts.data.lazy import HELD_BYTES, LazyArray, take
 from pydarts.data.normalization import Normalization
-from pydarts.data.splits import sample
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.engine.losses import Weighted
 from pydarts.models.objectives import Objective
 from pydarts.models.scores import image_metrics
 from pydarts.training.config import SearchConfig, TrainConfig
-from pydarts.training.task import Metrics, SearchData, TrainData
+from pydarts.training.task import Metrics, SearchData, TrainData, require_finite
 
 if TYPE_CHECKING:
     from pydarts.tasks.images import ImageClassification
@@ -55,8 +54,7 @@ class ImageSearchData(SearchData):
     def __init__(self, task: ImageClassification, config: SearchConfig, rng: np.random.Generator):
         self._config, self._rng = config, rng
         self._objective = task.objective
-        everything = np.arange(len(task.codes))
-        chosen, _ = sample(everything, task.strata(), config.max_images, rng)
+        chosen = task.draw(config.max_images, rng)
         if task.valid is not None:
             train, (held, held_codes) = np.arange(len(chosen)), task.valid
             valid = np.arange(len(held))
@@ -169,7 +167,7 @@ class ImageSearchData(SearchData):
             return task.contest(train, held)
         # Of more images a training and a score tell cells better apart, and take the same time.
         rng = np.random.default_rng((self._config.seed, 4))
-        chosen, _ = sample(np.arange(len(task.codes)), task.strata(), more, rng)
+        chosen = task.draw(more, rng)
         if task.valid is not None:
             return task.contest(chosen, task.valid)
         try:
@@ -312,4 +310,5 @@ def _training(loop: Any, objective: Objective) -> Metrics:
 
 def _validation(found: Mapping[str, float]) -> Metrics:
     """As the history holds it: None for what is not defined."""
+    require_finite(found["loss"])
     return {f"valid_{name}": None if math.isnan(v) else v for name, v in found.items()}

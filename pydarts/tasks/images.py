@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,14 @@ from pydarts.data.labels import Labels, as_sized, format_labels
 from pydarts.data.lazy import HELD_BYTES, LazyArray, take
 from pydarts.data.normalization import Normalization
 from pydarts.data.preprocessing import Preprocessing, as_preprocessing
-from pydarts.data.splits import group_codes, sample, split_half, split_time, strata_codes
+from pydarts.data.splits import (
+    group_codes,
+    sample,
+    split_half,
+    split_time,
+    strata_codes,
+    without_singles,
+)
 from pydarts.data.weights import ClassWeight, check_sample_weight, class_weights
 from pydarts.engine.convolutional import Network, Supernet
 from pydarts.models.image_model import Model
@@ -153,12 +161,18 @@ class ImageClassification(Task):
         self.threads = threads
         self.valid = None if valid is None else self._pair("valid", *valid)
         self.test = None if test is None else self._pair("test", *test)
+        if self.test is not None:
+            self.objective.check_test(self.test[1])
         self._learned = "`X`"  # what errors call the images
 
     @property
     def arrays(self) -> tuple[Any, ...]:
         others = (*(self.test or ()), *(self.valid or ()))
         return (self.images, self.codes, *self.conditions, *others)
+
+    @property
+    def counts_correct(self) -> bool:
+        return self.objective.train_metric is not None
 
     @property
     def outputs(self) -> dict[str, Any] | None:
@@ -265,7 +279,7 @@ class ImageClassification(Task):
         if half >= 4 * config.batch_size:
             return half
         rng = np.random.default_rng(config.seed)  # the split of the search itself
-        chosen, _ = sample(np.arange(len(self.codes)), self.strata(), config.max_images, rng)
+        chosen = self.draw(config.max_images, rng)
         try:
             return min(half, *map(len, self.halves(chosen, rng, config.train_fraction)))
         except ValueError:  # which the search tells
@@ -315,13 +329,13 @@ class ImageClassification(Task):
         return {"decay": config.weight_average}
 
     def contest_config(self, config: SearchConfig, epochs: int | None, seed: int) -> TrainConfig:
-        augmentation = ("crop_padding", "flip", "cutout")
+        augmentation = (*(each.name for each in fields(Augmentation)), "mixup")
         sizes = ("channels", "cells", "batch_size", "stem", "memory")
         count = len(self.images)
         part = min(count, max(_CONTEST_EPOCH, config.batch_size))
         shown = round(_CONTEST_IMAGES / part)
         whole = self.space.stack is not None and not self.space.stack.counts_stages
-        fields = {
+        values = {
             **_options(config, *sizes, *augmentation),
             "cells": max(config.cells, _CONTEST_CELLS) if whole else config.cells,
             **_CONTEST,
@@ -330,7 +344,7 @@ class ImageClassification(Task):
             "epoch_images": part if part < count else None,
             "seed": seed,
         }
-        return self.complete(TrainConfig.make("quick", fields))
+        return self.complete(TrainConfig.make("quick", values))
 
     def score(self, model: Model) -> float:
         assert self.test is not None
@@ -354,38 +368,48 @@ class ImageClassification(Task):
         everything = np.arange(len(self.images))
         if self._split == "time":
             return self._part(*self.halves(everything, rng, 1 - fraction))
-        test, kept = self.halves(everything, rng, fraction)
+        test, kept = self._split_parts(everything, rng, fraction)
+        self._require_classes(self.codes[kept])
         return self._part(kept, test)
 
     def strata(self) -> Indices:
         """Numbers by which samples and parts keep shares."""
         if self._strata is not None:
-            return self._strata
+            return without_singles(self._strata)  # a part may hold but one of two
         strata = self.objective.targets.strata(self.codes)
         return strata if self._stratified else np.zeros_like(strata)
+
+    def draw(self, size: int | None, rng: np.random.Generator) -> Indices:
+        """Draw so many of the samples, or all, in which each stratum has its share."""
+        labels = self.labels if isinstance(self.objective, Classification) else None
+        chosen, _ = sample(np.arange(len(self.codes)), self.strata(), size, rng, labels=labels)
+        return chosen
 
     def halves(
         self, chosen: Indices, rng: np.random.Generator, fraction: float
     ) -> tuple[Indices, Indices]:
         """Split some of the samples as `split_half` does: by class, set of labels or size of the
         number. Where groups stay together, sets and sizes are left to chance. Returned are places
-        in ``chosen``.
+        in ``chosen``, of which the first are learned from and have all classes.
         """
+        parts = self._split_parts(chosen, rng, fraction)
+        self._require_classes(self.codes[chosen[parts[0]]])
+        return parts
+
+    def _split_parts(
+        self, chosen: Indices, rng: np.random.Generator, fraction: float
+    ) -> tuple[Indices, Indices]:
         groups = None if self.groups is None else self.groups[chosen]
         classes = isinstance(self.objective, Classification)
         if self._split == "time":
-            parts = split_time(len(chosen), fraction)
-        elif classes and self._stratified and self._strata is None:
+            return split_time(len(chosen), fraction)
+        if classes and self._stratified and self._strata is None:
             codes = self.codes[chosen]
             return split_half(codes, rng, fraction, labels=self.labels, groups=groups)
-        else:
-            strata = self.strata()[chosen]
-            if groups is not None and self._strata is None:
-                strata = np.zeros_like(strata)
-            parts = split_half(strata, rng, fraction, groups=groups)
-        if classes:
-            self._require_classes(self.codes[chosen[parts[0]]])
-        return parts
+        strata = without_singles(self.strata()[chosen])
+        if groups is not None and self._strata is None:
+            strata = np.zeros_like(strata)
+        return split_half(strata, rng, fraction, groups=groups)
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}"
@@ -466,8 +490,10 @@ class ImageClassification(Task):
             raise ArgumentError("stratify", "has no use with `split`='time'")
 
     def _require_classes(self, codes: Codes) -> None:
-        """Raise ArgumentError if what is learned from lacks a class."""
-        lacking = np.setdiff1d(np.arange(len(self.labels)), codes)
+        """Raise ArgumentError if what is learned from lacks a class that there is."""
+        if not isinstance(self.objective, Classification):
+            return
+        lacking = np.setdiff1d(self.codes, codes)  # some may weigh nothing
         if lacking.size:
             name, value = "stratify", "(=False)"
             if self._split == "time":

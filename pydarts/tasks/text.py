@@ -21,7 +21,7 @@ from pydarts.spaces.ready import RECURRENT
 from pydarts.training.checkpoint import State
 from pydarts.training.config import TextSearchConfig, TextTrainConfig
 from pydarts.training.metrics import PERPLEXITY
-from pydarts.training.task import Metrics, SearchData, Task, TrainData
+from pydarts.training.task import Metrics, SearchData, Task, TrainData, require_finite
 
 Columns = NDArray[np.int32]
 Segment = tuple[Columns, Columns]
@@ -92,6 +92,8 @@ class LanguageModelling(Task):
 
     def check_train(self, config: TextTrainConfig) -> None:
         self.columns(config, None)
+        if len(self.corpus.valid) < 2:
+            raise ArgumentError("data", "has one token to validate on: at least 2 are needed")
 
     def model(self, genotype: Any, config: TextTrainConfig) -> LanguageModel:
         vocabulary = self.corpus.vocabulary
@@ -210,7 +212,7 @@ class TextSearchData(SearchData):
     def metrics(self, loop: Any, network: RecurrentSupernet, epoch: int) -> Metrics:
         mixture = loop.mixture
         mixing = None if mixture is None else mixture.mixing
-        loss = _supernet_loss(network, self._valid, self._config.bptt, mixing)
+        loss = require_finite(_supernet_loss(network, self._valid, self._config.bptt, mixing))
         return {
             "train_loss": loop.train_loss,
             "valid_loss": loss,
@@ -283,7 +285,7 @@ class TextTrainData(TrainData):
         return {"train_loss": loop.train_loss}
 
     def validate(self, network: RecurrentNetwork) -> Metrics | None:
-        loss = text_loss(network, self._valid)
+        loss = require_finite(text_loss(network, self._valid))
         return {"valid_loss": loss, "valid_perplexity": perplexity_of(loss)}
 
     def state(self) -> State:

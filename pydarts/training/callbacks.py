@@ -62,6 +62,11 @@ class EarlyStopping(Callback):
         Epochs without an improvement after which to stop.
     min_delta : float
         What counts as an improvement.
+
+    Raises
+    ------
+    ValueError
+        After the first epoch, where the history has no such number.
     """
 
     def __init__(self, monitor: str = "valid_loss", patience: int = 5, min_delta: float = 0.0):
@@ -69,13 +74,14 @@ class EarlyStopping(Callback):
         self.patience = integer("patience", patience, 1)
 
     def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
-        if not isinstance(entry.get(self.monitor), (int, float)):
+        # None: not measured, as the eigenvalue while a selector tunes the supernet.
+        values = [v for each in loop.history if (v := each.get(self.monitor)) is not None]
+        if not values or not isinstance(values[-1], (int, float)):
             numbers = ", ".join(k for k, v in entry.items() if isinstance(v, (int, float)))
             raise ArgumentError("monitor", f"(={self.monitor!r}) must be one of {numbers}")
         sign = -1.0 if self.monitor.endswith(_LARGER) else 1.0
         best, since = math.inf, 0
-        for each in loop.history:
-            value = sign * each[self.monitor]
+        for value in (sign * each for each in values):
             best, since = (value, 0) if value < best - self.min_delta else (best, since + 1)
         if since >= self.patience:
             loop.stop(f"{self.monitor} has not improved for {since} epochs")

@@ -331,7 +331,10 @@ class TextTrainConfig(Config):
     weight_decay: float = option(8e-7, "weight decay")
     max_grad_norm: float = option(0.25, "bound on the gradient's norm", positive=True)
     patience: int = option(
-        5, "epochs without a better validation loss before the weights are averaged", 1
+        5,
+        "weights are averaged once the validation loss is above the lowest of more than so many"
+        " epochs before",
+        1,
     )
     dropout: float = option(0.75, _DROPOUT["dropout"], 0, 1)
     dropout_hidden: float = option(0.25, _DROPOUT["dropout_hidden"], 0, 1)

@@ -82,6 +82,10 @@ def choose_finalist(
                 log_line(bar, f"{rounds.name_of(number, cell)}: {shown} on the validation data")
                 bar.update()
             rounds.finalists.append(Finalist(cell, score, epochs))
+    except KeyboardInterrupt:  # before or after a training, which sees to its own
+        if task.ranks.several:  # the others know nothing of it
+            raise
+        result.interrupted = True
     finally:
         bar.close()
     result.seconds += kept.earlier_seconds + time.perf_counter() - start
@@ -108,7 +112,7 @@ def leave_time(
     finalists: by what these take, but no more than half of the time that is left.
     """
     left = task.ranks.of_first(run.seconds_left)
-    if left is None:
+    if left is None or left <= 0:
         return run
     seconds = finals_seconds(task, data, config, selector, genotype)
     return replace(run, started=run.started - task.ranks.of_first(kept_for_finals(seconds, left)))

@@ -67,7 +67,7 @@ class Plan:
     Attributes
     ----------
     cell : str
-        ``"search"``, ``"given"``, ``"strongest"`` (the strongest operation on each edge), or the
+        ``"search"``, ``"given"``, ``"strongest"`` (the strongest-operation constant), or the
         name of a published one.
     search_preset : str or None
         Of the search, if there is one.

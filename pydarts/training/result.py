@@ -101,8 +101,8 @@ class SearchResult(Generic[AnyGenotype]):
     finalists : list of Finalist
         The ``genotype``, ``score`` (accuracy on the validation half; over text perplexity) and
         ``epochs`` of each training of a selection by finalists, round by round, the cell of the
-        largest mixing weights first; last those of the best cell and of the strongest operations
-        that were trained again.
+        largest mixing weights first; last those of the best cell and of the strongest-operation
+        constant that were trained again.
     limits : dict of dict
         Of a search under limits, by ``"latency"`` (seconds), ``"macs"``, ``"weights"`` and
         ``"memory"`` (bytes) what the network that is to be trained costs: its ``limit``, None if it
@@ -238,6 +238,7 @@ class SearchResult(Generic[AnyGenotype]):
         to = Path(folder)
         check_free(overwrite, to / "result.json", to / "genotype.json")
         to.mkdir(parents=True, exist_ok=True)
+        (to / "result.json").unlink(missing_ok=True)  # no result is ever half of another one
         (to / "genotype.json").write_text(self.genotype.to_json() + "\n", encoding="utf-8")
         write_history(to / "history.csv", self.history)
         arrays: dict[str, Any] = {"alphas": self.alphas, "alpha_history": self.alpha_history}

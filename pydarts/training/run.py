@@ -47,6 +47,9 @@ def run_search(
     """
     if budget is not None:
         check_limitable(method, selector)
+    rounds = selector if isinstance(selector, Perturbation) else None
+    if rounds is not None:
+        rounds.check(task.counts_correct)
     run = run.on_rank(task.ranks)
     needed = supernet_options(method, task.kind)
     config = task.complete(config)
@@ -55,7 +58,6 @@ def run_search(
     task.ranks.on_first(lambda: run.claim_checkpoint(SEARCH_CHECKPOINT))
     check_budgets(task, method, config, data, run, selector, budget)
     supernet = task.supernet(config, **needed)
-    rounds = selector if isinstance(selector, Perturbation) else None
     limited = None if budget is None else LimitedMethod(method, budget, data.steps)
     chosen_by: Method = method if limited is None else limited
     step = search_step(chosen_by, rounds, supernet, task.step_options(config))

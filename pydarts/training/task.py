@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -10,6 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts import _core
 from pydarts.common.ranks import ALONE, Ranks
 from pydarts.spaces.space import Space
 from pydarts.training.checkpoint import State
@@ -19,6 +21,13 @@ from pydarts.training.metrics import Metric
 Item_co = TypeVar("Item_co", covariant=True)
 
 Metrics = dict[str, Any]
+
+
+def require_finite(loss: float) -> float:
+    """Return a validation loss; where it is not finite, the run has diverged."""
+    if not math.isfinite(loss):
+        raise _core.NonFinite("the validation loss is not finite")
+    return loss
 
 
 class BatchSource(Protocol[Item_co]):
@@ -195,6 +204,11 @@ class Task(ABC):
     @abstractmethod
     def arrays(self) -> tuple[Any, ...]:
         """All that is learned from and tested on, for the fingerprint of a comparison."""
+
+    @property
+    def counts_correct(self) -> bool:
+        """Whether predictions are right or wrong, so that an accuracy can be measured."""
+        return False
 
     @property
     def outputs(self) -> dict[str, Any] | None:

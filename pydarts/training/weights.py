@@ -20,9 +20,10 @@ _AVERAGED = ("weights", "running")  # of a network's state; the second are of ba
 class WeightTracker:
     """The weights of the epoch of the lowest validation loss, and averages of many steps' weights.
 
-    With ``patience``, SGD becomes averaged SGD once the validation loss has not improved for so
-    many epochs: what is validated and kept is then the mean of the weights of all steps since
-    (non-monotonically triggered, Merity et al., arXiv:1708.02182).
+    With ``patience`` n, SGD becomes averaged SGD after the first epoch whose validation loss is
+    above the lowest of all epochs but itself and the n before it: what is validated and kept is
+    then the mean of the weights of all steps since (non-monotonically triggered, Merity et al.,
+    arXiv:1708.02182, algorithm 1).
 
     With ``decay``, it is an exponential moving average from the first step on: after step n,
     ``average += (1 - d) (weights - average)`` with ``d = min(decay, (1 + n) / (10 + n))``, so that
@@ -88,9 +89,8 @@ class WeightTracker:
         if self._patience is None:
             return metrics
         averaged = self._average is not None
-        losses = [*(entry["valid_loss"] for entry in history), metrics["valid_loss"]]
-        before = losses[: -self._patience]
-        if not averaged and before and losses[-1] > min(before):
+        before = [entry["valid_loss"] for entry in history][: -self._patience]
+        if not averaged and before and metrics["valid_loss"] > min(before):
             self._average = np.zeros_like(state["weights"])
         return {**metrics, "averaged": averaged}
 
