@@ -219,9 +219,19 @@ def test_masks_are_stretches_of_an_axis(option, height, axis):
     assert hole.any(axis=(0, *(a for a in (1, 2, 3) if a != axis))).all()  # anywhere on the axis
 
 
-def test_masks_are_no_longer_than_the_axis():
-    out = Augmentation(time_mask=99, frequency_mask=99)(batch(50), np.random.default_rng(0))
-    assert out.shape == (50, 3, 8, 7)
+@pytest.mark.parametrize(
+    ("option", "height", "side"),
+    [("time_mask", 8, 7), ("frequency_mask", 8, 8), ("frequency_mask", 1, 3)],
+)
+def test_masks_that_may_leave_nothing_are_refused(option, height, side):
+    images, rng = batch(50, 3, height, 7), np.random.default_rng(0)
+    assert Augmentation(**{option: side - 1})(images, rng).any(axis=(1, 2, 3)).all()
+    with pytest.raises(
+        ValueError, match=rf"`{option}` \(={side}\) .*less than {side}, and 1 is usual"
+    ):
+        Augmentation(**{option: side})(images, rng)
+    with pytest.raises(ValueError, match=r"`frequency_mask` \(=1\) .* it must be less than 1$"):
+        Augmentation(frequency_mask=1)(batch(5, 1, 1, 7), rng)
 
 
 @pytest.mark.parametrize("height", [1, 7])

@@ -33,8 +33,8 @@ class Augmentation:
     its width; its frequencies are rows, or, where it is a signal, channels. Masks are those of
     SpecAugment (Park et al., https://arxiv.org/abs/1904.08779).
 
-    Crops, shifts and cutouts that may leave nothing of an image are refused where its size is
-    known: DARTS's are an eighth and a half of its 32 pixels.
+    Crops, shifts, cutouts and masks that may leave nothing of an image are refused where its size
+    is known: DARTS's crop and cutout are an eighth and a half of its 32 pixels.
 
     Attributes
     ----------
@@ -86,9 +86,9 @@ class Augmentation:
         """Return that of a configuration, whose fields have the same names."""
         return cls(**{each.name: getattr(config, each.name) for each in fields(cls)})
 
-    def check(self, height: int, width: int) -> None:
-        """Raise ArgumentError where images of this size cannot be changed so, or where a crop, a
-        shift or a cutout may leave nothing of one.
+    def check(self, channels: int, height: int, width: int) -> None:
+        """Raise ArgumentError where images of this size cannot be changed so, or where a single
+        change may leave nothing of one.
         """
         if self.rotate and height != width:
             problem = f"(=True) needs square images, and these have {height}x{width} pixels"
@@ -99,11 +99,15 @@ class Augmentation:
             ("crop_padding", shorter, 8),
             ("shift", width, 8),
             ("cutout", longer, 2),
+            ("time_mask", width, 8),
+            ("frequency_mask", channels if height == 1 else height, 8),
         ):
-            value, usual = getattr(self, name), max(1, shorter // share)
-            if value >= side:
+            value, usual = getattr(self, name), max(1, min(shorter, side) // share)
+            if value >= side and value > 0:
                 problem = f"(={value}) may leave nothing of {what}: it must be less than {side}"
-                raise ArgumentError(name, f"{problem}, and {usual} is usual")
+                raise ArgumentError(
+                    name, f"{problem}, and {usual} is usual" if side > 1 else problem
+                )
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
         """Augment images into a new array.
@@ -127,8 +131,8 @@ class Augmentation:
             raise ArgumentTypeError("images", f"has dtype {images.dtype}, but must be floats")
         if images.ndim != 4:
             raise ArgumentError("images", f"has shape {images.shape}, but must have 4 axes")
-        count, _, height, width = images.shape
-        self.check(height, width)
+        count, channels, height, width = images.shape
+        self.check(channels, height, width)
         source = images
         if self.crop_padding:
             pad = self.crop_padding
@@ -192,11 +196,11 @@ class Augmentation:
 def _stretches(
     images: NDArray[Any], axis: int, largest: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Where a stretch along an axis of each image lies, as long as the axis at most; the other axes
-    are of length 1.
+    """Where a stretch along an axis of each image lies, shorter than the axis; the other axes have
+    length 1.
     """
     size, shape = images.shape[axis], [len(images), 1, 1, 1]
-    lengths = rng.integers(0, min(largest, size) + 1, len(images))
+    lengths = rng.integers(0, largest + 1, len(images))
     starts = rng.integers(0, size - lengths + 1)
     offset = np.arange(size) - starts[:, np.newaxis]
     shape[axis] = size

@@ -75,7 +75,7 @@ class ImageSearchData(SearchData):
         images = take(task.images, chosen[train])
         self._contest = task, chosen[train], (held, held_codes), len(chosen)
         self._augment = Augmentation.of(config)
-        self._augment.check(*images.shape[2:])
+        self._augment.check(*images.shape[1:])
         normalization = Normalization.fit(images)
         self._train: Pair = _normalized(normalization, images), task.codes[chosen[train]]
         self._valid: Pair = _normalized(normalization, held), held_codes

@@ -257,7 +257,7 @@ class ImageClassification(Task):
         if config.label_smoothing > 0 and self.objective.task == "regression":
             problem = f"(={config.label_smoothing}) must be 0 in a regression"
             raise ArgumentError("label_smoothing", problem)
-        Augmentation.of(config).check(*self.images.shape[2:])
+        Augmentation.of(config).check(*self.images.shape[1:])
         count, batch_size = len(self.images), self.complete(config).batch_size
         require_batch(count, batch_size, self._learned)
         if config.epoch_images is not None and not batch_size <= config.epoch_images <= count:
