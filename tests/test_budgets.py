@@ -178,28 +178,35 @@ def test_what_fits_is_told_and_does() -> None:
 # Time
 
 
-def test_the_search_stops_in_time_and_goes_on(
-    tmp_path: Any, spend: Callable[[float], None]
-) -> None:
-    class Spends(pydarts.Callback):
-        def on_epoch_end(self, loop: Any, entry: Any) -> None:
-            if loop.epoch == done + 2:
-                spend(3600)
-
+def test_the_search_stops_in_time() -> None:
     # Others may work here, too: what it takes is of its own thread's processor time.
     started, worked = time.perf_counter(), time.process_time()
-    first = search(epochs=100_000, time_budget=0.5, checkpoint=tmp_path)
+    result = search(epochs=100_000, time_budget=0.5)
     assert time.perf_counter() - started > 0.45
     assert time.process_time() - worked < 1.5
-    assert first.stopped == "the time budget of 0.5 s is spent"
+    assert result.stopped == "the time budget of 0.5 s is spent"
+    assert not result.interrupted
+
+
+def test_a_search_whose_time_is_over_goes_on(tmp_path: Any, spend: Callable[[float], None]) -> None:
+    class SpendsAfter(pydarts.Callback):
+        def __init__(self, epochs: int):
+            self.epochs = epochs
+
+        def on_epoch_end(self, loop: Any, entry: Any) -> None:
+            if loop.epoch == self.epochs:
+                spend(3600)
+
+    given: dict[str, Any] = {"epochs": 100_000, "checkpoint": tmp_path}
+    first = search(**given, time_budget="1h", callbacks=[SpendsAfter(3)])
+    assert first.stopped == "the time budget of 3600 s is spent"
     assert not first.interrupted
-    done = len(first.history)  # none, where others leave no time for an epoch
+    assert len(first.history) == 3
     assert isinstance(first.genotype, pydarts.Genotype)
     assert first.seconds > 0
-    given: dict[str, Any] = {"time_budget": "1h", "callbacks": [Spends()]}
-    again = search(epochs=100_000, checkpoint=tmp_path, **given)
-    assert len(again.history) == done + 2
-    assert again.history[:done] == first.history
+    again = search(**given, time_budget="2h", callbacks=[SpendsAfter(5)])  # an hour is spent
+    assert len(again.history) == 5
+    assert again.history[:3] == first.history
     assert first.seconds < again.seconds
 
 

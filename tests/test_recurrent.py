@@ -216,6 +216,16 @@ def test_dropout_keeps_what_the_rates_say(which: str, rate: float) -> None:
     assert loss == pytest.approx(expected, rel=1e-12)
 
 
+def test_dropout_of_the_output_is_drawn_for_each_sequence() -> None:
+    rates = {**NO_DROPOUT, "dropout": 0.75}
+    net = pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V1, 50, 400, seed=1, **rates)
+    batch, hidden = segment(50, 1, 10, 400)
+    _, grads = net.loss_and_grads(*batch, hidden=hidden)
+    unread = next(v for v in range(50) if v not in batch[0])
+    share = 1 - (grads["weights"]["encoder.weight"][unread] == 0).mean()
+    assert share == pytest.approx(1 - 0.75**10, abs=0.04)
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_step_lowers_the_loss_of_a_text_that_repeats(order: int) -> None:
     text = np.tile(np.arange(6), 200).astype(np.int32)
