@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The recipe of a training over images: label smoothing, warm-up, schedule, averaged weights."""
+"""The recipe of a training over images: drop path, label smoothing, warm-up, schedule, averaged
+weights.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ import pytest
 
 import pydarts
 from pydarts.engine.sgd import SGD
+from pydarts.tasks.images import ImageClassification
 
 EPOCHS, STEPS, CLASSES = 3, 4, 2
 
@@ -50,6 +53,31 @@ class Steps(pydarts.Callback):
 def same(ours: pydarts.Model, theirs: pydarts.Model) -> bool:
     a, b = ours.network.state(), theirs.network.state()
     return all(np.array_equal(a[name], b[name]) for name in a)
+
+
+# Drop path
+
+
+def test_drop_path_of_each_epoch() -> None:
+    # SPEC §4: the rate rises linearly; a mask for each path and sample, divided by what is kept.
+    task = ImageClassification(*images(64))
+    values = {"epochs": 4, "batch_size": 64, "drop_path": 0.4, "channels": 2, "cells": 6}
+    config = task.complete(pydarts.TrainConfig.make("quick", values))
+    network = task.model(pydarts.DARTS_V2, config).network
+    data = task.train_data(config, np.random.default_rng(0))
+    item = np.arange(64)
+    assert data.inputs(item, network, 0, 0)["drop_masks"] is None
+    for epoch in (1, 2, 3):
+        keep = 1 - 0.4 * epoch / 4
+        masks = data.inputs(item, network, epoch, epoch)["drop_masks"]
+        assert masks.shape == (network.num_droppable, 64)
+        assert set(np.unique(masks)) == {np.float32(0), 1 / np.float32(keep)}
+        deviation = np.sqrt(keep * (1 - keep) / masks.size)
+        assert (masks > 0).mean() == pytest.approx(keep, abs=4 * deviation)
+        for axis in (0, 1):  # neither of a path nor of a sample are all alike
+            assert 0 < (masks > 0).mean(axis=axis).std() < 0.3
+        other = data.inputs(item, network, epoch, epoch + 4)["drop_masks"]
+        assert (other != masks).any()
 
 
 # Label smoothing

@@ -327,28 +327,6 @@ def test_a_validation_loss_that_is_no_number_is_a_divergence() -> None:
     assert caught.value.result.history == []
 
 
-def test_drop_path_of_each_epoch() -> None:
-    # SPEC §4: the rate rises linearly; a mask for each path and sample, divided by what is kept.
-    images = ImageClassification(*pictures(64))
-    values = {"epochs": 4, "batch_size": 64, "drop_path": 0.4, "channels": 2, "cells": 6}
-    config = images.complete(TrainConfig.make("quick", values))
-    network = images.model(pydarts.DARTS_V2, config).network
-    data = images.train_data(config, np.random.default_rng(0))
-    item = np.arange(64)
-    assert data.inputs(item, network, 0, 0)["drop_masks"] is None
-    for epoch in (1, 2, 3):
-        keep = 1 - 0.4 * epoch / 4
-        masks = data.inputs(item, network, epoch, epoch)["drop_masks"]
-        assert masks.shape == (network.num_droppable, 64)
-        assert set(np.unique(masks)) == {np.float32(0), 1 / np.float32(keep)}
-        deviation = np.sqrt(keep * (1 - keep) / masks.size)
-        assert (masks > 0).mean() == pytest.approx(keep, abs=4 * deviation)
-        for axis in (0, 1):  # neither of a path nor of a sample are all alike
-            assert 0 < (masks > 0).mean(axis=axis).std() < 0.3
-        other = data.inputs(item, network, epoch, epoch + 4)["drop_masks"]
-        assert (other != masks).any()
-
-
 def test_layouts_labels_and_kinds(model: Model) -> None:
     X, y = pictures()
     for other in (
