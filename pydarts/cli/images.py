@@ -40,11 +40,8 @@ from pydarts.spaces.space import READY, Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.run_options import RunOptions
 
-#: Options that tell what is learned.
-_TARGETS = ("task", "class_weight", "loss", "huber_delta")
-#: Options that tell how files of images are read.
-_FILES = ("image_size", "on_bad")
-#: What says how DATA is read and split, and what is learned of it, as a run's summary holds it.
+#: Options that say what is learned of DATA, and how it is read and split: for the command that goes
+#: on, and for a run's summary.
 _DATA: Mapping[str, type] = {
     "task": str,
     "class_weight": str,
@@ -208,12 +205,13 @@ class ImageKind(Kind):
             say("The network begins with the stem for ImageNet, for size: --stem cifar does not.")
 
     def data_arguments(self) -> list[str]:
-        args, given = self.args, [self.args.data]
-        for flag in ("image_layout", *_TARGETS, "features", "length", "split", "valid", *_FILES):
-            if getattr(args, flag) is not None:
-                given += [f"--{flag.replace('_', '-')}", str(getattr(args, flag))]
-        for flag in ("groups", "stratify"):
-            given += [f"--no-{flag}"] if getattr(args, flag) is False else []
+        given = [self.args.data]
+        for name, kind in _DATA.items():
+            value, option = getattr(self.args, name), name.replace("_", "-")
+            if kind is bool:
+                given += [f"--no-{option}"] if value is False else []
+            elif value is not None:
+                given += [f"--{option}", str(value)]
         return given
 
     def describe(self) -> dict[str, Any]:
