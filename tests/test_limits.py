@@ -387,6 +387,9 @@ def test_notes_and_words_on_costs() -> None:
         "latency": "1.1 ms, predicted 0.5 ms, limit 1 ms",
         "macs": "1,000,000 multiply-adds",
     }
+    unknown: Any = {"latency": {"limit": 1e-3, "predicted": None, "measured": None}}
+    assert describe_costs(unknown) == {"latency": "not measured, limit 1 ms"}
+    assert limit_notes(unknown) == []
     above, unused = limit_notes(limits)
     assert "1.1 ms" in above
     assert "50%" in unused

@@ -178,8 +178,8 @@ def describe_costs(limits: Mapping[str, Mapping[str, float | None]]) -> dict[str
     for name, costs in limits.items():
         shown = {each: show_cost(name, value) for each, value in costs.items() if value is not None}
         text = shown.get("measured", "not measured")
-        text += f", predicted {shown['predicted']}" if name == "latency" else ""
-        found[name] = text + (f", limit {shown['limit']}" if "limit" in shown else "")
+        further = ("predicted", "limit") if name == "latency" else ("limit",)
+        found[name] = text + "".join(f", {each} {shown[each]}" for each in further if each in shown)
     return found
 
 
