@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import Images, halves
 
 import pydarts
 from pydarts.cli import main as cli
@@ -42,13 +43,8 @@ TINY_TRAIN = [*NET, *SHORT]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
 
-def images(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise with a bright left half in class "a", a bright right half in class "b"."""
-    rng = np.random.default_rng(seed)
-    X = rng.integers(0, 100, (count, 8, 8))
-    X[::2, :, :4] += 150
-    X[1::2, :, 4:] += 150
-    return X.astype(np.uint8), np.resize(["a", "b"], count)
+def images(count: int, seed: int) -> Images:
+    return halves(count, side=8, labels=("a", "b"), seed=seed)
 
 
 def write_images(path: Path, count: int = 48, *, tested: bool = True) -> str:

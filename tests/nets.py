@@ -24,16 +24,6 @@ ROOT = str(Path(pydarts.__file__).parents[1])
 Net = pydarts.Supernet | pydarts.Network
 
 
-def halves(folder: Path) -> str:
-    """Write a file of images of two classes, one bright on the left, and return its path."""
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 100, (96, 8, 8))
-    X[::2, :, :4] += 150
-    path = folder / "data.npz"
-    np.savez(path, X=X.astype(np.uint8), y=np.resize(["a", "b"], 96))
-    return str(path)
-
-
 def supernet(dtype: str = "float64", threads: int = 1, seed: int = 0) -> pydarts.Supernet:
     """Return a small supernet with alphas far from equal."""
     net = pydarts.Supernet(3, 3, classes=3, in_channels=2, dtype=dtype, seed=seed, threads=threads)

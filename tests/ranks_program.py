@@ -9,21 +9,13 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+from runs import halves
 
 import pydarts
 from pydarts.common.errors import CheckpointError
 from pydarts.common.ranks import as_ranks
 
 NET = {"channels": 2, "cells": 3, "batch_size": 16, "epochs": 2, "progress": False}
-
-
-def images(count: int = 80) -> tuple[np.ndarray, np.ndarray]:
-    """Noise with a bright left half in class 0, a bright right half in class 1."""
-    rng = np.random.default_rng(0)
-    X = rng.integers(0, 100, (count, 8, 8))
-    X[::2, :, :4] += 150
-    X[1::2, :, 4:] += 150
-    return X.astype(np.uint8), np.resize([0, 1], count)
 
 
 def text() -> str:
@@ -57,7 +49,7 @@ def _keep(folder: Path, comm: Any, **arrays: Any) -> None:
 
 def search(folder: Path, comm: Any, **options: Any) -> None:
     """A search; what each rank got goes into a file of its own."""
-    X, y = images()
+    X, y = halves(80, side=8)
     result = pydarts.search(X, y, comm=comm, **{**NET, **options})
     weights = result.supernet.flat_weights
     _keep(
@@ -71,7 +63,7 @@ def search(folder: Path, comm: Any, **options: Any) -> None:
 
 def train(folder: Path, comm: Any, **options: Any) -> None:
     """A training with an auxiliary head, drop path and validation, and an evaluation."""
-    X, y = images()
+    X, y = halves(80, side=8)
     cell = pydarts.DARTS_V2
     given = {**NET, "auxiliary": True, "drop_path": 0.2, **options}
     model = pydarts.train(cell, X, y, X_valid=X[:30], y_valid=y[:30], comm=comm, **given)

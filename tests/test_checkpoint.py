@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from nets import run_python
+from runs import Interrupt, check_same_searches, halves, untimed
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -29,17 +30,10 @@ TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
 Search = Callable[..., Any]
 
 
-def images(count: int = 32) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(0).integers(0, 100, (count, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 150
-    return X, np.arange(count) % 2
-
-
 def search_images(**options: Any) -> Any:
     """Search on them, with everything that draws random numbers."""
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "crop_padding": 1}
-    return pydarts.search(*images(), **{**small, "progress": False, "threads": 1, **options})
+    return pydarts.search(*halves(), **{**small, "progress": False, "threads": 1, **options})
 
 
 def search_text(**options: Any) -> Any:
@@ -48,27 +42,13 @@ def search_text(**options: Any) -> Any:
     return pydarts.search_text(TEXT, **{**small, "progress": False, "threads": 1, **options})
 
 
-class Interrupt(pydarts.Callback):
-    """Press Ctrl-C in the hook after a step, before the step is marked as done, or at the end of
-    an epoch.
-    """
+class Count(pydarts.Callback):
+    """Count steps."""
 
-    def __init__(self, step: int | None = None, epoch: int | None = None):
-        self.at = step, epoch
-        self.steps = 0
+    steps = 0
 
     def on_step_end(self, loop: Any, info: Any) -> None:
         self.steps += 1
-        if loop.steps_done == self.at[0]:
-            raise KeyboardInterrupt
-
-    def on_epoch_end(self, loop: Any, entry: Any) -> None:
-        if loop.epoch == self.at[1]:
-            raise KeyboardInterrupt
-
-
-class Count(Interrupt):
-    """Only count."""
 
 
 class Never(pydarts.Callback):
@@ -84,33 +64,14 @@ NETWORK: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs":
 FRONTS: dict[str, Search] = {
     "search": search_images,
     "search_text": search_text,
-    "train": lambda **o: pydarts.train(CELL, *images(), **NETWORK, **o),
+    "train": lambda **o: pydarts.train(CELL, *halves(), **NETWORK, **o),
     "train_text": lambda **o: pydarts.train_text(RECURRENT_CELL, TEXT, batch_size=4, **o),
-    "search_many": lambda **o: pydarts.search_many(*images(), seeds=[0], **NETWORK, **o),
+    "search_many": lambda **o: pydarts.search_many(*halves(), seeds=[0], **NETWORK, **o),
     "search_many_text": lambda **o: pydarts.search_many_text(TEXT, seeds=[0], batch_size=4, **o),
-    "pareto": lambda **o: pydarts.pareto(*images(), cost="macs", limits=["1M"], **NETWORK, **o),
-    "fit": lambda **o: pydarts.fit(*images(), "1h", batch_size=4, **o),
-    "compare": lambda callbacks, **o: pydarts.compare(CELL, *images(), seeds=[0], **NETWORK, **o),
+    "pareto": lambda **o: pydarts.pareto(*halves(), cost="macs", limits=["1M"], **NETWORK, **o),
+    "fit": lambda **o: pydarts.fit(*halves(), "1h", batch_size=4, **o),
+    "compare": lambda callbacks, **o: pydarts.compare(CELL, *halves(), seeds=[0], **NETWORK, **o),
 }
-
-
-def same(a: Any, b: Any) -> None:
-    """Assert that two results are the same in every bit but the seconds."""
-    for name, value in a.supernet.state().items():
-        np.testing.assert_array_equal(value, b.supernet.state()[name], err_msg=name)
-    for ours, theirs in ((a.alphas, b.alphas), (a.alpha_history, b.alpha_history)):
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-    assert untimed(a.history) == untimed(b.history)
-    assert (a.genotype, a.finalists) == (b.genotype, b.finalists)
-    assert a.stopped == b.stopped
-    assert not a.interrupted
-    assert not b.interrupted
-
-
-def untimed(history: Any) -> Any:
-    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in history]
 
 
 @pytest.fixture(scope="module", params=[search_images, search_text], ids=["images", "text"])
@@ -141,7 +102,7 @@ def test_interrupted_at_every_step(
         if not result.interrupted:
             break
     assert steps > 6
-    same(result, whole)
+    check_same_searches(result, whole)
     assert [entry["seconds"] for entry in result.history] == sorted(
         entry["seconds"] for entry in result.history
     )
@@ -152,7 +113,7 @@ def test_interrupted_at_the_end_of_an_epoch(search: Search, whole: Any, tmp_path
     first = search(callbacks=[Interrupt(epoch=1)], checkpoint=tmp_path)
     assert first.interrupted
     assert len(first.history) == 1
-    same(search(checkpoint=tmp_path), whole)
+    check_same_searches(search(checkpoint=tmp_path), whole)
 
 
 @pytest.mark.parametrize("pressed", [(3,), (3, 4)], ids=["once", "and once more"])
@@ -177,7 +138,7 @@ def test_ctrl_c_while_the_checkpoint_is_written(
     assert result.interrupted
     assert len(calls) == 4  # the last is of the step that was under way, or of the one before
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors"}
-    same(search(checkpoint=tmp_path), whole)
+    check_same_searches(search(checkpoint=tmp_path), whole)
 
 
 def test_a_finished_search_is_not_searched_again(
@@ -186,7 +147,7 @@ def test_a_finished_search_is_not_searched_again(
     search(checkpoint=tmp_path)
     counter = Count()
     again = search(checkpoint=str(tmp_path), callbacks=[counter])
-    same(again, whole)
+    check_same_searches(again, whole)
     assert counter.steps == 0
     search(checkpoint=tmp_path, callbacks=[counter], resume="never")
     assert counter.steps > 6
@@ -194,7 +155,7 @@ def test_a_finished_search_is_not_searched_again(
 
 def test_threads_may_change(search: Search, whole: Any, tmp_path: Path) -> None:
     search(callbacks=[Interrupt(2)], checkpoint_seconds=0, checkpoint=tmp_path, threads=2)
-    same(search(checkpoint=tmp_path, threads=1), whole)
+    check_same_searches(search(checkpoint=tmp_path, threads=1), whole)
 
 
 def test_a_stop_is_kept_with_its_cell(search: Search, tmp_path: Path) -> None:
@@ -205,7 +166,7 @@ def test_a_stop_is_kept_with_its_cell(search: Search, tmp_path: Path) -> None:
     first = search(callbacks=[Stop()], checkpoint=tmp_path)
     again = search(checkpoint=tmp_path)
     assert again.stopped == "enough"
-    same(again, first)
+    check_same_searches(again, first)
     for name, alphas in again.alphas.items():
         np.testing.assert_array_equal(alphas, again.alpha_history[name][0])
 
@@ -217,7 +178,7 @@ def train_images(**options: Any) -> Any:
     """Train on the images, with everything that draws random numbers."""
     small = {"channels": 2, "cells": 3, "batch_size": 8, "epochs": 2, "drop_path": 0.3}
     small |= {"auxiliary": True, "flip": True, "threads": 1, "progress": False}
-    X, y = images()
+    X, y = halves()
     return pydarts.train(
         pydarts.DARTS_V2, X, y, X_valid=X[:8], y_valid=y[:8], **{**small, **options}
     )
@@ -308,7 +269,7 @@ def test_left_while_the_average_is_validated(
 
 def test_the_cell_and_the_validation_images_count(tmp_path: Path) -> None:
     train_images(checkpoint=tmp_path, epochs=1)
-    X, y = images()
+    X, y = halves()
     options = {"channels": 2, "cells": 3, "batch_size": 8, "epochs": 1, "drop_path": 0.3}
     options |= {"auxiliary": True, "flip": True, "progress": False, "checkpoint": tmp_path}
     with pytest.raises(CheckpointError, match="other genotype"):
@@ -324,6 +285,7 @@ import os, random, signal, stat, sys, threading, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import test_checkpoint as t
+from runs import check_same_searches
 from tqdm import tqdm
 
 # The default lock is one for all forked processes: one killed while holding it would stop all.
@@ -354,7 +316,7 @@ def child(search, within):
     if within:
         hook(draw.randrange(1, 12))
     result = search(checkpoint=folder, checkpoint_seconds=0)
-    t.same(result, whole[search])
+    check_same_searches(result, whole[search])
 
 def fork(run, *arguments):
     pid = os.fork()
@@ -442,24 +404,24 @@ def test_another_configuration_is_refused_with_what_differs(file: Path, tmp_path
 
 def test_other_data_is_refused(file: Path, tmp_path: Path) -> None:
     placed(file, tmp_path)
-    X, y = images()
+    X, y = halves()
     X[0, 0, 0] ^= 1
     options = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "crop_padding": 1}
     with pytest.raises(CheckpointError, match="other data"):
         pydarts.search(X, y, checkpoint=tmp_path, progress=False, **options)
     with pytest.raises(CheckpointError, match="other data"):
-        pydarts.search(images()[0], 1 - y, checkpoint=tmp_path, progress=False, **options)
+        pydarts.search(halves()[0], 1 - y, checkpoint=tmp_path, progress=False, **options)
 
 
 def test_renamed_labels_are_refused(tmp_path: Path) -> None:
     def train(y: Any) -> pydarts.Model:
         how = {"checkpoint": tmp_path, "progress": False, "threads": 1}
-        return pydarts.train(CELL, images()[0], y, **NETWORK, **how)
+        return pydarts.train(CELL, halves()[0], y, **NETWORK, **how)
 
-    names = np.where(images()[1], "right", "left")
+    names = np.where(halves()[1], "right", "left")
     train(names)
     with pytest.raises(CheckpointError, match=r"is of another run \(other labels\)"):
-        train(images()[1])
+        train(halves()[1])
     path = tmp_path / "train_checkpoint.safetensors"
     saved = read_checkpoint(path)
     del saved.identity["outputs"]  # as in one of an earlier version
@@ -532,11 +494,11 @@ def test_a_full_disk_leaves_what_is_there(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        same(search(checkpoint=tmp_path), whole)
+        check_same_searches(search(checkpoint=tmp_path), whole)
     assert "could not be written ([Errno 28] No space left on device)" in caplog.text
     assert path.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {path.name}
-    same(search(checkpoint=tmp_path), whole)
+    check_same_searches(search(checkpoint=tmp_path), whole)
 
 
 @pytest.mark.parametrize("name", [*FRONTS])

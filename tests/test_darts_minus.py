@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from nets import batch, by_edge, require_same_bits
 from plain import Array
+from runs import noise
 
 import pydarts
 from pydarts.engine.sgd import SGD
@@ -185,11 +186,6 @@ def test_a_step_sets_the_weight_of_its_epoch() -> None:
         assert net.skip_weight == b
 
 
-def images() -> tuple[Array, Array]:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (24, 8, 8), np.uint8), np.arange(24) % 2
-
-
 def test_a_search(tmp_path: Any) -> None:
     seen = []
 
@@ -198,7 +194,7 @@ def test_a_search(tmp_path: Any) -> None:
             seen.append(loop.network.skip_weight)
 
     options: dict[str, Any] = {**SEARCH, "epochs": 4, "checkpoint": tmp_path}
-    found = pydarts.search(*images(), method="darts-minus", callbacks=[Watch()], **options)
+    found = pydarts.search(*noise(), method="darts-minus", callbacks=[Watch()], **options)
     assert seen == [1.0] * 3 + [0.75] * 3 + [0.5] * 3 + [0.25] * 3
     assert found.genotype.space == DARTS
     checkpoint = read_checkpoint(tmp_path / "checkpoint.safetensors")
@@ -208,12 +204,12 @@ def test_a_search(tmp_path: Any) -> None:
 def test_budgets_know_of_it() -> None:
     options: dict[str, Any] = {**SEARCH, "channels": 4, "cells": 4, "epochs": 1, "order": 1}
     plain, more = (
-        pydarts.estimate(*images(), method=name, **options).bytes
+        pydarts.estimate(*noise(), method=name, **options).bytes
         for name in ("beta-darts", "darts-minus")
     )
     assert more > plain
     with pytest.raises(ValueError, match="`memory_budget`"):
-        pydarts.search(*images(), method="darts-minus", memory_budget=plain, **options)
+        pydarts.search(*noise(), method="darts-minus", memory_budget=plain, **options)
 
 
 def test_errors() -> None:

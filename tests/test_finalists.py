@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from runs import TEXT, halves
 
 import pydarts
 import pydarts.cli.main as cli
@@ -39,19 +40,10 @@ SIZES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 FEW = Finalists(candidates=3, epochs=1, seed=5, repeats=0)
 score_of = attrgetter("score")
-TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
-
-
-def images(count: int = 48) -> tuple[NDArray[Any], NDArray[Any]]:
-    rng = np.random.default_rng(0)
-    y = np.arange(count) % 2
-    return rng.integers(0, 128, (count, 8, 8), np.uint8) + 100 * y[:, None, None].astype(
-        np.uint8
-    ), y
 
 
 def search(**options: Any) -> Any:
-    return pydarts.search(*images(), **{**SIZES, **QUIET, "selector": FEW, **options})
+    return pydarts.search(*halves(48, side=8), **{**SIZES, **QUIET, "selector": FEW, **options})
 
 
 def uniform(space: Space) -> dict[str, NDArray[Any]]:
@@ -219,7 +211,7 @@ def test_each_is_trained_on_the_one_half_and_scored_on_the_other() -> None:
     result = search()
     assert (result.selector, len(result.finalists)) == ("finalists", 3)
     assert result.genotype == max(result.finalists, key=score_of).genotype
-    task = ImageClassification(*images(), threads=1)
+    task = ImageClassification(*halves(48, side=8), threads=1)
     config = task.complete(result.config)
     data = task.search_data(config, np.random.default_rng(config.seed))
     contest = data.contest()
@@ -245,7 +237,7 @@ def test_the_best_of_a_round_are_trained_anew_for_longer() -> None:
     assert [each.genotype for each in last] == [f.genotype for f in first if f in best]
     assert result.genotype == max(last, key=score_of).genotype
     assert "cell chosen by finalists (7 trained)" in repr(result)
-    task = ImageClassification(*images(), threads=1)
+    task = ImageClassification(*halves(48, side=8), threads=1)
     config = task.complete(result.config)
     contest = task.search_data(config, np.random.default_rng(config.seed)).contest()
     for finalists, epochs, seed in ((first, 1, 2**31 - 1), (last, 3, 0)):
@@ -293,7 +285,7 @@ def test_where_a_search_leaves_images_out_finalists_have_more(
         assert contest.test is not None
         return len(contest.images), len(contest.test[0])
 
-    x, y = images(60)
+    x, y = halves(60, side=8)
     x[:, 0, 0] = np.arange(60)  # no two are the same
     task = ImageClassification(x, y)
     assert sizes(contest_of(task)) == (30, 30)
@@ -339,7 +331,7 @@ def test_an_epoch_of_many_images_is_a_part_of_them() -> None:
 
 def test_networks_have_normal_cells_on_both_sides_of_reductions() -> None:
     def cells_of(cells: int, space: Space) -> int:
-        task = ImageClassification(*images(), space=space)
+        task = ImageClassification(*halves(48, side=8), space=space)
         config = task.complete(pydarts.SearchConfig(**(SIZES | {"cells": cells})))
         return task.contest_config(config, None, 0).cells
 
@@ -348,7 +340,7 @@ def test_networks_have_normal_cells_on_both_sides_of_reductions() -> None:
 
 
 def test_epochs_show_a_number_of_images() -> None:
-    task = ImageClassification(*images(), threads=1)
+    task = ImageClassification(*halves(48, side=8), threads=1)
     config = task.complete(pydarts.SearchConfig(**SIZES))
     assert task.contest_config(config, None, 0).epochs == 60
     assert task.contest_config(config, 7, 0).epochs == 7
@@ -586,7 +578,7 @@ def test_epochs_leave_time_for_the_trainings(
     for module in ("budget", "finals"):
         monkeypatch.setattr(f"pydarts.training.{module}.finals_seconds", lambda *_: seconds)
     whole = RunOptions(time_budget=100.0)
-    task = ImageClassification(*images(), threads=1)
+    task = ImageClassification(*halves(48, side=8), threads=1)
     config = task.complete(pydarts.SearchConfig(**SIZES))
     data = task.search_data(config, np.random.default_rng(0))
     cell = DARTS.genotype.random(0)
@@ -641,7 +633,7 @@ def test_presets_choose_by_finalists_but_that_of_the_paper() -> None:
     quick = pydarts.SearchConfig.make("quick")
     assert as_pair(None, "magnitude", quick)[1] is None
     assert as_pair(None, Finalists(seed=9), quick)[1] == Finalists(seed=9)
-    result = pydarts.search(*images(), **SIZES, **QUIET)
+    result = pydarts.search(*halves(48, side=8), **SIZES, **QUIET)
     assert (result.method, result.selector) == ("darts", "finalists")
 
 
@@ -654,8 +646,8 @@ def test_estimate_counts_the_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
         return 1000.0
 
     monkeypatch.setattr("pydarts.training.budget.finals_seconds", twice)
-    assert pydarts.estimate(*images(), selector=FEW, **given).seconds > 1000
-    assert pydarts.estimate(*images(), **given).seconds < 1000
+    assert pydarts.estimate(*halves(48, side=8), selector=FEW, **given).seconds > 1000
+    assert pydarts.estimate(*halves(48, side=8), **given).seconds < 1000
 
 
 def test_result_is_kept_and_shown(tmp_path: Path) -> None:
@@ -716,7 +708,7 @@ def test_bad_options_are_named() -> None:
 
 def test_a_search_without_time_left_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finals, "finals_seconds", lambda *_: pytest.fail("measured"))
-    task = ImageClassification(*images())
+    task = ImageClassification(*halves(48, side=8))
     for started in (-np.inf, 0.0):
         run = pydarts.RunOptions(time_budget=1.0, started=started)
         nothing: Any = None
@@ -726,7 +718,7 @@ def test_a_search_without_time_left_is_not_measured(monkeypatch: pytest.MonkeyPa
 def test_finalists_learn_from_what_the_search_learned_from() -> None:
     own = {"crop_padding": 1, "shift": 2, "rotate": True, "noise": 0.1, "time_mask": 3}
     own |= {"mixup": 0.2, "flip": True, "cutout": 2, "frequency_mask": 1}
-    task = ImageClassification(*images())
+    task = ImageClassification(*halves(48, side=8))
     config = task.complete(pydarts.SearchConfig(**SIZES, **own))
     found = task.contest_config(config, None, 0)
     assert {name: getattr(found, name) for name in own} == own

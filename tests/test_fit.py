@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import Images, halves
 
 import pydarts
 from pydarts import ArgumentError, Plan
@@ -29,11 +30,8 @@ QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 8}
 
 
-def images(count: int = 48, seed: int = 0) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(seed).integers(0, 100, (count, 8, 8), dtype=np.uint8)
-    X[::2, :, :4] += 100
-    return X, np.resize(["left", "right"], count)
+def images(count: int = 48, seed: int = 0) -> Images:
+    return halves(count, side=8, labels=("left", "right"), seed=seed)
 
 
 def fit(time_budget: Any = None, **options: Any) -> pydarts.Model:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import halves
 
 import pydarts
 from pydarts import Plan
@@ -22,7 +23,7 @@ from pydarts.costs.shape import NetworkShape
 from pydarts.spaces import S4
 from pydarts.training.limited import MAX_REPEATS, phase_epochs
 from pydarts.training.plan import LADDER, SMALLER
-from tests.test_limits import SHAPE, TARGET, images, invented_profile, limit_at
+from tests.test_limits import SHAPE, TARGET, invented_profile, limit_at
 
 TINY: dict[str, Any] = {"batch_size": 4, "progress": False, "threads": 1}
 SMALL: dict[str, Any] = {**TINY, "channels": 1, "cells": 2, "epochs": 2, "order": 1}
@@ -44,7 +45,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def fit(time_budget: Any = 20, **options: Any) -> pydarts.Model:
-    return pydarts.fit(*images(), time_budget, **{**TINY, **options})
+    return pydarts.fit(*halves(), time_budget, **{**TINY, **options})
 
 
 @pytest.mark.parametrize("size", [SMALLER[0], pytest.param(LADDER[0], marks=pytest.mark.slow)])
@@ -145,9 +146,9 @@ def test_an_estimate_knows_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "_press",
         lambda self: (steps.append(1), press(self)),
     )
-    assert pydarts.estimate(*images(), **SMALL).repeatable_epochs == 0
+    assert pydarts.estimate(*halves(), **SMALL).repeatable_epochs == 0
     assert not steps
-    found = pydarts.estimate(*images(), **SMALL, max_macs=limit_at(0.5), target=TARGET)
+    found = pydarts.estimate(*halves(), **SMALL, max_macs=limit_at(0.5), target=TARGET)
     assert (found.epochs, found.repeatable_epochs) == (2, 0)
     assert len(steps) >= 3  # the penalty is part of a step
     profile = invented_profile()
@@ -155,13 +156,13 @@ def test_an_estimate_knows_limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setattr(limits, "kept_profile", lambda *_: profile)
     (tmp_path / "checkpoint.safetensors").touch()
     given = {**SMALL, "max_latency": 1.0, "target": TARGET, "checkpoint": tmp_path}
-    found = pydarts.estimate(*images(), **given)
+    found = pydarts.estimate(*halves(), **given)
     assert found.repeatable_epochs == MAX_REPEATS * phase_epochs(2)
     assert "up to 2 epochs more" in str(found)
     with pytest.raises(ValueError, match=r"`max_macs` .* is met by no cell"):
-        pydarts.estimate(*images(), **SMALL, max_macs=10, target=TARGET)
+        pydarts.estimate(*halves(), **SMALL, max_macs=10, target=TARGET)
     with pytest.raises(ValueError, match=r"`selector` .*'perturbation'"):
-        pydarts.estimate(*images(), **SMALL, max_macs=1e9, selector="perturbation")
+        pydarts.estimate(*halves(), **SMALL, max_macs=1e9, selector="perturbation")
 
 
 @pytest.mark.slow
@@ -177,7 +178,7 @@ def test_searches_side_by_side_have_limits(tmp_path: Path, monkeypatch: Any) -> 
     options = {**SMALL, "threads": 1, "target": TARGET, "checkpoint": tmp_path}
     with ThreadPoolExecutor(1) as executor:
         found = pydarts.search_many(
-            *images(),
+            *halves(),
             seeds=[0, 1],
             executor=executor,
             **options,
@@ -189,7 +190,7 @@ def test_searches_side_by_side_have_limits(tmp_path: Path, monkeypatch: Any) -> 
         assert each.limits["latency"]["limit"] == 1.0
         assert each.limits["macs"]["measured"] <= limit_at(0.5)
     with pytest.raises(ValueError, match=r"`max_macs` .* is met by no cell"):
-        pydarts.search_many(*images(), seeds=[0], **SMALL, max_macs=10, target=TARGET)
+        pydarts.search_many(*halves(), seeds=[0], **SMALL, max_macs=10, target=TARGET)
 
 
 def test_text_has_no_limits_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,7 +207,7 @@ def test_fit_has_limits_on_the_command_line(
     timed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     timed(search=1.0, train=1e-3)
-    X, y = images(40)
+    X, y = halves(40)
     np.savez(tmp_path / "data.npz", X=X, y=y)
     limit = macs_of(pydarts.DARTS_V2, SMALLER[1])
     command = ["fit", str(tmp_path / "data.npz"), "--time-budget", "20s", "--threads", "1"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import Interrupt, halves
 
 import pydarts
 from pydarts.api.limits import as_limits
@@ -39,17 +40,10 @@ TARGET = pydarts.TrainConfig.make("quick", {"channels": 4, "cells": 3})
 SHAPE = NetworkShape((6, 6), 4, 3, 2, 1)
 
 
-def images(count: int = 32) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(0).integers(0, 100, (count, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 150
-    return X, np.arange(count) % 2
-
-
 def search(**options: Any) -> Any:
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 3, "alpha_lr": 0.03, "order": 1}
     small |= {"progress": False, "threads": 1, "target": TARGET}
-    return pydarts.search(*images(), **{**small, **options})
+    return pydarts.search(*halves(), **{**small, **options})
 
 
 def limit_at(share: float, space: Space = DARTS, cost: str = "macs") -> float:
@@ -119,7 +113,7 @@ def test_the_usual_method_under_limits_is_gdas() -> None:
     config = pydarts.SearchConfig.make()
     assert as_method(None, config, NAS_BENCH_201).name == "darts"  # whose cells may hold none
     few: Any = {"max_macs": "1G", "epochs": 1, "channels": 1, "cells": 2, "batch_size": 8}
-    (found,) = pydarts.search_many(*images(), seeds=[0], target=TARGET, progress=False, **few)
+    (found,) = pydarts.search_many(*halves(), seeds=[0], target=TARGET, progress=False, **few)
     assert found.method == "gdas"
 
 
@@ -159,7 +153,7 @@ def test_other_spaces_have_limits() -> None:
 
 
 def test_a_regression_has_limits() -> None:
-    X, _ = images()
+    X, _ = halves()
     options: Any = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1, "progress": False}
     options |= {"target": TARGET, "threads": 1, "max_weights": limit_at(0.4, cost="weights")}
     found = pydarts.search(X, X.mean(axis=(1, 2)), task="regression", **options)
@@ -294,17 +288,6 @@ def test_what_is_always_above_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("is above its limit" in note for note in found.notes())
 
 
-class Interrupt(pydarts.Callback):
-    """Press Ctrl-C after a step."""
-
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_step_end(self, loop: Any, info: Any) -> None:
-        if loop.steps_done == self.step:
-            raise KeyboardInterrupt
-
-
 # Of four an epoch; the last one is in what is repeated.
 @pytest.mark.parametrize("step", [pytest.param(5, marks=pytest.mark.slow), 13])
 def test_an_interrupted_search_goes_on_to_the_same_bits(
@@ -338,7 +321,7 @@ def test_an_interrupted_search_goes_on_to_the_same_bits(
 
 
 def test_limits_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    X, y = images()
+    X, y = halves()
     np.savez(tmp_path / "data.npz", X=X, y=y)
     limit = limit_at(0.5)
     command = ["search", str(tmp_path / "data.npz"), "--no-progress", "--threads", "1"]
@@ -358,7 +341,7 @@ def test_limits_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_profile_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    X, y = images()
+    X, y = halves()
     np.savez(tmp_path / "data.npz", X=X, y=y)
     file = str(tmp_path / "profile.json")
     sizes = ["--image-size", "6", "--channels", "4", "--cells", "3", "--classes", "2"]

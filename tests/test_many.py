@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import Images, halves, untimed
 
 import pydarts
 from pydarts import SearchesFailed, SearchResult, search_many, search_many_text
@@ -35,11 +36,8 @@ WORDS: dict[str, Any] = {"hidden_size": 4, "batch_size": 4, "bptt": 8, "epochs":
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 
-def images(count: int = 32) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(0).integers(0, 100, (count, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 150
-    return X, np.resize(["left", "right"], count)
+def images(count: int = 32) -> Images:
+    return halves(count, labels=("left", "right"))
 
 
 def alone(seed: int, **options: Any) -> SearchResult:
@@ -52,8 +50,7 @@ def same(a: SearchResult, b: SearchResult) -> None:
     for name, history in a.alpha_history.items():
         np.testing.assert_array_equal(history, b.alpha_history[name])
         np.testing.assert_array_equal(a.alphas[name], b.alphas[name])
-    first, second = ([{**entry, "seconds": 0} for entry in r.history] for r in (a, b))
-    assert first == second
+    assert untimed(a.history) == untimed(b.history)
 
 
 class AtOnce(Executor):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import TEXT, Interrupt, halves, untimed
 
 import pydarts
 from pydarts.bilevel import BilevelStep, StepInfo
@@ -18,7 +19,6 @@ from pydarts.spaces import DARTS
 
 ROOT = Path(__file__).parents[1]
 # No two columns of it are alike: batch normalisation could not bear that.
-TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
 
 
 class WeightsOnly:
@@ -72,17 +72,6 @@ class FirstOrder:
         return space.derive(alphas)
 
 
-class Interrupt(pydarts.Callback):
-    """Press Ctrl-C after a step."""
-
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_step_end(self, loop: Any, info: Any) -> None:
-        if loop.steps_done == self.step:
-            raise KeyboardInterrupt
-
-
 class Start(pydarts.Callback):
     """Keep the weights of the start."""
 
@@ -91,10 +80,8 @@ class Start(pydarts.Callback):
 
 
 def search_images(**options: Any) -> Any:
-    X = np.random.default_rng(0).integers(0, 100, (32, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 50
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 2, "threads": 1}
-    return pydarts.search(X, np.arange(32) % 2, **{**small, "progress": False, **options})
+    return pydarts.search(*halves(), **{**small, "progress": False, **options})
 
 
 def search_text(**options: Any) -> Any:
@@ -105,10 +92,6 @@ def search_text(**options: Any) -> Any:
 @pytest.fixture(params=[search_images, search_text], ids=["images", "text"])
 def search(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-def untimed(result: Any) -> Any:
-    return [{**entry, "seconds": 0} for entry in result.history]
 
 
 def test_a_method_decides_about_alphas_and_cell(search: Any, tmp_path: Path) -> None:
@@ -140,8 +123,8 @@ def test_a_method_decides_about_the_step(search: Any) -> None:
     found, expected = search(method=FirstOrder()), search(order=1, **rate)
     for name, history in found.alpha_history.items():
         np.testing.assert_array_equal(history, expected.alpha_history[name])
-    assert untimed(found) == untimed(expected)
-    assert untimed(found) != untimed(search(order=2, **rate))
+    assert untimed(found.history) == untimed(expected.history)
+    assert untimed(found.history) != untimed(search(order=2, **rate).history)
 
 
 def test_its_checkpoint_goes_on(search: Any, tmp_path: Path) -> None:
@@ -150,7 +133,7 @@ def test_its_checkpoint_goes_on(search: Any, tmp_path: Path) -> None:
     assert search(callbacks=[Interrupt(3)], **keep).interrupted
     assert search(callbacks=[Interrupt(6)], **keep).interrupted
     result = search(**keep)
-    assert untimed(result) == untimed(whole)
+    assert untimed(result.history) == untimed(whole.history)
     for name, value in whole.supernet.state().items():
         np.testing.assert_array_equal(value, result.supernet.state()[name], err_msg=name)
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from runs import TEXT, noise
 
 import pydarts
 import pydarts.cli.main as cli
@@ -43,7 +44,6 @@ BY_NAME = ("beta-darts", "smooth-darts", "fair-darts", "gdas", "gaea", "fixed")
 OVER_IMAGES = (*BY_NAME, "darts-minus", "pc-darts")
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 IMAGES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 2, "batch_size": 4, "seed": 3}
-TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
 WORDS: dict[str, Any] = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "epochs": 1}
 
 
@@ -62,11 +62,6 @@ def by_edge() -> Space:
 def sizes(name: str) -> dict[str, Any]:
     """Return the options of a small search by a method."""
     return {**IMAGES, "channels": 4} if name == "pc-darts" else IMAGES
-
-
-def images(count: int = 24) -> tuple[Array, Array]:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (count, 8, 8), np.uint8), np.arange(count) % 2
 
 
 def batch(seed: int) -> tuple[Array, Array]:
@@ -344,7 +339,7 @@ def test_a_step_has_the_defaults_of_the_network() -> None:
 
 
 def search_images(**options: Any) -> Any:
-    return pydarts.search(*images(), **{**IMAGES, **QUIET, **options})
+    return pydarts.search(*noise(), **{**IMAGES, **QUIET, **options})
 
 
 def search_text(**options: Any) -> Any:
@@ -415,7 +410,7 @@ def test_a_search_with_fixed_weights_leaves_alpha(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", OVER_IMAGES)
 def test_searches_go_on_to_the_same_bits(name: str, tmp_path: Any) -> None:
-    X, y = images()
+    X, y = noise()
     whole = pydarts.search(X, y, method=name, **sizes(name), **QUIET)
     two = pydarts.search(X, y, method=name, **sizes(name), progress=False, threads=2)
 
@@ -460,7 +455,7 @@ def test_the_method_of_the_guide() -> None:
     names: dict[str, Any] = {}
     exec(code.partition("\nresult = ")[0], names)
     method = names["Sharpened"](alpha_lr=0.01)
-    X, y = images()
+    X, y = noise()
     result = pydarts.search(X, y, method=method, **IMAGES, **QUIET)
     assert np.isfinite(result.alphas["normal"]).all()
     # Its gradient is that of the loss at its mixing weights.
@@ -481,7 +476,7 @@ def test_the_method_of_the_guide() -> None:
 
 @pytest.mark.parametrize("name", ["gdas", "gaea"])
 def test_on_the_command_line(name: str, tmp_path: Path) -> None:
-    X, y = images(60)
+    X, y = noise(60)
     np.savez(tmp_path / "data.npz", X=X, y=y)
     sizes = ["--channels", "1", "--cells", "2", "--epochs", "1", "--batch-size", "8"]
     command = ["search", str(tmp_path / "data.npz"), "--out", str(tmp_path / "out"), "--no-train"]
@@ -492,7 +487,7 @@ def test_on_the_command_line(name: str, tmp_path: Path) -> None:
 
 def test_in_the_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
     sklearn = pytest.importorskip("pydarts.sklearn")
-    X, y = images()
+    X, y = noise()
     small = {"search_channels": 1, "search_cells": 1, "search_epochs": 1, "channels": 1, "cells": 1}
     calls: list[Any] = []
     mixture = Gdas.mixture
@@ -515,17 +510,17 @@ def test_names() -> None:
     own = Gdas(hottest=5.0)
     assert as_method(own, config) is own
     with pytest.raises(pydarts.ArgumentError, match=r"`method` \(='gdsa'\) must be 'darts' or"):
-        pydarts.search(*images(), method="gdsa", **IMAGES, **QUIET)
+        pydarts.search(*noise(), method="gdsa", **IMAGES, **QUIET)
     with pytest.raises(TypeError, match="has not the functions `step` and `select`"):
-        pydarts.search(*images(), method=3, **IMAGES, **QUIET)  # type: ignore[arg-type]
+        pydarts.search(*noise(), method=3, **IMAGES, **QUIET)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"`method` .* is a class: .* such as Gdas\(\)"):
-        pydarts.search(*images(), method=Gdas, **IMAGES, **QUIET)  # type: ignore[arg-type]
+        pydarts.search(*noise(), method=Gdas, **IMAGES, **QUIET)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"`selector` .* is a class: .* such as Finalists\(\)"):
-        pydarts.search(*images(), selector=pydarts.Finalists, **IMAGES, **QUIET)  # type: ignore[arg-type]
+        pydarts.search(*noise(), selector=pydarts.Finalists, **IMAGES, **QUIET)  # type: ignore[arg-type]
 
 
 def test_an_estimate_of_a_sampled_search_is_below_that_of_a_whole_one() -> None:
-    X, y = images(400)
+    X, y = noise(400)
     options: dict[str, Any] = {"channels": 8, "cells": 4, "batch_size": 32, "epochs": 1, "order": 1}
     sampled, whole = (
         pydarts.estimate(X, y, method=name, threads=1, **options).seconds
@@ -544,7 +539,7 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
 
 
 def test_a_checkpoint_knows_the_options_of_a_method(tmp_path: Path) -> None:
-    X, y = images()
+    X, y = noise()
     options = {**IMAGES, **QUIET, "checkpoint": tmp_path}
     pydarts.search(X, y, method="gdas", **options)
     config = pydarts.SearchConfig.make("quick", IMAGES)

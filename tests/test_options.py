@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+from runs import TEXT, halves
 
 import pydarts
 from pydarts import (
@@ -25,7 +26,6 @@ from pydarts import (
 from pydarts.training import options as typed
 
 # No two columns of it are alike: batch normalisation could not bear that.
-TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
 IMAGES: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1}
 WORDS: dict[str, Any] = {"hidden_size": 4, "batch_size": 4, "bptt": 8, "epochs": 1}
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
@@ -37,16 +37,9 @@ CONFIGS = [
 ]
 
 
-def images() -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(0).integers(0, 100, (16, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 50
-    return X, np.arange(16) % 2
-
-
 def fronts() -> dict[str, tuple[Any, Any]]:
     """Return every public function that takes a configuration, with its data, and its class."""
-    X, y = images()
+    X, y = halves(16)
     cell, recurrent = pydarts.DARTS_V2, pydarts.RECURRENT_DARTS_V2
     few = {"seeds": [0], "random_cells": 1}
     return {
@@ -94,7 +87,7 @@ def test_make(kind: Any, small: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("preset", ["quick", "standard"])
 def test_a_config_is_preset_and_options(preset: str) -> None:
-    X, y = images()
+    X, y = halves(16)
     options = {**IMAGES, "order": 1, "seed": 2}
     config = SearchConfig.make(preset, options)
     ours = pydarts.search(X, y, config=config, **QUIET)
@@ -147,9 +140,9 @@ def test_unknown_options_like_a_parameter_of_images() -> None:
     for wrong, right in (("group", "groups"), ("class_weigh", "class_weight")):
         message = rf"`{wrong}`: did you mean `{right}`\?"
         with pytest.raises(TypeError, match=message):
-            pydarts.search(*images(), **{wrong: []})  # type: ignore[arg-type]
+            pydarts.search(*halves(16), **{wrong: []})  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=message):
-            pydarts.fit(*images(), "1h", **{wrong: []})  # type: ignore[arg-type]
+            pydarts.fit(*halves(16), "1h", **{wrong: []})  # type: ignore[arg-type]
 
 
 RUNS = ("search", "estimate", "search_many", "train")
@@ -277,8 +270,8 @@ def test_argument_errors() -> None:
         ("search_many", {"seed": 1}, "seed", ArgumentTypeError),
         ("train", {"lr": float("nan")}, "lr", ArgumentError),
         ("train", {"batch_size": 99}, "batch_size", ArgumentError),
-        ("train", {"X_valid": images()[0]}, "X_valid", ArgumentError),
-        ("train", {"X_valid": images()[0], "y_valid": [7] * 16}, "y_valid", ArgumentError),
+        ("train", {"X_valid": halves(16)[0]}, "X_valid", ArgumentError),
+        ("train", {"X_valid": halves(16)[0], "y_valid": [7] * 16}, "y_valid", ArgumentError),
         ("train", {"X_valid": np.zeros((2, 3)), "y_valid": [0, 1]}, "X_valid", ArgumentError),
         ("compare", {"resume": "yes"}, "resume", ArgumentError),
         ("compare", {"seed": 1}, "seed", ArgumentTypeError),
@@ -334,20 +327,20 @@ def test_bounds_that_go_without_saying_are_not_told(
 
 def test_what_none_means_is_told() -> None:
     with pytest.raises(ArgumentTypeError, match="must be an integer, or None, which means 'all'"):
-        pydarts.search(*images(), max_images="all")  # type: ignore[arg-type]
+        pydarts.search(*halves(16), max_images="all")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("call", "argument"),
     [
         (lambda: pydarts.search(np.zeros((4, 2)), [0, 1, 0, 1]), "X"),
-        (lambda: pydarts.search(images()[0], [0] * 16), "y"),
-        (lambda: pydarts.search(images()[0], [0, 1]), "X"),
-        (lambda: pydarts.train("DARTS_V2", *images(), batch_size=4), "genotype"),  # type: ignore[arg-type]
+        (lambda: pydarts.search(halves(16)[0], [0] * 16), "y"),
+        (lambda: pydarts.search(halves(16)[0], [0, 1]), "X"),
+        (lambda: pydarts.train("DARTS_V2", *halves(16), batch_size=4), "genotype"),  # type: ignore[arg-type]
         (lambda: pydarts.train_text(pydarts.DARTS_V2, TEXT, **WORDS), "genotype"),  # type: ignore[arg-type]
-        (lambda: pydarts.compare([], *images()), "genotypes"),
-        (lambda: pydarts.search_many(*images(), seeds=[]), "seeds"),
-        (lambda: pydarts.random_search(*images(), k=0), "k"),
+        (lambda: pydarts.compare([], *halves(16)), "genotypes"),
+        (lambda: pydarts.search_many(*halves(16), seeds=[]), "seeds"),
+        (lambda: pydarts.random_search(*halves(16), k=0), "k"),
         (lambda: pydarts.search_text(""), "data"),
         (lambda: pydarts.Genotype.random(-1), "seed"),
         (lambda: pydarts.Supernet(0, 2), "channels"),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import halves
 
 import pydarts
 from pydarts.cli.main import main
@@ -28,16 +29,11 @@ TARGET = pydarts.TrainConfig.make(
 LIMITS = ["60k", "90k"]
 
 
-def images(count: int = 40) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(0).integers(0, 100, (count, 8, 8), dtype=np.uint8)
-    X[::2, :, :4] += 100
-    return X, np.arange(count) % 2
-
-
 def pareto(**options: Any) -> TradeOff:
     given = {**SMALL, "limits": LIMITS, "cost": "macs", "target": TARGET, "random_cells": 1}
-    return pydarts.pareto(*images(), **{**given, "progress": False, "threads": 1, **options})
+    return pydarts.pareto(
+        *halves(40, side=8), **{**given, "progress": False, "threads": 1, **options}
+    )
 
 
 def test_the_residual_network_is_a_resnet_8() -> None:
@@ -92,7 +88,7 @@ def test_a_curve_that_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    X, y = images()
+    X, y = halves(40, side=8)
     np.savez(tmp_path / "data.npz", X=X, y=y)
     command = ["pareto", str(tmp_path / "data.npz"), "--no-progress", "--threads", "1"]
     for prefix, config in (("--", SMALL), ("--train-", {"channels": 4, "cells": 3, "epochs": 1})):

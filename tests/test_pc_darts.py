@@ -13,6 +13,7 @@ import pytest
 from nets import batch, by_edge, flat, require_same_bits
 from plain import STEP, Array, max_pool
 from plain_spaces import PlainNetwork, cross_entropy, resolve, softmax
+from runs import noise
 from test_mixture import CHAINS
 
 import pydarts
@@ -248,11 +249,6 @@ def test_a_cell_is_derived_by_the_product() -> None:
     assert changed
 
 
-def images(count: int = 24) -> tuple[Array, Array]:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (count, 8, 8), np.uint8), np.arange(count) % 2
-
-
 def test_a_search(tmp_path: Any) -> None:
     seen = []
 
@@ -261,7 +257,7 @@ def test_a_search(tmp_path: Any) -> None:
             seen.append((loop.network.partial_channels, info.valid_loss is None))
 
     found = pydarts.search(
-        *images(), method="pc-darts", epochs=4, callbacks=[Watch()], progress=False, **IMAGES
+        *noise(), method="pc-darts", epochs=4, callbacks=[Watch()], progress=False, **IMAGES
     )
     assert seen == [(4, True)] * 3 + [(4, False)] * 9  # the first epoch is of the weights alone
     for name, history in found.alpha_history.items():
@@ -290,7 +286,7 @@ def test_when_alpha_begins() -> None:
 def test_budgets_know_of_it() -> None:
     options: dict[str, Any] = {**IMAGES, "channels": 32, "epochs": 1, "order": 1}
     part, whole = (
-        pydarts.estimate(*images(), method=name, **options).bytes
+        pydarts.estimate(*noise(), method=name, **options).bytes
         for name in ("pc-darts", "beta-darts")
     )
     assert part < whole

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from runs import TEXT, check_same_searches, noise
 
 import pydarts
 import pydarts.cli.main as cli
@@ -29,7 +30,6 @@ from pydarts.tasks.images import ImageClassification
 Array = NDArray[Any]
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 SIZES: dict[str, Any] = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8, "seed": 3}
-TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
 WORDS: dict[str, Any] = {"hidden_size": 8, "batch_size": 4, "bptt": 8, "epochs": 1}
 #: Two nodes, of which the second keeps two of three edges, and edges of one and three operations.
 SMALL: Space = DARTS.replace(
@@ -52,24 +52,9 @@ SMALL: Space = DARTS.replace(
 )
 
 
-def images(count: int = 40) -> tuple[Array, Array]:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (count, 8, 8), np.uint8), np.arange(count) % 2
-
-
 def search(**options: Any) -> Any:
     given = {**SIZES, **QUIET, "space": SMALL, "method": "fixed-pt", **options}
-    return pydarts.search(*images(), **given)
-
-
-def same(first: Any, second: Any) -> None:
-    """See that two searches came to the same bits."""
-    assert first.selection == second.selection
-    assert first.genotype == second.genotype
-    for a, b in zip(first.history, second.history, strict=True):
-        assert {**a, "seconds": 0} == {**b, "seconds": 0}
-    np.testing.assert_array_equal(first.supernet.flat_weights, second.supernet.flat_weights)
-    np.testing.assert_array_equal(first.supernet.flat_alphas, second.supernet.flat_alphas)
+    return pydarts.search(*noise(40), **given)
 
 
 def largest_of(share: float) -> float:
@@ -126,7 +111,7 @@ def test_of_what_is_missed_alike_the_first_is_kept(space: Space) -> None:
 @pytest.mark.parametrize("measure", ["loss", "accuracy"])
 @pytest.mark.parametrize("space", [SMALL, NAS_BENCH_201, S2], ids=lambda space: space.name)
 def test_decisions_are_those_of_plain_evaluations(space: Space, measure: str) -> None:
-    task = ImageClassification(*images(), space=space, threads=1)
+    task = ImageClassification(*noise(40), space=space, threads=1)
     config = pydarts.SearchConfig.make("quick", {**SIZES, "cells": 3 if space is S2 else 1})
     data = task.search_data(config, np.random.default_rng(3))
     net = task.supernet(config)
@@ -301,7 +286,7 @@ def test_tuning_begins_without_momentum_and_leaves_what_lost(
     lost = [k for k, op in enumerate(SMALL.cells[0].candidates[row]) if op.name != first["kept"]]
     names = result.supernet.split_weights(result.supernet.flat_weights)
     untouched = [n for n in names if any(f"_ops.{row}._ops.{k}." in n for k in lost)]
-    plain = pydarts.search(*images(), **{**SIZES, **QUIET}, space=SMALL, method="fixed")
+    plain = pydarts.search(*noise(40), **{**SIZES, **QUIET}, space=SMALL, method="fixed")
     before = plain.supernet.split_weights(plain.supernet.flat_weights)
     assert untouched
     for name in untouched:
@@ -342,7 +327,7 @@ def test_an_interrupted_search_goes_on_to_the_same_bits(
     assert any("were not made" in note for note in first.notes())
     assert len(first.selection) == max(0, (step - 1) // 2)
     counter = Counter()
-    same(search(**kept, callbacks=[counter]), whole)
+    check_same_searches(search(**kept, callbacks=[counter]), whole)
     assert counter.steps == 2 * whole.num_epochs
     with pytest.raises(pydarts.CheckpointError, match="selector"):
         search(**kept, selector=Perturbation(seed=3, epochs=2))
@@ -364,7 +349,7 @@ def test_ctrl_c_within_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert first.interrupted
     assert 0 < len(first.selection) < len(whole.selection)
     monkeypatch.undo()
-    same(search(checkpoint=tmp_path), whole)
+    check_same_searches(search(checkpoint=tmp_path), whole)
 
 
 def test_what_is_undecided_is_by_magnitude() -> None:
@@ -392,7 +377,7 @@ def test_a_time_budget_ends_within_the_rounds(
     assert "time budget" in first.stopped
     assert first.undecided > 0
     assert "were not made" in first.notes()[0]
-    same(search(checkpoint=tmp_path), search())
+    check_same_searches(search(checkpoint=tmp_path), search())
 
 
 def test_estimates_and_budgets_count_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,8 +387,8 @@ def test_estimates_and_budgets_count_the_rounds(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("pydarts.training.budget._timed", one_second)
     options = {**SIZES, **QUIET, "space": SMALL}
-    less = pydarts.estimate(*images(), **options, method="fixed")
-    more = pydarts.estimate(*images(), **options, method="fixed-pt")
+    less = pydarts.estimate(*noise(40), **options, method="fixed")
+    more = pydarts.estimate(*noise(40), **options, method="fixed-pt")
     tuning = perturbation.rounds(SMALL) - 1
     assert (more.epochs, less.epochs) == (1 + tuning, 1)
     assert more.steps == (1 + tuning) * less.steps
@@ -439,7 +424,7 @@ def test_the_auxiliary_skips_are_gone_in_the_rounds() -> None:
 
 @pytest.mark.parametrize("space", ["s4", "darts-1d"])
 def test_other_spaces_and_methods(space: str) -> None:
-    X, y = images(24)
+    X, y = noise(24)
     method = {"s4": "fair-darts", "darts-1d": "smooth-darts"}[space]
     X = X if space == "s4" else X.reshape(24, 64)
     how: dict[str, Any] = {"method": method, "selector": Perturbation(epochs=0, batches=1)}
@@ -543,7 +528,7 @@ def test_files_and_pages(tmp_path: Path) -> None:
 
 
 def test_command_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    np.savez(tmp_path / "own.npz", X=images()[0], y=images()[1])
+    np.savez(tmp_path / "own.npz", X=noise(40)[0], y=noise(40)[1])
     (tmp_path / "small.json").write_text(SMALL.to_json())
     sizes = [f"--{name.replace('_', '-')}={value}" for name, value in SIZES.items()]
     command = ["search", str(tmp_path / "own.npz"), "--no-train", "--threads=1", *sizes]
@@ -574,7 +559,7 @@ def test_estimator() -> None:
     for prefix in ("search_", ""):
         sizes = {"channels": 2, "cells": 1, "epochs": 1, "batch_size": 8}
         common |= {prefix + name: value for name, value in sizes.items()}
-    X, y = images()
+    X, y = noise(40)
     model = DartsClassifier(method="fixed", selector="perturbation", **common).fit(X, y)
     plain = DartsClassifier(method="fixed-pt", **common).fit(X, y)
     by_magnitude = DartsClassifier(method="fixed", **common).fit(X, y)
@@ -606,7 +591,7 @@ def test_fair_darts_is_shown_by_its_sigmoids(tmp_path: Path) -> None:
         shares = weights[exists[row]] / weights[exists[row]].sum()
         sigmoid["normal"][row, ~exists[row]] = 0
         sigmoid["normal"][row, exists[row]] = shares
-    data = ImageClassification(*images(), space=SMALL).search_data(
+    data = ImageClassification(*noise(40), space=SMALL).search_data(
         result.config, np.random.default_rng(3)
     )
     mixing = {"normal": np.where(exists, 1 / (1 + np.exp(-result.alphas["normal"])), 0)}
@@ -647,7 +632,7 @@ def test_fair_darts_keeps_the_largest_sigmoids() -> None:
 
 
 def test_accuracy_is_refused_at_the_start_where_there_is_none() -> None:
-    X, _ = images()
+    X, _ = noise(40)
     started: list[Any] = []
 
     class Start(pydarts.Callback):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nets import halves
+from commands import write_images
 from safetensors.numpy import load_file
 
 import pydarts
@@ -191,7 +191,7 @@ def test_a_failing_rank_ends_all(tmp_path: Path) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    return halves(tmp_path)
+    return write_images(tmp_path / "data.npz", 96, tested=False)
 
 
 def search(ranks: int, data: str, out: Path) -> subprocess.CompletedProcess[str]:

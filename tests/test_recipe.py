@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import halves, same_models
 
 import pydarts
 from pydarts.engine.sgd import SGD
@@ -21,19 +22,12 @@ from pydarts.tasks.images import ImageClassification
 EPOCHS, STEPS, CLASSES = 3, 4, 2
 
 
-def images(count: int = 16, seed: int = 0) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(seed).integers(0, 100, (count, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 50
-    return X, np.arange(count) % CLASSES
-
-
 def train(**options: Any) -> pydarts.Model:
     """Train on them, with images to validate on."""
-    X_valid, y_valid = images(10, seed=1)
+    X_valid, y_valid = halves(10, seed=1)
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": EPOCHS, "crop_padding": 0}
     small |= {"X_valid": X_valid, "y_valid": y_valid, "threads": 1, "progress": False}
-    return pydarts.train(pydarts.DARTS_V2, *images(), **{**small, **options})
+    return pydarts.train(pydarts.DARTS_V2, *halves(16), **{**small, **options})
 
 
 class Steps(pydarts.Callback):
@@ -50,17 +44,12 @@ class Steps(pydarts.Callback):
             loop.stop("enough")
 
 
-def same(ours: pydarts.Model, theirs: pydarts.Model) -> bool:
-    a, b = ours.network.state(), theirs.network.state()
-    return all(np.array_equal(a[name], b[name]) for name in a)
-
-
 # Drop path
 
 
 def test_drop_path_of_each_epoch() -> None:
     # SPEC §4: the rate rises linearly; a mask for each path and sample, divided by what is kept.
-    task = ImageClassification(*images(64))
+    task = ImageClassification(*halves(64))
     values = {"epochs": 4, "batch_size": 64, "drop_path": 0.4, "channels": 2, "cells": 6}
     config = task.complete(pydarts.TrainConfig.make("quick", values))
     network = task.model(pydarts.DARTS_V2, config).network
@@ -108,10 +97,10 @@ def test_the_loss_is_that_of_smoothed_labels(
 
 def test_validation_is_on_the_labels() -> None:
     model = train(label_smoothing=0.5)
-    X, y = images(10, seed=1)
+    X, y = halves(10, seed=1)
     loss = -np.log(model.predict_proba(X)[np.arange(10), y]).mean()
     assert model.history[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
-    assert not same(model, train())
+    assert not same_models(model, train())
 
 
 # The learning rate
@@ -179,7 +168,7 @@ def test_the_model_is_the_average(decay: float) -> None:
         np.testing.assert_allclose(state[name], expected[name], rtol=1e-4, atol=1e-6)
         assert np.abs(state[name] - steps.states[-1][name]).max() > 1e-3
     # It is what was validated, and what was learned from it is not.
-    X, y = images(10, seed=1)
+    X, y = halves(10, seed=1)
     loss = -np.log(model.predict_proba(X)[np.arange(10), y]).mean()
     assert model.history[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
     plain = Steps()
@@ -233,7 +222,7 @@ def test_killed_it_goes_on_to_the_same_bits(kill: int, tmp_path: Path) -> None:
     rest = Steps()
     resumed = train(**recipe, **kept, callbacks=[rest])
     assert len(rest.states) == EPOCHS * STEPS - kill
-    assert same(resumed, train(**recipe))
+    assert same_models(resumed, train(**recipe))
 
 
 # Errors

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import Interrupt
 
 import pydarts
 from pydarts.bilevel import BilevelStep
@@ -194,17 +195,6 @@ def test_what_the_steps_of_a_training_get(monkeypatch: pytest.MonkeyPatch) -> No
             assert given["hidden"] is None
         else:
             np.testing.assert_array_equal(given["hidden"], calls[k - 1][1].hidden)
-
-
-class Interrupt(pydarts.Callback):
-    """Press Ctrl-C after so many steps."""
-
-    def __init__(self, steps: int):
-        self.steps = steps
-
-    def on_step_end(self, loop: Any, info: Any) -> None:
-        if loop.steps_done == self.steps:
-            raise KeyboardInterrupt
 
 
 class Weights(pydarts.Callback):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nets import halves
+from commands import write_images
 
 import pydarts
 from pydarts.cli.console import uninterrupted
@@ -86,7 +86,7 @@ def test_a_loop_ends_between_two_steps(termination: Termination) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    return halves(tmp_path)
+    return write_images(tmp_path / "data.npz", 96, tested=False)
 
 
 def terminated(*arguments: str, when: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from nets import PressCtrlC
 from numpy.typing import NDArray
+from runs import same_models
 
 import pydarts
 from pydarts import Diverged, Model, SearchConfig, TrainConfig, train
@@ -62,14 +63,6 @@ def small_train(X: Any = None, y: Any = None, **options: Any) -> Model:
     genotype = options.pop("genotype", pydarts.DARTS_V2)
     X, y = default[0] if X is None else X, default[1] if y is None else y
     return train(genotype, X, y, **{**SMALL, **options})
-
-
-def same(a: Model, b: Model) -> bool:
-    """Whether two runs ended in the same bits."""
-    state, other = a.network.state_dict(), b.network.state_dict()
-    return state.keys() == other.keys() and all(
-        np.array_equal(v, other[k]) for k, v in state.items()
-    )
 
 
 @pytest.fixture(scope="module")
@@ -264,11 +257,11 @@ def test_stems_that_fit() -> None:
 
 
 def test_seed_and_threads(model: Model) -> None:
-    assert same(small_train(), model)
-    assert not same(small_train(seed=1), model)
+    assert same_models(small_train(), model)
+    assert not same_models(small_train(seed=1), model)
     for threads in (2, None):
         other = small_train(threads=threads)
-        assert same(other, model)
+        assert same_models(other, model)
         assert other.history[-1]["train_loss"] == model.history[-1]["train_loss"]
 
 
@@ -294,7 +287,7 @@ def test_seed_and_threads(model: Model) -> None:
 )
 def test_every_option_counts(model: Model, option: dict[str, Any]) -> None:
     other = small_train(**option)
-    assert not same(other, model)
+    assert not same_models(other, model)
     assert all(np.isfinite(a).all() for a in other.network.state_dict().values())
     for name, value in option.items():
         assert name == "genotype" or getattr(other.config, name) == value
@@ -336,7 +329,7 @@ def test_layouts_labels_and_kinds(model: Model) -> None:
         small_train(X, [("a", "b", "c")[code] for code in y]),
         small_train(X, [(0, int(code)) for code in y]),
     ):
-        assert same(other, model)
+        assert same_models(other, model)
     pairs = other.predict(X)
     assert pairs.dtype == object
     assert set(pairs.tolist()) <= {(0, 0), (0, 1), (0, 2)}
@@ -345,7 +338,7 @@ def test_layouts_labels_and_kinds(model: Model) -> None:
 def test_validation_images_only_watch(model: Model) -> None:
     X, y = pictures(30, seed=5)
     other = small_train(X_valid=X, y_valid=y)
-    assert same(other, model)
+    assert same_models(other, model)
     last = other.history[-1]
     assert last["valid_accuracy"] == other.score(X, y)
     chances = other.predict_proba(X)[np.arange(30), y]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs import Interrupt, halves, same_arrays, untimed
 
 import pydarts
 from pydarts import ArgumentError, EarlyStopping
@@ -20,19 +21,12 @@ TEXT = "the cat sat on the mat and the dog sat on the log\n" * 10
 Train = Callable[..., Any]
 
 
-def images(count: int = 16, seed: int = 0) -> tuple[Any, Any]:
-    """Return noise with a bright half, and which half it is."""
-    X = np.random.default_rng(seed).integers(0, 100, (count, 6, 6), dtype=np.uint8)
-    X[::2, :, :3] += 50
-    return X, np.arange(count) % 2
-
-
 def train_images(**options: Any) -> Any:
     """Train on them: 4 steps an epoch."""
-    X_valid, y_valid = images(10, seed=1)
+    X_valid, y_valid = halves(10, seed=1)
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 4, "crop_padding": 0}
     small |= {"X_valid": X_valid, "y_valid": y_valid, "threads": 1, "progress": False}
-    return pydarts.train(pydarts.DARTS_V2, *images(), **{**small, **options})
+    return pydarts.train(pydarts.DARTS_V2, *halves(16), **{**small, **options})
 
 
 def train_text(**options: Any) -> Any:
@@ -52,10 +46,6 @@ def state(network: Any) -> dict[str, Any]:
     """Return copies of weights and running statistics."""
     found: dict[str, Any] = network.state_dict()
     return found
-
-
-def same(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    return all(np.array_equal(value, theirs[name]) for name, value in ours.items())
 
 
 class Record(pydarts.Callback):
@@ -183,9 +173,9 @@ def test_the_weights_of_the_best_epoch(
     more = {"patience": 9} if train is train_text else {}
     model = train(restore_best_weights=True, callbacks=[record], **more)
     assert [entry["valid_loss"] for entry in model.history] == values
-    assert same(state(model.network), record.epochs[best - 1])
-    assert same(record.at_end, record.epochs[best - 1])  # as the last hook sees it
-    assert not same(record.epochs[0], record.epochs[1])
+    assert same_arrays(state(model.network), record.epochs[best - 1])
+    assert same_arrays(record.at_end, record.epochs[best - 1])  # as the last hook sees it
+    assert not same_arrays(record.epochs[0], record.epochs[1])
 
 
 class Spoil(pydarts.Callback):
@@ -205,7 +195,7 @@ def test_the_model_of_the_best_epoch_has_its_loss(train: Train) -> None:
     if train is train_text:
         assert model.evaluate(pydarts.load_corpus(TEXT).valid).loss == min(losses)
     else:
-        X, y = images(10, seed=1)
+        X, y = halves(10, seed=1)
         found = -np.log(model.predict_proba(X)[np.arange(10), y]).mean()
         assert found == pytest.approx(min(losses), rel=1e-6)
 
@@ -215,7 +205,7 @@ def test_without_it_the_weights_are_the_last(train: Train, monkeypatch: pytest.M
     losses_as([3.0, 4.0, 5.0, 6.0], train, monkeypatch)
     more = {"patience": 9} if train is train_text else {}
     model = train(restore_best_weights=False, callbacks=[record], **more)
-    assert same(state(model.network), record.epochs[-1])
+    assert same_arrays(state(model.network), record.epochs[-1])
 
 
 class CountSteps(pydarts.Callback):
@@ -235,7 +225,7 @@ def test_epochs_of_some_of_the_images() -> None:
     model = train_images(epoch_images=11, epochs=3, schedule="step", callbacks=[count])
     assert count.taken == [2, 2, 2]  # batches of 4
     # The cosine falls over the steps that there are.
-    data = ImageClassification(*images()).train_data(model.config, np.random.default_rng(0))
+    data = ImageClassification(*halves(16)).train_data(model.config, np.random.default_rng(0))
     batch = next(data.batches.epoch())
     rate = data.inputs(batch, model.network, epoch=2, step=5)["lr"]
     assert rate == pytest.approx(model.config.lr * (1 + np.cos(np.pi * 5 / 6)) / 2)
@@ -290,17 +280,6 @@ def test_a_memory_budget_that_does_not_do_is_refused(train: Train) -> None:
 # Checkpoints
 
 
-class Interrupt(pydarts.Callback):
-    """Press Ctrl-C after a step."""
-
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_step_end(self, loop: Any, info: Any) -> None:
-        if loop.steps_done == self.step:
-            raise KeyboardInterrupt
-
-
 def test_a_checkpoint_goes_on_with_its_callbacks(train: Train, tmp_path: Path) -> None:
     stopping = EarlyStopping(patience=3, min_delta=1e9)
     options = {"epochs": 9, "restore_best_weights": True}
@@ -312,13 +291,12 @@ def test_a_checkpoint_goes_on_with_its_callbacks(train: Train, tmp_path: Path) -
         assert part.interrupted
     result = train(callbacks=[stopping], **keep)
     assert (result.stopped, result.interrupted) == (whole.stopped, False)
-    assert same(state(result.network), state(whole.network))
-    untimed = [[{**entry, "seconds": 0} for entry in m.history] for m in (result, whole)]
-    assert untimed[0] == untimed[1]
+    assert same_arrays(state(result.network), state(whole.network))
+    assert untimed(result.history) == untimed(whole.history)
     # That it was stopped is kept, and so are the best weights.
     again = train(**keep)
     assert again.stopped == whole.stopped
-    assert same(state(again.network), state(whole.network))
+    assert same_arrays(state(again.network), state(whole.network))
 
 
 class Press(pydarts.Callback):
@@ -344,10 +322,10 @@ def test_the_last_weights_go_on_not_the_best(
     losses_as([3.0, 4.0], train, monkeypatch)
     part = train(checkpoint=tmp_path, callbacks=[Press(2)], **options)
     assert part.interrupted
-    assert same(state(part.network), record.epochs[0])
+    assert same_arrays(state(part.network), record.epochs[0])
     losses_as([2.0], train, monkeypatch)
     later = Record()
     result = train(checkpoint=tmp_path, callbacks=[later], **options)
     assert later.calls[:2] == ["start", "step 2 2"]
-    assert same(state(result.network), state(whole.network))
-    assert same(state(result.network), record.epochs[2])
+    assert same_arrays(state(result.network), state(whole.network))
+    assert same_arrays(state(result.network), record.epochs[2])
