@@ -51,6 +51,14 @@ class Splitting(NamedTuple):
         except ArgumentError as error:
             raise type(error)(f"{error.argument}_valid", error.problem) from error
 
+    def arrays(self, X: Any, y: Any, splits: bool) -> tuple[Any, Any, Any]:
+        """Images, labels and groups. Those that a file brings are left where nothing is split, or
+        by time: they were not asked for.
+        """
+        X, y, groups = as_arrays(X, y, self.groups)
+        asked = self.groups is not None or (splits and self.split != "time")
+        return X, y, groups if asked else None
+
     def check_used(self) -> None:
         """Raise ArgumentError where `X_valid` leaves options of a split without use."""
         if self.X_valid is None and self.y_valid is None:
@@ -83,6 +91,7 @@ def image_task(
     space: Space,
     threads: int | None = None,
     test: tuple[Any, Any] | None = None,
+    splits: bool = True,
 ) -> ImageClassification:
     """Return the task of a front's arguments.
 
@@ -90,19 +99,23 @@ def image_task(
     ----------
     test : tuple of (X_test, y_test), optional
         Of a front that tests: where both are None, a part of ``X`` is held out.
+    splits : bool
+        Whether the front splits ``X``, if there is nothing to validate on.
     """
-    X, y, groups = as_arrays(X, y, splitting.groups)
-    assert y is not None
+    valid = splitting.valid()
     if test is not None and (test[0] is None) != (test[1] is None):
         raise ArgumentError("X_test", "and `y_test` must come together")
     given = None if test is None or test[0] is None else test
+    splits = (splits and valid is None) or (test is not None and given is None)
+    X, y, groups = splitting.arrays(X, y, splits)
+    assert y is not None
     task = ImageClassification(
         X,
         y,
         image_layout,
         groups=groups,
         preprocessing=preprocessing,
-        valid=splitting.valid(),
+        valid=valid,
         test=given,
         space=space,
         threads=threads,

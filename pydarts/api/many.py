@@ -21,7 +21,6 @@ from pydarts.common.files import writable_folder
 from pydarts.common.jobs import AnyExecutor, Jobs
 from pydarts.costs.profile import Profile
 from pydarts.data.corpus import as_corpus
-from pydarts.data.datasets import as_arrays
 from pydarts.data.labels import as_sized
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.vocabulary import Level
@@ -155,8 +154,9 @@ def search_many(
     y_valid = None if y_valid is None else as_sized(y_valid)
     splitting = Splitting(X_valid, y_valid, groups, split, stratify)
     splitting.check_used()
-    X, y, groups = as_arrays(X, y, groups)
-    labels, found, valid = as_sized(y), as_space(space), splitting.valid()
+    valid = splitting.valid()
+    X, y, groups = splitting.arrays(X, y, valid is None)
+    labels, found = as_sized(y), as_space(space)
     how: Any = {"image_layout": image_layout, "preprocessing": preprocessing, "space": found}
     splitting = splitting._replace(groups=groups)
     targets = Targets(task, None, class_weight, loss, huber_delta)

@@ -102,6 +102,7 @@ def train(
         preprocessing=preprocessing,
         space=require_kind("genotype", genotype, Genotype).space,
         threads=as_ranks(comm).threads(threads),
+        splits=False,
     )
     data.ranks = as_ranks(comm)
     data.warn_of_labels()

@@ -242,7 +242,13 @@ class ImageKind(Kind):
     def c_options(cls, args: argparse.Namespace, model: Model) -> dict[str, Any]:
         if not args.int8:
             return {}
-        data = datasets.load(args.calibrate, length=model.preprocessing.length)
+        size, (height, width) = None, model.image_size
+        if datasets.picture_source(args.calibrate) is not None:
+            size = height, width
+        length, colour = model.preprocessing.length, model.network.in_channels == 3
+        data = datasets.read(args.calibrate, length, size, colour=colour)
+        for left_out in data.notes:
+            say(left_out)
         _check_rate(data.name, data.rate, args.model, model)
         options: dict[str, Any] = {
             "int8": True,
@@ -360,7 +366,7 @@ def _read(args: argparse.Namespace, model: Model) -> _Images:
             arrays[f"y{key}"] = found.y[chosen]
     else:
         data = datasets.load(args.data)
-        name, arrays = data.name, {"X": data.X_train, "y": data.y_train}
+        name, rate, arrays = data.name, data.rate, {"X": data.X_train, "y": data.y_train}
         if data.X_test is not None and data.y_test is not None:
             arrays |= {"X_test": data.X_test, "y_test": data.y_test}
     datasets.check_of_use([args.data], _image_size(args), args.on_bad or "raise")
@@ -429,11 +435,12 @@ def _valid(
             if getattr(args, name) is not None:
                 problem = "has no use with --valid where DATA has a test set: nothing is split"
                 raise ArgumentError(name, problem)
-    size = _image_size(args)
-    if size is None and datasets.picture_source(args.data) is not None:
+    size, pictures = _image_size(args), datasets.picture_source(args.data) is not None
+    if size is None and pictures:
         height, width = data.X_train.shape[-2:]
         size = height, width
-    found = datasets.read(args.valid, args.length, size, args.on_bad or "raise")
+    colour = pictures and data.X_train.shape[1] == 3
+    found = datasets.read(args.valid, args.length, size, args.on_bad or "raise", colour=colour)
     for left_out in found.notes:
         say(left_out)
     if found.rate != preprocessing.rate:

@@ -166,7 +166,8 @@ def load(
         If there is no such dataset, or a part of it is missing.
     ValueError
         If a file is truncated, damaged or claims what it does not hold; names the file. If
-        `image_size` or ``on_bad="skip"`` is given where no files are read that they are for.
+        `length`, `image_size` or ``on_bad="skip"`` is given where nothing is read that they are
+        for.
     TypeError
         If `source` is none of these.
     ImportError
@@ -175,6 +176,9 @@ def load(
     data = read(source, length, image_size, on_bad)
     if isinstance(source, (str, os.PathLike)):
         check_of_use((source,), image_size, on_bad)
+        if length is not None and sound_folder(source) is None:
+            problem = f"(={length}) has no use with {source}: there are no .wav files to cut"
+            raise ArgumentError("length", problem)
     for note in data.notes:
         _log.warning(note)
     return data
@@ -188,6 +192,7 @@ def as_arrays(X: Any, y: Any, groups: Any) -> tuple[Any, Any, Any]:
     X : array-like, Dataset, str, path or object
         Without ``y``, what `load` takes or returns: its training part.
     y, groups : iterable or None
+        Groups that are not given are those that a file brings.
     """
     if isinstance(X, (str, os.PathLike, Dataset)):
         if y is not None:
@@ -206,8 +211,12 @@ def read(
     length: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     on_bad: str = "raise",
+    *,
+    colour: bool = False,
 ) -> Dataset:
-    """Load a dataset as `load` does, but leave it to the caller to tell the notes."""
+    """Load a dataset as `load` does, but leave it to the caller to tell the notes; with ``colour``,
+    files of images have three channels even if all are grey.
+    """
     if is_map_style(source):
         found = read_samples(source, on_bad, image_size, length)
         name, notes = type(source).__name__, tuple(found.notes)
@@ -240,14 +249,15 @@ def read(
     if path.is_dir():
         # A folder that is called like what comes with the package keeps its ./ as a name.
         name = os.path.join(os.curdir, path) if str(path) in KNOWN else str(path)
-        return _load_folder(path, name, length, image_size, on_bad)
+        return _load_folder(path, name, length, image_size, on_bad, colour)
     if not path.exists():
         raise FileNotFoundError(
             f"no dataset {str(source)!r}: there is no such file or folder; give {_READ}"
         )
     if path.suffix == ".csv":
         about = f"images that {path} names"
-        return _of_pictures(read_picture_table(path, image_size, on_bad), str(path), about)
+        pictures = read_picture_table(path, image_size, on_bad, colour=colour)
+        return _of_pictures(pictures, str(path), about)
     if path.suffix != ".npz":
         raise ValueError(f"{path} is neither a folder nor an .npz or .csv file")
     arrays = read_npz(path, ("X", "y"), ("X_test", "y_test", "groups", "rate"))
@@ -347,19 +357,22 @@ def _of_splits(
     on_bad: str,
 ) -> Dataset:
     """A data set of Hugging Face in parts: ``train`` and, to test on, ``test``."""
-    train = read(splits["train"], length, image_size, on_bad)
-    if train.rate is not None:
-        length = train.X_train.shape[1]
-    test = read(splits["test"], length, image_size, on_bad) if "test" in splits else None
-    notes = train.notes + (test.notes if test is not None else ())
-    others = [str(name) for name in splits if name not in ("train", "test")]
+    name = type(splits["train"]).__name__
+    train, test = read_samples(splits["train"], on_bad, image_size, length), None
+    notes = list(train.notes)
+    if "test" in splits:
+        if train.rate is not None:
+            length = train.X.shape[1]
+        colour = train.kind == "image" and train.X.ndim == 4
+        test = read_samples(splits["test"], on_bad, image_size, length, colour=colour)
+        notes += test.notes
+    others = [str(part) for part in splits if part not in ("train", "test")]
     if others:
-        notes += (f"{train.name}: of its parts {', '.join(others)} is not used",)
-    if test is None:
-        return replace(train, notes=notes)
-    if test.rate != train.rate:
-        raise ValueError(f"{train.name}: `train` has the rate {train.rate}, `test` {test.rate}")
-    return replace(train, X_test=test.X_train, y_test=test.y_train, notes=notes)
+        notes.append(f"{name}: of its parts {', '.join(others)} is not used")
+    if test is not None and test.rate != train.rate:
+        raise ValueError(f"{name}: `train` has the rate {train.rate}, `test` {test.rate}")
+    found = Dataset(name, train.X, train.y, rate=train.rate, notes=tuple(notes))
+    return found if test is None else replace(found, X_test=test.X, y_test=test.y)
 
 
 def _load_arrays(folder: Path, name: str) -> Dataset:
@@ -387,6 +400,7 @@ def _load_folder(
     length: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     on_bad: str = "raise",
+    colour: bool = False,
 ) -> Dataset:
     batches = len(cifar_batches(folder))
     if batches:
@@ -407,7 +421,7 @@ def _load_folder(
     if series is not None:
         return Dataset(name, *read_series(series, folder), f"time series in {folder}")
     if holds_pictures(folder):
-        found = read_picture_folder(folder, image_size, on_bad)
+        found = read_picture_folder(folder, image_size, on_bad, colour=colour)
         return _of_pictures(found, name, f"images in {folder}")
     if not holds_idx(folder):
         raise FileNotFoundError(f"{folder} holds {_contents(folder)}; give {_READ}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.common.checks import integer, show
-from pydarts.common.errors import ArgumentTypeError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.data.bad_items import check_on_bad, report_bad
 from pydarts.data.lazy import CACHE_BYTES, CachedItems, LazyArray
 from pydarts.data.pictures import check_image_size, common_size, is_picture, picture_pixels
@@ -22,14 +22,15 @@ _TARGETS: Final = ("label", "labels", "y", "target")
 
 
 class Samples(NamedTuple):
-    """What a data set holds: inputs, what is told of them, notes on what was left out, and the
-    samples a second of sounds.
+    """What a data set holds: inputs, what is told of them, notes on what was left out, the samples
+    a second of sounds, and the kind of the inputs: ``"array"``, ``"image"`` or ``"sound"``.
     """
 
     X: NDArray[Any] | LazyArray
     y: NDArray[Any]
     notes: list[str]
-    rate: int | None = None
+    rate: int | None
+    kind: str
 
 
 class _Input(NamedTuple):
@@ -61,7 +62,12 @@ def is_stream(value: object) -> bool:
 
 
 def read_samples(
-    source: Any, on_bad: str = "raise", image_size: Any = None, length: int | None = None
+    source: Any,
+    on_bad: str = "raise",
+    image_size: Any = None,
+    length: int | None = None,
+    *,
+    colour: bool = False,
 ) -> Samples:
     """Read a data set once.
 
@@ -81,6 +87,8 @@ def read_samples(
         Height and width to which Pillow's images are scaled. Needed only if they differ.
     length : int, optional
         Samples that sounds are cut or filled up to, by default the longest's.
+    colour : bool
+        Whether Pillow's images have three channels even if all are grey.
 
     Returns
     -------
@@ -92,7 +100,8 @@ def read_samples(
     Raises
     ------
     ValueError
-        If items cannot be read; names them all. If images differ in size or sounds in rate.
+        If items cannot be read; names them all. If images differ in size or sounds in rate, or
+        `image_size` or `length` is given and they are neither.
     """
     check_on_bad(on_bad)
     size = check_image_size(image_size)
@@ -125,25 +134,35 @@ def read_samples(
             held.append(x.values)
     notes = report_bad(bad, total, on_bad, "items", where)
     assert first is not None and dtype is not None
+    _check_of_use(first.kind, image_size, length, where)
     shape = shapes[0]
     if first.kind == "image":
         named = zip(kept, shapes, strict=True)
         shape = common_size(where, [(f"item {i}", (each[0], each[1])) for i, each in named])
-        if any(len(each) == 3 for each in shapes):
+        if colour or any(len(each) == 3 for each in shapes):
             shape = (*shape, 3)
     elif first.kind == "sound":
         shape = (max(each[0] for each in shapes) if length is None else length,)
-    rate, made = first.rate, np.dtype(dtype)
+    rate, made, kind = first.rate, np.dtype(dtype), first.kind
 
     def read(index: int) -> NDArray[Any]:
-        return _shaped(columns.pair(source[kept[index]], size)[0].values, shape, made)
+        return _shaped(columns.pair(source[kept[index]], size)[0].values, shape, made, kind)
 
     X: NDArray[Any] | LazyArray
     if left >= 0 and len(kept) * math.prod(shape) * made.itemsize <= CACHE_BYTES:
-        X = np.stack([_shaped(each, shape, made) for each in held])
+        X = np.stack([_shaped(each, shape, made, kind) for each in held])
     else:
         X = LazyArray(CachedItems(read), (len(kept), *shape), made)
-    return Samples(X, _column(targets), notes, rate)
+    return Samples(X, _column(targets), notes, rate, kind)
+
+
+def _check_of_use(kind: str, image_size: Any, length: int | None, where: str) -> None:
+    """Raise ArgumentError where what is given is for inputs of another kind."""
+    given = (("image_size", image_size, "image"), ("length", length, "sound"))
+    for name, value, wanted in given:
+        if value is not None and kind != wanted:
+            problem = f"(={value}) has no use with {where}: its inputs are no {wanted}s"
+            raise ArgumentError(name, problem)
 
 
 def _check_alike(first: _Input, x: _Input) -> None:
@@ -157,14 +176,23 @@ def _check_alike(first: _Input, x: _Input) -> None:
         raise ValueError(problem)
 
 
-def _shaped(values: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An input as all are: grey images among coloured ones, and sounds of other lengths."""
+def _shaped(
+    values: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], kind: str
+) -> NDArray[Any]:
+    """An input as all are: grey images among coloured ones, sounds of other lengths or of int16."""
     if values.ndim < len(shape):
         values = np.repeat(values[..., np.newaxis], shape[-1], axis=-1)
     if values.shape != shape:
         values = values[: shape[0]]
         values = np.pad(values, (0, shape[0] - len(values)))
+    if kind == "sound" and dtype.kind == "f":
+        values = _full_scale(values)
     return values.astype(dtype, copy=False)
+
+
+def _full_scale(sound: NDArray[Any]) -> NDArray[Any]:
+    """Samples of int16 as float32 of full scale ±1; others as they are."""
+    return sound / np.float32(32768) if sound.dtype == np.int16 else sound
 
 
 class _Columns:
@@ -266,6 +294,8 @@ def _input(x: Any, size: tuple[int, int] | None) -> _Input:
         sound = np.asarray(x["array"])
         if sound.dtype == np.float64:  # lists of numbers that were float32
             sound = sound.astype(np.float32)
+        if sound.ndim > 1:
+            sound = _full_scale(sound)
         while sound.ndim > 1:  # channels come first
             sound = sound.mean(axis=0, dtype=np.float32)
         if (sound.dtype != np.int16 and sound.dtype.kind != "f") or not sound.size:

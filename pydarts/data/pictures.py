@@ -240,12 +240,12 @@ def _read_all(
     size = check_image_size(image_size)
     check_on_bad(on_bad)
     heads: dict[int, tuple[bool, tuple[int, int]]] = {}
-    bad: dict[str, str] = {}
+    bad: dict[int, str] = {}
     for index, file in enumerate(files):
         try:
             heads[index] = _head(file.path)
         except ValueError as error:
-            bad[file.name] = str(error)
+            bad[index] = str(error)
     channels = 3 if colour or not all(grey for grey, _ in heads.values()) else 1
     if heads and size is None:
         size = common_size(where, [(files[i].name, each) for i, (_, each) in heads.items()])
@@ -256,12 +256,17 @@ def _read_all(
         try:
             image = _decode(files[index].path, item)
         except ValueError as error:
-            bad[files[index].name] = str(error)
+            bad[index] = str(error)
             continue
         kept.append(files[index])
         if held:
             images.append(image)
-    notes = report_bad(bad, len(files), on_bad, "files", where)
+    times = Counter(file.name for file in files)  # a table may name a file on several lines
+    named = {}
+    for index, why in bad.items():
+        name = files[index].name
+        named[name if times[name] == 1 else f"{name} (image {index + 1})"] = why
+    notes = report_bad(named, len(files), on_bad, "files", where)
     if held:
         X: NDArray[Any] | LazyArray = np.stack(images)
     else:

@@ -110,6 +110,12 @@ def split_half(
     fraction = number("fraction", fraction, 0, 1, positive=True)
     if groups is not None:
         return _split_groups(codes, rng, fraction, labels, group_codes(groups, len(codes)))
+    counts = _class_counts(codes, labels)
+    return _split_shares(codes, rng, np.clip(_shares(counts, fraction), 1, counts - 1), counts)
+
+
+def _class_counts(codes: NDArray[np.int64], labels: Labels | None) -> NDArray[np.int64]:
+    """How many images each class has; ArgumentError if one has but one."""
     values, counts = np.unique(codes, return_counts=True)
     if np.any(counts < 2):
         names = _names(values[counts < 2], labels)
@@ -119,9 +125,23 @@ def split_half(
             raise ArgumentError("y", f"{problem}: to learn numbers, give `task`='regression'")
         needs = "each class needs at least 2 images, one for either part"
         raise ArgumentError("y", f"{problem} ({needs})")
-    # Rounding the running total instead of each class keeps the parts' sizes at `fraction`.
-    shares = np.diff(np.floor(np.cumsum(counts) * fraction + 0.5), prepend=0)
-    shares = np.clip(shares, 1, counts - 1)
+    return counts
+
+
+def _shares(counts: NDArray[np.int64], fraction: float) -> NDArray[np.float64]:
+    """How many images of each class a fraction is. Rounding the running total instead of each class
+    keeps the sum at the fraction of all.
+    """
+    return np.diff(np.floor(np.cumsum(counts) * fraction + 0.5), prepend=0)
+
+
+def _split_shares(
+    codes: NDArray[np.int64],
+    rng: np.random.Generator,
+    shares: NDArray[np.float64],
+    counts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of so many images of each class, drawn at random, and of the others."""
     shuffled = rng.permutation(len(codes))
     by_class = shuffled[np.argsort(codes[shuffled], kind="stable")]
     rank = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -312,7 +332,8 @@ def sample(
     codes : ndarray of int64, shape (N,)
         As from `Labels.encode`.
     size : int or None
-        Number of images to draw; all are returned, and nothing is drawn, if it is None or not
+        Number of images to draw, which are more where some classes would have less than two: either
+        half of them must have one. All are returned, and nothing is drawn, if it is None or not
         smaller than N.
     rng : numpy.random.Generator
         Decides which images they are.
@@ -331,5 +352,7 @@ def sample(
     """
     if size is None or size >= len(codes):
         return images, codes
-    chosen, _ = split_half(codes, rng, size / len(codes), labels=labels)
+    counts = _class_counts(codes, labels)
+    shares = np.clip(_shares(counts, size / len(codes)), 2, counts)
+    chosen, _ = _split_shares(codes, rng, shares, counts)
     return images[chosen], codes[chosen]

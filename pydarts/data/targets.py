@@ -115,7 +115,7 @@ class Numbers:
         y : array-like
             (N,) or (N, outputs).
         weights : ndarray, optional
-            (N,) weights of the samples.
+            (N,) weights of the samples. What weighs nothing is left out.
 
         Raises
         ------
@@ -125,6 +125,8 @@ class Numbers:
         values, single = _numbers(y)
         if len(values) < 2:
             raise ArgumentError("y", f"holds {len(values)} sample(s): at least two are needed")
+        if weights is not None:
+            values, weights = values[weights > 0], weights[weights > 0]
         with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
             mean = np.average(values, axis=0, weights=weights)
             std = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))

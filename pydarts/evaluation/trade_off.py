@@ -257,7 +257,7 @@ def run_trade_off(
         "threads": threads,
         "limits": list(limits),
         "cost": cost,
-        "data": fingerprint(*task.arrays),
+        "data": fingerprint(*task.arrays, *(() if task.groups is None else (task.groups,))),
     }
     if folder is not None and run.resume == "auto" and (folder / PARETO).is_file():
         before = TradeOff.load(folder / PARETO)

@@ -159,7 +159,7 @@ class ImageClassification(Task):
         self._class_weights: NDArray[np.float64] | None = None
         self._weigh(sample_weight, class_weight)
         self.threads = threads
-        self.valid = None if valid is None else self._pair("valid", *valid)
+        self.valid = None if valid is None else self._weighing(self._pair("valid", *valid))
         self.test = None if test is None else self._pair("test", *test)
         if self.test is not None:
             self.objective.check_test(self.test[1])
@@ -523,6 +523,19 @@ class ImageClassification(Task):
             channels = f"{images.shape[1]} channel(s), those of `X` {self.images.shape[1]}"
             raise ArgumentError(f"X_{name}", f"holds images of {channels}")
         return images, codes
+
+    def _weighing(self, valid: Pair) -> Pair:
+        """What is validated on without the classes that weigh nothing."""
+        if self._class_weights is None:
+            return valid
+        images, codes = valid
+        kept = self._class_weights[codes] > 0
+        if kept.all():
+            return valid
+        if not kept.any():
+            problem = "leaves nothing of `X_valid` with a weight of more than 0"
+            raise ArgumentError("class_weight", problem)
+        return take(images, kept), codes[kept]
 
 
 def _scaled(weights: NDArray[Any]) -> NDArray[np.float32]:
