@@ -310,6 +310,7 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         model = Model.load(Path(folder), threads=self.threads)
         if (model.task == "regression") != (cls._file == "regressor"):
             raise ValueError(f"{path} does not fit the model: its task is {model.task!r}")
+        self._keep(model)
         shape = self.image_shape_
         found = (model.network.in_channels, *model.image_size)
         if not self._sounds and found != self._at_least(shape):
@@ -318,7 +319,6 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(
                 f"{path} does not fit itself: {self.n_features_in_} features in {shape}"
             )
-        self._keep(model)
         return self
 
     def _keep(self, model: Model) -> None:
@@ -339,11 +339,11 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def _dimensions(self) -> int:
-        return (
-            as_space(self.space).dimensions
-            if self.genotype is None
-            else (self.genotype.space.dimensions)
-        )
+        if "model_" in self.__dict__:  # then a file of the space is not wanted any more
+            space = self.model_.genotype.space
+        else:
+            space = as_space(self.space) if self.genotype is None else self.genotype.space
+        return int(space.dimensions)
 
     @property
     def _layout(self) -> str | None:

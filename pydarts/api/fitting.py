@@ -28,8 +28,10 @@ from pydarts.costs.profile import Profile
 from pydarts.data.preprocessing import Preprocessing
 from pydarts.data.weights import ClassWeight
 from pydarts.engine.network import resolve_threads
+from pydarts.methods.finalists import Finalists
 from pydarts.methods.method import Method
 from pydarts.methods.named import as_method, as_pair
+from pydarts.methods.perturbation import Perturbation
 from pydarts.models.image_model import Model
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.genotype import BaseGenotype, require_kind
@@ -38,6 +40,7 @@ from pydarts.spaces.ready import as_space
 from pydarts.spaces.space import Space
 from pydarts.tasks.images import ImageClassification
 from pydarts.training.budget import duration, search_epoch_seconds
+from pydarts.training.checkpoint import CheckpointError, fingerprint
 from pydarts.training.config import SearchConfig, TrainConfig, batch_of_few, epochs_of_few
 from pydarts.training.config_base import parameters
 from pydarts.training.options import FitOptions, TrainRun
@@ -50,6 +53,7 @@ from pydarts.training.plan import (
     RECIPE,
     SEARCH_SHARE,
     SMALLER,
+    EpochSeconds,
     Plan,
     Size,
     choose_training,
@@ -67,6 +71,7 @@ log = logging.getLogger("pydarts")
 _DRAWN = 8  # random cells whose mean costs say how large a network is searched for
 _REPEATS = 100  # calls of which a latency is the median
 _SEARCHES = ("auto", "always", "never")
+_CHOSEN = {Finalists: " and chosen among finalists", Perturbation: " and chosen by perturbation"}
 
 
 def fit(
@@ -231,12 +236,17 @@ class Fitting:
             raise ArgumentError("search", "(='always') leaves no use for `genotype`")
         self.task, self.run, self.search, self._show = task, run, search, show
         self._limits, self._batch = limits, 1
+        limits.check_used()
         if limits.profile is not None and limits.numbers():
             table = limits.measured(task, TrainConfig.make())
             assert table is not None
             self._limits = limits._replace(profile=table, latency_threads=table.threads)
             self._batch = table.batch
             fields = {"channels": table.shape.channels, "cells": table.shape.cells, **fields}
+        # None stands for the preset's epochs, which are chosen here, and for all of the images.
+        fields = {name: v for name, v in fields.items() if (name, v) != ("epochs", None)}
+        if fields.get("epoch_images", 1) is None:
+            fields["epoch_images"] = len(task.images)
         recipe = dict(RECIPE)
         if task.objective.task == "regression":
             del recipe["label_smoothing"]
@@ -249,8 +259,12 @@ class Fitting:
         self._fields, self._genotype = fields, genotype
         self._path = None if run.checkpoint is None else Path(run.checkpoint) / PLAN
         run.claim_checkpoint(PLAN)
+        # Of what decides sizes and epochs: pixels do not.
+        self._data = fingerprint(np.array(task.images.shape), task.codes)
         if plan is None and run.resumable_file(PLAN) and self._path is not None:
             plan = Plan.load(self._path)
+            if Plan.data_of(self._path) not in (None, self._data):
+                raise CheckpointError(f"{self._path} is of another run (other data)")
         if run.time_budget is None and (plan is None or plan.epochs == 0):
             lack = "there is no `plan`" if plan is None else "the `plan` has no training yet"
             raise ArgumentError("time_budget", f"(=None) must be a time: {lack}")
@@ -279,6 +293,8 @@ class Fitting:
             return
         for name in ("channels", "cells", "epochs", "epoch_images"):
             planned = getattr(plan, name)
+            if name == "epoch_images" and planned is None:
+                planned = len(self.task.images)
             if self._fields.get(name, planned) != planned:
                 problem = f"(={self._fields[name]}) is not that of the `plan`, {planned}"
                 raise ArgumentError(name, problem)
@@ -296,17 +312,15 @@ class Fitting:
             self._search_config(plan.search_preset or "quick"), epochs=plan.search_epochs
         )
         method, selector = as_pair(self._method_name, None, config, self._limited)
-        run = self.run
+        run, budget = replace(self.run, callbacks=()), None
+        if plan.limits:  # which may measure: before the search's clock starts
+            budget = self._budget((plan.channels, plan.cells), method, run)
         if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
             slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
             run = replace(run, time_budget=slack, started=time.perf_counter())
             if plan.epochs > 0 and run.resumable_file(SEARCH_CHECKPOINT):
                 # It is over, also if it was cut short: the training is planned for its cell.
                 run = replace(run, started=-math.inf)
-        run = replace(run, callbacks=())
-        budget = None
-        if plan.limits:
-            budget = self._budget((plan.channels, plan.cells), method, run)
         self._found = run_search(self.task, method, config, run, selector, budget)
         self._genotype = self._found.genotype
         return self._found
@@ -335,7 +349,7 @@ class Fitting:
             self._show(sentence)
         self.plan = plan
         if self._path is not None:
-            plan.save(self._path)
+            plan.save(self._path, self._data)
 
     def _search_config(self, preset: str) -> SearchConfig:
         """Of a preset, with a batch that either half has."""
@@ -399,16 +413,20 @@ class Fitting:
             data = self.task.search_data(config, np.random.default_rng(config.seed))
             method, selector = as_pair(self._method_name, None, config, self._limited)
             trial = self.task, method, config, data, usable, selector, limited
-            found, for_finalists = search_epoch_seconds(*trial)
-            left = usable - for_finalists
+            found, for_selection = search_epoch_seconds(*trial)
+            left = usable - for_selection
             if preset == "quick" or found * config.epochs <= left:
-                each, kept, chosen = found, for_finalists, preset
+                each, kept, chosen, how = found, for_selection, preset, type(selector)
                 epochs = min(config.epochs, int(left / found))
             if epochs < config.epochs or found * config.epochs > left:
                 break
         spent = budget - self._left
         if epochs < LEAST_SEARCH_EPOCHS:
-            least = LEAST_SEARCH_EPOCHS * each * (2 if kept else 1)  # finalists have half of it
+            least = LEAST_SEARCH_EPOCHS * each
+            if how is Finalists:  # which have half of it
+                least *= 2
+            elif how is Perturbation:
+                least += kept
             need = spent + least / (SEARCH_SHARE * (1 - MARGIN))
             known = math.isfinite(need)
             if self.search == "always":
@@ -435,7 +453,7 @@ class Fitting:
                 reason = f"In {duration(budget)} a search is worth its time"
         why = (
             f"{reason}: the cell is searched for {epochs} epochs of the preset {chosen}"
-            f"{' and chosen among finalists' if kept else ''}, in about"
+            f"{_CHOSEN.get(how, '')}, in about"
             f" {duration(epochs * each + kept)}, at most {SEARCH_SHARE:.0%} of the time."
         )
         return Plan(
@@ -504,7 +522,7 @@ class Fitting:
             within, reason = sizes[:1], "the smallest, though random cells of it are above a limit"
         data = self.task.train_data(self.task.complete(self._config), np.random.default_rng(0))
 
-        def epoch_seconds(size: Size) -> float:
+        def epoch_seconds(size: Size) -> EpochSeconds:
             config = self._sized(size)
             return training_epoch_seconds(self.task, drawn[0], config, data, left())
 
@@ -543,7 +561,7 @@ class Fitting:
         sizes, largest = self._training_sizes(plan)
         data = self.task.train_data(self.task.complete(self._config), np.random.default_rng(0))
 
-        def epoch_seconds(size: Size) -> float:
+        def epoch_seconds(size: Size) -> EpochSeconds:
             config = self._sized(size)
             return training_epoch_seconds(self.task, self._genotype, config, data, self._left)
 

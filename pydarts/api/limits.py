@@ -88,6 +88,17 @@ class Limits(NamedTuple):
         """Return the limits as `as_limits` does."""
         return as_limits({name: getattr(self, f"max_{name}") for name in COSTS})
 
+    def check_used(self) -> None:
+        """Raise ArgumentError where what is for limits is given without one."""
+        if self.numbers():
+            return
+        threads = None if self.latency_threads == 1 else self.latency_threads
+        given: dict[str, Any] = {"profile": self.profile, "latency_threads": threads}
+        for name, value in given.items():
+            if value is not None:
+                problem = f"(={show(value)}) has no use without a limit, such as `max_latency`"
+                raise ArgumentError(name, problem)
+
     def budget(
         self,
         task: ImageClassification,
@@ -98,13 +109,14 @@ class Limits(NamedTuple):
     ) -> Budget | None:
         """Return the budget of a search by a method and selector; None, if there are no limits."""
         limits, target = self.numbers(), as_target(self.target, preset)
+        self.check_used()
         if not limits:
             return None
         check_limitable(method, selector)
         task.ranks.on_first(lambda: run.claim_checkpoint(SEARCH_CHECKPOINT))
         resumes = run.resumable_file(SEARCH_CHECKPOINT) is not None
         table = None if resumes and self.profile is None else self.measured(task, target)
-        threads = resolve_threads(self.latency_threads)
+        threads = resolve_threads(self.latency_threads, "latency_threads")
         return make_budget(task, limits, target, table, threads)
 
     def measured(
@@ -122,7 +134,7 @@ class Limits(NamedTuple):
             return found if isinstance(found, Profile) else Profile.load(found)
         if "latency" not in self.numbers():
             return None
-        threads = resolve_threads(self.latency_threads)
+        threads = resolve_threads(self.latency_threads, "latency_threads")
         return kept_profile(task.space, task.network_shape(target), threads, folder, resume)
 
 

@@ -107,8 +107,6 @@ def pareto(
         raise ArgumentError("limits", f"(={limits!r}) holds None") from None
     except ArgumentError as error:
         raise ArgumentError("limits", f"holds one that {error.problem}") from None
-    if len(set(numbers)) < len(numbers):
-        raise ArgumentError("limits", f"(={limits!r}) holds one twice")
     config, run = split_options(SearchConfig, SearchRun, pareto, preset, config, options)
     task = image_task(
         *(X, y, Splitting(X_valid, y_valid, groups, split, stratify), Targets()),
@@ -118,16 +116,15 @@ def pareto(
         threads=threads,
         test=(X_test, y_test),
     )
-    chosen, _ = as_pair(method, None, config, task.space)
     return run_trade_off(
         task,
-        chosen,
+        as_pair(method, None, config, task.space),
         config,
         as_target(target, config.preset),
         cost,
         sorted(numbers),
         random_cells=integer("random_cells", random_cells, 0),
-        threads=resolve_threads(latency_threads),
+        threads=resolve_threads(latency_threads, "latency_threads"),
         run=run,
         executor=executor,
     )

@@ -20,6 +20,8 @@ from pydarts.cli.arguments import (
 )
 from pydarts.cli.console import DONE, INTERRUPTED, claim_folder, say
 from pydarts.cli.images import ImageKind, plain_or_unit
+from pydarts.common.checks import integer
+from pydarts.common.errors import ArgumentError
 from pydarts.costs.budget import COSTS
 from pydarts.engine.network import resolve_threads
 from pydarts.evaluation.trade_off import PARETO, run_trade_off
@@ -90,9 +92,14 @@ def pareto(args: argparse.Namespace) -> int:
         target = TrainConfig.make(args.train_preset or args.preset, options)
     with named(args):
         limits = [_limit(args.cost, text) for text in args.limits]
-        threads = resolve_threads(args.latency_threads)
+        integer("random", args.random, 0)
+        for name in ("task", "class_weight"):  # None for accuracy
+            if getattr(args, name) not in (None, "multiclass"):
+                problem = f"(={getattr(args, name)!r}) has no use: the curve is of accuracy"
+                raise ArgumentError(name, problem)
+        threads = resolve_threads(args.latency_threads, "latency_threads")
         space = ImageKind.space(args)
-        method, _ = as_pair(args.method, None, config, space)
+        pair = as_pair(args.method, None, config, space)
         run = RunOptions(
             progress=sys.stderr.isatty() if args.progress is None else args.progress,
             checkpoint=claim_folder(args, PARETO, "curve"),
@@ -101,14 +108,15 @@ def pareto(args: argparse.Namespace) -> int:
     kind = ImageKind.load(args, resolve_threads(args.threads), space)
     with named(args, SearchConfig):
         found = run_trade_off(
-            *(kind.task, method, config, target, args.cost, sorted(limits)),
+            *(kind.task, pair, config, target, args.cost, sorted(limits)),
             random_cells=args.random,
             threads=threads,
             run=run,
         )
     say(f"\n{found!r}\n")
     if not found.complete:
-        say("Interrupted: the same command goes on.")
+        without = " without --force" if args.force else ""
+        say(f"Interrupted: the same command{without} goes on.")
     else:
         try:
             found.plot().savefig(Path(args.out) / "pareto.png", dpi=120)
@@ -121,4 +129,7 @@ def pareto(args: argparse.Namespace) -> int:
 
 def _limit(cost: str, text: str) -> float:
     """A limit: a plain number, or one with a unit."""
-    return as_limits({cost: plain_or_unit(text)})[cost]
+    try:
+        return as_limits({cost: plain_or_unit(text)})[cost]
+    except ArgumentError as error:
+        raise ArgumentError("limits", error.problem) from None

@@ -49,9 +49,11 @@ class StepDefaults(NamedTuple):
     alpha_betas: tuple[float, float]
 
 
-def resolve_threads(threads: int | None) -> int:
-    """Return ``threads``, or for None ``OMP_NUM_THREADS``, else the number of cores."""
-    return _core.default_threads() if threads is None else integer("threads", threads, 1, 1025)
+def resolve_threads(threads: int | None, name: str = "threads") -> int:
+    """Return ``threads``, or for None ``OMP_NUM_THREADS``, else the number of cores; errors call it
+    by ``name``.
+    """
+    return _core.default_threads() if threads is None else integer(name, threads, 1, 1025)
 
 
 def engine_suffix(dtype: DTypeLike) -> str:

@@ -27,7 +27,7 @@ from pydarts.costs.profile import kept_profile
 from pydarts.costs.shape import NetworkShape
 from pydarts.evaluation.trials import for_workers
 from pydarts.methods.method import Method
-from pydarts.methods.named import own_options
+from pydarts.methods.named import Selector, own_options
 from pydarts.spaces.darts import Genotype
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.ready import NAS_BENCH_201
@@ -43,6 +43,8 @@ from pydarts.training.run_options import RunOptions
 FORMAT: Final = "pydarts-pareto"
 VERSION: Final = 1
 PARETO: Final = "pareto.json"
+#: Beside it: of the search for the limit of a number.
+SEARCH_FOLDER: Final = "limit-{}"
 _REPEATS = 100
 
 #: The kinds of cells, in the order of the rows.
@@ -228,7 +230,7 @@ def residual_network() -> Genotype:
 
 def run_trade_off(
     task: ImageClassification,
-    method: Method,
+    pair: tuple[Method, Selector | None],
     config: Any,
     target: Any,
     cost: str,
@@ -242,9 +244,12 @@ def run_trade_off(
     """Search for each limit, train, and measure; what is in the folder of the run is not done
     again. With an executor what is independent is done side by side, and measured here.
     """
-    check_limitable(method, None)
+    check_limitable(*pair)
+    method, _ = pair
     if cost not in COSTS:
         raise ArgumentError("cost", f"(={cost!r}) must be one of {', '.join(COSTS)}")
+    if len(set(limits)) < len(limits):
+        raise ArgumentError("limits", f"(={list(limits)}) holds one twice")
     shape, space = task.network_shape(target), task.space
     folder = None if run.checkpoint is None else writable_folder("checkpoint", run.checkpoint)
     found = TradeOff(cost, tuple(limits), threads)
@@ -311,7 +316,7 @@ class _Work:
         try:
             with Jobs(self._executor) as jobs:
                 for number, limit in enumerate(self._found.limits):
-                    name = f"limit-{number}"
+                    name = SEARCH_FOLDER.format(number)
                     if not self._has("searched", limit, 0):
                         key = "search", limit, 0, None, name
                         given = self._sent(), searches[number], self._options(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from pydarts.common.environment import environment
 from pydarts.costs.budget import describe_costs, limit_notes
 from pydarts.data.npz import read_npz
 from pydarts.data.untrusted import naming
-from pydarts.evaluation.trade_off import PARETO, TradeOff
+from pydarts.evaluation.trade_off import PARETO, SEARCH_FOLDER, TradeOff
 from pydarts.methods.decisions import selection_notes
 from pydarts.methods.finalists import Finalist
 from pydarts.methods.perturbation import num_undecided
@@ -327,8 +328,10 @@ def number(value: object) -> float | None:
 
 def _read_trade_off(path: Path) -> list[tuple[str, ...]]:
     """The table of pareto.json, of which the folder is one of the searches, if it is."""
-    file = path.resolve().parent / PARETO
-    return TradeOff.load(file).table() if file.is_file() else []
+    folder = path.resolve()
+    file = folder.parent / PARETO
+    of_it = re.fullmatch(SEARCH_FOLDER.format(r"\d+"), folder.name) and file.is_file()
+    return TradeOff.load(file).table() if of_it else []
 
 
 def _costs(limits: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:

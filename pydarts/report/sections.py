@@ -33,7 +33,7 @@ def cells_section(data: ReportData) -> Iterator[str]:
         for epoch, snapshot in enumerate(data.snapshots, first):
             drawing = cell_svg(snapshot.genotype, cell.name, styled=False)
             drawings.setdefault(drawing, []).append(epoch)
-        yield f'<div class="snapshots scroll" tabindex="0" role="region" aria-label="{cell.title}">'
+        yield f'<div class="snapshots scroll" tabindex="0" role="region" aria-label="{escape(cell.title)}">'
         for drawing, epochs in drawings.items():
             hidden = "" if last in epochs else " hidden"
             yield f'<div data-epochs="{_joined(epochs)}"{hidden}>{drawing}</div>'
@@ -91,7 +91,7 @@ def alphas_section(data: ReportData) -> Iterator[str]:
         yield f"<p>{_below_threshold(data)}</p>"
     yield '<div class="heats">'
     for cell in data.space.cells:
-        name = f"Architecture parameters, {cell.title}"
+        name = escape(f"Architecture parameters, {cell.title}")
         yield f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
         yield from _heat_map(data, cell)
         yield "</div>"
@@ -103,7 +103,7 @@ def alphas_section(data: ReportData) -> Iterator[str]:
     yield from (f"<li>{swatch(look)} {operation}</li>" for operation, look in legend.items())
     yield "</ul>"
     for cell in data.space.cells:
-        yield f"<h3>{cell.title}, edge by edge</h3>"
+        yield f"<h3>{escape(cell.title)}, edge by edge</h3>"
         yield '<div class="charts small">'
         yield from _edge_charts(data, cell, legend)
         yield "</div>"
@@ -202,7 +202,7 @@ def _edge_decisions(data: ReportData, cell: Cell) -> Iterator[str]:
         missed = [_missed(data, d["missed"].get(op)) for op in operations]
         rows.append([names[d["source"], d["node"]], str(d["round"] + 1), d["kept"], *missed])
     title = f"{cell.title}: operations, missed by"
-    yield f"<h3>{title}</h3>"
+    yield f"<h3>{escape(title)}</h3>"
     yield from number_table(title, ["edge", "round", "kept", *operations], rows, headed=True)
 
 
@@ -218,7 +218,7 @@ def _node_decisions(data: ReportData, cell: Cell) -> Iterator[str]:
         missed = [_missed(data, d["missed"].get(str(source))) for source in columns]
         rows.append([states[d["node"]], str(d["round"] + 1), kept, *missed])
     title = f"{cell.title}: edges of nodes, missed by"
-    yield f"<h3>{title}</h3>"
+    yield f"<h3>{escape(title)}</h3>"
     heads = ["node", "round", "kept edges from", *(states[source] for source in columns)]
     yield from number_table(title, heads, rows, headed=True)
 
@@ -252,7 +252,7 @@ def _heat_map(data: ReportData, cell: Cell) -> Iterator[str]:
     lowest, highest = _permille(weights.min()), _permille(weights.max())
     yield (
         f'<table class="heat" style="--lowest:{lowest};--range:{max(1, highest - lowest)}">'
-        f"<caption>{cell.title}: from {lowest / 10} to {highest / 10}</caption>"
+        f"<caption>{escape(cell.title)}: from {lowest / 10} to {highest / 10}</caption>"
     )
     columns = "".join(f'<th scope="col"><span>{op}</span></th>' for op in cell.operations)
     yield f'<thead><tr><th scope="col">edge</th>{columns}</tr></thead><tbody>'

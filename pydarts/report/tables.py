@@ -62,7 +62,7 @@ def number_table(
     name: str, columns: Iterable[str], rows: Iterable[Sequence[str]], headed: bool = False
 ) -> Iterator[str]:
     """A table of that name; if `headed`, the first of each row is its heading."""
-    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     yield f'<table class="numbers"><thead><tr>{head}</tr></thead><tbody>'
     for row in rows:

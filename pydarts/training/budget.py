@@ -92,12 +92,16 @@ def search_epoch_seconds(
     limits: Budget | None = None,
 ) -> tuple[float, float]:
     """Measure what an epoch of a search takes, on a throw-away network, and what of the ``seconds``
-    is kept for finalists; infinity and nothing, if an epoch alone takes longer.
+    is kept for the selector: of finalists a share, of perturbation all that it takes. Infinity and
+    nothing, if what is measured alone takes longer.
     """
     trial = _Trial(task, method, config, data, selector, limits)
     trial.network.set_deadline(max(seconds, 0.0))
     try:
-        return trial.epoch_seconds(), trial.kept_seconds(seconds)
+        epoch = trial.epoch_seconds()
+        if isinstance(selector, Perturbation):
+            return epoch, trial.selection_seconds()
+        return epoch, trial.kept_seconds(seconds)
     except _core.OutOfTime:
         return math.inf, 0.0
 
@@ -223,6 +227,7 @@ def _check_time(budget: float, run: RunOptions, trial: _Trial) -> None:
         epoch = trial.epoch_seconds()
     except _core.OutOfTime:
         raise ArgumentError("time_budget", f"{short}: not even a few steps fit") from None
+    trial.network.set_deadline(None)  # what else is measured is to tell how much would fit
     left = trial.ranks.of_first(run.seconds_left) or 0.0
     left -= trial.kept_seconds(left)
     if left >= epoch:

@@ -160,8 +160,8 @@ class TensorBoard(Callback):
     Parameters
     ----------
     log_dir : path
-        Folder to write to. A run that goes on from a checkpoint goes on there, too: what was
-        written after the checkpoint is superseded.
+        Folder to write to, by the first of several ranks alone. A run that goes on from a
+        checkpoint goes on there, too: what was written after the checkpoint is superseded.
 
     Raises
     ------
@@ -177,8 +177,11 @@ class TensorBoard(Callback):
                 "`TensorBoard` needs tensorboardX: pip install 'pydarts-nas[tensorboard]'"
             ) from error
         self._open, self.log_dir = module.SummaryWriter, os.fspath(log_dir)
+        self._file: Any = None
 
     def on_start(self, loop: TrainingLoop) -> None:
+        if not loop.of_first_rank:
+            return
         done = loop.steps_done
         self._file = self._open(
             self.log_dir,
@@ -187,12 +190,16 @@ class TensorBoard(Callback):
         )
 
     def on_step_end(self, loop: TrainingLoop, info: Any) -> None:
+        if self._file is None:
+            return
         for name in ("train_loss", "valid_loss", "gradient_norm", "alpha_gradient_norm"):
             value = getattr(info, name, None)
             if value is not None:
                 self._file.add_scalar(f"step/{name}", value, loop.steps_done)
 
     def on_epoch_end(self, loop: TrainingLoop, entry: dict[str, Any]) -> None:
+        if self._file is None:
+            return
         for name, value in entry.items():
             if isinstance(value, (int, float)) and name != "epoch":
                 self._file.add_scalar(f"epoch/{name}", value, loop.steps_done)
@@ -201,4 +208,5 @@ class TensorBoard(Callback):
         self._file.flush()
 
     def on_end(self, loop: TrainingLoop, result: Any) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()

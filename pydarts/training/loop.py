@@ -153,6 +153,11 @@ class TrainingLoop:
         return int(self.config.epochs)
 
     @property
+    def of_first_rank(self) -> bool:
+        """Whether this process is the only one of the run, or the first of several."""
+        return self._ranks.first
+
+    @property
     def step(self) -> int:
         return len(self._rows)
 
@@ -307,6 +312,9 @@ class TrainingLoop:
             self._bar.close()
             for number, before in self._handlers.items():
                 signal.signal(number, before)
+            self.network.set_deadline(None)  # of a Ctrl-C that came meanwhile
+            if not self._ranks.several:  # which would have to agree
+                result.interrupted |= self._interrupted
         return True
 
     # What a search adds

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -109,9 +109,17 @@ class Plan:
     def __str__(self) -> str:
         return "\n".join(self.why)
 
-    def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        write_json(path, {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)})
+    def save(self, path: Path, data: str | None = None) -> None:
+        """Write it as JSON, with a fingerprint of what it is for."""
+        own = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)}
+        write_json(path, own if data is None else {**own, "data": data})
+
+    @staticmethod
+    def data_of(path: Path) -> str | None:
+        """Return the fingerprint that `save` wrote; None: it is of an earlier version."""
+        with read_described(path, _FORMAT, (_VERSION,)) as d:
+            data = d.get("data")
+            return None if data is None else str(data)
 
     @classmethod
     def load(cls, path: Path) -> Plan:
@@ -135,6 +143,18 @@ class Plan:
             )
 
 
+class EpochSeconds(NamedTuple):
+    """What an epoch of a training takes: its steps, and its validation."""
+
+    training: float
+    validation: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Both together."""
+        return self.training + self.validation
+
+
 @dataclass(frozen=True)
 class TrainingChoice:
     """Sizes and epochs of a training, the seconds that it will take, and why; and how many images
@@ -150,7 +170,7 @@ class TrainingChoice:
 
 
 def choose_training(
-    epoch_seconds: Callable[[Size], float],
+    epoch_seconds: Callable[[Size], EpochSeconds],
     seconds_left: Callable[[], float],
     images: int,
     budget: float,
@@ -177,7 +197,7 @@ def choose_training(
     sizes : iterable of (int, int)
         Channels and cells, the fastest first.
     epochs : int, optional
-        If they are given, they must fit.
+        If they are given, they must fit, however many they are.
     largest : str
         What the last of the sizes is, as the reason says it.
     few : int
@@ -188,9 +208,9 @@ def choose_training(
     """
     shown = math.ceil(IMAGES_SEEN / (epoch_images or images))
     shown = min(ENOUGH_EPOCHS, max(LEAST_EPOCHS, shown))
-    enough, most = epochs or max(few, shown), max(few, MOST_EPOCHS)
+    enough, most = epochs or max(few, shown), epochs or max(few, MOST_EPOCHS)
     least, why, took = epochs or 1, largest, 0.0
-    measured: list[tuple[Size, float]] = []
+    measured: list[tuple[Size, EpochSeconds]] = []
     for size in sizes:
         before = seconds_left()
         if measured and GROWTH * took > MEASURING * before:
@@ -199,25 +219,27 @@ def choose_training(
         found = epoch_seconds(size)
         left = seconds_left()
         took = before - left
-        if measured and _fitting(left, found) < enough:
+        if measured and _fitting(left, found.total) < enough:
             why = f"the largest of which {enough} epochs or more fit"
             break
         measured.append((size, found))
-        if _fitting(left, found) < enough:
+        if _fitting(left, found.total) < enough:
             why = f"the fastest, though not even {enough} epochs of it fit"
             break
-    while len(measured) > 1 and _fitting(seconds_left(), measured[-1][1]) < least:
+    while len(measured) > 1 and _fitting(seconds_left(), measured[-1][1].total) < least:
         measured.pop()  # what larger ones took to be measured is gone
         why = "the largest that there is still time for"
-    chosen, each = measured[-1]
-    left = seconds_left()
+    chosen, epoch = measured[-1]
+    left, each = seconds_left(), epoch.total
     fits = min(_fitting(left, each), most)
     if fits < least:
         raise ArgumentError("time_budget", _too_short(budget, left, chosen, each, least))
     count, part, share = epochs or fits, epoch_images, 1.0
     whole, exact = images // batch_size, _usable(left) / each  # batches, epochs
     if epochs is None and part is None and fits < most and exact - fits > LEFT_OVER * exact:
-        batches = int(exact * whole / (fits + 1))
+        # Each is still validated on everything.
+        for_steps = _usable(left) / (fits + 1) - epoch.validation
+        batches = int(for_steps / epoch.training * whole)
         if fits * whole < (fits + 1) * batches:  # more than whole epochs are
             count, part, share = fits + 1, batches * batch_size, batches / whole
     of = f" of {part:,} of the {images:,} images each" if share < 1 else ""
@@ -225,7 +247,8 @@ def choose_training(
         f"The network has {chosen[0]} channels and {chosen[1]} cells, {why}: an epoch takes about"
         f" {duration(each)}. It is trained for {_why_epochs(epochs, count, most, of)}."
     )
-    return TrainingChoice(*chosen, count, count * each * share, why, part)
+    seconds = count * (epoch.training * share + epoch.validation)
+    return TrainingChoice(*chosen, count, seconds, why, part)
 
 
 def _usable(seconds: float) -> float:
@@ -255,7 +278,7 @@ def _why_epochs(given: int | None, count: int, most: int, of: str) -> str:
 
 def training_epoch_seconds(
     task: Task, genotype: Any, config: Any, data: TrainData, seconds_left: float
-) -> float:
+) -> EpochSeconds:
     """Measure some steps of a training on a throw-away network, the batches included, and a part of
     its validation; infinite where there is no time for that.
     """
@@ -286,5 +309,5 @@ def training_epoch_seconds(
         validation = data.validate_part(network)
         validation *= time.perf_counter() - start
     except _core.OutOfTime:
-        return math.inf
-    return float(np.median(steps)) * data.units + validation
+        return EpochSeconds(math.inf)
+    return EpochSeconds(float(np.median(steps)) * data.units, validation)
