@@ -54,7 +54,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("quality.jsonl"), metavar="FILE")
     parser.add_argument(
         "--methods",
-        help="such as darts,darts:order=2,gaea:eta=0.2,fixed-pt:selector.epochs=2 (all)",
+        help="such as darts,darts:order=2,gaea:rate=0.2,fixed-pt:selector.epochs=2 (all)",
     )
     parser.add_argument("--data", help="such as digits,fashion-mnist (all)")
     parser.add_argument("--spaces", help="such as darts,s2 (the stage's)")

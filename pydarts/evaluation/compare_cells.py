@@ -168,14 +168,14 @@ def _take_over(comparison: Comparison, path: Path, config: Any) -> None:
     differs = difference(identity, comparison.identity)
     if differs:
         raise OtherComparison(f"{path} is of another comparison ({differs})")
-    known = {str(cell.genotype): cell for cell in earlier.cells if cell.scores}
+    known = {cell.text: cell for cell in earlier.cells if cell.scores}
     for cell in comparison.cells:
-        if str(cell.genotype) in known:
-            old = known[str(cell.genotype)]
+        if cell.text in known:
+            old = known[cell.text]
             cell.num_weights, cell.diverged = old.num_weights, list(old.diverged)
             cell.scores = dict(old.scores)
     lost = [f"seed {seed}" for seed in earlier.seeds if seed not in comparison.seeds]
-    own = {str(cell.genotype) for cell in comparison.cells}
+    own = {cell.text for cell in comparison.cells}
     lost += [cell.name for text, cell in known.items() if text not in own]
     if lost:
         raise OtherComparison(

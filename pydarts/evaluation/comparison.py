@@ -26,6 +26,7 @@ from pydarts.common.files import check_free, read_described, write_json
 from pydarts.evaluation.statistics import MAX_ARRANGEMENTS, relabelling, sign_flip
 from pydarts.spaces.genotype import BaseGenotype
 from pydarts.spaces.published import parse_genotype
+from pydarts.spaces.space import READY
 from pydarts.training.metrics import METRICS, Metric
 
 _FORMAT, _VERSION = "pydarts-comparison", 1
@@ -61,6 +62,14 @@ class Contender:
     num_weights: int | None = None
     scores: dict[int, float] = field(default_factory=dict)
     diverged: list[int] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The cell as a file has it: with its space, unless that is a ready one, which the form of
+        the literature tells.
+        """
+        space = self.genotype.space
+        return str(self.genotype) if READY.get(space.name) == space else self.genotype.to_json()
 
 
 @dataclass(eq=False)
@@ -180,7 +189,7 @@ class Comparison:
                 {
                     "name": cell.name,
                     "kind": cell.kind,
-                    "genotype": str(cell.genotype),
+                    "genotype": cell.text,
                     "num_weights": cell.num_weights,
                     "scores": [cell.scores.get(seed) for seed in self.seeds],
                     "diverged": cell.diverged,

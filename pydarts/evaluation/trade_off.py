@@ -29,6 +29,7 @@ from pydarts.evaluation.trials import for_workers
 from pydarts.methods.method import Method
 from pydarts.methods.named import Selector, own_options
 from pydarts.spaces.darts import Genotype
+from pydarts.spaces.layers import check_size
 from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.ready import NAS_BENCH_201
 from pydarts.spaces.space import Space
@@ -287,9 +288,20 @@ def run_trade_off(
     found.complete = _Work(task, target, found, run, executor).do(
         [partial(run_search, method=method, config=config, budget=each) for each in budgets],
         [[_random_cell(budget, space, seed) for seed in seeds] for budget in budgets],
-        space.dimensions == 2,
+        space.dimensions == 2 and _takes_residual_network(task, target),
     )
     return found
+
+
+def _takes_residual_network(task: ImageClassification, target: Any) -> bool:
+    """Whether the residual network takes the images; where it does not, the log says so."""
+    try:
+        stem = task.complete(target).stem
+        check_size(residual_network().space, 1, stem, task.images.shape[2:])
+    except ArgumentError as error:
+        log.warning("there is no residual network to compare with: `X` %s", error.problem)
+        return False
+    return True
 
 
 class _Work:

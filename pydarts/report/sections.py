@@ -33,7 +33,8 @@ def cells_section(data: ReportData) -> Iterator[str]:
         for epoch, snapshot in enumerate(data.snapshots, first):
             drawing = cell_svg(snapshot.genotype, cell.name, styled=False)
             drawings.setdefault(drawing, []).append(epoch)
-        yield f'<div class="snapshots scroll" tabindex="0" role="region" aria-label="{escape(cell.title)}">'
+        title = escape(cell.title)
+        yield f'<div class="snapshots scroll" tabindex="0" role="region" aria-label="{title}">'
         for drawing, epochs in drawings.items():
             hidden = "" if last in epochs else " hidden"
             yield f'<div data-epochs="{_joined(epochs)}"{hidden}>{drawing}</div>'

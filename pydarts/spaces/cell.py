@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pydarts.common.arrays import softmax
 from pydarts.common.checks import choice, integer, show
-from pydarts.common.errors import ArgumentError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.operation import Operation, check_name
 from pydarts.spaces.stack import RESIDUAL_BLOCK
 from pydarts.spaces.values import checked_operations, members_of, read_operations, set_field
@@ -105,6 +105,8 @@ class Cell:
         choice("output", self.output, ("concatenation", "last", "mean"))
         if self.kept_edges is not None:
             integer("kept_edges", self.kept_edges, 1, MAX_NODES + 2)
+        if not isinstance(self.title, str):
+            raise ArgumentTypeError("title", f"(={show(self.title)}) must be a str")
         set_field(self, "title", self.title or f"{self.name.capitalize()} cell")
         set_field(self, "merged_inputs", tuple(self.merged_inputs))
         set_field(
@@ -235,6 +237,7 @@ def read_cells(value: object, known: Mapping[str, Operation]) -> tuple[Cell, ...
     if not isinstance(value, list):
         raise ArgumentError("cells", f"(={show(value)}) must be a list")
     names = [each.name for each in dataclasses.fields(Cell) if each.init]
+    names.remove("merged_inputs")  # of a ready space alone
     cells = []
     for item in value:
         members = members_of("cells", item, names, ("name",))

@@ -154,7 +154,9 @@ def parse_text(
     """
     text = _check_text(text)
     written = _EDGES.search(text)
-    if written is not None and "(" not in text[: written.start()] and kind == "convolutional":
+    calls = _CALL.format("|".join((_USUAL, *(each.__name__ for each in GENOTYPES.values()))))
+    called = written is not None and re.search(calls, text[: written.start()])
+    if written is not None and not called and kind == "convolutional":
         return _parse_edges(text, written, space or READY["nas-bench-201"])
     expected = space or READY[usual]
     source = _call_source(text, {_USUAL, *(each.__name__ for each in GENOTYPES.values())})
@@ -216,10 +218,10 @@ def _parse_edges(text: str, written: re.Match[str], space: Space) -> tuple[Space
     if not _writes_edges(space):
         raise ArgumentError("text", f"is no genotype of the space {space.name!r}")
     entries = []
-    for number, node in enumerate(written[0].split("+"), start=1):
+    for number, node in enumerate(written[0].split("+"), start=space.cells[0].inputs):
         terms = [term.split("~") for term in node.strip("|").split("|")]
         if [source for _, source in terms] != [str(source) for source in range(number)]:
-            problem = f"malformed genotype: node {number} (={show(node)}) must have the inputs"
+            problem = f"malformed genotype: {show(node)} of node {number} must have the inputs"
             raise ValueError(f"{problem} {', '.join(map(str, range(number)))} in this order")
         entries += [(op, int(source)) for op, source in terms]
     return space, {space.cells[0].name: entries}

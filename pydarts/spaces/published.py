@@ -42,7 +42,9 @@ def strongest(space: Space) -> BaseGenotype:
     the most stages that have weights, then of the largest kernels, and no `none` or noise where
     there is anything else; of the edges into a node those that come first.
     """
-    return space.derive(strongest_values(space))
+    # So large that the softmax is 1, however many operations an edge has: on ties the first stays.
+    alphas = {name: 1e3 * values for name, values in strongest_values(space).items()}
+    return space.derive(alphas)
 
 
 def strongest_values(space: Space) -> dict[str, NDArray[np.float64]]:

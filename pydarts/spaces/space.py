@@ -7,9 +7,10 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, Final
 
-from pydarts.common.checks import choice, integer, show
+from pydarts.common.checks import boolean, choice, integer, show
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.spaces.cell import Cell, read_cells
 from pydarts.spaces.operation import ACTIVATIONS, Operation, check_name
@@ -30,6 +31,8 @@ READY: Final[dict[str, Space]] = {}
 
 _KINDS: Final = ("convolutional", "recurrent")
 _PARAMETER_NAMES: Final = ("darts", "nas-bench-201")
+#: What the JSON of a genotype holds beside its fields.
+_MEMBERS: Final = ("format", "version", "kind", "space")
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,22 @@ class Space:
         if not cells or len(set(names)) != len(names):
             raise ArgumentError("cells", f"(={show(names)}) must be different kinds, at least one")
         set_field(self, "cells", tuple(cell.bound(operations, extra) for cell in cells))
+        boolean("conv_bias", self.conv_bias)
+        self._check_fields()
         self._check_operations()
         if self.kind == "convolutional":
             self._check_stack(names)
         if self.name in READY and READY[self.name] != self:
             raise ArgumentError("name", f"(={self.name!r}) is that of a ready space, which differs")
+
+    def _check_fields(self) -> None:
+        """Genotypes have these as attributes, as words of their text and as members of JSON."""
+        fields = self.fields
+        for name in fields:
+            known = hasattr(GENOTYPES.get(self.kind), name) or name in _MEMBERS
+            if not name.isidentifier() or iskeyword(name) or known or fields.count(name) > 1:
+                problem = f"have the name {name!r}, which a genotype cannot have as a field"
+                raise ArgumentError("cells", problem)
 
     def _check_operations(self) -> None:
         known: dict[str, Operation] = {}

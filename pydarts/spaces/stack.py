@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from pydarts.common.checks import integer, show
+from pydarts.common.checks import boolean, integer, show
 from pydarts.common.errors import ArgumentError
 from pydarts.spaces.operation import check_name
 from pydarts.spaces.values import members_of, set_field
@@ -101,6 +101,7 @@ class Stack:
         if fractions != sorted(fractions):
             raise ArgumentError("layers", "have fractions of `until` that fall")
         integer("stem", self.stem, 1, MAX_FACTOR + 1)
+        boolean("norm_relu", self.norm_relu)
         set_field(self, "layers", layers)
 
     @property
