@@ -144,6 +144,8 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
         several: bool,
     ) -> None:
         """Check the data, search a cell unless there is one, and train."""
+        if hasattr(y, "toarray"):
+            raise ArgumentTypeError("y", "is a sparse matrix, but must be dense: `y.toarray()`")
         self.__dict__.pop("model_", None)  # of an earlier fit, which may be of other features
         if self.genotype is not None:
             require_kind("genotype", self.genotype, Genotype)

@@ -181,12 +181,16 @@ class EngineNetwork:
         Raises
         ------
         ValueError
-            For a missing or unknown name, a wrong shape or a value that is not finite. Nothing is
-            changed then.
+            For a missing or unknown name, a wrong shape, a value that is not finite or a variance
+            that is negative. Nothing is changed then.
         """
         own = self._state()
         given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-        for view, new in zip(own.values(), self._checked("state", given, own), strict=True):
+        arrays = self._checked("state", given, own)
+        for name, array in zip(own, arrays, strict=True):
+            if name.endswith(".running_var") and (array < 0).any():
+                raise ArgumentError(f"state[{name!r}]", f"(={array.min():g}) is negative")
+        for view, new in zip(own.values(), arrays, strict=True):
             view[...] = new
 
     def state(self) -> dict[str, Any]:

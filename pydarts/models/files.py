@@ -26,12 +26,21 @@ def write_model(
     network: EngineNetwork,
     overwrite: bool,
 ) -> None:
-    """Write both files into ``folder``, which is made if need be."""
+    """Write both files into ``folder``, which is made if need be. No model is ever half of another
+    one: the description goes first and comes last.
+    """
     to = Path(folder)
     check_free(overwrite, to / _DESCRIPTION, to / _WEIGHTS)
     json.dumps(description, allow_nan=False)  # raises before anything is written
     to.mkdir(parents=True, exist_ok=True)
-    replace_file(to / _WEIGHTS, save(network.state_dict()))
+    before = (to / _DESCRIPTION).read_bytes() if (to / _DESCRIPTION).is_file() else None
+    (to / _DESCRIPTION).unlink(missing_ok=True)
+    try:
+        replace_file(to / _WEIGHTS, save(network.state_dict()))
+    except BaseException:
+        if before is not None:  # of the weights that are there yet
+            replace_file(to / _DESCRIPTION, before)
+        raise
     write_json(to / _DESCRIPTION, description)
 
 

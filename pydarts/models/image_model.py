@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pydarts import _core
 from pydarts.common import extensions
+from pydarts.common.checks import integer
 from pydarts.common.errors import ArgumentError
 from pydarts.common.files import read_described
 from pydarts.common.ranks import as_ranks, shared
@@ -123,10 +124,11 @@ class Model(TrainedModel):
         """Return the logits (N, classes) of images, in any form that `pydarts.train` takes; in a
         regression the scaled numbers.
         """
+        size = integer("batch_size", batch_size, 1)
         x = self.normalized(X)
         parts = [
-            self.network.logits(x[start : start + batch_size], training=False)
-            for start in range(0, len(x), batch_size)
+            self.network.logits(x[start : start + size], training=False)
+            for start in range(0, len(x), size)
         ]
         return np.concatenate(parts)
 

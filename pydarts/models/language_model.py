@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pydarts.common import extensions
-from pydarts.common.checks import integer, number
-from pydarts.common.errors import ArgumentError
+from pydarts.common.checks import integer, number, show, token_array
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import read_described
 from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.vocabulary import Vocabulary
@@ -75,7 +75,10 @@ class LanguageModel(TrainedModel):
         ValueError
             If there are fewer than two tokens.
         """
-        tokens, unknown = self.vocabulary.encode(text) if isinstance(text, str) else (text, 0)
+        if isinstance(text, str):
+            tokens, unknown = self.vocabulary.encode(text)
+        else:
+            tokens, unknown = token_array("text", text, 1, len(self.vocabulary.tokens)), 0
         if len(tokens) < 2:
             raise ArgumentError("text", f"has {len(tokens)} tokens; to predict one takes two")
         with self.network.shared_by(as_ranks(comm)):
@@ -110,10 +113,12 @@ class LanguageModel(TrainedModel):
         """
         integer("length", length, 1)
         number("temperature", temperature, positive=True)
+        if not isinstance(prompt, str):
+            raise ArgumentTypeError("prompt", f"(={show(prompt)}) must be a str")
         tokens, _ = self.vocabulary.encode(prompt)
         if len(tokens) == 0:
             raise ArgumentError("prompt", f"(={prompt!r}) holds no token")
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(None if seed is None else integer("seed", seed, 0, 2**63))
         unknown = self.vocabulary.tokens.index("<unk>")
         hidden = None
         for token in tokens:
@@ -122,9 +127,9 @@ class LanguageModel(TrainedModel):
         for _ in range(length):
             p = probabilities[0].astype(np.float64).clip(0.0)
             p[unknown] = 0.0
-            with np.errstate(divide="ignore"):
-                odds = np.log(p) / temperature
-            p = np.exp(odds - odds.max())
+            with np.errstate(divide="ignore", over="ignore"):
+                logs = np.log(p)
+                p = np.exp((logs - logs.max()) / temperature)
             token = int(rng.choice(len(p), p=p / p.sum()))
             drawn.append(token)
             probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)

@@ -122,6 +122,8 @@ def _scale(low: float, high: float) -> Scale:
 
 def _conv(step: Conv, scales: tuple[Scale, ...], last: bool) -> Integers:
     weight, bias = step.weight.astype(np.float64), step.bias.astype(np.float64)
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        raise ArgumentError("model", "has NaN or infinite numbers in its weights")
     unit_in, zero = scales[step.reads.buffer]
     largest = np.abs(weight).max(axis=(1, 2, 3))
     unit = np.maximum(largest / 127, np.abs(bias) / (_LARGEST_BIAS * unit_in))
