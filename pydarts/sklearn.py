@@ -29,7 +29,7 @@ from pydarts.api.fitting import fit
 from pydarts.api.searching import search
 from pydarts.api.training import train
 from pydarts.common.checks import integer
-from pydarts.common.errors import ArgumentError
+from pydarts.common.errors import ArgumentError, ArgumentTypeError
 from pydarts.common.files import read_described
 from pydarts.data.images import MIN_SIZE, as_images
 from pydarts.data.preprocessing import NO_PREPROCESSING, Preprocessing

@@ -192,8 +192,7 @@ void bind(py::module_& m, const std::string& suffix) {
             py::array_t<T> out({py::ssize_t(segment.batch), py::ssize_t(self.network.vocabulary())});
             T* to = out.mutable_data();
             run(self, [&](Recurrent& network) {
-              network.test(segment);
-              network.next_probabilities(to);
+              network.next_probabilities(segment, to);
               last = network.last_hidden();
             });
             return py::make_tuple(out, hidden_array(last, self.network.hidden()));

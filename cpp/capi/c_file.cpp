@@ -9,6 +9,7 @@
 #include "capi/files.hpp"
 #include "capi/handles.hpp"
 #include "network/limits.hpp"
+#include "network/plan.hpp"
 
 namespace fs = std::filesystem;
 using namespace pydarts;
@@ -88,6 +89,7 @@ pydarts_status pydarts_network_to_c(const pydarts_network* network, const pydart
     const int height = o.height == 0 && model ? model->height : o.height;
     const int width = o.width == 0 && model ? model->width : o.width;
     check_images(graph, 1, graph.in_channels, height, width);
+    Plan(graph, 1, height, width, false, false);  // where the sizes of states do not fit each other, it says so
     const std::vector<float> mean = by_channel(o.mean, model ? &model->mean : nullptr, graph.in_channels, 0);
     const std::vector<float> deviation =
         by_channel(o.deviation, model ? &model->deviation : nullptr, graph.in_channels, 1);

@@ -12,6 +12,8 @@
 #include "costs/budget.hpp"
 #include "costs/expectation.hpp"
 #include "costs/profile.hpp"
+#include "network/limits.hpp"
+#include "network/plan.hpp"
 
 using namespace pydarts;
 
@@ -118,9 +120,11 @@ void take(pydarts_budget& handle, Profile profile) {
 pydarts_status pydarts_network_costs(const pydarts_network* network, int32_t height, int32_t width,
                                      pydarts_costs* costs) {
   return Border::cross(network, [&] {
-    network->engine();  // over images
+    const Graph& graph = network->engine().graph();  // over images
     require(network->genotype.has_value() || network->model.has_value(),
             "`network` is a supernet: costs are those of a derived network");
+    check_images(graph, 1, graph.in_channels, height, width);
+    Plan(graph, 1, height, width, false, false);  // where the sizes of states do not fit each other, it says so
     const NetworkConfig& c = network->config;
     const Counts counts =
         count_network(*network->genotype, {height, width, c.channels, c.cells, c.classes, c.in_channels, c.stem});

@@ -254,6 +254,11 @@ pydarts_status pydarts_network_set(pydarts_network* network, pydarts_kind kind, 
     require_array(values, count, to.size(), "values");
     for (std::size_t i = 0; i < count; ++i)
       require(std::isfinite(values[i]), "`values[", i, "]` (=", values[i], ") must be finite");
+    for (const pydarts_network::Tensor& tensor : network->tensors)
+      for (std::size_t i = tensor.offset;
+           tensor.kind == kind && is_variance(tensor.name) && i < tensor.offset + tensor.count; ++i)
+        require(values[i] >= 0, "`values[", i, "]` (=", values[i], ") is a variance of '", tensor.name,
+                "', which must not be negative");
     std::copy_n(values, count, to.begin());
   });
 }

@@ -24,6 +24,12 @@ Environment environment_of(const pydarts_runtime& runtime) {
           {runtime.user, runtime.log}};
 }
 
+Environment environment_alone(const pydarts_runtime& runtime) {
+  require(runtime.ranks >= 0 && runtime.ranks <= 1, "`runtime->ranks` (=", runtime.ranks,
+          ") must be at most 1: one process computes this");
+  return environment_of(runtime);
+}
+
 Communicator communicator_of(const pydarts_runtime& runtime) {
   require(runtime.ranks >= 0 && runtime.ranks <= kMaxRanks, "`runtime->ranks` (=", runtime.ranks, ") must lie in 0..",
           kMaxRanks);

@@ -59,6 +59,7 @@ void require_shape(const Json& entry, const StoredTensor& tensor) {
 }
 
 void require_values(const char* data, const StoredTensor& tensor) {
+  const bool positive = is_variance(tensor.name);
   for (std::size_t k = 0; k < tensor.count; ++k) {
     if (tensor.integers) {
       std::int64_t value;
@@ -68,11 +69,17 @@ void require_values(const char* data, const StoredTensor& tensor) {
       float value;
       std::memcpy(&value, data + k * sizeof(value), sizeof(value));
       require_file(std::isfinite(value), "'", tensor.name, "' holds a value that is not finite");
+      require_file(!positive || value >= 0, "'", tensor.name, "' holds a negative variance");
     }
   }
 }
 
 }  // namespace
+
+bool is_variance(const std::string& name) {
+  const std::string end = ".running_var";
+  return name.size() > end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+}
 
 FileSize safetensors_size(const std::vector<StoredTensor>& tensors) {
   const std::size_t least = kLength + data_size(tensors);

@@ -27,9 +27,11 @@ struct FileSize {
 };
 FileSize safetensors_size(const std::vector<StoredTensor>& tensors);
 
-// Copies the file's values, once all of it is known to be sound: the same names, types and shapes, finite
-// or not negative. BadFile
-// if not. PyTorch's counters `num_batches_tracked` are passed over.
+// Whether a tensor is of variances, by its name.
+bool is_variance(const std::string& name);
+
+// Copies the file's values, once all of it is known to be sound: the same names, types and shapes, finite, counts and
+// variances not negative. BadFile if not. PyTorch's counters `num_batches_tracked` are passed over.
 void read_safetensors(const char* file, std::size_t size, const std::vector<StoredTensor>& tensors);
 
 // What stands before the values of the tensors, which follow in this order.

@@ -177,8 +177,7 @@ pydarts_status pydarts_text_next(pydarts_network* network, int32_t batch, const 
     check_tokens(engine, tokens, 1, batch, {nullptr, "tokens"});
     require_array(probabilities, count, std::size_t(batch) * engine.vocabulary(), "probabilities");
     const float* before = state_before(engine, hidden, batch, network->hidden[0], {nullptr, "hidden"});
-    engine.test({tokens, tokens, before, 1, batch});
-    engine.next_probabilities(probabilities);
+    engine.next_probabilities({tokens, nullptr, before, 1, batch}, probabilities);
     if (hidden_after) engine.copy_last_hidden(hidden_after);
   });
 }

@@ -2,6 +2,7 @@
 #include "core/json.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <locale>
@@ -109,7 +110,9 @@ class Reader {
       std::istringstream in(std::string(first, at_));
       in.exceptions(std::ios::badbit);
       in.imbue(std::locale::classic());
-      in >> json.number;  // beyond the range: the largest number, and a refusal where it is used
+      // Beyond the range it gives the largest number: infinity is refused where it is used.
+      if (!(in >> json.number) && std::abs(json.number) == std::numeric_limits<double>::max())
+        json.number = std::copysign(std::numeric_limits<double>::infinity(), json.number);
     }
     json.text.assign(first, at_);
   }

@@ -172,13 +172,16 @@ Genotype cheapest_cell(const Space& space, const CostTable& table) {
 std::optional<Genotype> choose_by_sum(const Space& space, const std::vector<double>& values, const CostTable& table,
                                       double least, double most) {
   const std::vector<Group> groups = groups_of(space, values, table);
-  if (most == kInfinity) most = largest_cost(space, table);
+  const bool bounded = most != kInfinity;
+  if (!bounded) most = largest_cost(space, table);
   double lowest = table.fixed;
   for (const Group& group : groups) lowest += group.cheapest();
   const double left = most - lowest;
   if (left < -kRounding * std::abs(most)) return std::nullopt;
-  // Bins are of what a cell costs more than the cheapest. Where nothing is left, no dearer one is in any.
-  const double step = left > 0 ? left / kBins : std::numeric_limits<double>::min();
+  // Bins are of what a cell costs more than the cheapest. Where nothing is left, no dearer one is in any. Each group
+  // is rounded up: without a bound the costliest cell is to be in one, too.
+  const double bins_left = bounded ? kBins : std::max(1.0, kBins - double(groups.size()));
+  const double step = left > 0 ? left / bins_left : std::numeric_limits<double>::min();
   std::vector<double> best(kBins + 1, -kInfinity);
   best[0] = 0;
   struct Pick {

@@ -19,7 +19,7 @@ pydarts_status hessian_vector_product(GradientCallback<T> gradient, void* user, 
     require(w && v && out, "`w`, `v` or `out` is null");
     require(n >= 1 && m >= 1, "`n` (=", n, ") and `m` (=", m, ") must be at least 1");
     require(epsilon > 0 && std::isfinite(epsilon), "`epsilon` (=", epsilon, ") must be a positive number");
-    const Environment environment = environment_of(runtime_of(runtime));
+    const Environment environment = environment_alone(runtime_of(runtime));
     Workspace<T> workspace(environment.memory);
     const auto asked = [&](const T* at, T* to) {
       if (gradient(user, at, to) != 0) throw Cancelled();

@@ -42,7 +42,7 @@ std::vector<Operation> operations_of(const char* const* names, std::size_t count
 template <class T>
 struct MixedOperation<T>::Inside : Border {
   Inside(Graph graph, const pydarts_runtime& runtime)
-      : runtime(runtime), network(std::move(graph), 0, environment_of(runtime)) {
+      : runtime(runtime), network(std::move(graph), 0, environment_alone(runtime)) {
     if (runtime.cancel) network.set_cancel([runtime] { return runtime.cancel(runtime.user) != 0; });
   }
 

@@ -659,7 +659,8 @@ typedef struct pydarts_c_file {
   uint64_t macs;             /* multiply-adds of a call */
 } pydarts_c_file;
 
-/* Writes a derived network as one C99 file, which is C++17 as well, needs math.h and string.h and allocates nothing:
+/* Writes a derived network as one C99 file, which is C++17 as well, includes math.h, stddef.h, stdint.h
+   and string.h alone and allocates nothing:
      void NAME_predict(const float *image, float *logits)
      void NAME_predict_u8(const uint8_t *image, float *logits)
    `image` is (in_channels, height, width), raw, `logits` (classes,): numbers of a model of numbers in its units. In

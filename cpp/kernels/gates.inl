@@ -213,8 +213,11 @@ static void softmax_rows(const SoftmaxRows<T>& a) {
     largest.store(lanes);
     T top = lanes[0];
     for (int i = 1; i < kPanel; ++i) top = lanes[i] > top ? lanes[i] : top;
-    T* at_label = row + (a.labels[r] / kPanel) * a.panel_stride + a.labels[r] % kPanel;
-    const T chosen = *at_label;
+    const auto logit = [&](int c) { return row + (c / kPanel) * a.panel_stride + c % kPanel; };
+    const int label = a.labels ? a.labels[r] : -1;
+    const T chosen = label < 0 ? top : *logit(label);
+    bool hit = chosen == top;
+    for (int c = 0; c < label && hit; ++c) hit = *logit(c) != top;
     V total = V::zero();
     for (int p = 0; p < panels; ++p) {
       T* z = row + p * a.panel_stride;
@@ -227,11 +230,11 @@ static void softmax_rows(const SoftmaxRows<T>& a) {
     double sum = 0;
     for (int i = 0; i < kPanel; ++i) sum += double(lanes[i]);
     a.losses[r] = __builtin_log(sum) + double(top) - double(chosen);
-    a.hits[r] = chosen == top;
+    a.hits[r] = hit;
     for (int p = 0; p < panels; ++p) {
       T* z = row + p * a.panel_stride;
       (V::load(z) * V::fill(T(a.scale / sum))).store(z);
     }
-    *at_label -= T(a.scale);
+    if (label >= 0) *logit(label) -= T(a.scale);
   }
 }

@@ -50,11 +50,11 @@ struct SoftmaxRows {
   T* logits;  // [panel][row][kPanel], panels panel_stride apart
   std::size_t panel_stride;
   const T* bias;  // padded with anything
-  const std::int32_t* labels;
+  const std::int32_t* labels;  // null: there are none, and what is left is softmax * scale
   int rows, classes;
   double scale;
   double* losses;  // -log softmax at the label, a row
-  char* hits;
+  char* hits;      // whether the label is the first of the largest logits
 };
 
 template <class T>

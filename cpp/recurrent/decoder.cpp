@@ -17,6 +17,8 @@ Loss RecurrentNetwork<T>::decode(T* d_weights, bool backward) {
   T* logits = arena_.data() + at_.logits;
   const T* outputs = arena_.data() + at_.outputs;
   T* d_bias = d_weights ? d_weights + parameters_.back().offset : nullptr;
+  // Without labels the logits become the probabilities themselves.
+  const double scale = segment_.y ? 1.0 / rows : 1;
   losses_.resize(rows);
   hits_.resize(rows);
   for (int start = 0; start < rows; start += chunk) {
@@ -30,8 +32,8 @@ Loss RecurrentNetwork<T>::decode(T* d_weights, bool backward) {
       for (int p = 0; p < panels; ++p)
         kernels_.panel_product({own + p * panel_stride, kPanel, outputs + at, std::size_t(stride_), 1, 0,
                                 panel(matrix, p), count, matrix.depth, 1, false});
-      kernels_.softmax_rows({own, panel_stride, bias_.data(), segment_.y + start + first, count, vocabulary_,
-                             1.0 / rows, losses_.data() + start + first, hits_.data() + start + first});
+      kernels_.softmax_rows({own, panel_stride, bias_.data(), segment_.y ? segment_.y + start + first : nullptr, count,
+                             vocabulary_, scale, losses_.data() + start + first, hits_.data() + start + first});
       if (!backward) return;
       T* d_outputs = arena_.data() + at_.d_outputs + at;
       for (int from = 0; from < panels; from += kDecoderPanels)

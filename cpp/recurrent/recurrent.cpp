@@ -389,18 +389,18 @@ std::vector<T> RecurrentNetwork<T>::last_hidden() const {
   return hidden;
 }
 
-// The decoder left softmax(logits) / rows, less 1 / rows at the labels.
 template <class T>
-void RecurrentNetwork<T>::next_probabilities(T* probabilities) {
+void RecurrentNetwork<T>::next_probabilities(const Segment<T>& segment, T* probabilities) {
+  Segment<T> unlabelled = segment;
+  unlabelled.y = nullptr;
+  test(unlabelled);
   const int rows = segment_.length * segment_.batch, chunk = std::min(rows, kDecoderRows);
   if (messages_.several()) exchange_rows(0, rows, false, true);
   for (int b = 0; b < segment_.batch; ++b) {
     const int row = rows - segment_.batch + b;
     const T* from = arena_.data() + at_.logits + std::size_t(row % chunk) * kPanel;
-    for (int v = 0; v < vocabulary_; ++v) {
-      const T left = from[std::size_t(v / kPanel) * chunk * kPanel + v % kPanel];
-      probabilities[std::size_t(b) * vocabulary_ + v] = left * T(rows) + T(v == segment_.y[row]);
-    }
+    for (int v = 0; v < vocabulary_; ++v)
+      probabilities[std::size_t(b) * vocabulary_ + v] = from[std::size_t(v / kPanel) * chunk * kPanel + v % kPanel];
   }
 }
 

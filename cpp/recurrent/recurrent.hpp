@@ -113,9 +113,8 @@ class RecurrentNetwork {
   // Of the last pass: (batch, hidden).
   std::vector<T> last_hidden() const;
   void copy_last_hidden(T* hidden) const;
-  // Of the last test(), of at most kDecoderRows predictions and while its segment lasts: the probabilities at its last
-  // step, (batch, vocabulary).
-  void next_probabilities(T* probabilities);
+  // What follows a segment of at most kDecoderRows tokens, (batch, vocabulary), as test() computes it. `y` is not read.
+  void next_probabilities(const Segment<T>& segment, T* probabilities);
 
   // Marks the batch statistics of the last evaluate() as those that update_running() takes, use after use.
   void keep_statistics();

@@ -159,7 +159,7 @@ Bits results(const TextCase<T>& c, const Communicator& communicator, int threads
   keep(network.evaluate(valid.segment, w, nullptr, nullptr, nullptr, {}));
   keep(network.test(valid.segment));
   std::vector<T> next(std::size_t(valid.segment.batch) * c.vocabulary);
-  network.next_probabilities(next.data());
+  network.next_probabilities(valid.segment, next.data());
   append(bits, next.data(), next.size());
   WeightStep<T> weight_step(0.9, 3e-4, 5, weights);
   SearchSegments<T> segments{train.segment, valid.segment, regularisation};

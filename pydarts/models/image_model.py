@@ -205,8 +205,9 @@ class Model(TrainedModel):
     ) -> Any:
         """Write the network as one C99 file, for images of the size of `image_size`.
 
-        It needs ``math.h``, ``stdint.h`` and ``string.h`` alone, allocates nothing, and is C++ as
-        well. Of images, raw as `predict` takes them, channels first, it has ::
+        It includes ``math.h``, ``stddef.h``, ``stdint.h`` and ``string.h`` alone, allocates
+        nothing, and is C++ as well. Of images, raw as `predict` takes them, channels first, it
+        has ::
 
             void NAME_predict(const float *image, float *logits);
             void NAME_predict_u8(const uint8_t *image, float *logits);

@@ -43,8 +43,9 @@ class PYDARTS_API MixedOperation {
   // From `channels` to as many, with a stride of 1 or 2. Each of the `count` names is that of a ready operation (none,
   // noise, skip_connect, max_pool_3x3, avg_pool_3x3, sep_conv_3x3, sep_conv_5x5, sep_conv_7x7, dil_conv_3x3,
   // dil_conv_5x5, conv_7x1_1x7), or an operation as a space's file describes it, {"name": ..., "stages": [...]}. Batch
-  // normalisation is without gamma and beta, as in the search. Of a single operation the mixing weight is 1. `runtime`
-  // may be null. Must come before all else; after an error there is no operation.
+  // normalisation is without gamma and beta, as in the search; noise is drawn once, by the batch's size, and the same
+  // in each call. Of a single operation the mixing weight is 1. `runtime` may be null, and has no ranks. Must come
+  // before all else; after an error there is no operation.
   pydarts_status create(const char* const* names, std::size_t count, std::int32_t channels, std::int32_t stride,
                         const pydarts_runtime* runtime, char* message, std::size_t message_size) noexcept;
 
