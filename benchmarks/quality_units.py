@@ -40,8 +40,8 @@ class CellUnit:
     config : SearchConfig or TrainConfig
         With the seed.
     method : str or None
-        Of a search: its name, and options of its own as in ``gaea:rate=0.2``, or of the selection by
-        perturbation as in ``fixed-pt:selector.epochs=2``.
+        Of a search: its name, and options of its own as in ``gaea:rate=0.2``, or of the selection
+        by perturbation as in ``fixed-pt:selector.epochs=2``.
     genotype : str or None
         Of a training: the cell as JSON.
     """

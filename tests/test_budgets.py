@@ -17,6 +17,7 @@ import pytest
 import pydarts
 from pydarts import Estimate, RunOptions
 from pydarts.bilevel import BilevelStep
+from pydarts.training import budget
 from pydarts.training.budget import duration, size
 
 # No two columns of it are alike: batch normalisation could not bear that.
@@ -248,6 +249,25 @@ def test_impossible_times_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(ValueError, match=r"is too short for one epoch, .* would fit; all 3 epochs"):
         pydarts.search(*images(1_000), **{**SMALL, "time_budget": 20.0, "progress": False})
+
+
+def test_a_budget_that_ends_while_the_selection_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What would do is told, not that a deadline has passed."""
+    measured = budget._Trial.epoch_seconds
+
+    def epoch_seconds(trial: Any) -> float:
+        found: float = measured(trial)
+        trial.network.set_deadline(0.0)  # as if so much time had gone
+        return found
+
+    monkeypatch.setattr(budget._Trial, "epoch_seconds", epoch_seconds)
+    sizes: dict[str, Any] = {"channels": 16, "cells": 3, "batch_size": 32, "epochs": 500}
+    with pytest.raises(ValueError, match="and for the selection by perturbation after them"):
+        pydarts.search(
+            *images(64, 16), **sizes, selector="perturbation", time_budget=5, progress=False
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -274,6 +274,12 @@ def test_nothing_unusable_is_written(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
     with pytest.raises(ValueError, match="`model` has NaN or infinite numbers in net_bias"):
         Constants("net").array("float", "bias", np.array([1.0, np.inf]))
+    model.network.flat_weights[0] = np.nan
+    with pytest.raises(ValueError, match="`model` has NaN or infinite numbers in its weights"):
+        model.to_c(path, int8=True, calibration=X, overwrite=True)
+    assert path.read_text() == "precious"
+    with pytest.raises(ValueError, match="`model` has NaN or infinite numbers in net_bias"):
+        Constants("net").array("float", "bias", np.array([1.0, np.inf]))
 
 
 @given(

@@ -17,6 +17,7 @@ import pydarts
 from pydarts.methods import diagnostics
 from pydarts.report.report_data import curves
 from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Stack
+from pydarts.training.loop import TrainingLoop
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 30
 
@@ -450,6 +451,13 @@ def test_tensorboard_goes_on(tmp_path: Path) -> None:
             steps = [step for step in steps if step < event.step]
         steps += [event.step for value in event.summary.value if value.tag == "step/train_loss"]
     assert steps == list(range(1, 9))
+
+
+def test_tensorboard_is_of_the_first_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboardX")
+    monkeypatch.setattr(TrainingLoop, "of_first_rank", False)
+    search(callbacks=[pydarts.TensorBoard(tmp_path / "log")])
+    assert not (tmp_path / "log").exists()
 
 
 def test_tensorboard_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,19 @@ def test_bad_files_are_named_in_a_line(
     assert cli.main([*predict, "--on-bad", "skip"]) == 0
 
 
+def test_a_folder_of_arrays_has_a_rate(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "X.npy", np.zeros((4, 1500), np.int16))
+    np.save(tmp_path / "y.npy", np.array(["low", "high"] * 2))
+    np.save(tmp_path / "rate.npy", np.array(16_000))
+    command = ["predict", str(model), str(tmp_path), "--out", str(tmp_path / "found.csv")]
+    assert cli.main(command) == 2
+    assert "has 16,000 samples a second" in error(capsys)
+    np.save(tmp_path / "rate.npy", np.array(8_000))
+    assert cli.main(command) == 0
+
+
 def test_npz_of_sounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng, path = np.random.default_rng(0), tmp_path / "a.npz"
     X, y = rng.integers(-999, 999, (60, 800)).astype(np.int16), np.arange(60) % 2

@@ -38,6 +38,7 @@ from pydarts.evaluation import trials
 from pydarts.evaluation.comparison import Contender, read_comparison
 from pydarts.evaluation.statistics import relabelling, sign_flip
 from pydarts.evaluation.trials import train_once
+from pydarts.spaces import NAS_BENCH_201, Layer, Stack
 from pydarts.tasks.images import ImageClassification
 
 Array = NDArray[Any]
@@ -422,6 +423,23 @@ def test_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.Mo
     calls.clear()
     compare(DARTS_V2, *pictures(), seeds=[0], resume="never", **common)
     assert len(calls) == 3
+
+
+def test_cells_of_ones_own_space_go_on_and_are_told_apart(tmp_path: Path) -> None:
+    """Two spaces whose cells are written alike, and whose networks are not."""
+    first = NAS_BENCH_201.replace(name="first", stack=Stack([Layer("normal", until="1/1")]))
+    other = first.replace(name="other", stack=Stack([Layer("normal", until="1/1")], norm_relu=True))
+    X, y = pictures()
+    kept: dict[str, Any] = {"seeds": [0], "checkpoint": tmp_path, **SMALL, **QUIET}
+    cell = Genotype.random(0, space=first)
+    one = compare(cell, X, y, **kept)
+    again = compare(cell, X, y, **kept)
+    assert again.cells[0].scores == one.cells[0].scores
+    assert again.cells[0].genotype == cell
+    same = Genotype(space=other, normal=cell.normal)
+    assert str(same) == str(cell)
+    with pytest.raises(ValueError, match="has trainings that this comparison has not"):
+        compare(same, X, y, **kept)
 
 
 def test_a_training_that_diverges_counts_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

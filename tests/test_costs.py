@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 import pydarts
 from pydarts import _core
 from pydarts.costs import profile
+from pydarts.costs.budget import Budget
 from pydarts.costs.choice import choose_cell, largest_cost, least_cost
 from pydarts.costs.counts import count_fixed, count_network, count_operation
 from pydarts.costs.expectation import expected_cost
@@ -25,6 +26,7 @@ from pydarts.costs.table import CostTable, budget_table
 from pydarts.methods.log_weights import alpha_gradient, log_weights
 from pydarts.methods.weighting import derive
 from pydarts.spaces import DARTS, DARTS_1D, NAS_BENCH_201, Cell, Layer, Space, Stack
+from pydarts.spaces.published import strongest_values
 
 Array = NDArray[np.float64]
 
@@ -475,3 +477,20 @@ def test_without_bounds_it_is_the_derived_cell(space: Space, weighting: str) -> 
     alphas = random_alphas(space, edges=True)
     logs = log_weights(alphas, space, "softmax")
     assert choose_cell(logs, space, random_table(space)) == space.derive(alphas)
+
+
+@pytest.mark.parametrize("space", [DARTS, NAS_BENCH_201])
+def test_a_limit_that_binds_no_cell_decides_nothing(space: Space) -> None:
+    """Also of the costliest cell, where each operation is rounded up."""
+    shape = NetworkShape((8, 8), 4, 3, 2, 1)
+    for seed in range(5):
+        alphas = random_alphas(space, seed=seed)
+        for name, values in strongest_values(space).items():
+            alphas[name] = 0.1 * alphas[name] + values
+        logs = log_weights(alphas, space, "softmax")
+        expected = space.derive(alphas)
+        for limit in ({"macs": 1e12}, {"memory": 1e12}, {"macs": 1e12, "weights": 1e12}):
+            assert Budget(space, shape, limit).choose(logs) == expected
+        table = random_table(space)
+        found = choose_cell(logs, space, table, 0.5 * plain_costs.cost(expected, 2.0, table.tables))
+        assert found == expected

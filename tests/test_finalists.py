@@ -29,7 +29,7 @@ from pydarts.methods.finalists import (
 from pydarts.methods.gaea import Gaea
 from pydarts.methods.named import as_pair
 from pydarts.methods.weighting import largest_sum
-from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Space
+from pydarts.spaces import DARTS, NAS_BENCH_201, S2, Cell, Layer, Space, Stack
 from pydarts.spaces.published import strongest
 from pydarts.tasks.images import ImageClassification
 from pydarts.training import finals
@@ -722,3 +722,19 @@ def test_finalists_learn_from_what_the_search_learned_from() -> None:
     config = task.complete(pydarts.SearchConfig(**SIZES, **own))
     found = task.contest_config(config, None, 0)
     assert {name: getattr(found, name) for name in own} == own
+
+
+def test_the_strongest_constant_where_edges_have_more_and_fewer_operations() -> None:
+    """Of the edges into a node the first: a softmax over two is larger than one over three."""
+    rows = [DARTS.operations[2:5]] * 5
+    rows[4] = DARTS.operations[3:5]  # of the last node's third edge
+    cell = Cell("normal", 2, edges=rows)
+    stack = Stack([Layer("normal", until="1/1")])
+    space = DARTS.replace(name="by-edge", cells=[cell], stack=stack)
+    found = strongest(space)
+    assert [source for _, source in found.normal] == [0, 1, 0, 1]
+    assert {op for op, _ in found.normal} == {DARTS.operations[4].name}
+    first = FirstRound(
+        FEW, Gaea(), uniform(space), space, partial(largest_sum, space=space), Ranks()
+    )
+    assert first.strongest == found

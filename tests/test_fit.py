@@ -17,14 +17,15 @@ import pytest
 from runs import Images, halves
 
 import pydarts
-from pydarts import ArgumentError, Plan
+from pydarts import ArgumentError, CheckpointError, Plan
 from pydarts.api import fitting
 from pydarts.cli import main as cli
 from pydarts.spaces import NAS_BENCH_201, S4
 from pydarts.spaces.published import strongest
 from pydarts.spaces.space import READY
 from pydarts.training import plan as rule
-from pydarts.training.plan import LADDER, MOST_EPOCHS, choose_training
+from pydarts.training.plan import LADDER, MOST_EPOCHS, EpochSeconds, choose_training
+from pydarts.training.run_options import RunOptions
 
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}
 SMALL: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 8}
@@ -44,7 +45,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def fake(search: float, train: float, kept: float = 0.0) -> None:
         monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: (search, kept))
-        monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: train)
+        monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: EpochSeconds(train))
 
     return fake
 
@@ -58,10 +59,10 @@ class Clock:
     def __init__(self, seconds: float, speed: float = 1.0):
         self.left, self.speed, self.measured = seconds, speed, 0
 
-    def epoch(self, size: tuple[int, int]) -> float:
+    def epoch(self, size: tuple[int, int]) -> EpochSeconds:
         self.left -= 1
         self.measured += 1
-        return size[0] * size[1] / self.speed
+        return EpochSeconds(size[0] * size[1] / self.speed)
 
     def choose(self, images: int, **options: Any) -> rule.TrainingChoice:
         return choose_training(self.epoch, lambda: self.left, images, self.left, **options)
@@ -170,7 +171,7 @@ def test_measuring_leaves_time_for_the_training() -> None:
 
 
 def test_a_size_gives_way_when_measuring_a_larger_one_took_its_time() -> None:
-    sizes = {(8, 3): 10.0, (8, 5): 90.0, (12, 5): 100.0}
+    sizes = {(8, 3): EpochSeconds(10.0), (8, 5): EpochSeconds(90.0), (12, 5): EpochSeconds(100.0)}
     left = iter([100.0, 99.0, 99.0, 98.0, 98.0])  # the third takes 48 s to be measured
     found = choose_training(
         sizes.__getitem__, lambda: next(left, 50.0), 40_000, 100.0, sizes=sizes, epochs=1
@@ -181,10 +182,28 @@ def test_a_size_gives_way_when_measuring_a_larger_one_took_its_time() -> None:
 
 def test_no_time_for_a_few_steps() -> None:
     with pytest.raises(ArgumentError, match=r"\(=9.0 s\) is too short for a few steps of a netw"):
-        choose_training(lambda _: math.inf, lambda: 1.0, 40_000, 9.0)
-    sizes = {(8, 3): 0.1, (8, 5): math.inf}
+        choose_training(lambda _: EpochSeconds(math.inf), lambda: 1.0, 40_000, 9.0)
+    sizes = {(8, 3): EpochSeconds(0.1), (8, 5): EpochSeconds(math.inf)}
     found = choose_training(sizes.__getitem__, lambda: 9.0, 40_000, 9.0, sizes=sizes)
     assert (found.channels, found.cells) == (8, 3)
+
+
+def test_epochs_that_are_given_may_be_many() -> None:
+    assert Clock(1e5).choose(40_000, epochs=2 * MOST_EPOCHS).epochs == 2 * MOST_EPOCHS
+
+
+def test_validation_takes_as_long_with_fewer_images_an_epoch() -> None:
+    """Of 16.1 s two epochs would take 2 (share + 9): there is no share that is more than one."""
+    epoch, sizes = EpochSeconds(training=1.0, validation=9.0), [LADDER[0]]
+    left = 16.1 / (1 - rule.MARGIN)
+    found = choose_training(lambda _: epoch, lambda: left, 1000, left, sizes)
+    assert (found.epochs, found.epoch_images, found.seconds) == (1, None, 10.0)
+    epoch = EpochSeconds(training=9.0, validation=1.0)
+    found = choose_training(lambda _: epoch, lambda: left, 1000, left, sizes)
+    assert found.epochs == 2
+    assert found.epoch_images is not None
+    assert found.seconds == pytest.approx(2 * (9 * found.epoch_images / 1000 + 1))
+    assert 16 < found.seconds <= 16.1
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -570,3 +589,66 @@ def test_what_is_not_as_planned_is_refused(timed: Callable[..., None], tmp_path:
         fit("100s", plan=searched, search="never")
     with pytest.raises(ArgumentError, match=r"`time_budget` .*the `plan` has no training yet"):
         fit(plan=searched)
+
+
+def test_options_that_stand_for_the_usual_are_not_chosen(
+    timed: Callable[..., None], tmp_path: Path
+) -> None:
+    """All images, and as many epochs as fit: also where the run goes on."""
+    timed(1.0, 2.0)
+    options: dict[str, Any] = {"epochs": None, "epoch_images": None, "checkpoint": tmp_path}
+    model = fit(6.1, **options)
+    assert model.plan is not None
+    assert (model.plan.epochs, model.plan.epoch_images) == (2, 48)
+    again = fit(6.1, **options)
+    assert again.plan == model.plan
+
+
+def test_a_plan_of_other_data_is_refused(timed: Callable[..., None], tmp_path: Path) -> None:
+    timed(1.0, 1.0)
+    fit(5, checkpoint=tmp_path, epochs=1)
+    (tmp_path / "train_checkpoint.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"plan\.json is of another run \(other data\)"):
+        pydarts.fit(*images(40), 5, checkpoint=tmp_path, epochs=1, **QUIET, **SMALL)
+    path = tmp_path / rule.PLAN
+    described = json.loads(path.read_text())
+    del described["data"]  # as of an earlier version
+    path.write_text(json.dumps(described))
+    model = pydarts.fit(*images(40), 5, checkpoint=tmp_path, epochs=1, **QUIET, **SMALL)
+    assert model.plan == Plan.load(path)
+
+
+@pytest.mark.parametrize("method", ["fixed-pt", "darts-pt"])
+def test_what_perturbation_takes_is_planned(
+    method: str, timed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(1.0, 1.0, kept=30.0)
+    with pytest.raises(ArgumentError, match=r"too short to search, of which 3 epochs are the lea"):
+        fit(60, search="always", method=method)
+    searched: dict[str, float] = {}
+
+    def run(*given: Any) -> Any:
+        searched["seconds"] = given[3].budget_seconds
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "run_search", run)
+    shown: list[str] = []
+    task = fitting.ImageClassification(*images(), space=NAS_BENCH_201, threads=1)
+    how: dict[str, Any] = {"search": "always", "method": method, "show": shown.append}
+    half = fitting.Fitting(task, RunOptions(time_budget=1000), SMALL, **how)
+    with pytest.raises(KeyboardInterrupt):
+        half.find_cell()
+    assert "of the preset quick and chosen by perturbation, in about" in shown[0]
+    assert half.plan is not None
+    assert half.plan.search_seconds == half.plan.search_epochs + 30
+    assert searched["seconds"] == pytest.approx(1.3 * half.plan.search_seconds)
+
+
+@pytest.mark.parametrize("given", [{"profile": "none.json"}, {"latency_threads": 2}])
+def test_what_is_for_limits_alone(given: dict[str, Any]) -> None:
+    (name,) = given
+    for front in (pydarts.search, pydarts.fit):
+        budget = {"time_budget": 5} if front is pydarts.fit else {}
+        with pytest.raises(ArgumentError, match="has no use without a limit") as error:
+            front(*images(), **budget, **given, **QUIET, **SMALL)
+        assert error.value.argument == name

@@ -385,3 +385,20 @@ def test_images_that_nothing_may_be_left_of_are_refused_before_anything_runs() -
             run(X, Y, cutout=6, progress=False, batch_size=4)
     with pytest.raises(ValueError, match=r"`cutout` \(=16\) .*6x6 pixels: .* 3 is usual"):
         train(X, Y, preset="paper")
+
+
+def test_groups_of_a_file_are_for_splits_alone(tmp_path: Path) -> None:
+    """Where nothing is split, or by time, they are nobody's argument."""
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    np.savez(one, X=X, y=Y, groups=np.full(40, "me"))
+    np.savez(two, X=X, y=Y, groups=np.repeat(["me", "you"], 20))
+    small: dict[str, Any] = {**TINY, "threads": 1}
+    train = {name: value for name, value in small.items() if name != "order"}
+    pydarts.train(pydarts.DARTS_V2, one, **train)
+    pydarts.search(one, X_valid=X, y_valid=Y, **small)
+    pydarts.search_many(one, seeds=[0], X_valid=X, y_valid=Y, **TINY)
+    pydarts.search(two, split="time", **small)
+    with pytest.raises(ValueError, match="`groups` holds a single group"):
+        pydarts.search(one, **small)
+    with pytest.raises(ValueError, match="`groups` have no use with `split`='time'"):
+        pydarts.search(X, Y, groups=np.arange(40), split="time", **small)

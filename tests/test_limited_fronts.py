@@ -22,7 +22,7 @@ from pydarts.costs.profile import Profile
 from pydarts.costs.shape import NetworkShape
 from pydarts.spaces import S4
 from pydarts.training.limited import MAX_REPEATS, phase_epochs
-from pydarts.training.plan import LADDER, SMALLER
+from pydarts.training.plan import LADDER, SMALLER, EpochSeconds
 from tests.test_limits import SHAPE, TARGET, invented_profile, limit_at
 
 TINY: dict[str, Any] = {"batch_size": 4, "progress": False, "threads": 1}
@@ -39,7 +39,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def fake(search: float, train: float) -> None:
         monkeypatch.setattr(fitting, "search_epoch_seconds", lambda *_: (search, 0.0))
-        monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: train)
+        monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: EpochSeconds(train))
 
     return fake
 

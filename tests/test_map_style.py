@@ -203,6 +203,40 @@ def test_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
         read_samples(other)
 
 
+def test_sounds_of_16_bits_are_of_one_scale() -> None:
+    """Of several channels, or beside others that are float."""
+    half = np.full(100, 2**14, np.int16)
+    kinds: list[Any] = [half, np.stack([half, half]), half / np.float32(2**15)]
+
+    def read(*chosen: int) -> Any:
+        items = [({"array": kinds[k], "sampling_rate": 8000}, k) for k in chosen]
+        return read_samples(Samples(items.__getitem__, len(items))).X
+
+    assert read(0, 0).dtype == np.int16
+    for chosen in ((1, 1), (0, 1), (0, 2), (2, 0)):
+        X = read(*chosen)
+        assert X.dtype == np.float32
+        np.testing.assert_array_equal(X, 0.5)
+
+
+def test_what_is_for_other_inputs_is_refused() -> None:
+    arrays = Samples(lambda i: (X[i], i % 2))
+    for name, given in (("image_size", {"image_size": 8}), ("length", {"length": 8})):
+        with pytest.raises(ValueError, match="has no use with the data set Samples") as error:
+            load_data(arrays, **given)  # type: ignore[arg-type]
+        assert error.value.argument == name  # type: ignore[attr-defined]
+
+
+def test_a_grey_part_of_a_set_of_colours() -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    image = pillow.fromarray(X[0])
+    train = Samples(lambda i: (image.convert("RGB") if i else image, i % 2))
+    data = load_data({"train": train, "test": Samples(lambda i: (image, 0), 2)})
+    assert data.X_test is not None
+    assert data.X_test.shape == (2, 5, 6, 3)
+    np.testing.assert_array_equal(data.X_test[0], data.X_train[0])
+
+
 def test_images_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     pillow = pytest.importorskip("PIL.Image")
     colours = np.random.default_rng(1).integers(0, 256, (5, 6, 3), dtype=np.uint8)

@@ -158,3 +158,59 @@ def test_it_goes_on_with_the_same_space_and_threads_alone(
         del kept["identity"][name]
     (tmp_path / PARETO).write_text(json.dumps(kept))
     pareto(checkpoint=tmp_path, space=one)
+
+
+def test_images_that_the_residual_network_cannot_halve(caplog: pytest.LogCaptureFixture) -> None:
+    X, y = halves(40, side=10)
+    small: dict[str, Any] = {**SMALL, "target": TARGET, "progress": False, "threads": 1}
+    found = pydarts.pareto(X, y, limits=["60k"], cost="macs", random_cells=0, **small)
+    assert found.complete
+    assert [row.kind for row in found.rows] == ["searched"]
+    assert "there is no residual network to compare with: `X` is of 10x10 pixels" in caplog.text
+
+
+def test_selection_by_perturbation_is_refused() -> None:
+    with pytest.raises(ValueError, match="perturbation"):
+        pareto(method="darts-pt")
+
+
+def test_other_groups_are_other_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trade_off._Work, "do", lambda *_: False)
+    X, y = halves(12, side=8)
+    tested: dict[str, Any] = {"X_test": X, "y_test": y, "checkpoint": tmp_path}
+    pareto(**tested, groups=np.arange(40) // 2)
+    pareto(**tested, groups=np.arange(40) // 2)
+    for other in (np.arange(40) // 4, None):
+        with pytest.raises(ValueError, match="holds other work"):
+            pareto(**tested, groups=other)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--limits", "5M", "5M"], "--limits (=[5000000.0, 5000000.0]) holds one twice"),
+        (["--limits", "5X"], "--limits (='5X') must be"),
+        (["--limits", "5M", "--random", "-1"], "--random (=-1) must be"),
+        (["--limits", "5M", "--latency-threads", "0"], "--latency-threads (=0) must"),
+        (["--limits", "5M", "--task", "regression"], "--task (='regression') has no use"),
+        (["--limits", "5M", "--class-weight", "balanced"], "--class-weight (='balanced') has"),
+    ],
+)
+def test_unusable_options(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["pareto", "digits", "--cost", "macs", "--out", str(tmp_path / "out"), *options]
+    assert main(command) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_what_force_began_goes_on_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trade_off._Work, "do", lambda *_: False)
+    monkeypatch.setattr("pydarts.cli.pareto.INTERRUPTED", 130)
+    command = ["pareto", "digits", "--cost", "macs", "--limits", "5M", "--out", str(tmp_path)]
+    assert main([*command, "--force"]) == 130
+    assert "Interrupted: the same command without --force goes on." in capsys.readouterr().out
+    assert main(command) == 130
+    assert "Interrupted: the same command goes on." in capsys.readouterr().out

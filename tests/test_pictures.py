@@ -275,3 +275,31 @@ def test_a_search_takes_the_folder_itself(folder: Path) -> None:
     np.testing.assert_array_equal(one.alphas["normal"], other.alphas["normal"])
     with pytest.raises(ValueError, match="`y` must not be given"):
         pydarts.search(folder, data.y_train, **TINY)
+
+
+def test_a_table_that_names_a_bad_file_twice(folder: Path) -> None:
+    table = folder.parent / "table.csv"
+    table.write_text("path,label\nnone.png,a\nnone.png,b\n")
+    with pytest.raises(ValueError, match="2 of 2 files cannot be used"):
+        load_data(table, on_bad="skip")
+    table.write_text("path,label\nnone.png,a\nset/a/00.png,a\nset/b/01.png,b\nnone.png,b\n")
+    data = load_data(table, on_bad="skip")
+    assert data.y_train.tolist() == ["a", "b"]
+    (note,) = data.notes
+    assert "2 of 4 files" in note
+    assert "none.png (image 1): there is no such file" in note
+    assert "none.png (image 4): there is no such file" in note
+
+
+def test_grey_images_beside_a_model_of_colours(folder: Path, tmp_path: Path) -> None:
+    """To validate on, and to calibrate 8 bits by, at the model's size."""
+    for index in range(12):
+        colour = np.random.default_rng(index).integers(0, 256, (8, 10, 3), dtype=np.uint8)
+        save(tmp_path / "colour" / "ab"[index % 2] / f"{index}.png", colour)
+    small = ["--channels", "2", "--cells", "1", "--epochs", "1", "--batch-size", "4"]
+    command = ["train", "DARTS_V2", str(tmp_path / "colour"), *small, "--threads", "1"]
+    given = ["--image-size", "9x7", "--valid", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*command, *given]) == 0
+    c_file = ["--c", str(tmp_path / "net.c"), "--int8", "--calibrate"]
+    for data in (folder, tmp_path / "colour"):
+        assert main(["export", str(tmp_path / "out"), *c_file, str(data), "--force"]) == 0

@@ -344,6 +344,34 @@ def test_next_probabilities_continue_a_text() -> None:
         hidden = state
 
 
+def test_an_unlikely_token_after_itself_has_its_probability() -> None:
+    """To the last digits, in float32 too, and in any batch."""
+    size, cell = 50, pydarts.RECURRENT_DARTS_V2
+    nets = [
+        pydarts.RecurrentNetwork(cell, size, 8, d, **NO_DROPOUT) for d in ("float64", "float32")
+    ]
+    state = {k: v.astype(np.float32) for k, v in nets[0].state_dict().items()}
+    state["decoder.bias"] = np.linspace(0, -25, size, dtype=np.float32)
+    for net in nets:
+        net.load_state_dict(state)
+    tokens = np.arange(size)
+    exact, _ = nets[0].next_probabilities(tokens)
+    found, _ = nets[1].next_probabilities(tokens)
+    np.testing.assert_allclose(found, exact, rtol=1e-5)
+    for token in (0, 35, 49):
+        alone, _ = nets[1].next_probabilities([token])
+        np.testing.assert_array_equal(alone[0], found[token])
+
+
+def test_of_equal_logits_the_first_is_the_prediction() -> None:
+    net = pydarts.RecurrentNetwork(pydarts.RECURRENT_DARTS_V2, 30, 8, **NO_DROPOUT)
+    net.load_state_dict({name: np.zeros_like(v) for name, v in net.state_dict().items()})
+    labels = np.arange(30)[np.newaxis]
+    loss, correct, _ = net._engine.test(labels, labels, np.zeros((30, 8), np.float32))
+    assert loss == pytest.approx(np.log(30))
+    assert correct == 1
+
+
 def test_memory_plan_is_what_is_used() -> None:
     small = pydarts.RecurrentSupernet(200, 40)
     assert small.memory_plan(8, 10)["total"] < small.memory_plan(16, 10)["total"]

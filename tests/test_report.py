@@ -32,6 +32,7 @@ from pydarts.report.page import (
     write_report,
 )
 from pydarts.report.report_data import ReportData
+from pydarts.spaces import S2
 from pydarts.spaces.darts import OPERATIONS, Genotype
 from pydarts.spaces.recurrent import RECURRENT_OPERATIONS, RecurrentGenotype
 from pydarts.spaces.space import READY
@@ -225,6 +226,32 @@ def test_what_files_say_is_escaped() -> None:
     assert found.texts["h1"] == [f"Cells for {NASTY}".replace("\x00", "\ufffd")]
     notebook = Page(notebook_html(data, NASTY))
     assert notebook.all("script") == notebook.all("img") == []
+
+
+def test_titles_of_cells_are_escaped() -> None:
+    cells = [replace(cell, title=NASTY) for cell in S2.cells]
+    space = S2.replace(name="mine", cells=cells)
+    rows = {cell.name: np.zeros((14, cell.columns), np.float32) for cell in space.cells}
+    genotype = space.derive(rows)
+    history = [{"epoch": 1, "valid_loss": 1.0, "seconds": 1.0, "genotype": str(genotype)}]
+    trajectory = {name: np.stack([alphas, alphas]) for name, alphas in rows.items()}
+    config = SEARCH_CONFIGS["convolutional"].make("quick", {"epochs": 1})
+    supernet = SimpleNamespace(num_weights=1)
+    result = SearchResult(config, supernet, rows, genotype, history, trajectory)
+    found = Page(page_html(ReportData.from_result(result)))
+    assert len(found.all("script")) == 1
+    assert found.all("img") == []
+    labels = {element["aria-label"] for element in found.having("aria-label")}
+    assert NASTY.replace("\x00", "\ufffd") in labels
+
+
+def test_a_search_beside_a_curve_is_not_of_it(result: SearchResult, tmp_path: Path) -> None:
+    (tmp_path / "pareto.json").write_text("damaged")
+    result.save(tmp_path / "mine")
+    assert ReportData.from_folder(tmp_path / "mine").trade_off == []
+    result.save(tmp_path / "limit-0")
+    with pytest.raises(ValueError, match=r"pareto\.json"):
+        ReportData.from_folder(tmp_path / "limit-0")
 
 
 def test_missing_numbers_are_left_out() -> None:

@@ -275,6 +275,19 @@ def test_a_language_model_is_saved_and_loaded(tmp_path: Path) -> None:
         pydarts.LanguageModel.load(tmp_path)
 
 
+def test_bad_calls_of_a_language_model() -> None:
+    model = pydarts.train_text(pydarts.RECURRENT_DARTS_V2, TEXT, **TINY)
+    with pytest.raises(ValueError, match=r"`seed` \(=-1\) must be"):
+        model.sample("the", seed=-1)
+    with pytest.raises(TypeError, match=r"`prompt` \(=5\) must be a str"):
+        model.sample(5)  # type: ignore[arg-type]
+    size = len(model.vocabulary.tokens)
+    with pytest.raises(ValueError, match=rf"`text\[1\]` \(={size}\) must be"):
+        model.evaluate(np.array([0, size]))
+    likeliest = model.sample("the", 20, temperature=1e-308, seed=0)
+    assert likeliest == model.sample("the", 20, temperature=1e-3, seed=1)
+
+
 def test_one_token_to_validate_on_is_too_few(tmp_path: Path) -> None:
     for part, text in (("train", TEXT), ("valid", "t"), ("test", TEXT)):
         (tmp_path / f"{part}.txt").write_text(text, encoding="utf-8")

@@ -30,6 +30,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import pydarts
 from pydarts.sklearn import DartsClassifier, DartsRegressor
+from pydarts.spaces import DARTS_1D
 from pydarts.training.config import SearchConfig, TrainConfig
 
 Array = NDArray[Any]
@@ -312,6 +313,25 @@ def test_saved_and_loaded(fitted: DartsClassifier, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         fitted.save(tmp_path / "a")
     fitted.save(tmp_path / "a", overwrite=True)
+
+
+def test_the_file_of_a_space_is_not_wanted_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "space.json"
+    path.write_text(DARTS_1D.replace(name="mine").to_json())
+    X, y = halves((12,))
+    classifier = small(space=str(path)).fit(X, y)
+    classifier.save(tmp_path / "saved")
+    path.unlink()
+    found = classifier.predict(X)
+    np.testing.assert_array_equal(DartsClassifier.load(tmp_path / "saved").predict(X), found)
+    with pytest.raises(ValueError, match="`space`"):
+        classifier.fit(X, y)
+
+
+def test_sparse_targets_are_named() -> None:
+    sparse: Any = SimpleNamespace(toarray=lambda: None, shape=(12, 3))
+    with pytest.raises(TypeError, match=r"`y` is a sparse matrix, but must be dense: `y.toarray"):
+        small().fit(halves((12,))[0], sparse)
 
 
 def test_saved_parameters_of_every_kind(tmp_path: Path) -> None:

@@ -162,6 +162,14 @@ def test_ten_lines_make_a_space() -> None:
         (lambda: small(dimensions=1, operations=[DARTS.operations[4]]), r"kernels \(1, k\)"),
         (lambda: small(operations=[Operation("a", [Stage("tanh")])]), "'a' has tanh, a stage of"),
         (lambda: small(extra_operations=[Operation("conv_1x1", [relu])]), "two different ones"),
+        (lambda: small(conv_bias="no"), r"`conv_bias` \(='no'\) must be True or False"),
+        (lambda: small(cells=[Cell("main-1")]), "the name 'main-1', which a genotype cannot have"),
+        (lambda: small(cells=[Cell("1st")]), "the name '1st'"),
+        (lambda: small(cells=[Cell("class")]), "the name 'class'"),
+        (lambda: small(cells=[Cell("nodes")]), "the name 'nodes'"),
+        (lambda: small(cells=[Cell("space")]), "the name 'space'"),
+        (lambda: small(cells=[Cell("kind")]), "the name 'kind'"),
+        (lambda: small(cells=[Cell("a"), Cell("a_concat")]), "the name 'a_concat'"),
         (lambda: as_space("nas-bench-102"), "neither a ready space .*nas-bench-201"),
         (lambda: as_space("s" * 300), "`space` .* neither a ready space"),
         (lambda: as_space(RECURRENT), "`search_text` takes it"),
@@ -189,7 +197,12 @@ def test_bad_values_are_named(make: Any, message: str) -> None:
         ({"cells": [{"name": "only", "kept_edges": "some"}]}, "`kept_edges`"),
         ({"cells": [{"name": "only", "keeps_none": 1}]}, "true or false"),
         ({"stack": {"layers": [{"cell": "only", "times": 2}]}}, "`stack`.*unknown member 'times'"),
+        ({"cells": [{"name": "only", "title": ["x"]}]}, "`title`"),
+        ({"cells": [{"name": "only", "merged_inputs": None}]}, "unknown member 'merged_inputs'"),
+        ({"conv_bias": "false"}, "`conv_bias`"),
         ({"stack": {"layers": 3}}, "no list of layers"),
+        ({"stack": {"layers": [], "norm_relu": 5}}, "`stack`"),
+        ({"stack": {**small().to_dict()["stack"], "norm_relu": 5}}, "`stack`.*`norm_relu`"),
         ({"base": "resnet"}, "has the base 'resnet'"),
     ],
 )
@@ -226,6 +239,8 @@ def test_a_cell_of_nas_bench_201_is_written_edge_by_edge() -> None:
     assert json.loads(cell.to_json())["space"] == "nas-bench-201"
     assert Genotype.from_json(cell.to_json()) == cell == parse_genotype(f"best: {BEST}\n")
     assert cell.outputs("normal") == (3,) and cell.nodes("normal") == 3
+    printed = f"[2020-01-01] (epoch 3) Structure(4 nodes with {BEST})"  # as the original's logs do
+    assert Genotype.parse(printed) == cell
     with pytest.raises(ValueError, match="must have the inputs 0, 1 in this order"):
         Genotype.parse("|none~0|+|none~1|none~0|+|none~0|none~1|none~2|")
     with pytest.raises(ValueError, match="several genotypes"):
@@ -236,7 +251,15 @@ def test_a_cell_of_nas_bench_201_is_written_edge_by_edge() -> None:
         Genotype.parse(BEST, space=DARTS)
 
 
-@pytest.mark.parametrize("space", [*CONVOLUTIONAL, small(), by_edge()], ids=lambda s: s.name)
+def two_inputs() -> Space:
+    """Cells that are written edge by edge, with two inputs."""
+    cell = Cell("only", 3, output="last", kept_edges=None)
+    return small(name="two-inputs", cells=[cell])
+
+
+@pytest.mark.parametrize(
+    "space", [*CONVOLUTIONAL, small(), by_edge(), two_inputs()], ids=lambda s: s.name
+)
 def test_genotypes_round_trip(space: Space) -> None:
     for seed in range(5):
         cell = Genotype.random(seed, space=space)

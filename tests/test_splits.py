@@ -232,3 +232,13 @@ def test_hold_out_of_groups():
     assert not set(groups[held]) & set(groups[kept])
     assert y_held.tolist() == y[held].tolist()
     assert y_kept.tolist() == y[kept].tolist()
+
+
+def test_a_sample_has_two_of_rare_classes():
+    """A search has one of them in either half."""
+    rng = np.random.default_rng(0)
+    pairs = np.repeat(np.arange(100), 2)
+    assert len(sample(pairs, pairs, 190, rng)[0]) == 200
+    codes = np.repeat([0, 1, 2], [3, 900, 97])
+    chosen, _ = sample(codes, codes, 100, rng)
+    assert np.bincount(chosen).tolist() == [2, 90, 10]

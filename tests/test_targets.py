@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 import pydarts
-from pydarts import Weighted
+from pydarts import ArgumentError, Weighted
 from pydarts.data.targets import LabelSets, Numbers
 from pydarts.models.objectives import MultiLabel, Regression
 from pydarts.models.scores import LabelScores, RegressionScores, average_precision
@@ -477,6 +477,35 @@ def test_what_weighs_nothing_is_left_out() -> None:
         pydarts.train(CELL, X, brightness(X), task="regression", sample_weight=weights, **TRAIN),
     ]
     assert np.array_equal(numbers[0].predict(X), numbers[1].predict(X))
+
+
+def test_what_weighs_nothing_has_no_scale() -> None:
+    """Such as the place of a number that is missing."""
+    y, weights = np.array([10.0, 20, 30, 40, 1e20]), np.array([1.0, 1, 1, 1, 0])
+    assert Numbers.fit(y, weights) == Numbers.fit(y[:4])
+
+
+def test_validation_is_of_what_weighs_something() -> None:
+    X, y = images(30), np.arange(30) % 3
+    weights: Any = {0: 1.0, 1: 2.0, 2: 0.0}
+    valid: dict[str, Any] = {"X_valid": X[np.argsort(y)], "y_valid": np.sort(y)}
+    result = pydarts.search(X, y, class_weight=weights, **valid, **SMALL)
+    kept = valid["y_valid"] < 2
+    some = {name: values[kept] for name, values in valid.items()}
+    without = pydarts.search(X, y, class_weight=weights, **some, **SMALL)
+    assert result.history[-1]["valid_loss"] == without.history[-1]["valid_loss"]
+    of_it = {name: values[~kept] for name, values in valid.items()}
+    with pytest.raises(ArgumentError, match="leaves nothing of `X_valid`") as error:
+        pydarts.search(X, y, class_weight=weights, **of_it, **SMALL)
+    assert error.value.argument == "class_weight"
+
+
+def test_r2_of_a_constant_output_is_none() -> None:
+    """The mean of three 0.1 is another number."""
+    truth = np.stack([np.full(3, 0.1), np.array([1.0, 2.0, 3.0])], axis=1)
+    scores = RegressionScores.of(("constant", "other"), truth, truth + 0.01)
+    assert math.isnan(scores.r2s[0])
+    assert scores.r2 == scores.r2s[1] == pytest.approx(1 - 3e-4 / 2)
 
 
 def test_balanced_weights() -> None:

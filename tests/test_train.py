@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +20,12 @@ import pytest
 from nets import PressCtrlC
 from numpy.typing import NDArray
 from runs import same_models
+from safetensors.numpy import save_file
 
 import pydarts
 from pydarts import Diverged, Model, SearchConfig, TrainConfig, train
 from pydarts.cli import main as cli
+from pydarts.models import files as model_files
 from pydarts.tasks.image_runs import cosine
 from pydarts.tasks.images import ImageClassification
 
@@ -358,6 +363,22 @@ def test_silence_and_progress(capfd: pytest.CaptureFixture[str]) -> None:
     assert "epoch   1/1" in captured.err
 
 
+def test_ctrl_c_while_the_run_ends_is_not_lost() -> None:
+    """Nor does it leave a network that computes no more."""
+
+    class AtTheEnd(pydarts.Callback):
+        def on_end(self, loop: Any, result: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    model = small_train(callbacks=[AtTheEnd()], epochs=1)
+    assert model.interrupted
+    assert len(model.history) == 1
+    X = np.zeros((64, 8, 8), np.uint8)
+    end = time.process_time() + 0.2
+    while time.process_time() < end:  # beyond the time in which no deadline is looked at
+        assert np.isfinite(model.logits(X)).all()
+
+
 def test_ctrl_c_returns_what_there_is() -> None:
     try:
         model = small_train(epochs=1_000_000, callbacks=[PressCtrlC()])
@@ -471,6 +492,26 @@ def test_nothing_is_overwritten_unasked(model: Model, there: str, tmp_path: Path
     assert np.array_equal(Model.load(tmp_path).logits(pictures()[0]), model.logits(pictures()[0]))
 
 
+def test_a_model_that_is_replaced_is_never_half_of_two(
+    model: Model, good: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    model.save(tmp_path)
+    with monkeypatch.context() as patch:  # the weights cannot be written: the one before stays
+        patch.setattr(model_files, "save", full)
+        with pytest.raises(OSError, match="no space left"):
+            good.save(tmp_path, overwrite=True)
+    assert same_models(Model.load(tmp_path), model)
+    with monkeypatch.context() as patch:
+        patch.setattr(model_files, "write_json", full)
+        with pytest.raises(OSError, match="no space left"):
+            good.save(tmp_path, overwrite=True)
+    with pytest.raises(FileNotFoundError, match=r"model\.json is missing"):
+        Model.load(tmp_path)
+
+
 def test_places_that_are_no_folders(model: Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OSError, match="file"):
@@ -580,6 +621,24 @@ def test_descriptions_that_lie(saved: Path, key: str, value: object) -> None:
     at[last] = value
     path.write_text(json.dumps(description), encoding="utf-8")
     refuse(saved, r"model\.(json|safetensors)")
+
+
+def test_a_negative_variance_is_refused(model: Model, tmp_path: Path) -> None:
+    state = {name: value.copy() for name, value in model.network.state_dict().items()}
+    (name, *_) = (each for each in state if each.endswith("running_var"))
+    state[name][0] = -1
+    with pytest.raises(ValueError, match=rf"state\['{re.escape(name)}'\]` \(=-1\) is negative"):
+        model.network.load_state_dict(state)
+    model.save(tmp_path)
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors does not fit .*is negative"):
+        Model.load(tmp_path)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, True])
+def test_sizes_of_batches_that_are_none(model: Model, size: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match="`batch_size`"):
+        model.logits(pictures()[0], batch_size=size)
 
 
 def test_a_claimed_network_is_not_built(saved: Path) -> None:

@@ -307,3 +307,11 @@ def test_npz_with_groups_and_rate(tmp_path: Path) -> None:
         np.savez(path, X=X, y=y, rate=rate)
         with pytest.raises(ValueError, match=r"a\.npz: rate must be a single positive integer"):
             load(path)
+
+
+def test_a_length_is_of_wav_files(tmp_path: Path) -> None:
+    np.savez(tmp_path / "sounds.npz", X=np.zeros((4, 100), np.int16), y=[0, 1, 0, 1], rate=8000)
+    with pytest.raises(
+        ValueError, match=r"`length` \(=50\) has no use with .*: there are no \.wav"
+    ):
+        load(tmp_path / "sounds.npz", length=50)

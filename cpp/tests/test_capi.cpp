@@ -466,6 +466,10 @@ void nonsense_is_refused() {
   weights[5] = std::numeric_limits<float>::infinity();
   CHECK(pydarts_network_set(net.get(), PYDARTS_WEIGHTS, weights.data(), weights.size()) == PYDARTS_INVALID_ARGUMENT);
   CHECK(capi::error_is(net, "`values[5]` (=inf) must be finite"));
+  Floats running = capi::values(net, PYDARTS_RUNNING);
+  running.back() = -1;  // the last of the variances
+  CHECK(pydarts_network_set(net.get(), PYDARTS_RUNNING, running.data(), running.size()) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strstr(pydarts_network_error(net.get()), "` (=-1) is a variance of '"));
   CHECK(pydarts_network_set(net.get(), pydarts_kind(3), weights.data(), weights.size()) == PYDARTS_INVALID_ARGUMENT);
 
   capi::Images bad(1);

@@ -100,12 +100,37 @@ void nonsense_is_refused(const std::string& folder) {
   CHECK(capi::content(path).empty());
   CHECK(pydarts_network_to_c(net.get(), &o, (folder + "/no/such/folder.c").c_str(), nullptr) == PYDARTS_BAD_FILE);
   // Running statistics that overflow in what is folded.
-  std::vector<float> running = capi::values(net, PYDARTS_RUNNING);
-  for (float& value : running) value = -1;
+  std::vector<float> weights = capi::values(net, PYDARTS_WEIGHTS), running = capi::values(net, PYDARTS_RUNNING);
+  for (float& value : weights) value = std::numeric_limits<float>::max();
+  for (float& value : running) value = 0;
+  CHECK(pydarts_network_set(net.get(), PYDARTS_WEIGHTS, weights.data(), weights.size()) == PYDARTS_OK);
   CHECK(pydarts_network_set(net.get(), PYDARTS_RUNNING, running.data(), running.size()) == PYDARTS_OK);
   CHECK(write(net, options()) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::strstr(pydarts_network_error(net.get()), "`network` has NaN or infinite numbers in model_weight_"));
   CHECK(capi::content(path).empty());
+}
+
+// A residual block halves its shortcut by a pool that rounds down, and its convolutions round up.
+void sizes_that_a_network_does_not_take_are_refused(const std::string& folder) {
+  const char genotype[] =
+      "{\"format\": \"pydarts-genotype\", \"version\": 1, \"kind\": \"convolutional\", \"space\": \"nas-bench-201\", "
+      "\"normal\": [[\"nor_conv_3x3\", 0], [\"none\", 0], [\"skip_connect\", 1], [\"none\", 0], [\"none\", 1], "
+      "[\"nor_conv_1x1\", 2]]}";
+  pydarts_network_options o = capi::options();
+  o.cells = 1;
+  const pydarts_runtime runtime = capi::runtime();
+  pydarts_network* made;
+  CHECK(pydarts_derived_create(genotype, sizeof genotype - 1, &o, &runtime, &made, nullptr, 0) == PYDARTS_OK);
+  const capi::Net net(made);
+  const std::string path = folder + "/odd.c";
+  const pydarts_c_options odd = options(6, 6), even = options(8, 8);
+  pydarts_costs costs = {sizeof costs};
+  CHECK(pydarts_network_to_c(net.get(), &odd, path.c_str(), nullptr) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(std::strstr(pydarts_network_error(net.get()), "1 x 1 pixels"));
+  CHECK(capi::content(path).empty());
+  CHECK(pydarts_network_costs(net.get(), 6, 6, &costs) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(pydarts_network_costs(net.get(), 8, 8, &costs) == PYDARTS_OK);
+  CHECK(pydarts_network_to_c(net.get(), &even, path.c_str(), nullptr) == PYDARTS_OK);
 }
 
 }  // namespace
@@ -115,5 +140,6 @@ int main(int argc, char** argv) {
   a_file_is_written(std::string(argv[1]) + "/tiny.c");
   a_models_labels_end_no_comment(argv[1]);
   nonsense_is_refused(argv[1]);
+  sizes_that_a_network_does_not_take_are_refused(argv[1]);
   return checked();
 }

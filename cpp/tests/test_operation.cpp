@@ -147,6 +147,18 @@ void bad_calls_are_told_apart() {
   CHECK(std::string(message) == "operation 'own': stage 0: `conv` (=99) must be an integer in 1..63");
   CHECK(operation.create(names, 1, 1, 3, nullptr, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::string(message) == "`stride` (=3) must be 1 or 2");
+  pydarts_runtime two = {sizeof two};
+  pydarts_runtime_defaults(&two);
+  two.ranks = 2;
+  const std::string alone = "`runtime->ranks` (=2) must be at most 1: one process computes this";
+  CHECK(operation.create(names, 1, 1, 1, &two, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
+  CHECK(message == alone);
+  auto gradient = [](const double*, double*) { return 0; };
+  const double one = 1;
+  double product;
+  CHECK(pydarts::hessian_vector_product(gradient, &one, &one, 1, 1, 1e-4, &product, &two, message, sizeof message) ==
+        PYDARTS_INVALID_ARGUMENT);
+  CHECK(message == alone);
   CHECK(operation.create(names, 1, 1, 1, nullptr, message, sizeof message) == PYDARTS_OK);
   CHECK(operation.workspace_size({0, 4, 4}, true, &bytes) == PYDARTS_INVALID_ARGUMENT);
   CHECK(std::string(operation.error()) == "`samples` (=0) must lie in 1..16777216");

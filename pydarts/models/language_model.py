@@ -140,8 +140,8 @@ class LanguageModel(TrainedModel):
     ) -> Any:
         """Write the network as one C99 file, which is C++ as well.
 
-        It includes ``math.h``, ``stddef.h``, ``stdint.h`` and ``string.h`` alone, allocates nothing,
-        and has ::
+        It includes ``math.h``, ``stddef.h``, ``stdint.h`` and ``string.h`` alone, allocates
+        nothing, and has ::
 
             void NAME_step(int32_t token, float *state, float *logits);
 
