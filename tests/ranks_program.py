@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,21 @@ def errors(folder: Path, comm: Any) -> None:
     _keep(folder, comm, errors=found, same=same, writable=told["b"].flags.writeable)
 
 
+def threads(folder: Path, comm: Any) -> None:
+    """The threads of ranks that share two cores, that have one each, and that are told."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    os.environ.pop("OMP_NUM_THREADS", None)
+    os.sched_setaffinity(0, cores)
+    found = [as_ranks(comm).threads(None)]
+    os.environ["OMP_NUM_THREADS"] = "5"
+    found.append(as_ranks(comm).threads(None))
+    del os.environ["OMP_NUM_THREADS"]
+    os.sched_setaffinity(0, {cores[comm.Get_rank()]})
+    alone = as_ranks(comm)
+    found += [alone.threads(None), alone.threads(3)]
+    _keep(folder, comm, threads=found, crowded=alone._crowded)
+
+
 def main() -> None:
     """Do what the command line names."""
     what, folder, comm = sys.argv[1], Path(sys.argv[2]), MPI.COMM_WORLD
@@ -156,6 +172,8 @@ def main() -> None:
         search_text(folder, comm)
     elif what == "train-text":
         train_text(folder, comm)
+    elif what == "threads":
+        threads(folder, comm)
     elif what == "errors":
         errors(folder, comm)
     elif what == "stop":

@@ -110,6 +110,20 @@ def test_the_model_gives_what_was_measured() -> None:
 
 @pytest.mark.slow
 @needs_mpi
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="two cores, and a system that binds to them, are not on this machine",
+)
+def test_ranks_share_the_cores_that_they_may_run_on(tmp_path: Path) -> None:
+    done = run(2, PROGRAM, "threads", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for rank in kept(tmp_path, 2):
+        assert rank["threads"].tolist() == [1, 5, 1, 3]
+        assert not rank["crowded"]
+
+
+@pytest.mark.slow
+@needs_mpi
 @pytest.mark.parametrize(
     ("what", "counts"),
     [

@@ -7,6 +7,7 @@ import functools
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ _PATIENCE = 5.0
 # Where there are more ranks than cores: how often one asks for a message before it sleeps, and how
 # long.
 _ASKED, _NAP = 50, 5e-5
+
+# The cores of a machine that are told apart.
+_MOST_CORES = 8192
 
 # What an error of the first rank may be on the others: an error of another type is the first of
 # these that it is derived from.
@@ -78,8 +82,9 @@ class Ranks:
         self._mpi, self._byte = MPI, MPI.BYTE
         self._comm = comm.Dup()  # no message of anybody else's is taken for one of ours
         self._failures = comm.Dup()
+        self._sharing = self._ranks_sharing()
         # Who waits for a message by asking for it takes a core from the ranks that have yet to run.
-        self._crowded = self._ranks_here() > _core.default_threads()
+        self._crowded = self._sharing > len(_own_cores())
 
     @property
     def several(self) -> bool:
@@ -91,18 +96,27 @@ class Ranks:
         return self.rank == 0
 
     def threads(self, threads: int | None) -> int | None:
-        """The threads of this rank, which by default shares its machine's cores with others."""
+        """The threads of this rank: by default what ``OMP_NUM_THREADS`` says, else its share of the
+        cores that it may run on.
+        """
         if threads is not None or not self.several:
             return threads
-        return max(1, _core.default_threads() // self._ranks_here())
+        asked = re.match(r"\s*0*[1-9]", os.environ.get("OMP_NUM_THREADS", "")) is not None
+        return max(1, _core.default_threads() // (1 if asked else self._sharing))
 
-    def _ranks_here(self) -> int:
-        """How many there are on this machine."""
+    def _ranks_sharing(self) -> int:
+        """How many ranks of this machine, with this one, may run on cores of this one: a launcher
+        may give each its own.
+        """
         here = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
         try:
-            return int(here.Get_size())
+            own = np.zeros(_MOST_CORES, np.uint8)
+            own[list(_own_cores())] = 1
+            others = np.empty((int(here.Get_size()), _MOST_CORES), np.uint8)
+            here.Allgather([own, self._byte], [others, self._byte])
         finally:
             here.Free()
+        return int(np.any(others & own, axis=1).sum())
 
     def require_alone(self, argument: str, value: object) -> None:
         """Raise ArgumentError where several ranks are given what one process alone can do."""
@@ -207,6 +221,13 @@ class Ranks:
                 return False
             time.sleep(0.01)
         return True
+
+
+def _own_cores() -> set[int]:
+    """The numbers of the cores that this process may run on, as far as the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return {core for core in os.sched_getaffinity(0) if core < _MOST_CORES} or {0}
+    return set(range(min(os.cpu_count() or 1, _MOST_CORES)))
 
 
 #: This process alone.
