@@ -2,6 +2,7 @@
 #include "costs/table.hpp"
 
 #include <map>
+#include <numeric>
 
 #include "costs/linear.hpp"
 
@@ -73,20 +74,21 @@ CostTable memory_table(const Space& space, const NetworkShape& shape) {
     mean += y[i] / kFitted;
     for (std::size_t k = 0; k < size; ++k) middle[k] += x[i][k] / kFitted;
   }
-  std::vector<double> products(size * size), right(size);
+  for (std::vector<double>& row : x)
+    for (std::size_t k = 0; k < size; ++k) row[k] -= middle[k];
+  // Ridge regression by way of the cells, of which there are fewer than entries: X^T (X X^T + 1)^-1 y.
+  std::vector<double> products(kFitted * kFitted);
   for (int i = 0; i < kFitted; ++i)
-    for (std::size_t j = 0; j < size; ++j) {
-      const double centred = x[i][j] - middle[j];
-      right[j] += centred * (y[i] - mean);
-      for (std::size_t k = 0; k < size; ++k) products[j * size + k] += centred * (x[i][k] - middle[k]);
-    }
-  for (std::size_t j = 0; j < size; ++j) products[j * size + j] += 1;
-  const std::vector<double> solved = inverse(std::move(products), size);
+    for (int j = 0; j < kFitted; ++j)
+      products[i * kFitted + j] = std::inner_product(x[i].begin(), x[i].end(), x[j].begin(), double(i == j));
+  const std::vector<double> solved = inverse(std::move(products), kFitted);
   CostTable found{mean, std::vector<double>(size)};
-  for (std::size_t j = 0; j < size; ++j) {
-    for (std::size_t k = 0; k < size; ++k) found.entries[j] += solved[j * size + k] * right[k];
-    found.fixed -= middle[j] * found.entries[j];
+  for (int i = 0; i < kFitted; ++i) {
+    double share = 0;
+    for (int j = 0; j < kFitted; ++j) share += solved[i * kFitted + j] * (y[j] - mean);
+    for (std::size_t k = 0; k < size; ++k) found.entries[k] += share * x[i][k];
   }
+  for (std::size_t k = 0; k < size; ++k) found.fixed -= middle[k] * found.entries[k];
   return found;
 }
 
