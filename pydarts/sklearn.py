@@ -227,7 +227,7 @@ class _DartsEstimator(BaseEstimator):  # type: ignore[misc]
             name = min(given)
             problem = f"(={given[name]!r}) is not used with a `time_budget`, which plans the search"
             raise ArgumentError(f"search_{name}", problem)
-        if self.selector not in (None, "magnitude"):
+        if self.selector is not None:
             problem = f"(={self.selector!r}) is not used with a `time_budget`"
             raise ArgumentError("selector", problem)
         options = self._options(TrainConfig, "", _ROWS_TRAIN if rows else {})

@@ -596,7 +596,7 @@ typedef struct pydarts_limits {
 PYDARTS_API pydarts_status pydarts_limits_defaults(pydarts_limits* limits);
 
 /* The likeliest cell by these alphas that is within the limits, as a genotype's JSON: of those that use at least nine
-   tenths of a limit, if there are such. Found by dynamic programming over the cost in 4000 steps, which passes no
+   tenths of a limit on another cost than memory, if there are such. Found by dynamic programming over the cost in 4000 steps, which passes no
    limit. For one limit on latency, multiply-adds or weights it is the likeliest one, up to such a step; for several
    limits, and for memory, others are penalised until they are met, and a likelier cell may be missed. INVALID_ARGUMENT
    if none meets them: the text says what the cheapest has. `buffer`, `capacity` and `needed` as in

@@ -439,8 +439,9 @@ class Fitting:
             want = (
                 f"about {duration(need)} in all" if known else f"far more than {duration(budget)}"
             )
+            lack = above or f"{space.name} has no published cell"
             why = (
-                f"{space.name} has no published cell, and a search of {LEAST_SEARCH_EPOCHS} epochs"
+                f"{lack}, and a search of {LEAST_SEARCH_EPOCHS} epochs"
                 f" would want {want}: the cell is the strongest-operation constant."
             )
             return Plan(cell="strongest", prepare_seconds=spent, why=(why,))

@@ -106,7 +106,8 @@ class Budget:
     def choose(self, log_weights: Mapping[str, Any]) -> Genotype | None:
         """Return the likeliest cell that meets the limits; None, if none was found.
 
-        Of those that use at least nine tenths of a limit, if there are such. For one limit on
+        Of those that use at least nine tenths of a limit on another cost than memory, if there are
+        such. For one limit on
         latency, multiply-adds or weights it is the likeliest one, but for cells with equal pools
         under a limit on latency, of which a likelier one may be missed; for several limits, and for
         memory, others are penalised until they are met, and a likelier one may be missed.
