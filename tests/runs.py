@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import pydarts
 
 Images = tuple[NDArray[np.uint8], NDArray[Any]]
-#: Words without order.
+#: Words without order. No two columns of it are alike: batch normalisation could not bear that.
 TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat"], 150))
 
 

@@ -272,8 +272,6 @@ def test_nothing_unusable_is_written(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         model.to_c(path)
     assert path.read_text() == "precious"
-    with pytest.raises(ValueError, match="`model` has NaN or infinite numbers in net_bias"):
-        Constants("net").array("float", "bias", np.array([1.0, np.inf]))
     model.network.flat_weights[0] = np.nan
     with pytest.raises(ValueError, match="`model` has NaN or infinite numbers in its weights"):
         model.to_c(path, int8=True, calibration=X, overwrite=True)

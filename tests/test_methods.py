@@ -18,7 +18,6 @@ from pydarts.engine.sgd import SGD
 from pydarts.spaces import DARTS
 
 ROOT = Path(__file__).parents[1]
-# No two columns of it are alike: batch normalisation could not bear that.
 
 
 class WeightsOnly:

@@ -25,7 +25,6 @@ from pydarts import (
 )
 from pydarts.training import options as typed
 
-# No two columns of it are alike: batch normalisation could not bear that.
 IMAGES: dict[str, Any] = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 1}
 WORDS: dict[str, Any] = {"hidden_size": 4, "batch_size": 4, "bptt": 8, "epochs": 1}
 QUIET: dict[str, Any] = {"progress": False, "threads": 1}

@@ -163,7 +163,7 @@ def test_it_goes_on_with_the_same_space_and_threads_alone(
 def test_images_that_the_residual_network_cannot_halve(caplog: pytest.LogCaptureFixture) -> None:
     X, y = halves(40, side=10)
     small: dict[str, Any] = {**SMALL, "target": TARGET, "progress": False, "threads": 1}
-    found = pydarts.pareto(X, y, limits=["60k"], cost="macs", random_cells=0, **small)
+    found = pydarts.pareto(X, y, limits=["100k"], cost="macs", random_cells=0, **small)
     assert found.complete
     assert [row.kind for row in found.rows] == ["searched"]
     assert "there is no residual network to compare with: `X` is of 10x10 pixels" in caplog.text

@@ -26,7 +26,7 @@ Environment environment_of(const pydarts_runtime& runtime) {
 
 Environment environment_alone(const pydarts_runtime& runtime) {
   require(runtime.ranks >= 0 && runtime.ranks <= 1, "`runtime->ranks` (=", runtime.ranks,
-          ") must be at most 1: one process computes this");
+          ") must be 0 or 1: one process computes this");
   return environment_of(runtime);
 }
 

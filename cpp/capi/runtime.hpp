@@ -10,9 +10,9 @@ namespace pydarts {
 pydarts_runtime runtime_of(const pydarts_runtime* runtime);
 
 // The same as the engine wants them; InvalidArgument if they make no sense.
-// The same of a call that one process computes: InvalidArgument for several ranks.
-Environment environment_alone(const pydarts_runtime& runtime);
 Environment environment_of(const pydarts_runtime& runtime);
 Communicator communicator_of(const pydarts_runtime& runtime);
+// Of a call that one process computes: InvalidArgument for several ranks.
+Environment environment_alone(const pydarts_runtime& runtime);
 
 }  // namespace pydarts

@@ -526,7 +526,7 @@ typedef struct pydarts_costs {
 } pydarts_costs;
 
 /* Of a derived network over images of that size; `latency` is 0. INVALID_ARGUMENT if the network is a supernet or over
-   text. Threads: by handle. */
+   text, or does not take the size. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_costs(const pydarts_network* network, int32_t height, int32_t width,
                                                  pydarts_costs* costs);
 
@@ -596,11 +596,11 @@ typedef struct pydarts_limits {
 PYDARTS_API pydarts_status pydarts_limits_defaults(pydarts_limits* limits);
 
 /* The likeliest cell by these alphas that is within the limits, as a genotype's JSON: of those that use at least nine
-   tenths of a limit on another cost than memory, if there are such. Found by dynamic programming over the cost in 4000 steps, which passes no
-   limit. For one limit on latency, multiply-adds or weights it is the likeliest one, up to such a step; for several
-   limits, and for memory, others are penalised until they are met, and a likelier cell may be missed. INVALID_ARGUMENT
-   if none meets them: the text says what the cheapest has. `buffer`, `capacity` and `needed` as in
-   pydarts_network_genotype. Threads: by handle. */
+   tenths of a limit on another cost than memory, if there are such. Found by dynamic programming over the cost in 4000
+   steps, which passes no limit. For one limit on latency, multiply-adds or weights it is the likeliest one, up to such
+   a step; for several limits, and for memory, others are penalised until they are met, and a likelier cell may be
+   missed. INVALID_ARGUMENT if none meets them: the text says what the cheapest has. `buffer`, `capacity` and `needed`
+   as in pydarts_network_genotype. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_budget_choose(const pydarts_budget* budget, const pydarts_limits* limits,
                                                  const float* alphas, size_t num_alphas, char* buffer, size_t capacity,
                                                  size_t* needed);
@@ -666,7 +666,8 @@ typedef struct pydarts_c_file {
    `image` is (in_channels, height, width), raw, `logits` (classes,): numbers of a model of numbers in its units. In
    float32, normalisations folded in; the text is that of Python's Model.to_c, but for the comment on top. Of a model
    with a preprocessing it takes what pydarts_normalize_f32 takes. The file at `path` (UTF-8) is replaced as a whole.
-   `written` may be null. INVALID_ARGUMENT if the network is a supernet or over text, or a weight is not finite.
+   `written` may be null. INVALID_ARGUMENT if the network is a supernet or over text or does not take the size, or a
+   weight is not finite.
    BAD_FILE if it cannot be written. Threads: by handle. */
 PYDARTS_API pydarts_status pydarts_network_to_c(const pydarts_network* network, const pydarts_c_options* options,
                                                 const char* path, pydarts_c_file* written);

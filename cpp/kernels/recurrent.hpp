@@ -49,7 +49,7 @@ template <class T>
 struct SoftmaxRows {
   T* logits;  // [panel][row][kPanel], panels panel_stride apart
   std::size_t panel_stride;
-  const T* bias;  // padded with anything
+  const T* bias;               // padded with anything
   const std::int32_t* labels;  // null: there are none, and what is left is softmax * scale
   int rows, classes;
   double scale;

@@ -150,7 +150,7 @@ void bad_calls_are_told_apart() {
   pydarts_runtime two = {sizeof two};
   pydarts_runtime_defaults(&two);
   two.ranks = 2;
-  const std::string alone = "`runtime->ranks` (=2) must be at most 1: one process computes this";
+  const std::string alone = "`runtime->ranks` (=2) must be 0 or 1: one process computes this";
   CHECK(operation.create(names, 1, 1, 1, &two, message, sizeof message) == PYDARTS_INVALID_ARGUMENT);
   CHECK(message == alone);
   auto gradient = [](const double*, double*) { return 0; };

@@ -488,7 +488,7 @@ class Fitting:
         shape, found = self.task.network_shape(self._sized(size)), {}
         for name in self._limits.numbers():
             if name == "latency":
-                threads = resolve_threads(self._limits.latency_threads)
+                threads = resolve_threads(self._limits.latency_threads, "latency_threads")
                 timings = measure_genotypes(genotypes, shape, self._batch, threads, _REPEATS)
                 values = [timing.median for timing in timings]
             else:

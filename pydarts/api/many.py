@@ -149,6 +149,7 @@ def search_many(
     limits = Limits(
         *(max_latency, max_macs, max_weights, max_memory, target, profile, latency_threads)
     )
+    limits.check_used()
     if stratify is not None and not isinstance(stratify, bool):
         stratify = list(stratify)
     y_valid = None if y_valid is None else as_sized(y_valid)

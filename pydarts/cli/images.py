@@ -144,7 +144,8 @@ class ImageKind(Kind):
             datasets.check_of_use(sources, size, on_bad)
         for left_out in data.notes:
             say(left_out)
-        groups = None if args.groups is False else data.groups
+        by_time = args.groups is None and args.split == "time"  # and nobody asked for groups
+        groups = None if args.groups is False or by_time else data.groups
         with named(args, about=data.name):
             if args.groups and groups is None:
                 raise ArgumentError("groups", f"needs groups, but {data.name} has none")

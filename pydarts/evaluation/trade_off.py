@@ -263,7 +263,8 @@ def run_trade_off(
         "threads": threads,
         "limits": list(limits),
         "cost": cost,
-        "data": fingerprint(*task.arrays, *(() if task.groups is None else (task.groups,))),
+        "data": fingerprint(*task.arrays),
+        "groups": None if task.groups is None else fingerprint(task.groups),
     }
     if folder is not None and run.resume == "auto" and (folder / PARETO).is_file():
         before = TradeOff.load(folder / PARETO)

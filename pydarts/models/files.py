@@ -33,15 +33,25 @@ def write_model(
     check_free(overwrite, to / _DESCRIPTION, to / _WEIGHTS)
     json.dumps(description, allow_nan=False)  # raises before anything is written
     to.mkdir(parents=True, exist_ok=True)
-    before = (to / _DESCRIPTION).read_bytes() if (to / _DESCRIPTION).is_file() else None
-    (to / _DESCRIPTION).unlink(missing_ok=True)
+    aside, before = to / f".{_DESCRIPTION}.before", _stamp(to / _WEIGHTS)
+    if (to / _DESCRIPTION).is_file():
+        (to / _DESCRIPTION).replace(aside)
     try:
         replace_file(to / _WEIGHTS, save(network.state_dict()))
     except BaseException:
-        if before is not None:  # of the weights that are there yet
-            replace_file(to / _DESCRIPTION, before)
+        if aside.is_file() and _stamp(to / _WEIGHTS) == before:  # the weights are still its own
+            aside.replace(to / _DESCRIPTION)
         raise
     write_json(to / _DESCRIPTION, description)
+    aside.unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that took its place; None: there is none."""
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def model_folder(folder: str | os.PathLike[str]) -> Path:

@@ -309,7 +309,8 @@ class RegressionScores:
         squares = ((found - truth) ** 2).mean(axis=0)
         spread = ((truth - truth.mean(axis=0)) ** 2).mean(axis=0)
         r2s = np.full(len(names), np.nan)
-        varies = np.ptp(truth, axis=0) > 0  # the spread of equal numbers may be their rounding
+        # The spread of equal numbers may be their rounding, that of tiny ones nothing.
+        varies = (np.ptp(truth, axis=0) > 0) & (spread > 0)
         np.divide(squares, spread, out=r2s, where=varies)
         return cls(names, 1 - r2s, np.abs(found - truth).mean(axis=0), np.sqrt(squares), len(truth))
 

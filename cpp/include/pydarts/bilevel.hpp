@@ -11,8 +11,8 @@ namespace pydarts {
 template <class T>
 using GradientCallback = int (*)(void* user, const T* w, T* out);
 
-// As pydarts_hessian_vector_product in pydarts.h, in float or double, and with a runtime (null: the defaults), whose
-// memory and threads it uses.
+// As pydarts_hessian_vector_product in pydarts.h, in float or double, and with a runtime (null: the defaults) without
+// ranks, whose memory and threads it uses.
 template <class T>
 PYDARTS_API pydarts_status hessian_vector_product(GradientCallback<T> gradient, void* user, const T* w, const T* v,
                                                   std::size_t n, std::size_t m, double epsilon, T* out,
