@@ -19,11 +19,16 @@ TEXT = " ".join(np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a",
 
 
 def halves(
-    count: int = 32, *, side: int = 6, labels: Sequence[Any] = (0, 1), seed: int = 0
+    count: int = 32,
+    *,
+    side: int = 6,
+    by: int = 150,
+    labels: Sequence[Any] = (0, 1),
+    seed: int = 0,
 ) -> Images:
-    """Return noise, every second image of which is bright on the left, and which ones are."""
+    """Return noise, every second image of which is brighter on the left, and which ones are."""
     X = np.random.default_rng(seed).integers(0, 100, (count, side, side), dtype=np.uint8)
-    X[::2, :, : side // 2] += 150
+    X[::2, :, : side // 2] += by
     return X, np.resize(labels, count)
 
 

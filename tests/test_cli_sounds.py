@@ -135,13 +135,15 @@ def test_bad_files_are_named_in_a_line(
 def test_a_folder_of_arrays_has_a_rate(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    np.save(tmp_path / "X.npy", np.zeros((4, 1500), np.int16))
-    np.save(tmp_path / "y.npy", np.array(["low", "high"] * 2))
-    np.save(tmp_path / "rate.npy", np.array(16_000))
-    command = ["predict", str(model), str(tmp_path), "--out", str(tmp_path / "found.csv")]
+    data = tmp_path / "arrays"
+    data.mkdir()
+    np.save(data / "X.npy", np.zeros((4, 1500), np.int16))
+    np.save(data / "y.npy", np.array(["low", "high"] * 2))
+    np.save(data / "rate.npy", np.array(16_000))
+    command = ["predict", str(model), str(data), "--out", str(tmp_path / "found.csv")]
     assert cli.main(command) == 2
     assert "has 16,000 samples a second" in error(capsys)
-    np.save(tmp_path / "rate.npy", np.array(8_000))
+    np.save(data / "rate.npy", np.array(8_000))
     assert cli.main(command) == 0
 
 

@@ -24,10 +24,10 @@ EPOCHS, STEPS, CLASSES = 3, 4, 2
 
 def train(**options: Any) -> pydarts.Model:
     """Train on them, with images to validate on."""
-    X_valid, y_valid = halves(10, seed=1)
+    X_valid, y_valid = halves(10, by=50, seed=1)
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": EPOCHS, "crop_padding": 0}
     small |= {"X_valid": X_valid, "y_valid": y_valid, "threads": 1, "progress": False}
-    return pydarts.train(pydarts.DARTS_V2, *halves(16), **{**small, **options})
+    return pydarts.train(pydarts.DARTS_V2, *halves(16, by=50), **{**small, **options})
 
 
 class Steps(pydarts.Callback):
@@ -49,7 +49,7 @@ class Steps(pydarts.Callback):
 
 def test_drop_path_of_each_epoch() -> None:
     # SPEC §4: the rate rises linearly; a mask for each path and sample, divided by what is kept.
-    task = ImageClassification(*halves(64))
+    task = ImageClassification(*halves(64, by=50))
     values = {"epochs": 4, "batch_size": 64, "drop_path": 0.4, "channels": 2, "cells": 6}
     config = task.complete(pydarts.TrainConfig.make("quick", values))
     network = task.model(pydarts.DARTS_V2, config).network
@@ -97,7 +97,7 @@ def test_the_loss_is_that_of_smoothed_labels(
 
 def test_validation_is_on_the_labels() -> None:
     model = train(label_smoothing=0.5)
-    X, y = halves(10, seed=1)
+    X, y = halves(10, by=50, seed=1)
     loss = -np.log(model.predict_proba(X)[np.arange(10), y]).mean()
     assert model.history[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
     assert not same_models(model, train())
@@ -168,7 +168,7 @@ def test_the_model_is_the_average(decay: float) -> None:
         np.testing.assert_allclose(state[name], expected[name], rtol=1e-4, atol=1e-6)
         assert np.abs(state[name] - steps.states[-1][name]).max() > 1e-3
     # It is what was validated, and what was learned from it is not.
-    X, y = halves(10, seed=1)
+    X, y = halves(10, by=50, seed=1)
     loss = -np.log(model.predict_proba(X)[np.arange(10), y]).mean()
     assert model.history[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
     plain = Steps()

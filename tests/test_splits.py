@@ -237,8 +237,8 @@ def test_hold_out_of_groups():
 def test_a_sample_has_two_of_rare_classes():
     """A search has one of them in either half."""
     rng = np.random.default_rng(0)
-    pairs = np.repeat(np.arange(100), 2)
-    assert len(sample(pairs, pairs, 190, rng)[0]) == 200
+    pairs = np.concatenate([np.repeat(np.arange(100), 2), np.full(1000, 100)])
+    assert np.bincount(sample(pairs, pairs, 300, rng)[0]).tolist() == [2] * 100 + [250]
     codes = np.repeat([0, 1, 2], [3, 900, 97])
     chosen, _ = sample(codes, codes, 100, rng)
     assert np.bincount(chosen).tolist() == [2, 90, 10]

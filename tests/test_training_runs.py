@@ -23,10 +23,10 @@ Train = Callable[..., Any]
 
 def train_images(**options: Any) -> Any:
     """Train on them: 4 steps an epoch."""
-    X_valid, y_valid = halves(10, seed=1)
+    X_valid, y_valid = halves(10, by=50, seed=1)
     small = {"channels": 1, "cells": 2, "batch_size": 4, "epochs": 4, "crop_padding": 0}
     small |= {"X_valid": X_valid, "y_valid": y_valid, "threads": 1, "progress": False}
-    return pydarts.train(pydarts.DARTS_V2, *halves(16), **{**small, **options})
+    return pydarts.train(pydarts.DARTS_V2, *halves(16, by=50), **{**small, **options})
 
 
 def train_text(**options: Any) -> Any:
@@ -195,7 +195,7 @@ def test_the_model_of_the_best_epoch_has_its_loss(train: Train) -> None:
     if train is train_text:
         assert model.evaluate(pydarts.load_corpus(TEXT).valid).loss == min(losses)
     else:
-        X, y = halves(10, seed=1)
+        X, y = halves(10, by=50, seed=1)
         found = -np.log(model.predict_proba(X)[np.arange(10), y]).mean()
         assert found == pytest.approx(min(losses), rel=1e-6)
 
@@ -225,7 +225,9 @@ def test_epochs_of_some_of_the_images() -> None:
     model = train_images(epoch_images=11, epochs=3, schedule="step", callbacks=[count])
     assert count.taken == [2, 2, 2]  # batches of 4
     # The cosine falls over the steps that there are.
-    data = ImageClassification(*halves(16)).train_data(model.config, np.random.default_rng(0))
+    data = ImageClassification(*halves(16, by=50)).train_data(
+        model.config, np.random.default_rng(0)
+    )
     batch = next(data.batches.epoch())
     rate = data.inputs(batch, model.network, epoch=2, step=5)["lr"]
     assert rate == pytest.approx(model.config.lr * (1 + np.cos(np.pi * 5 / 6)) / 2)

@@ -333,8 +333,8 @@ def sample(
         As from `Labels.encode`.
     size : int or None
         Number of images to draw, which are more where some classes would have less than two: either
-        half of them must have one. All are returned, and nothing is drawn, if it is None or not
-        smaller than N.
+        half of them must have one. (They may all the same if there is no room for two of each.) All
+        are returned, and nothing is drawn, if it is None or not smaller than N.
     rng : numpy.random.Generator
         Decides which images they are.
     labels : Labels, optional
@@ -353,6 +353,7 @@ def sample(
     if size is None or size >= len(codes):
         return images, codes
     counts = _class_counts(codes, labels)
-    shares = np.clip(_shares(counts, size / len(codes)), 2, counts)
+    least = 2 if 2 * len(counts) <= size else 1
+    shares = np.clip(_shares(counts, size / len(codes)), least, counts)
     chosen, _ = _split_shares(codes, rng, shares, counts)
     return images[chosen], codes[chosen]
