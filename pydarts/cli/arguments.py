@@ -59,12 +59,12 @@ def _flag(
     name: str, args: argparse.Namespace, config: type[Config] | None, prefix: str
 ) -> str | None:
     """The flag of an argument; None: the command has no such option."""
-    dashed, given = name.replace("_", "-"), vars(args)
     if name == "genotype" and args.command == "fit":
         return "--genotype"
     if name in ("data", "genotype", "model"):  # what has no flag
         return name.upper()
     name = "out" if name == "checkpoint" else name
+    dashed, given = name.replace("_", "-"), vars(args)
     known = {option.name for option in config.options()} if config is not None else set()
     if name in known or prefix.replace("-", "_") + name in given:
         return f"--{prefix}{dashed}"
