@@ -171,6 +171,14 @@ def test_perplexity_is_better_when_lower() -> None:
     assert planted([3.5] * 6, [3.0] * 6, metric="perplexity").outcome == "not better"
 
 
+def test_perplexities_whose_sum_overflows() -> None:
+    huge = 1.7e308
+    worst = planted([[huge, huge]] * 2, [[90.0, 91.0], [92.0, 93.0]], metric="perplexity")
+    assert worst.outcome in ("cannot tell", "not better")
+    assert math.isfinite(worst.p_cells)
+    assert "not" in str(worst)
+
+
 def test_several_found_cells_are_a_group() -> None:
     c = planted([[0.95] * 6, [0.93] * 6], [[0.9] * 6, [0.92] * 6])
     assert c.mean_difference == pytest.approx(0.03)

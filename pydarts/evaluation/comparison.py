@@ -29,6 +29,8 @@ from pydarts.spaces.published import parse_genotype
 from pydarts.spaces.space import READY
 from pydarts.training.metrics import METRICS, Metric
 
+# Perplexities of what diverged may be so large that their sums overflow: here they are no larger.
+_LARGEST = 1e100
 _FORMAT, _VERSION = "pydarts-comparison", 1
 
 COMPARISON: Final = "compare.json"
@@ -252,8 +254,9 @@ class Comparison:
         return "\n".join([*lines, "", self.verdict])
 
     def _summary(self, scores: Sequence[float]) -> list[str]:
-        std = self._number(float(np.std(scores, ddof=1))) if len(scores) > 1 else "-"
-        numbers = (float(np.mean(scores)), min(scores), max(scores))
+        bounded = np.clip(scores, -_LARGEST, _LARGEST)
+        std = self._number(float(np.std(bounded, ddof=1))) if len(scores) > 1 else "-"
+        numbers = (float(np.mean(bounded)), min(scores), max(scores))
         mean, lowest, highest = (self._number(value) for value in numbers)
         return [mean, std, lowest, highest]
 
@@ -262,7 +265,8 @@ class Comparison:
 
     def _scores(self, kind: str) -> NDArray[np.float64]:
         rows = [cell.scores for cell in self.cells if cell.kind == kind]
-        return np.array([[row[seed] for seed in self.complete] for row in rows], np.float64)
+        found = np.array([[row[seed] for seed in self.complete] for row in rows], np.float64)
+        return np.clip(found, -_LARGEST, _LARGEST)
 
 
 def _row(columns: Sequence[str]) -> str:

@@ -82,7 +82,10 @@ def mutated_json(text: bytes, rng: random.Random) -> bytes | None:
             parent[key] = copy.deepcopy(other[there]) if there in _keys(other) else None
         else:
             parent[key] = copy.deepcopy(rng.choice(ODD))
-    return json.dumps(document).encode()
+    try:
+        return json.dumps(document).encode()
+    except (ValueError, RecursionError):  # of what has become too deep
+        return None
 
 
 def _keys(parent: Any) -> Any:
