@@ -508,8 +508,14 @@ def test_a_model_that_is_replaced_is_never_half_of_two(
         patch.setattr(model_files, "write_json", full)
         with pytest.raises(OSError, match="no space left"):
             good.save(tmp_path, overwrite=True)
+    with monkeypatch.context() as patch:  # what was set aside is not of the weights that are there
+        patch.setattr(model_files, "save", full)
+        with pytest.raises(OSError, match="no space left"):
+            good.save(tmp_path, overwrite=True)
     with pytest.raises(FileNotFoundError, match=r"model\.json is missing"):
         Model.load(tmp_path)
+    good.save(tmp_path, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "model.safetensors"}
 
 
 def test_places_that_are_no_folders(model: Model, tmp_path: Path) -> None:

@@ -34,12 +34,13 @@ def write_model(
     json.dumps(description, allow_nan=False)  # raises before anything is written
     to.mkdir(parents=True, exist_ok=True)
     aside, before = to / f".{_DESCRIPTION}.before", _stamp(to / _WEIGHTS)
-    if (to / _DESCRIPTION).is_file():
+    held = (to / _DESCRIPTION).is_file()
+    if held:
         (to / _DESCRIPTION).replace(aside)
     try:
         replace_file(to / _WEIGHTS, save(network.state_dict()))
     except BaseException:
-        if aside.is_file() and _stamp(to / _WEIGHTS) == before:  # the weights are still its own
+        if held and _stamp(to / _WEIGHTS) == before:  # the weights are still its own
             aside.replace(to / _DESCRIPTION)
         raise
     write_json(to / _DESCRIPTION, description)
