@@ -154,6 +154,13 @@ def test_npz_of_sounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     command = ["train", "DARTS_V2", str(path), "--out", str(tmp_path / "o"), *TINY_TRAIN]
     assert cli.main(command) == 0
     assert "40x8 log-mel spectrograms, 50 to learn from and 10" in capsys.readouterr().out
+    by_time = [*command[:3], "--split", "time", *TINY_TRAIN]
+    assert cli.main(by_time) == 0  # groups of the file are nobody's wish
+    said = capsys.readouterr().out
+    assert "48 to learn from and 12" in said
+    assert "groups" not in said
+    assert cli.main([*by_time, "--groups"]) == 2
+    assert "--groups have no use with --split time" in error(capsys).replace("'", "")
     np.savez(path, X=X, y=y, rate=16000)
     table = str(tmp_path / "table.csv")
     assert cli.main(["predict", str(tmp_path / "o"), str(path), "--out", table]) == 2

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -536,6 +537,11 @@ def test_the_command(
         (["--time-budget", "0.0001s"], "--time-budget (=0.0001 s) is too short"),
         (["--time-budget", "soon"], "--time-budget (='soon')"),
         (["--time-budget", "5s", "--epochs", "0"], "--epochs (=0)"),
+        (["--time-budget", "5s", "--genotype", "DARTS_V3"], "no genotype 'DARTS_V3': give"),
+        (
+            ["--time-budget", "5s", "--genotype", "DARTS_V1", "--search", "always"],
+            "leaves no use for --genotype",
+        ),
         ([], "--time-budget"),
     ],
 )
@@ -642,6 +648,29 @@ def test_what_perturbation_takes_is_planned(
     assert half.plan is not None
     assert half.plan.search_seconds == half.plan.search_epochs + 30
     assert searched["seconds"] == pytest.approx(1.3 * half.plan.search_seconds)
+
+
+def test_the_clock_of_a_search_starts_when_its_limits_are_measured(
+    timed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed(1.0, 0.01)
+    times: dict[str, float] = {}
+
+    def measure(*_: Any) -> None:
+        times["measured"] = time.perf_counter()
+
+    def run(*given: Any) -> Any:
+        times["started"] = given[3].started
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting.Fitting, "_budget", measure)
+    monkeypatch.setattr(fitting, "run_search", run)
+    task = fitting.ImageClassification(*images(), threads=1)
+    limits = fitting.Limits(max_weights=10**6)
+    options = RunOptions(time_budget=1000)
+    with pytest.raises(KeyboardInterrupt):
+        fitting.Fitting(task, options, SMALL, search="always", limits=limits).find_cell()
+    assert times["started"] > times["measured"]
 
 
 @pytest.mark.parametrize("given", [{"profile": "none.json"}, {"latency_threads": 2}])
