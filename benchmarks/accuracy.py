@@ -30,14 +30,28 @@ from pydarts.data import datasets
 from pydarts.data.augmentation import Augmentation
 from pydarts.data.images import as_images
 from pydarts.data.normalization import Normalization
+from pydarts.spaces import DARTS
+from pydarts.spaces.genotype import BaseGenotype
+from pydarts.spaces.published import strongest
 
 Row = dict[str, Any]
 
-#: What `pydarts.fit` takes, or the filters of a residual network in PyTorch, by name.
+
+def random_cell(seed: int) -> BaseGenotype:
+    """Return a cell that is drawn uniformly. Two seeds of training in a row have the same, which
+    tells what cells differ by from what seeds do.
+    """
+    return DARTS.genotype.random(seed // 2, space=DARTS)
+
+
+#: What `pydarts.fit` takes (functions are of the seed), or the filters of a residual network in
+#: PyTorch, by name.
 CONTENDERS: dict[str, dict[str, Any]] = {
     "fit": {"search": "auto"},
     "search": {"search": "always"},
     "darts-v2": {"search": "never"},
+    "strongest": {"genotype": strongest(DARTS)},
+    "random": {"genotype": random_cell},
     "resnet8": {"filters": (16, 32, 64)},
     "resnet8-wide": {"filters": (32, 64, 128)},
 }
@@ -45,9 +59,13 @@ TITLES = {
     "fit": "`pydarts.fit`, as it chooses",
     "search": "pydarts, search and training",
     "darts-v2": "pydarts, DARTS_V2 without search",
+    "strongest": "pydarts, the strongest-operation constant without search",
+    "random": "pydarts, random cells without search",
     "resnet8": "PyTorch, ResNet-8 of 16-32-64 filters",
     "resnet8-wide": "PyTorch, ResNet-8 of 32-64-128 filters",
 }
+#: Those that run unless others are asked for: each is something to choose.
+USUAL = ("fit", "search", "darts-v2", "resnet8", "resnet8-wide")
 #: What makes a run; the rest of a row came of it.
 SETTINGS = ("contender", "minutes", "seed", "images", "threads", "crop_padding", "flip")
 
@@ -70,17 +88,19 @@ def run(settings: Row) -> Row:
 
 
 def _run_pydarts(settings: Row, contender: dict[str, Any], train: Any, test: Any) -> Row:
+    seed = settings["seed"]
+    options = {name: v(seed) if callable(v) else v for name, v in contender.items()}
     start = time.perf_counter()
     model = pydarts.fit(
         train[0],
         train[1],
         60 * settings["minutes"],
-        seed=settings["seed"],
+        seed=seed,
         threads=settings["threads"],
         crop_padding=settings["crop_padding"],
         flip=settings["flip"],
         progress=False,
-        **contender,
+        **options,
     )
     seconds = time.perf_counter() - start
     assert model.plan is not None
@@ -178,7 +198,7 @@ def main() -> None:
     """Run what is missing in the file, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="+", default=[5.0], metavar="X")
-    parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--contender", nargs="+", choices=CONTENDERS, default=USUAL)
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--threads", type=int, default=2, metavar="N")
