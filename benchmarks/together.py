@@ -35,6 +35,7 @@ class Stratum:
     """The scores of found and of random cells that were trained alike, each a mean over seeds."""
 
     name: str
+    data: str
     found: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
 
@@ -95,7 +96,7 @@ def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
         values = scores.get(where, {})
         seeds = set.intersection(*(set(by_seed) for by_seed in values.values())) if values else ()
         trained = {cell: mean(v[s] for s in seeds) for cell, v in values.items() if seeds}
-        stratum = Stratum(f"{path.name}: {where[0]}, {where[1]}")
+        stratum = Stratum(f"{path.name}: {where[0]}, {where[1]}", where[0])
         stratum.found = [score for cell, score in trained.items() if cell in own]
         known = any_found[where] | fixed
         stratum.others = [
@@ -143,8 +144,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
     parser.add_argument("--method", required=True, metavar="NAME")
     parser.add_argument("--selector", metavar="NAME")
+    parser.add_argument("--data", nargs="+", metavar="NAME", help="of these data alone")
     args = parser.parse_args(argv)
-    strata = [s for path in args.files for s in strata_of(path, args.method, args.selector)]
+    strata = [
+        stratum
+        for path in args.files
+        for stratum in strata_of(path, args.method, args.selector)
+        if args.data is None or stratum.data in args.data
+    ]
     if not strata:
         parser.error("no file has such searches beside random cells")
     print(report(strata))
