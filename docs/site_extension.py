@@ -28,6 +28,8 @@ INCLUDED = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/cells.md": "benchmarks-cells.md",
+    "benchmarks/minutes.md": "benchmarks-minutes.md",
 }
 
 #: Worked examples, which are executed when the site is built.

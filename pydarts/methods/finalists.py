@@ -38,7 +38,7 @@ from pydarts.spaces.space import Space
 # So often a cell may be one that was drawn before, until there are taken to be no others.
 _DRAWS = 20
 # Of a round so many times fewer cells go on, to be trained so many times longer. By ninths and not
-# by thirds, for a training of a ninth of the longest one says too little (benchmarks/README.md).
+# by thirds, for a training of a ninth of the longest one says too little (benchmarks/cells.md).
 _FEWER, _LONGER = 9, 3
 # Of the logarithm of a mixing weight, where that is 0.
 _LEAST = -1e3

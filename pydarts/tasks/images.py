@@ -53,7 +53,7 @@ _CONTEST = {"label_smoothing": 0.1, "weight_average": 0.995, "schedule": "step"}
 _CONTEST_IMAGES = 40_000
 _CONTEST_EPOCH = 1500
 # Networks of at least so many cells: of three in the space of DARTS, one alone is a normal one, and
-# what its short training says of a cell's long one is next to nothing (benchmarks/README.md).
+# what its short training says of a cell's long one is next to nothing (benchmarks/cells.md).
 _CONTEST_CELLS = 5
 _SHORT = {"accuracy": "acc", "balanced_accuracy": "balanced acc", "average_precision": "mAP"}
 

@@ -91,7 +91,7 @@ class SearchConfig(Config):
         },
         "paper": {"crop_padding": 4, "flip": True},
     }
-    # By mixing weights alone no method was shown to beat random cells (benchmarks/README.md).
+    # By mixing weights alone no method was shown to beat random cells (benchmarks/cells.md).
     selectors: ClassVar[Mapping[str, str]] = {"quick": "finalists", "standard": "finalists"}
 
     def completed(self, images: int, size: Sequence[int]) -> SearchConfig:
