@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pydarts
+from benchmarks.quality_units import random_cell
 from pydarts import _core
 from pydarts.data import datasets
 from pydarts.data.augmentation import Augmentation
@@ -37,11 +38,11 @@ from pydarts.spaces.published import strongest
 Row = dict[str, Any]
 
 
-def random_cell(seed: int) -> BaseGenotype:
-    """Return a cell that is drawn uniformly. Two seeds of training in a row have the same, which
-    tells what cells differ by from what seeds do.
+def cell_of(seed: int) -> BaseGenotype:
+    """Return a random cell, the same for two seeds of training in a row: that tells what cells
+    differ by from what seeds do.
     """
-    return DARTS.genotype.random(seed // 2, space=DARTS)
+    return random_cell("darts", seed // 2)
 
 
 #: What `pydarts.fit` takes (functions are of the seed), or the filters of a residual network in
@@ -51,7 +52,7 @@ CONTENDERS: dict[str, dict[str, Any]] = {
     "search": {"search": "always"},
     "darts-v2": {"search": "never"},
     "strongest": {"genotype": strongest(DARTS)},
-    "random": {"genotype": random_cell},
+    "random": {"genotype": cell_of},
     "resnet8": {"filters": (16, 32, 64)},
     "resnet8-wide": {"filters": (32, 64, 128)},
 }
@@ -64,7 +65,7 @@ TITLES = {
     "resnet8": "PyTorch, ResNet-8 of 16-32-64 filters",
     "resnet8-wide": "PyTorch, ResNet-8 of 32-64-128 filters",
 }
-#: Those that run unless others are asked for: each is something to choose.
+#: Those that run unless others are asked for: what a user could choose.
 USUAL = ("fit", "search", "darts-v2", "resnet8", "resnet8-wide")
 #: What makes a run; the rest of a row came of it.
 SETTINGS = ("contender", "minutes", "seed", "images", "threads", "crop_padding", "flip")

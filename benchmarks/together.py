@@ -35,7 +35,6 @@ class Stratum:
     """The scores of found and of random cells that were trained alike, each a mean over seeds."""
 
     name: str
-    data: str
     found: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
 
@@ -71,8 +70,10 @@ def together(strata: Sequence[Stratum], draws: int = DRAWS, seed: int = 0) -> tu
     return observed, (as_far + 1) / (draws + 1)
 
 
-def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
-    """Return the strata of a file that have searches by this method and selector."""
+def strata_of(
+    path: Path, method: str, selector: str | None, data: Sequence[str] | None = None
+) -> list[Stratum]:
+    """Return the strata of a file that have searches by this method and selector; of some data."""
     scores: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
     mine: dict[tuple[str, str], set[str]] = {}
     any_found: dict[tuple[str, str], set[str]] = {}
@@ -80,6 +81,8 @@ def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
         entry = json.loads(line)
         unit = entry["unit"]
         where = unit["data"], unit["space"]
+        if data is not None and unit["data"] not in data:
+            continue
         if unit["kind"] == "training":
             cells = scores.setdefault(where, {})
             seed = unit["config"].get("seed", 0)
@@ -96,7 +99,7 @@ def strata_of(path: Path, method: str, selector: str | None) -> list[Stratum]:
         values = scores.get(where, {})
         seeds = set.intersection(*(set(by_seed) for by_seed in values.values())) if values else ()
         trained = {cell: mean(v[s] for s in seeds) for cell, v in values.items() if seeds}
-        stratum = Stratum(f"{path.name}: {where[0]}, {where[1]}", where[0])
+        stratum = Stratum(f"{path.name}: {where[0]}, {where[1]}")
         stratum.found = [score for cell, score in trained.items() if cell in own]
         known = any_found[where] | fixed
         stratum.others = [
@@ -146,12 +149,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--selector", metavar="NAME")
     parser.add_argument("--data", nargs="+", metavar="NAME", help="of these data alone")
     args = parser.parse_args(argv)
-    strata = [
-        stratum
-        for path in args.files
-        for stratum in strata_of(path, args.method, args.selector)
-        if args.data is None or stratum.data in args.data
-    ]
+    chosen = args.method, args.selector, args.data
+    strata = [stratum for path in args.files for stratum in strata_of(path, *chosen)]
     if not strata:
         parser.error("no file has such searches beside random cells")
     print(report(strata))

@@ -20,14 +20,14 @@ FOUND, OTHERS = [5.0, 6.5, 7.0, 4.0], [3.0, 4.5, 5.5, 2.0, 3.5, 1.0]
 
 
 def test_one_stratum_has_the_p_value_of_the_exact_test() -> None:
-    difference, p = together([Stratum("one", "", FOUND, OTHERS)], draws=100_000)
+    difference, p = together([Stratum("one", FOUND, OTHERS)], draws=100_000)
     assert difference == pytest.approx(np.mean(FOUND) - np.mean(OTHERS))
     assert p == pytest.approx(relabelling(FOUND, OTHERS), abs=3e-3)
 
 
 def test_strata_count_by_their_precision() -> None:
-    noisy = Stratum("noisy", "", [100.0, -100.0], [90.0, -110.0])
-    sure = Stratum("sure", "", FOUND, OTHERS)
+    noisy = Stratum("noisy", [100.0, -100.0], [90.0, -110.0])
+    sure = Stratum("sure", FOUND, OTHERS)
     difference, p = together([noisy, sure])
     assert difference == pytest.approx(sure.difference, abs=0.1)
     assert p == pytest.approx(together([sure])[1], abs=0.01)
@@ -40,7 +40,7 @@ def test_without_a_difference_p_values_are_uniform() -> None:
     rng = np.random.default_rng(0)
     found = []
     for _ in range(200):
-        strata = [Stratum("", "", list(rng.normal(size=5)), list(rng.normal(size=9))) for _ in "ab"]
+        strata = [Stratum("", list(rng.normal(size=5)), list(rng.normal(size=9))) for _ in "ab"]
         found.append(together(strata, draws=500)[1])
     assert 0.02 <= np.mean(np.array(found) < 0.1) <= 0.18
 

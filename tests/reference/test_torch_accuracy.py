@@ -15,6 +15,8 @@ import torch
 
 from benchmarks import accuracy
 from benchmarks.reference import resnet
+from pydarts.spaces import DARTS
+from pydarts.spaces.published import strongest
 
 ROW = {"minutes": 5.0, "images": None, "threads": 2, "crop_padding": 1, "flip": False}
 # With four filters and one thread PyTorch 2.13 damages its heap on processors with AVX2 alone.
@@ -101,3 +103,23 @@ def test_rows_are_kept_and_shown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", accuracy.CONTENDERS)
 def test_every_contender_has_a_title(name: str) -> None:
     assert name in accuracy.TITLES
+
+
+def test_cells_of_contenders(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[object] = []
+
+    def fit(*_: object, genotype: object = None, **options: object) -> None:
+        trained.append(genotype)
+        raise InterruptedError
+
+    monkeypatch.setattr(accuracy.pydarts, "fit", fit)
+    for name, seed in (("random", 0), ("random", 1), ("random", 2), ("strongest", 0), ("fit", 0)):
+        with pytest.raises(InterruptedError):
+            settings = {**ROW, "contender": name, "seed": seed}
+            accuracy._run_pydarts(settings, accuracy.CONTENDERS[name], ((), ()), ((), ()))
+    assert trained[0] == trained[1] != trained[2]
+    assert trained[3:] == [strongest(DARTS), None]
+
+
+def test_usual_contenders_are_known() -> None:
+    assert set(accuracy.USUAL) < set(accuracy.CONTENDERS)
