@@ -19,6 +19,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -29,7 +30,14 @@ from typing import Any
 import pydarts
 from benchmarks.text_layers import TORCH_LAYERS, TanhLayer, Trained, train_torch_layer
 from benchmarks.units import Results, run_units
-from pydarts import RECURRENT_DARTS_V2, Corpus, LanguageModel, RecurrentGenotype, load_corpus
+from pydarts import (
+    RECURRENT_DARTS_V2,
+    Corpus,
+    Diverged,
+    LanguageModel,
+    RecurrentGenotype,
+    load_corpus,
+)
 from pydarts.data.corpus import unigram_perplexity
 from pydarts.engine.recurrent import TextNetwork
 from pydarts.evaluation.statistics import holm, relabelling
@@ -109,7 +117,8 @@ class TextUnit:
             network = derived_network(cell, vocab_size, self.config, threads=1)
         model = LanguageModel(network, corpus.vocabulary, self.config)
         run = RunOptions(progress=False, time_budget=self.seconds)
-        fit(LanguageModelling(corpus, threads=1), model, run)
+        with suppress(Diverged):  # what came of it is that of the best epoch before, as elsewhere
+            fit(LanguageModelling(corpus, threads=1), model, run)
         losses = [float(entry["valid_loss"]) for entry in model.history]
         best, test = min(losses, default=math.inf), math.log(model.perplexity(corpus.test))
         return Trained(best, test, model.num_weights, len(losses))

@@ -121,7 +121,7 @@ def diverge(capsys: pytest.CaptureFixture[str], what: str, *command: str) -> Non
     prefix, step = ("--", r"\d+") if what == "search" else ("--train-", r"[1-9]\d*")
     options = [f"{prefix}lr", "1e30", f"{prefix}max-grad-norm", "1e30", "--no-progress"]
     assert cli.main([*command, *options]) == 1
-    assert re.search(rf"{what} stopped at step {step}: .*nan", error(capsys))
+    assert re.search(rf"{what} stopped: step {step}: .*nan", error(capsys))
 
 
 def interrupt(*arguments: str) -> str:

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ from pydarts import (
     RECURRENT_DARTS_V2,
     LanguageModel,
     RecurrentGenotype,
+    RecurrentNetwork,
     SearchResult,
     TextSearchConfig,
     TextTrainConfig,
@@ -523,6 +525,33 @@ class TestCutShort:
         diverge(capsys, "training", "search-text", data, "--out", str(out), *TINY)
         assert names(out) == SEARCH_FILES | TRAIN_FILES
         LanguageModel.load(out / "model")
+
+    def test_no_sample_of_a_state_that_overflows(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # tests/test_scores.py has such a model; here the training gives a usual one.
+        follows = RecurrentNetwork.next_probabilities
+
+        def overflow(*given: Any, **options: Any) -> Any:
+            probabilities, hidden = follows(*given, **options)
+            return probabilities, np.inf * hidden
+
+        monkeypatch.setattr(RecurrentNetwork, "next_probabilities", overflow)
+        out = tmp_path / "out"
+        assert (
+            cli.main(["train-text", "RECURRENT_DARTS_V2", data, "--out", str(out), *TINY_TRAIN])
+            == 0
+        )
+        shown = capsys.readouterr().out
+        assert "It can write no sample: the hidden state overflows" in shown
+        assert "A sample" not in shown
+        assert json.loads((out / "summary.json").read_text())["test_perplexity"] > 1
+        assert cli.main(["sample", str(out)]) == 1
+        assert "the hidden state overflows" in error(capsys)
 
     @pytest.mark.parametrize(("when", "files"), [("training", set()), ("epoch   2/2", TRAIN_FILES)])
     def test_interrupt_after_the_search(

@@ -6,13 +6,18 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import pydarts
+from pydarts.models.language_model import derived_network
 from pydarts.models.scores import ClassificationScores, TextScores
+from pydarts.tasks.text import LanguageModelling
+from pydarts.training.run import fit
+from pydarts.training.run_options import RunOptions
 
 NAMES = np.array(["no", "yes", "perhaps"])
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 20
@@ -158,3 +163,55 @@ def test_the_form_of_text_scores() -> None:
     expected = "perplexity 4.482 (loss 1.5000 nats a token) of 1,234 tokens, 7 of them unknown"
     assert repr(scores) == expected
     assert TextScores(1e6, 3, 0).perplexity < math.inf
+    assert repr(TextScores(1e6, 3, 0)).startswith("perplexity 1.01e+304 (loss")
+
+
+@pytest.fixture
+def unbounded(language_model: pydarts.LanguageModel) -> pydarts.LanguageModel:
+    """A model whose hidden state grows fivefold a token, and which no training changes."""
+    cell = pydarts.RecurrentGenotype([("identity", 0)] * 8, list(range(1, 9)))
+    vocabulary, config = language_model.vocabulary, replace(language_model.config, lr=1e-45)
+    network, size = derived_network(cell, len(vocabulary), config, threads=1), config.hidden_size
+    weights = {name: np.zeros_like(value) for name, value in network.state_dict().items()}
+    weights["encoder.weight"] += np.linspace(0.5, 1.0, len(vocabulary))[:, np.newaxis]
+    # With c = 0, s_0 is 0.5 h + 0.5 tanh(1 ...), and s_i is 0.5 s_0 + 0.5 (20 s_0).
+    weights["rnns.0._W0"][:size, size:] = np.eye(size)
+    for node in range(8):
+        weights[f"rnns.0._Ws.{node}"][:, size:] = 20 * np.eye(size)
+    network.load_state_dict(weights)
+    return pydarts.LanguageModel(network, vocabulary, config)
+
+
+@pytest.mark.parametrize("tokens", [560, 1000], ids=["in the only segment", "in one of two"])
+def test_of_a_text_on_which_the_state_overflows(
+    unbounded: pydarts.LanguageModel, tokens: int
+) -> None:
+    few = unbounded.evaluate(TEXT[:200])  # twenty in a column
+    assert math.isfinite(few.loss)
+    scores = unbounded.evaluate(TEXT[:tokens])
+    assert scores.loss == math.inf
+    assert scores.perplexity == few.perplexity < math.inf
+    assert repr(scores).startswith("perplexity 1.01e+304 (loss inf nats")
+    assert scores.to_dict()["loss"] is None
+    json.dumps(scores.to_dict(), allow_nan=False)
+
+
+def test_no_sample_where_the_state_overflows(unbounded: pydarts.LanguageModel) -> None:
+    with pytest.raises(ArithmeticError, match="the hidden state overflows"):
+        unbounded.sample("the cat", 200)
+    with pytest.raises(ArithmeticError, match="the hidden state overflows"):
+        unbounded.sample(TEXT)
+
+
+def test_a_training_whose_validation_overflows_has_diverged(
+    unbounded: pydarts.LanguageModel,
+) -> None:
+    tokens, _ = unbounded.vocabulary.encode(TEXT)
+    # Each column of the training has eight tokens, after which nothing has overflowed.
+    corpus = pydarts.Corpus("cats", unbounded.vocabulary, tokens[:36], tokens, tokens)
+    run = RunOptions(progress=False)
+    with pytest.raises(pydarts.Diverged, match="the validation loss is not finite") as caught:
+        fit(LanguageModelling(corpus, threads=1), unbounded, run)
+    assert caught.value.result is unbounded
+    assert unbounded.history == []
+    assert np.isfinite(unbounded.network.flat_weights).all()

@@ -60,6 +60,15 @@ def test_table_by_hand(plan: TextPlan, tmp_path: Path) -> None:
     assert "| 1,000 | 5, 5, 5 | 4 |" in cells["random cells"]
 
 
+def test_a_training_that_diverges_has_a_result(plan: TextPlan) -> None:
+    unit = plan.trainings(str(text_cells.RECURRENT_DARTS_V2), 0)[0]
+    wild = dataclasses.replace(unit.config, lr=1e30, max_grad_norm=1e30, hidden_size=8)
+    found = dataclasses.replace(unit, config=wild).run()
+    assert found["valid_loss"] == math.inf
+    assert found["epochs"] == 0
+    assert found["test_loss"] == pytest.approx(700)  # of the first step's weights
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("checkout_in_processes")
 def test_command(plan: TextPlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

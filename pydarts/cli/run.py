@@ -564,6 +564,6 @@ def _outcome(name: str, run: Callable[[], Any]) -> tuple[Any, int]:
     try:
         result = run()
     except Diverged as error:
-        report_error(f"{name} stopped at {error}")
+        report_error(f"{name} stopped: {error}")
         return error.result, FAILED
     return result, INTERRUPTED if result is not None and result.interrupted else DONE

@@ -25,6 +25,7 @@ from pydarts.data.corpus import (
 from pydarts.data.text_files import PARTS
 from pydarts.data.vocabulary import UNITS
 from pydarts.models.language_model import LanguageModel
+from pydarts.models.scores import show_perplexity
 from pydarts.spaces.space import Space
 from pydarts.tasks.text import LanguageModelling
 
@@ -121,7 +122,7 @@ class TextKind(Kind):
         best = min(model.history, key=lambda entry: float(entry["valid_loss"]))
         perplexity, of = best["valid_perplexity"], f"epoch {best['epoch']}"
         of += ", from which the weights are" if model.config.restore_best_weights else ", the best"
-        say(f"Perplexity on the validation text: {_shown(perplexity)} ({of})")
+        say(f"Perplexity on the validation text: {show_perplexity(perplexity)} ({of})")
         return {"valid_perplexity": perplexity}
 
     def test(self, model: LanguageModel) -> dict[str, Any]:
@@ -129,11 +130,16 @@ class TextKind(Kind):
         perplexity = model.perplexity(corpus.test)
         unigram = unigram_perplexity(corpus.train, corpus.test, len(corpus.vocabulary))
         tokens = f"{len(corpus.test):,} test {UNITS[corpus.level]}"
-        say(f"Perplexity on {tokens}, which nothing was learned from: {_shown(perplexity)}")
-        say(f"That of a unigram model, which knows only how frequent each is: {_shown(unigram)}\n")
-        text = model.sample(length=SAMPLE_LENGTH[corpus.level], seed=model.config.seed)
-        say("A sample, drawn at temperature 1:\n")
-        say(_indented(printable(text)) + "\n")
+        shown = [show_perplexity(value) for value in (perplexity, unigram)]
+        say(f"Perplexity on {tokens}, which nothing was learned from: {shown[0]}")
+        say(f"That of a unigram model, which knows only how frequent each is: {shown[1]}\n")
+        try:
+            text = model.sample(length=SAMPLE_LENGTH[corpus.level], seed=model.config.seed)
+        except ArithmeticError as error:
+            say(f"It can write no sample: {error}.\n")
+        else:
+            say("A sample, drawn at temperature 1:\n")
+            say(_indented(printable(text)) + "\n")
         return {"test_perplexity": perplexity, "unigram_perplexity": unigram}
 
     def uses(self, out: Path) -> list[str]:
@@ -183,10 +189,6 @@ def _source(args: argparse.Namespace) -> Path | str:
     if not path.is_file() and not path.is_dir():
         raise FileNotFoundError(f"{args.data!r} is neither a file nor a folder")
     return path
-
-
-def _shown(perplexity: float) -> str:
-    return f"{perplexity:,.2f}" if perplexity < 1e6 else f"{perplexity:.2e}"
 
 
 def _indented(text: str) -> str:

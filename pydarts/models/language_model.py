@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pydarts import _core
 from pydarts.common import extensions
 from pydarts.common.checks import integer, number, show, token_array
 from pydarts.common.errors import ArgumentError, ArgumentTypeError
@@ -18,7 +19,7 @@ from pydarts.common.ranks import as_ranks, shared
 from pydarts.data.vocabulary import Vocabulary
 from pydarts.engine.recurrent import RecurrentNetwork, TextNetwork
 from pydarts.models.files import find_model, load_weights, read_weights
-from pydarts.models.scores import TextScores, text_loss
+from pydarts.models.scores import TextScores, show_perplexity, text_loss
 from pydarts.models.trained_model import TrainedModel
 from pydarts.spaces.recurrent import RecurrentGenotype
 from pydarts.training.config import TextTrainConfig
@@ -110,6 +111,11 @@ class LanguageModel(TrainedModel):
             surprising ones. ``<unk>`` is never drawn.
         seed : int, optional
             Of the draws; by default different ones each time.
+
+        Raises
+        ------
+        ArithmeticError
+            If the hidden state overflows, which some cells let grow without bound.
         """
         integer("length", length, 1)
         number("temperature", temperature, positive=True)
@@ -122,7 +128,7 @@ class LanguageModel(TrainedModel):
         unknown = self.vocabulary.tokens.index("<unk>")
         hidden = None
         for token in tokens:
-            probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)
+            probabilities, hidden = self._next(token, hidden)
         drawn = []
         for _ in range(length):
             p = probabilities[0].astype(np.float64).clip(0.0)
@@ -132,8 +138,15 @@ class LanguageModel(TrainedModel):
                 p = np.exp((logs - logs.max()) / temperature)
             token = int(rng.choice(len(p), p=p / p.sum()))
             drawn.append(token)
-            probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)
+            probabilities, hidden = self._next(token, hidden)
         return self.vocabulary.decode(drawn)
+
+    def _next(self, token: int, hidden: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The probabilities after a token, and the state."""
+        probabilities, hidden = self.network.next_probabilities([token], hidden=hidden)
+        if not (np.isfinite(probabilities).all() and np.isfinite(hidden).all()):
+            raise _core.NonFinite("the hidden state overflows, which the cell does not bound")
+        return probabilities, hidden
 
     def to_c(
         self, path: str | os.PathLike[str], name: str = "model", *, overwrite: bool = False
@@ -211,7 +224,8 @@ class LanguageModel(TrainedModel):
         text += f"{len(self.vocabulary):,} {self.vocabulary.level} tokens), trained for "
         text += f"{len(self.history)} epochs"
         if self.history:
-            text += f"\n  validation: perplexity {self.history[-1]['valid_perplexity']:.2f}"
+            last = self.history[-1]["valid_perplexity"]
+            text += f"\n  validation: perplexity {show_perplexity(last)}"
         return text
 
 

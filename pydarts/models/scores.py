@@ -76,12 +76,14 @@ def mean_of_defined(values: NDArray[np.float64]) -> float:
 
 def text_loss(net: TextNetwork, tokens: NDArray[np.int32], bptt: int = 70) -> float:
     """Mean cross-entropy a token, in nats, without dropout; all but the first tokens of a few
-    columns are predicted.
+    columns are predicted. Infinite where the hidden state overflows, which cells need not bound.
     """
     columns = batchify(tokens, max(1, min(TEXT_BATCH, len(tokens) // 2)))
     total, hidden = 0.0, None
     for x, y in segments(columns, bptt):
         loss, hidden = net.evaluate(x, y, hidden=hidden)
+        if not (math.isfinite(loss) and np.isfinite(hidden).all()):
+            return math.inf
         total += loss * len(x)
     return total / (len(columns) - 1)
 
@@ -89,6 +91,11 @@ def text_loss(net: TextNetwork, tokens: NDArray[np.int32], bptt: int = 70) -> fl
 def perplexity_of(loss: float) -> float:
     """``exp`` of a cross-entropy in nats, where that can be represented."""
     return math.exp(min(loss, 700.0))
+
+
+def show_perplexity(value: float, decimals: int = 2) -> str:
+    """Return a perplexity for people."""
+    return format(value, f",.{decimals}f" if value < 1e6 else ".2e")
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,7 +367,7 @@ class TextScores:
     Attributes
     ----------
     loss : float
-        Mean cross-entropy a token, in nats.
+        Mean cross-entropy a token, in nats; infinite if the hidden state overflowed.
     tokens : int
         Tokens of the text.
     unknown : int
@@ -381,13 +388,14 @@ class TextScores:
         return {
             "tokens": self.tokens,
             "unknown": self.unknown,
-            "loss": self.loss,
+            "loss": self.loss if math.isfinite(self.loss) else None,
             "perplexity": self.perplexity,
         }
 
     def __repr__(self) -> str:
+        shown = show_perplexity(self.perplexity, 3)
         return (
-            f"perplexity {self.perplexity:.3f} (loss {self.loss:.4f} nats a token) of"
+            f"perplexity {shown} (loss {self.loss:.4f} nats a token) of"
             f" {self.tokens:,} tokens, {self.unknown:,} of them unknown"
         )
 

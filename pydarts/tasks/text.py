@@ -16,7 +16,7 @@ from pydarts.data.segments import Segments, batchify, segments
 from pydarts.data.vocabulary import UNITS
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.models.language_model import LanguageModel, derived_network
-from pydarts.models.scores import perplexity_of, text_loss
+from pydarts.models.scores import perplexity_of, show_perplexity, text_loss
 from pydarts.spaces.ready import RECURRENT
 from pydarts.training.checkpoint import State
 from pydarts.training.config import TextSearchConfig, TextTrainConfig
@@ -132,8 +132,8 @@ class LanguageModelling(Task):
 
     def epoch_line(self, entry: Mapping[str, Any], epochs: int) -> str:
         text = f"epoch {entry['epoch']:3d}/{epochs}  train perplexity"
-        text += f" {perplexity_of(entry['train_loss']):8.2f}"
-        return text + f"  valid {entry['valid_perplexity']:8.2f}"
+        text += f" {show_perplexity(perplexity_of(entry['train_loss'])):>8}"
+        return text + f"  valid {show_perplexity(entry['valid_perplexity']):>8}"
 
     def _bytes(self, net: Any, config: Any, max_tokens: int | None) -> int:
         net.use_ranks(self.ranks)
