@@ -418,7 +418,7 @@ def test_networks_beyond_the_memory_are_not_tried(timed: Callable[..., None]) ->
     task = fitting.ImageClassification(*images(), threads=1)
     run = pydarts.RunOptions(time_budget=100, memory_budget="20MB")
     work = fitting.Fitting(task, run, {"batch_size": 8}, genotype=pydarts.DARTS_V2)
-    found = work._plan_training(work._plan_cell())
+    found, _ = work._plan_training(work._plan_cell())
     config = pydarts.TrainConfig.make("quick", {"batch_size": 8, "channels": found.channels})
     config = pydarts.TrainConfig.make("quick", {"cells": found.cells}, config=config)
     assert LADDER[0] < (found.channels, found.cells) < LADDER[-1]

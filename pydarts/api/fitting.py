@@ -44,6 +44,7 @@ from pydarts.training.checkpoint import CheckpointError, fingerprint
 from pydarts.training.config import SearchConfig, TrainConfig, batch_of_few, epochs_of_few
 from pydarts.training.config_base import parameters
 from pydarts.training.options import FitOptions, TrainRun
+from pydarts.training.pace import Pace
 from pydarts.training.plan import (
     LADDER,
     LEAST_SEARCH_EPOCHS,
@@ -56,12 +57,13 @@ from pydarts.training.plan import (
     EpochSeconds,
     Plan,
     Size,
+    TrainingChoice,
     choose_training,
     training_epoch_seconds,
 )
 from pydarts.training.result import SearchResult
 from pydarts.training.run import run_search, run_training
-from pydarts.training.run_options import SEARCH_CHECKPOINT, RunOptions
+from pydarts.training.run_options import SEARCH_CHECKPOINT, TRAIN_CHECKPOINT, RunOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -155,8 +157,10 @@ def fit(
     Returns
     -------
     Model
-        With ``plan``, and ``search``, a SearchResult or None. If the machine got slower than it was
-        measured, the training is stopped at the end of the time, and ``stopped`` says so.
+        With ``plan``, and ``search``, a SearchResult or None. A training whose first steps are far
+        from what was measured is stopped, planned anew and begun again, once at most; callbacks see
+        both. If the machine gets slower later, it is stopped at the end of the time, and
+        ``stopped`` says so.
 
     Raises
     ------
@@ -327,19 +331,48 @@ class Fitting:
 
     def train(self) -> Model:
         """Choose sizes and epochs in the time that is left, and train."""
-        assert self.plan is not None
-        assert self._genotype is not None
-        if self.plan.epochs == 0:
-            self._keep(self._plan_training(self.plan))
+        before = self.plan
+        assert before is not None
+        if before.epochs > 0:
+            return self._train_as_planned(self.run)
+        pace = self._planned_pace(before)
+        if pace is None:
+            return self._train_as_planned(self.run)
+        model = self._train_as_planned(replace(self.run, callbacks=(*self.run.callbacks, pace)))
+        if pace.reason is None or model.stopped != pace.reason or model.interrupted:
+            return model
+        if self.run.checkpoint is not None:  # of a training that is given up
+            (Path(self.run.checkpoint) / TRAIN_CHECKPOINT).unlink(missing_ok=True)
+        spent, why = before.prepare_seconds + model.seconds, (*before.why, pace.reason)
+        del model  # a network's memory is not needed twice
+        self.plan = before
+        self._planned_pace(replace(before, prepare_seconds=spent, why=why))
+        return self._train_as_planned(self.run)
+
+    def _train_as_planned(self, run: RunOptions) -> Model:
         plan = self.plan
+        assert plan is not None
+        assert self._genotype is not None
         config = replace(
             self._sized((plan.channels, plan.cells)),
             epochs=plan.epochs,
             epoch_images=plan.epoch_images,
         )
-        model: Model = run_training(self.task, self._genotype, config, self.run)
+        model: Model = run_training(self.task, self._genotype, config, run)
         model.search, model.plan = self._found, plan
         return model
+
+    def _planned_pace(self, plan: Plan) -> Pace | None:
+        """Plan the training, and return what watches its pace; None: its epochs are no matter of
+        the time.
+        """
+        planned, chosen = self._plan_training(plan)
+        self._keep(planned)
+        if not chosen.fills:
+            return None
+        images = chosen.epoch_images or len(self.task.images)
+        steps = chosen.epochs * (images // self._config.batch_size)
+        return Pace(chosen, steps, lambda: self._left)
 
     def _keep(self, plan: Plan) -> None:
         """Note a plan, show what is new in it, and keep it for a run that goes on."""
@@ -556,7 +589,7 @@ class Fitting:
         memory = self.run.memory_budget
         return memory is None or self.task.train_bytes(genotype, self._sized(size)) <= float(memory)
 
-    def _plan_training(self, plan: Plan) -> Plan:
+    def _plan_training(self, plan: Plan) -> tuple[Plan, TrainingChoice]:
         assert self.run.budget_seconds is not None
         before = time.perf_counter()
         sizes, largest = self._training_sizes(plan)
@@ -583,7 +616,7 @@ class Fitting:
             costs = self._costs([self._genotype], (chosen.channels, chosen.cells))
             shown = " and ".join(show_cost(name, value) for name, value in costs.items())
             why.append(f"It has {shown}, within {describe_limits(plan.limits)}.")
-        return replace(
+        planned = replace(
             plan,
             channels=chosen.channels,
             cells=chosen.cells,
@@ -593,6 +626,7 @@ class Fitting:
             train_seconds=chosen.seconds,
             why=tuple(why),
         )
+        return planned, chosen
 
     def _training_sizes(self, plan: Plan) -> tuple[list[Size], str]:
         """The sizes that come into question for the cell, and what the last of them is."""

@@ -157,14 +157,16 @@ class EpochSeconds(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingChoice:
-    """Sizes and epochs of a training, the seconds that it will take, and why; and how many images
-    an epoch has, None: all of them.
+    """Sizes and epochs of a training, the seconds that it and its steps alone will take, whether
+    these are all that there are, and why; and how many images an epoch has, None: all of them.
     """
 
     channels: int
     cells: int
     epochs: int
     seconds: float
+    step_seconds: float
+    fills: bool
     why: str
     epoch_images: int | None = None
 
@@ -235,10 +237,10 @@ def choose_training(
     if fits < least:
         raise ArgumentError("time_budget", _too_short(budget, left, chosen, each, least))
     count, part, share = epochs or fits, epoch_images, 1.0
-    whole, exact = images // batch_size, _usable(left) / each  # batches, epochs
+    whole, exact = images // batch_size, usable(left) / each  # batches, epochs
     if epochs is None and part is None and fits < most and exact - fits > LEFT_OVER * exact:
         # Each is still validated on everything.
-        for_steps = _usable(left) / (fits + 1) - epoch.validation
+        for_steps = usable(left) / (fits + 1) - epoch.validation
         batches = int(for_steps / epoch.training * whole)
         if fits * whole < (fits + 1) * batches:  # more than whole epochs are
             count, part, share = fits + 1, batches * batch_size, batches / whole
@@ -247,17 +249,20 @@ def choose_training(
         f"The network has {chosen[0]} channels and {chosen[1]} cells, {why}: an epoch takes about"
         f" {duration(each)}. It is trained for {_why_epochs(epochs, count, most, of)}."
     )
-    seconds = count * (epoch.training * share + epoch.validation)
-    return TrainingChoice(*chosen, count, seconds, why, part)
+    steps = count * epoch.training * share
+    seconds = steps + count * epoch.validation
+    fills = epochs is None and count < most
+    return TrainingChoice(*chosen, count, seconds, steps, fills, why, part)
 
 
-def _usable(seconds: float) -> float:
+def usable(seconds: float) -> float:
+    """What is left of a time but for the margin."""
     return max(0.0, seconds) * (1 - MARGIN)
 
 
 def _fitting(left: float, each: float) -> int:
     """How many epochs of so many seconds each fit in the time that is left."""
-    return int(_usable(left) / each)
+    return int(usable(left) / each)
 
 
 def _too_short(budget: float, left: float, size: Size, each: float, least: int) -> str:

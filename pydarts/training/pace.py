@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Whether a training keeps the pace that it was planned with, and had better begin anew if not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable as Function
+from typing import TYPE_CHECKING, Any, Final
+
+from pydarts.training.budget import duration
+from pydarts.training.callbacks import Callback
+from pydarts.training.plan import TrainingChoice, usable
+
+if TYPE_CHECKING:
+    from pydarts.training.loop import TrainingLoop
+
+#: The share of the time after which a pace is known, and that which at most is given up where a
+#: training would be cut short.
+KNOWN, GIVEN_UP = 0.03, 0.15
+#: A training begins anew if what is left holds so many times one of its length, or if what it still
+#: needs is so many times what is left.
+LONGER, LATER = 1.25, 1.1
+_LEAST_STEPS: Final = 10
+
+
+class Pace(Callback):
+    """Stops a training in whose time one of another length fits far better.
+
+    A machine is measured for seconds, while other programs may take their part of it.
+
+    Parameters
+    ----------
+    chosen : TrainingChoice
+        How long the training was to take.
+    steps : int
+        How many it has in all.
+    seconds_left : callable
+        What is left of the time.
+    clock : callable
+
+    Attributes
+    ----------
+    reason : str or None
+        Why the training was stopped, if it was, as a sentence.
+    """
+
+    def __init__(
+        self,
+        chosen: TrainingChoice,
+        steps: int,
+        seconds_left: Function[[], float],
+        clock: Function[[], float] = time.perf_counter,
+    ):
+        self._chosen, self._steps = chosen, steps
+        self._seconds_left, self._clock = seconds_left, clock
+        self.reason: str | None = None
+        self._taken, self._seconds = 0, 0.0
+
+    def on_start(self, loop: TrainingLoop) -> None:
+        self._started = self._before = self._clock()
+
+    def on_step_end(self, loop: TrainingLoop, info: Any) -> None:
+        now = self._clock()
+        if loop.step > 1:  # before the first step of an epoch comes the validation
+            self._taken, self._seconds = self._taken + 1, self._seconds + now - self._before
+        self._before = now
+        elapsed, left = now - self._started, self._seconds_left()
+        if self._taken < _LEAST_STEPS or elapsed < KNOWN * (elapsed + left):
+            return
+        pace = self._seconds / self._taken * self._steps / self._chosen.step_seconds
+        if begins_anew(self._chosen, pace, elapsed, left):
+            self.reason = (
+                f"Steps take {pace:.0%} of the time that was measured before: after"
+                f" {duration(elapsed)} the training begins anew."
+            )
+            loop.stop(self.reason)
+
+
+def begins_anew(chosen: TrainingChoice, pace: float, elapsed: float, left: float) -> bool:
+    """Whether a training had better begin anew.
+
+    Parameters
+    ----------
+    chosen : TrainingChoice
+    pace : float
+        What its steps take, over what they were to take.
+    elapsed, left : float
+        Seconds since it began, and of the whole time.
+    """
+    needs = chosen.seconds + (pace - 1) * chosen.step_seconds
+    if needs - elapsed > LATER * left:
+        affordable = elapsed < GIVEN_UP * (elapsed + left)
+        return affordable and usable(left) > 1.5 * needs / chosen.epochs  # for one epoch at least
+    return usable(left) > LONGER * needs

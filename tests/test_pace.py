@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""A training of `fit` whose steps do not take what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from runs import halves
+
+import pydarts
+from pydarts import Plan
+from pydarts.api import fitting
+from pydarts.training import pace
+from pydarts.training.pace import begins_anew
+from pydarts.training.plan import MARGIN, EpochSeconds, TrainingChoice
+
+
+def chosen(epochs: int = 10, steps: float = 90.0, validation: float = 3.0) -> TrainingChoice:
+    return TrainingChoice(8, 5, epochs, steps + validation, steps, True, "")
+
+
+def test_where_all_is_as_planned_it_goes_on() -> None:
+    for elapsed in (3.0, 50.0, 92.0):
+        assert not begins_anew(chosen(), 1.0, elapsed, 100 - elapsed)
+
+
+def test_a_faster_machine() -> None:
+    # At half of what was measured it needs 48 s, of which 1.25 times are 60.
+    assert begins_anew(chosen(), 0.5, 5.0, 95.0)
+    assert begins_anew(chosen(), 0.5, 100 - 60.1 / (1 - MARGIN), 60.1 / (1 - MARGIN))
+    assert not begins_anew(chosen(), 0.5, 100 - 59.9 / (1 - MARGIN), 59.9 / (1 - MARGIN))
+    assert not begins_anew(chosen(), 0.85, 3.0, 97.0)  # 79.5 s
+
+
+def test_a_slower_machine() -> None:
+    # At 1.5 times what was measured it needs 138 s.
+    assert begins_anew(chosen(), 1.5, 5.0, 95.0)
+    assert not begins_anew(chosen(), 1.5, 16.0, 84.0)  # too much is done
+    assert not begins_anew(chosen(), 1.1, 3.0, 97.0)  # 102 s: little is cut
+    # Nothing else is possible where not even an epoch fits.
+    assert not begins_anew(chosen(epochs=1), 1.5, 5.0, 95.0)
+    assert begins_anew(chosen(epochs=3), 1.5, 5.0, 95.0)
+
+
+class Loop:
+    """What a callback sees of one."""
+
+    def __init__(self) -> None:
+        self.step, self.stopped = 0, ""
+
+    def stop(self, reason: str) -> None:
+        self.stopped = reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "begins", "share"), [(0.1, None, ""), (0.04, 17, "40%"), (0.2, 14, "200%")]
+)
+def test_steps_are_timed_without_the_validation(
+    seconds: float, begins: int | None, share: str
+) -> None:
+    # Planned are 900 steps of 0.1 s. Here epochs have four, so that some validation is among the
+    # first, and a pace is known after ten that follow another and after 3 s.
+    now, start = 0.0, 1000.0
+    loop: Any = Loop()
+    watch = pace.Pace(chosen(), 900, lambda: 100 - now, clock=lambda: start + now)
+    watch.on_start(loop)
+    number = 0
+    while number < 60 and not loop.stopped:
+        number += 1
+        now += seconds + (0.5 if number % 4 == 1 else 0.0)
+        loop.step = (number - 1) % 4 + 1
+        watch.on_step_end(loop, None)
+    assert (number if loop.stopped else None) == begins
+    assert watch.reason == (loop.stopped or None)
+    if share:
+        assert f"Steps take {share} of the time that was measured before: after" in loop.stopped
+
+
+class Seen(pydarts.Callback):
+    """What it was told."""
+
+    def __init__(self) -> None:
+        self.starts, self.ends = 0, [""]
+
+    def on_start(self, loop: Any) -> None:
+        self.starts += 1
+
+    def on_end(self, loop: Any, result: Any) -> None:
+        self.ends.append(result.stopped)
+
+
+def fit(**options: Any) -> pydarts.Model:
+    small = {"channels": 1, "cells": 2, "batch_size": 8, "progress": False, "threads": 1}
+    return pydarts.fit(*halves(64, side=8, labels=("left", "right"), seed=0), **small, **options)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What epochs are measured to take; a pace is known after ten steps."""
+    seconds: list[float] = []
+    monkeypatch.setattr(fitting, "training_epoch_seconds", lambda *_: EpochSeconds(seconds.pop(0)))
+    monkeypatch.setattr(pace, "KNOWN", 0.0)
+    return seconds
+
+
+def test_a_training_begins_anew(
+    measured: list[float], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured += [200.0, 100.0]
+    seen = Seen()
+    with caplog.at_level("INFO", "pydarts"):
+        model = fit(time_budget=1000.0, checkpoint=tmp_path, callbacks=[seen])
+    assert model.plan is not None
+    assert model.plan.epochs == len(model.history) == 9  # rather than five
+    assert model.stopped is None
+    assert measured == []
+    assert seen.starts == 2
+    assert seen.ends[1] in model.plan.why
+    assert "the training begins anew" in seen.ends[1]
+    assert seen.ends[2] is None
+    whys = [line for line in caplog.messages if line in model.plan.why]
+    assert tuple(whys[-2:]) == model.plan.why[-2:]  # what is new, once
+    assert whys.count(model.plan.why[0]) == 1
+    assert model.plan == Plan.load(tmp_path / "plan.json")
+    for again in (
+        fit(plan=model.plan),
+        fit(time_budget=1000.0, checkpoint=tmp_path),  # which is done
+    ):
+        assert again.plan == model.plan
+        np.testing.assert_equal(again.network.state_dict(), model.network.state_dict())
+
+
+def test_where_the_epochs_are_given_it_does_not(measured: list[float]) -> None:
+    measured += [100.0]
+    assert fit(time_budget=1000.0, epochs=3).plan.epochs == 3
+
+
+def test_it_begins_anew_once(measured: list[float]) -> None:
+    measured += [200.0, 200.0]
+    model = fit(time_budget=1000.0)
+    assert model.plan.epochs == 5
+    assert sum("begins anew" in reason for reason in model.plan.why) == 1
+
+
+def test_what_is_interrupted_does_not(measured: list[float]) -> None:
+    class Interrupt(pydarts.Callback):
+        def on_end(self, loop: Any, result: Any) -> None:
+            result.interrupted = True
+
+    measured += [200.0]
+    assert fit(time_budget=1000.0, callbacks=[Interrupt()]).interrupted
