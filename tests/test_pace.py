@@ -49,7 +49,8 @@ class Loop:
     """What a callback sees of one."""
 
     def __init__(self) -> None:
-        self.step, self.stopped = 0, ""
+        self.step = 0
+        self.stopped: str | None = None
 
     def stop(self, reason: str) -> None:
         self.stopped = reason
@@ -68,13 +69,13 @@ def test_steps_are_timed_without_the_validation(
     watch = pace.Pace(chosen(), 900, lambda: 100 - now, clock=lambda: start + now)
     watch.on_start(loop)
     number = 0
-    while number < 60 and not loop.stopped:
+    while number < 60 and loop.stopped is None:
         number += 1
         now += seconds + (0.5 if number % 4 == 1 else 0.0)
         loop.step = (number - 1) % 4 + 1
         watch.on_step_end(loop, None)
-    assert (number if loop.stopped else None) == begins
-    assert watch.reason == (loop.stopped or None)
+    assert (None if loop.stopped is None else number) == begins
+    assert watch.reason == loop.stopped
     if share:
         assert f"Steps take {share} of the time that was measured before: after" in loop.stopped
 
@@ -143,6 +144,16 @@ def test_it_begins_anew_once(measured: list[float]) -> None:
     model = fit(time_budget=1000.0)
     assert model.plan.epochs == 5
     assert sum("begins anew" in reason for reason in model.plan.why) == 1
+
+
+def test_what_another_callback_stops_does_not(measured: list[float]) -> None:
+    class Stop(pydarts.Callback):
+        def on_step_end(self, loop: Any, info: Any) -> None:
+            if (loop.epoch, loop.step) == (1, 5):  # when the pace is known
+                loop.stop("enough")
+
+    measured += [200.0]
+    assert fit(time_budget=1000.0, callbacks=[Stop()]).stopped == "enough"
 
 
 def test_what_is_interrupted_does_not(measured: list[float]) -> None:

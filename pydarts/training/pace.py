@@ -67,6 +67,8 @@ class Pace(Callback):
         elapsed, left = now - self._started, self._seconds_left()
         if self._taken < _LEAST_STEPS or elapsed < KNOWN * (elapsed + left):
             return
+        if loop.stopped is not None:  # by another callback
+            return
         pace = self._seconds / self._taken * self._steps / self._chosen.step_seconds
         if begins_anew(self._chosen, pace, elapsed, left):
             self.reason = (
