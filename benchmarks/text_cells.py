@@ -120,7 +120,7 @@ class TextUnit:
         with suppress(Diverged):  # what came of it is that of the best epoch before, as elsewhere
             fit(LanguageModelling(corpus, threads=1), model, run)
         losses = [float(entry["valid_loss"]) for entry in model.history]
-        best, test = min(losses, default=math.inf), math.log(model.perplexity(corpus.test))
+        best, test = min(losses, default=None), math.log(model.perplexity(corpus.test))
         return Trained(best, test, model.num_weights, len(losses))
 
 
@@ -178,8 +178,8 @@ def best(plan: TextPlan, results: Results, model: str, seed: int) -> dict[str, A
 
 
 def _valid_loss(entry: dict[str, Any]) -> float:
-    loss = float(entry["valid_loss"])
-    return math.inf if math.isnan(loss) else loss
+    loss = entry["valid_loss"]
+    return math.inf if loss is None or math.isnan(loss) else float(loss)
 
 
 def table(plan: TextPlan, results: Results) -> str:

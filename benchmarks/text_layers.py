@@ -23,9 +23,11 @@ TORCH_LAYERS = {"tanh RNN (PyTorch)": "RNN", "GRU (PyTorch)": "GRU", "LSTM (PyTo
 
 
 class Trained(NamedTuple):
-    """What came of a training: the losses are per token, in nats, of the best epoch's weights."""
+    """What came of a training: the losses are per token, in nats, of the best epoch's weights. None
+    on the validation text: no epoch ended before it diverged.
+    """
 
-    valid_loss: float
+    valid_loss: float | None
     test_loss: float
     weights: int
     epochs: int

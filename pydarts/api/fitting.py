@@ -322,7 +322,8 @@ class Fitting:
         if run.seconds_left is not None:  # a slow search is cut short, so that there is a model
             slack = max(1e-3, min(1.3 * plan.search_seconds, 0.7 * run.seconds_left))
             run = replace(run, time_budget=slack, started=time.perf_counter())
-            if plan.epochs > 0 and run.resumable_file(SEARCH_CHECKPOINT):
+            over = plan.epochs > 0 or plan.given_up
+            if over and run.resumable_file(SEARCH_CHECKPOINT):
                 # It is over, also if it was cut short: the training is planned for its cell.
                 run = replace(run, started=-math.inf)
         self._found = run_search(self.task, method, config, run, selector, budget)
@@ -335,19 +336,32 @@ class Fitting:
         assert before is not None
         if before.epochs > 0:
             return self._train_as_planned(self.run)
-        pace = self._planned_pace(before)
+        if before.given_up:  # by a run that ended there
+            self._forget_training()
+        pace = self._plan_and_keep(before)
+        first = self.plan
+        assert first is not None
         if pace is None:
             return self._train_as_planned(self.run)
         model = self._train_as_planned(replace(self.run, callbacks=(*self.run.callbacks, pace)))
         if pace.reason is None or model.stopped != pace.reason or model.interrupted:
             return model
-        if self.run.checkpoint is not None:  # of a training that is given up
-            (Path(self.run.checkpoint) / TRAIN_CHECKPOINT).unlink(missing_ok=True)
-        spent, why = before.prepare_seconds + model.seconds, (*before.why, pace.reason)
+        self._forget_training()
+        assert self.plan is not None
+        spent = first.prepare_seconds + model.seconds
         del model  # a network's memory is not needed twice
-        self.plan = before
-        self._planned_pace(replace(before, prepare_seconds=spent, why=why))
+        anew = replace(self.plan, prepare_seconds=spent)
+        self._known_costs.clear()  # latencies were measured when steps were
+        try:
+            self._plan_and_keep(anew)
+        except ArgumentError:  # not even an epoch fits any more: as much of the first plan as does
+            why = (*anew.why, *first.why[len(before.why) :])
+            self._keep(replace(first, given_up=True, prepare_seconds=spent, why=why))
         return self._train_as_planned(self.run)
+
+    def _forget_training(self) -> None:
+        if self.run.checkpoint is not None:
+            (Path(self.run.checkpoint) / TRAIN_CHECKPOINT).unlink(missing_ok=True)
 
     def _train_as_planned(self, run: RunOptions) -> Model:
         plan = self.plan
@@ -362,17 +376,24 @@ class Fitting:
         model.search, model.plan = self._found, plan
         return model
 
-    def _planned_pace(self, plan: Plan) -> Pace | None:
-        """Plan the training, and return what watches its pace; None: its epochs are no matter of
-        the time.
-        """
+    def _plan_and_keep(self, plan: Plan) -> Pace | None:
+        """Plan the training, and return what watches its pace; None: it stays with that plan."""
+        start = time.perf_counter()
         planned, chosen = self._plan_training(plan)
+        took = time.perf_counter() - start
         self._keep(planned)
-        if not chosen.fills:
+        if "epochs" in self._fields or plan.given_up:
             return None
+
+        def give_up(reason: str) -> None:
+            """Keep that before anything else: a run that goes on from here plans anew, too."""
+            self.plan = plan
+            why = (*plan.why, f"{reason[0].upper()}{reason[1:]}.")
+            self._keep(replace(plan, given_up=True, why=why))
+
         images = chosen.epoch_images or len(self.task.images)
         steps = chosen.epochs * (images // self._config.batch_size)
-        return Pace(chosen, steps, lambda: self._left)
+        return Pace(chosen, steps, took, lambda: self._left, give_up)
 
     def _keep(self, plan: Plan) -> None:
         """Note a plan, show what is new in it, and keep it for a run that goes on."""

@@ -126,11 +126,11 @@ class LanguageModel(TrainedModel):
             raise ArgumentError("prompt", f"(={prompt!r}) holds no token")
         rng = np.random.default_rng(None if seed is None else integer("seed", seed, 0, 2**63))
         unknown = self.vocabulary.tokens.index("<unk>")
-        hidden = None
-        for token in tokens:
-            probabilities, hidden = self._next(token, hidden)
-        drawn = []
+        drawn, hidden, token = list[int](), None, tokens[-1]
+        for earlier in tokens[:-1]:
+            _, hidden = self._next(earlier, hidden)
         for _ in range(length):
+            probabilities, hidden = self._next(token, hidden)
             p = probabilities[0].astype(np.float64).clip(0.0)
             p[unknown] = 0.0
             with np.errstate(divide="ignore", over="ignore"):
@@ -138,7 +138,6 @@ class LanguageModel(TrainedModel):
                 p = np.exp((logs - logs.max()) / temperature)
             token = int(rng.choice(len(p), p=p / p.sum()))
             drawn.append(token)
-            probabilities, hidden = self._next(token, hidden)
         return self.vocabulary.decode(drawn)
 
     def _next(self, token: int, hidden: NDArray[Any] | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,12 +76,23 @@ def mean_of_defined(values: NDArray[np.float64]) -> float:
 
 def text_loss(net: TextNetwork, tokens: NDArray[np.int32], bptt: int = 70) -> float:
     """Mean cross-entropy a token, in nats, without dropout; all but the first tokens of a few
-    columns are predicted. Infinite where the hidden state overflows, which cells need not bound.
+    columns are predicted.
     """
     columns = batchify(tokens, max(1, min(TEXT_BATCH, len(tokens) // 2)))
+    return mean_loss(columns, bptt, lambda x, y, hidden: net.evaluate(x, y, hidden=hidden))
+
+
+def mean_loss(
+    columns: NDArray[np.int32], bptt: int, evaluate: Callable[..., tuple[float, NDArray[Any]]]
+) -> float:
+    """Mean loss a token over segments, each from the hidden state that the one before left;
+    infinite where that overflows, which cells need not bound.
+
+    ``evaluate(x, y, hidden)`` returns the mean loss of a segment and the state after it.
+    """
     total, hidden = 0.0, None
     for x, y in segments(columns, bptt):
-        loss, hidden = net.evaluate(x, y, hidden=hidden)
+        loss, hidden = evaluate(x, y, hidden)
         if not (math.isfinite(loss) and np.isfinite(hidden).all()):
             return math.inf
         total += loss * len(x)

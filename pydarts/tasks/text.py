@@ -16,7 +16,7 @@ from pydarts.data.segments import Segments, batchify, segments
 from pydarts.data.vocabulary import UNITS
 from pydarts.engine.recurrent import RecurrentNetwork, RecurrentSupernet
 from pydarts.models.language_model import LanguageModel, derived_network
-from pydarts.models.scores import perplexity_of, show_perplexity, text_loss
+from pydarts.models.scores import mean_loss, perplexity_of, show_perplexity, text_loss
 from pydarts.spaces.ready import RECURRENT
 from pydarts.training.checkpoint import State
 from pydarts.training.config import TextSearchConfig, TextTrainConfig
@@ -116,8 +116,7 @@ class LanguageModelling(Task):
         return TextTrainConfig(**fields, epochs=epochs or 4, seed=seed)
 
     def score(self, model: LanguageModel) -> float:
-        perplexity = model.perplexity(self.corpus.test)
-        return min(perplexity, MAX_PERPLEXITY) if math.isfinite(perplexity) else MAX_PERPLEXITY
+        return min(model.perplexity(self.corpus.test), MAX_PERPLEXITY)
 
     def split(self, train_fraction: float, rng: np.random.Generator) -> LanguageModelling:
         """The same task: the validation text chooses among cells, as it does among epochs."""
@@ -304,9 +303,9 @@ def _supernet_loss(
     """Mean cross-entropy a token without dropout. With batch statistics: the running ones, shared
     by all states and steps, fit none of them.
     """
-    total, hidden = 0.0, None
-    for x, y in segments(columns, bptt):
+
+    def evaluate(x: Columns, y: Columns, hidden: Any) -> tuple[float, NDArray[Any]]:
         loss, _ = net.loss_and_grads(x, y, hidden=hidden, wrt=(), masks={}, mixing=mixing)
-        hidden = net.last_hidden
-        total += loss * len(x)
-    return total / (len(columns) - 1)
+        return loss, net.last_hidden
+
+    return mean_loss(columns, bptt, evaluate)

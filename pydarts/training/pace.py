@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 #: training would be cut short.
 KNOWN, GIVEN_UP = 0.03, 0.15
 #: A training begins anew if what is left holds so many times one of its length, or if what it still
-#: needs is so many times what is left.
-LONGER, LATER = 1.25, 1.1
+#: needs is so many times what is left; and if its pace is so many times another than was planned.
+LONGER, LATER, APART = 1.25, 1.1, 1.1
 _LEAST_STEPS: Final = 10
 
 
@@ -34,25 +34,32 @@ class Pace(Callback):
         How long the training was to take.
     steps : int
         How many it has in all.
+    planning : float
+        Seconds that another plan takes.
     seconds_left : callable
         What is left of the time.
+    on_stop : callable
+        Called with the reason before the training is stopped.
     clock : callable
 
     Attributes
     ----------
     reason : str or None
-        Why the training was stopped, if it was, as a sentence.
+        Why the training was stopped, if it was.
     """
 
     def __init__(
         self,
         chosen: TrainingChoice,
         steps: int,
+        planning: float,
         seconds_left: Function[[], float],
+        on_stop: Function[[str], None],
         clock: Function[[], float] = time.perf_counter,
     ):
-        self._chosen, self._steps = chosen, steps
-        self._seconds_left, self._clock = seconds_left, clock
+        self._chosen, self._steps, self._planning = chosen, steps, planning
+        self._seconds_left, self._on_stop, self._clock = seconds_left, on_stop, clock
+        self._validated = chosen.seconds > chosen.step_seconds
         self.reason: str | None = None
         self._taken, self._seconds = 0, 0.0
 
@@ -61,7 +68,7 @@ class Pace(Callback):
 
     def on_step_end(self, loop: TrainingLoop, info: Any) -> None:
         now = self._clock()
-        if loop.step > 1:  # before the first step of an epoch comes the validation
+        if loop.step > 1 or not self._validated:  # which comes before an epoch's first step
             self._taken, self._seconds = self._taken + 1, self._seconds + now - self._before
         self._before = now
         elapsed, left = now - self._started, self._seconds_left()
@@ -70,15 +77,18 @@ class Pace(Callback):
         if loop.stopped is not None:  # by another callback
             return
         pace = self._seconds / self._taken * self._steps / self._chosen.step_seconds
-        if begins_anew(self._chosen, pace, elapsed, left):
+        if begins_anew(self._chosen, pace, elapsed, left, self._planning):
             self.reason = (
-                f"Steps take {pace:.0%} of the time that was measured before: after"
-                f" {duration(elapsed)} the training begins anew."
+                f"steps take {pace:.0%} of the time that was measured before:"
+                f" after {duration(elapsed)} the training begins anew"
             )
+            self._on_stop(self.reason)
             loop.stop(self.reason)
 
 
-def begins_anew(chosen: TrainingChoice, pace: float, elapsed: float, left: float) -> bool:
+def begins_anew(
+    chosen: TrainingChoice, pace: float, elapsed: float, left: float, planning: float
+) -> bool:
     """Whether a training had better begin anew.
 
     Parameters
@@ -88,9 +98,13 @@ def begins_anew(chosen: TrainingChoice, pace: float, elapsed: float, left: float
         What its steps take, over what they were to take.
     elapsed, left : float
         Seconds since it began, and of the whole time.
+    planning : float
+        Seconds that another plan takes.
     """
     needs = chosen.seconds + (pace - 1) * chosen.step_seconds
-    if needs - elapsed > LATER * left:
+    for_another = usable(left - planning)
+    if pace > APART:
+        cut_short = needs - elapsed > LATER * left
         affordable = elapsed < GIVEN_UP * (elapsed + left)
-        return affordable and usable(left) > 1.5 * needs / chosen.epochs  # for one epoch at least
-    return usable(left) > LONGER * needs
+        return cut_short and affordable and for_another > 1.5 * needs / chosen.epochs  # an epoch
+    return chosen.fills and pace < 1 / APART and for_another > LONGER * needs

@@ -81,11 +81,13 @@ class Plan:
     limits : dict
         On the costs of the network, by name: of latency in seconds, of memory in bytes.
     prepare_seconds : float
-        That the data took, and all measuring.
+        That the data took, all measuring, and a training that was given up for its pace.
     search_seconds, train_seconds : float
         That search and training were estimated to take.
     why : tuple of str
         The reasons, as sentences.
+    given_up : bool
+        Whether a training by another plan was given up for its pace.
     """
 
     cell: str
@@ -100,6 +102,7 @@ class Plan:
     why: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict, hash=False)
     epoch_images: int | None = None
+    given_up: bool = False
 
     @property
     def searched(self) -> bool:
@@ -140,6 +143,7 @@ class Plan:
                 # Plans of earlier versions have none.
                 limits={str(k): float(v) for k, v in d.get("limits", {}).items()},
                 epoch_images=None if part is None else integer("epoch_images", part, 2),
+                given_up=bool(d.get("given_up", False)),
             )
 
 
@@ -158,7 +162,7 @@ class EpochSeconds(NamedTuple):
 @dataclass(frozen=True)
 class TrainingChoice:
     """Sizes and epochs of a training, the seconds that it and its steps alone will take, whether
-    these are all that there are, and why; and how many images an epoch has, None: all of them.
+    more time would have given more epochs, and why; and how many images an epoch has, None: all.
     """
 
     channels: int
