@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable as Function
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from pydarts.training.budget import duration
@@ -53,9 +53,9 @@ class Pace(Callback):
         chosen: TrainingChoice,
         steps: int,
         planning: float,
-        seconds_left: Function[[], float],
-        on_stop: Function[[str], None],
-        clock: Function[[], float] = time.perf_counter,
+        seconds_left: Callable[[], float],
+        on_stop: Callable[[str], None],
+        clock: Callable[[], float] = time.perf_counter,
     ):
         self._chosen, self._steps, self._planning = chosen, steps, planning
         self._seconds_left, self._on_stop, self._clock = seconds_left, on_stop, clock
