@@ -96,6 +96,32 @@ def test_steps_are_timed_without_the_validation(
         assert f"steps take {share} of the time that was measured before: after" in loop.stopped
 
 
+def test_what_fast_steps_take_by_now_counts() -> None:
+    # 40 steps as planned, then faster ones: half of the last 50 are so with the 65th.
+    now = 0.0
+    loop: Any = Loop()
+    watch = pace.Pace(chosen(), 900, 1.0, lambda: 100 - now, lambda reason: None, lambda: now)
+    watch.on_start(loop)
+    while loop.step < 75 and loop.stopped is None:
+        now += 0.1 if loop.step < 40 else 0.03
+        loop.step += 1
+        watch.on_step_end(loop, None)
+    assert loop.step == 65
+
+
+def test_a_slow_while_alone_does_not_begin_anew() -> None:
+    # 80 steps faster than planned, but not by enough, and then slow ones.
+    now = 0.0
+    loop: Any = Loop()
+    watch = pace.Pace(chosen(), 900, 1.0, lambda: 100 - now, lambda reason: None, lambda: now)
+    watch.on_start(loop)
+    while loop.step < 110:
+        now += 0.085 if loop.step < 80 else 0.16
+        loop.step += 1
+        watch.on_step_end(loop, None)
+    assert loop.stopped is None
+
+
 class Seen(pydarts.Callback):
     """What it was told."""
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from pydarts.training.budget import duration
 from pydarts.training.callbacks import Callback
@@ -20,7 +22,7 @@ KNOWN, GIVEN_UP = 0.03, 0.15
 #: A training begins anew if what is left holds so many times one of its length, or if what it still
 #: needs is so many times what is left; and if its pace is so many times another than was planned.
 LONGER, LATER, APART = 1.25, 1.1, 1.1
-_LEAST_STEPS: Final = 10
+_LEAST_STEPS, _RECENT_STEPS = 10, 50
 
 
 class Pace(Callback):
@@ -62,6 +64,7 @@ class Pace(Callback):
         self._validated = chosen.seconds > chosen.step_seconds
         self.reason: str | None = None
         self._taken, self._seconds = 0, 0.0
+        self._recent = deque[float](maxlen=_RECENT_STEPS)
 
     def on_start(self, loop: TrainingLoop) -> None:
         self._started = self._before = self._clock()
@@ -70,13 +73,17 @@ class Pace(Callback):
         now = self._clock()
         if loop.step > 1 or not self._validated:  # which comes before an epoch's first step
             self._taken, self._seconds = self._taken + 1, self._seconds + now - self._before
+            self._recent.append(now - self._before)
         self._before = now
         elapsed, left = now - self._started, self._seconds_left()
         if self._taken < _LEAST_STEPS or elapsed < KNOWN * (elapsed + left):
             return
         if loop.stopped is not None:  # by another callback
             return
-        pace = self._seconds / self._taken * self._steps / self._chosen.step_seconds
+        planned = self._chosen.step_seconds / self._steps
+        recent, whole = median(self._recent) / planned, self._seconds / self._taken / planned
+        # Fast is what is fast by now, slow what has been so all the time.
+        pace = recent if recent < 1 else max(1.0, min(recent, whole))
         if begins_anew(self._chosen, pace, elapsed, left, self._planning):
             self.reason = (
                 f"steps take {pace:.0%} of the time that was measured before:"
