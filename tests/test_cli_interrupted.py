@@ -35,6 +35,7 @@ from commands import (
 from pydarts import DARTS_V1, Genotype, Model, SearchResult
 from pydarts.cli import main as cli
 from pydarts.cli.console import alone_in, uninterrupted
+from pydarts.cli.run import Run
 
 if sys.platform != "win32":
     import fcntl
@@ -93,6 +94,29 @@ class TestCutShort:
         shown = capsys.readouterr().out.splitlines()
         assert f"To train it: pydarts train {out} {data}" in shown
         assert shown[-1].startswith(f"To go on: pydarts search {data} --out {out} ")
+
+    def test_interrupted_twice(
+        self,
+        data: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def press_again(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        out = tmp_path / "out"
+        command = ["search", data, "--out", str(out), *TINY, "--epochs", "3"]
+        with monkeypatch.context() as patch, ctrl_c_at("epoch   2/3"):
+            patch.setattr(Run, "_keep_search", press_again)
+            assert cli.main(command) == 130
+        assert names(out) == {"checkpoint.safetensors"}
+        shown = capsys.readouterr().out.splitlines()
+        assert shown[-2] == "Nothing was saved but the checkpoint."
+        assert shown[-1] == f"To go on: {shlex.join(['pydarts', *command])}"
+        assert cli.main(command) == 0
+        assert "Going on with the search" in capsys.readouterr().out
+        assert names(out) == SEARCH_FILES | TRAIN_FILES
 
     def test_interrupt_waits_for_files(self) -> None:
         done = []

@@ -466,10 +466,11 @@ class Run:
         if code == INTERRUPTED:
             termination.asked = self.ranks.any(termination.asked)  # whichever of them got it
             say("Ended by SIGTERM." if termination.asked else "Interrupted.")
+        goes_on = self._has(SEARCH_CHECKPOINT) or self._has(TRAIN_CHECKPOINT)
         if self.out is None:
             say(f"Nothing was saved; --out DIR keeps {self._kept()}.")
         elif not self.saved:
-            say("Nothing was saved.")
+            say(f"Nothing was saved{' but the checkpoint' if goes_on else ''}.")
         else:
             with uninterrupted():
                 self._write_summary(self.out, code)
@@ -480,7 +481,7 @@ class Run:
             else:
                 command = ["pydarts", self.kind.train_command, str(self.out)]
                 say(f"To train it: {shlex.join([*command, *self.kind.data_arguments()])}")
-        if code == INTERRUPTED and (self._has(SEARCH_CHECKPOINT) or self._has(TRAIN_CHECKPOINT)):
+        if code == INTERRUPTED and goes_on:
             again = [argument for argument in self.args.argv if argument != "--force"]
             say(f"To go on: {shlex.join(['pydarts', *again])}")
         return code
